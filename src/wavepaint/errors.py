@@ -1,0 +1,33 @@
+"""The errors a caller can expect, all of them subclasses of `WavepaintError`.
+
+Every message is one line that names the file (or argument) and the reason; the command line prints it
+as it is and exits with status 2.
+"""
+
+
+class WavepaintError(Exception):
+    """Something about the input or the installation makes the work impossible."""
+
+
+class PhotoError(WavepaintError):
+    """A picture that cannot be read, is of an unsupported kind, or cannot be written."""
+
+
+class MaskError(WavepaintError):
+    """A mask that does not fit its picture, or leaves nothing to work from."""
+
+
+class OptionError(WavepaintError):
+    """An option whose value makes no sense; unknown names list the known ones."""
+
+
+class CheckpointError(WavepaintError):
+    """A file that is not a WavePaint checkpoint, or one with keys missing or left over."""
+
+
+class MissingExtraError(WavepaintError):
+    """A feature whose optional packages are not installed; names the extra to install."""
+
+    def __init__(self, feature: str, extra: str, package: str) -> None:
+        super().__init__(f"{feature} needs {package}: pip install 'wavepaint[{extra}]'")
+        self.extra = extra

@@ -1,0 +1,1 @@
+"""Scores, test sets and reports."""

@@ -1,0 +1,1 @@
+"""The fast path: ready-made networks behind one small protocol."""
