@@ -7,13 +7,12 @@ Importing this package loads nothing heavy: neither PyTorch, ONNX Runtime nor li
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wavepaint.inpainter import Inpainter, inpaint
 
-__version__ = version("wavepaint")
+__version__ = "0.1.0"
 __all__ = ["Inpainter", "__version__", "inpaint"]
 
 

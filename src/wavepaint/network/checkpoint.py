@@ -1,0 +1,198 @@
+"""Checkpoints: our safetensors files, and the published PyTorch ones recognised from keys and shapes alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from wavepaint.errors import CheckpointError, OptionError
+from wavepaint.network.config import WavePaintConfig
+from wavepaint.network.model import WavePaint
+
+CONFIG_KEY = "wavepaint_config"
+DEFAULT_NAME = "default"
+
+
+def load_checkpoint(path: str | Path) -> WavePaint:
+    """Read a network, ready for inference.
+
+    Args:
+        path: a safetensors file of ours, a published `.pth` state dict (also wrapped in `state_dict` or
+            `model`, also with a `module.` prefix), or "default" for the packaged network.
+
+    Returns:
+        The network in evaluation mode, float32, on the CPU.
+
+    Raises:
+        CheckpointError: no such file, not a checkpoint, or keys missing or left over.
+    """
+    if str(path) == DEFAULT_NAME:
+        with packaged() as file:
+            return load_checkpoint(file)
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    state, config = _read_safetensors(path) if _is_safetensors(path) else (_read_pickle(path), None)
+    try:
+        model = WavePaint(config or infer_config(state))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    _load_strictly(model, state, path)
+    return model.eval()
+
+
+def packaged() -> AbstractContextManager[Path]:
+    """The packaged network's checkpoint as a file."""
+    return as_file(files("wavepaint") / "weights" / f"{DEFAULT_NAME}.safetensors")
+
+
+def save_checkpoint(
+    model: WavePaint,
+    path: str | Path,
+    *,
+    half: bool = False,
+    extra: Mapping[str, str] | None = None,
+    state: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a network and its configuration; the file appears whole or not at all.
+
+    Args:
+        model: gives the configuration, and the weights unless `state` is given.
+        path: target, conventionally `.safetensors`.
+        half: store floating-point tensors as float16.
+        extra: more metadata (recipe, step, scores), strings only.
+        state: weights to write instead of the model's own (an average, say), same keys.
+    """
+    path = Path(path)
+    tensors = {}
+    for name, value in (state or model.state_dict()).items():
+        value = value.detach().to("cpu").contiguous()
+        tensors[name] = value.half() if half and value.is_floating_point() else value
+    metadata = {**(extra or {}), CONFIG_KEY: json.dumps(model.config.to_dict())}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, temporary, metadata=metadata)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The string metadata of a safetensors checkpoint, without its tensors; {} for other files."""
+    path = Path(path)
+    if not _is_safetensors(path):
+        return {}
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata() or {})
+
+
+def infer_config(state: Mapping[str, Tensor]) -> WavePaintConfig:
+    """The configuration of a published network from its keys and shapes.
+
+    Raises:
+        CheckpointError: a key or shape that every published network has is missing.
+    """
+
+    def shape(key: str) -> torch.Size:
+        if key not in state:
+            raise CheckpointError(f"not a WavePaint checkpoint: no {key}")
+        return state[key].shape
+
+    first = "wavemodules.0."
+    stem = shape(first + "conv.0.weight")
+    final_dim, level = shape(first + "conv.1.weight")[0], _level(state)
+    ff = first + "layers.0.feedforward" + ("" if level == 1 else "1")
+    hidden, ff_channel = shape(ff + ".0.weight")[0], shape(ff + ".3.weight")[0]
+    try:
+        return WavePaintConfig(
+            num_modules=_count(state, r"wavemodules\.(\d+)\."),
+            blocks_per_module=_count(state, r"wavemodules\.0\.layers\.(\d+)\."),
+            final_dim=final_dim,
+            ff_channel=ff_channel,
+            mult=hidden // final_dim,
+            level=level,
+            input_channels=stem[1],
+        )
+    except OptionError as error:
+        raise CheckpointError(f"not a WavePaint checkpoint: {error}") from None
+
+
+def _level(state: Mapping[str, Tensor]) -> int:
+    found = [re.match(r"wavemodules\.0\.layers\.0\.feedforward(\d)\.", key) for key in state]
+    return max((int(match[1]) for match in found if match), default=1)
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    return len({match[1] for match in (re.match(pattern, key) for key in state) if match})
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By content: eight bytes of header length, then JSON."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], WavePaintConfig | None]:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: _single(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: damaged checkpoint: {error}") from None
+    if CONFIG_KEY not in metadata:
+        return state, None
+    try:
+        return state, WavePaintConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
+    except (OptionError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged checkpoint: {error}") from None
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()
+        raise CheckpointError(
+            f"{path}: not a checkpoint that can be loaded safely: {reason[0] if reason else 'empty file'}"
+        ) from None
+    for wrapper in ("state_dict", "model"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise CheckpointError(f"{path}: not a WavePaint checkpoint: holds no state dict")
+    return {str(name).removeprefix("module."): _single(value) for name, value in loaded.items()}
+
+
+def _single(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def _load_strictly(model: WavePaint, state: Mapping[str, Tensor], path: Path) -> None:
+    wanted = model.state_dict()
+    missing = sorted(set(wanted) - set(state))
+    left_over = sorted(set(state) - set(wanted))
+    misshapen = sorted(
+        f"{name} is {tuple(state[name].shape)}, not {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in state and state[name].shape != value.shape
+    )
+    problems = [
+        f"{what}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        for what, names in (("missing", missing), ("left over", left_over), ("wrong shape", misshapen))
+        if names
+    ]
+    if problems:
+        raise CheckpointError(f"{path}: not a WavePaint checkpoint: {'; '.join(problems)}")
+    model.load_state_dict(dict(state))

@@ -1,0 +1,123 @@
+"""What a WavePaint network is made of: one frozen value, stored in every checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from wavepaint.errors import OptionError
+
+STEMS = ("conv", "haar")
+PREFILLS = ("haar", "zero")
+
+
+@dataclass(frozen=True)
+class WavePaintConfig:
+    """Every number that shapes the network (names of the paper, arXiv 2307.00407, where it has them).
+
+    Attributes:
+        num_modules: WaveMix modules, each refining the picture of the one before.
+        blocks_per_module: WaveMix blocks in a module.
+        final_dim: channels C inside a module; a multiple of 4.
+        ff_channel: channels F after a block's token mixing.
+        mult: widening m of a block's 1x1 layers.
+        level: DWT levels L of a block, 1 to 4.
+        dropout: probability of dropping a channel mix in training.
+        wavelet: any orthogonal or biorthogonal PyWavelets name.
+        input_channels: 4 (RGB and mask) or 3 (a published variant that never sees the mask).
+        stem: "conv" (published: strided convolutions, half resolution) or "haar" (wavelet packet).
+        packet_levels: depth of the "haar" stem's packet; the blocks work at 1 / 2**packet_levels.
+        prefill: what the hole holds at the start: "zero" (published) or "haar" (`network.prefill`).
+        sweeps: smoothing sweeps per scale of the "haar" prefill.
+    """
+
+    num_modules: int = 4
+    blocks_per_module: int = 4
+    final_dim: int = 128
+    ff_channel: int = 128
+    mult: int = 2
+    level: int = 1
+    dropout: float = 0.5
+    wavelet: str = "haar"
+    input_channels: int = 4
+    stem: str = "conv"
+    packet_levels: int = 2
+    prefill: str = "zero"
+    sweeps: int = 10
+
+    def __post_init__(self) -> None:
+        problem = self._problem()
+        if problem:
+            raise OptionError(f"network configuration: {problem}")
+
+    def _problem(self) -> str | None:
+        for name in ("num_modules", "blocks_per_module", "final_dim", "ff_channel", "mult", "packet_levels"):
+            if getattr(self, name) < 1:
+                return f"{name} must be at least 1, got {getattr(self, name)}"
+        if self.final_dim % 4:
+            return f"final_dim must be a multiple of 4, got {self.final_dim}"
+        if not 1 <= self.level <= 4:
+            return f"level must be 1 to 4, got {self.level}"
+        if not 0 <= self.dropout < 1:
+            return f"dropout must be in [0, 1), got {self.dropout}"
+        if self.input_channels not in (3, 4):
+            return f"input_channels must be 3 or 4, got {self.input_channels}"
+        if self.stem not in STEMS:
+            return f"unknown stem {self.stem!r}; known: {', '.join(STEMS)}"
+        if self.prefill not in PREFILLS:
+            return f"unknown prefill {self.prefill!r}; known: {', '.join(PREFILLS)}"
+        if self.sweeps < 0:
+            return f"sweeps must not be negative, got {self.sweeps}"
+        return None
+
+    @property
+    def stride(self) -> int:
+        """Pixels per position of the blocks; a picture's sides must be multiples of it."""
+        return 2 if self.stem == "conv" else 2**self.packet_levels
+
+    @property
+    def multiple(self) -> int:
+        """Sides to pad to so that no wavelet level meets an odd size."""
+        return int(self.stride * 2**self.level)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> WavePaintConfig:
+        """The inverse of `to_dict`; unknown fields raise `OptionError`."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise OptionError(f"network configuration: unknown field {', '.join(unknown)}")
+        return cls(**values)
+
+
+def _published(num_modules: int, mult: int = 2) -> WavePaintConfig:
+    return WavePaintConfig(num_modules=num_modules, mult=mult)
+
+
+PRESETS: Mapping[str, WavePaintConfig] = {
+    **{f"published-{modules}": _published(modules) for modules in range(2, 7)},
+    "published-8x4": _published(8, mult=4),
+    "default": WavePaintConfig(
+        num_modules=1,
+        blocks_per_module=6,
+        final_dim=80,
+        ff_channel=80,
+        level=2,
+        dropout=0.0,
+        stem="haar",
+        prefill="haar",
+    ),
+}
+
+
+def preset(name: str) -> WavePaintConfig:
+    """The configuration of that name; an unknown name raises `OptionError` listing the known ones."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise OptionError(f"unknown network preset {name!r}; known: {', '.join(PRESETS)}") from None

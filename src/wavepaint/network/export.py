@@ -1,0 +1,355 @@
+"""WavePaint as an ONNX graph: batch, height and width free, prefill inside, BatchNorm folded.
+
+The graph is written node by node from the network's modules instead of traced: its depth does not depend on an
+example, wavelet levels become strided convolutions, and every linear pair that can be folded exactly is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wavepaint.errors import MissingExtraError
+from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
+from wavepaint.network.config import WavePaintConfig
+from wavepaint.network.dwt import analysis_filters
+from wavepaint.network.model import WavePaint
+from wavepaint.network.prefill import PYRAMID_LEVELS, TINY
+
+OPSET = 20
+HALF_TOLERANCE = 1 / 512
+"""Largest change of a result, over probes, up to which weights are stored as float16."""
+
+Array = NDArray[Any]
+
+
+def export_onnx(model: WavePaint, path: str | Path, *, half: bool | None = None) -> Path:
+    """Write the network as an ONNX file; it appears whole or not at all.
+
+    The graph has two inputs and one output, float32: `image` (B, 3, H, W), RGB in [0, 1]; `mask`
+    (B, 1, H, W); `filled` (B, 3, H, W), a composite, not clipped. B, H and W are free; H and W are multiples
+    of `config.multiple`, which the metadata repeats. Mask values: 0 = keep; 1 = hole; 0.5 = hole for which
+    `image` holds a guess to start from instead of the prefill (coarse to fine).
+
+    Args:
+        model: the network; it is not changed.
+        path: target, conventionally `.onnx`.
+        half: store weights as float16 (computation stays float32); None decides by `HALF_TOLERANCE`.
+
+    Raises:
+        MissingExtraError: the package onnx is not installed.
+    """
+    path = Path(path)
+    data = onnx_bytes(model, half=half)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def onnx_bytes(model: WavePaint, *, half: bool | None = None) -> bytes:
+    """The file that `export_onnx` writes."""
+    full: bytes = _model_proto(model, half=False).SerializeToString()
+    if half is False:
+        return full
+    small: bytes = _model_proto(model, half=True).SerializeToString()
+    if half is None and largest_change(full, small, model.config.multiple) >= HALF_TOLERANCE:
+        return full
+    return small
+
+
+def largest_change(first: bytes, second: bytes, multiple: int) -> float:
+    """Largest difference between two graphs' results over a few pictures and masks, at a side of 8 multiples."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    sessions = [
+        onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]) for data in (first, second)
+    ]
+    rng, side, largest = np.random.default_rng(0), 8 * multiple, 0.0
+    for share in (0.1, 0.5, 0.9):
+        image = rng.random((2, 3, side, side), np.float32)
+        image[0] = np.linspace(0, 1, side, dtype=np.float32)  # a smooth picture beside noise
+        mask = (rng.random((2, 1, side, side)) < share).astype(np.float32)
+        results = [session.run(None, {"image": image, "mask": mask})[0] for session in sessions]
+        largest = max(largest, float(np.abs(results[0] - results[1]).max()))
+    return largest
+
+
+def _model_proto(model: WavePaint, half: bool) -> Any:
+    try:
+        from onnx import TensorProto, helper
+    except ImportError:
+        raise MissingExtraError("exporting to ONNX", "train", "onnx") from None
+    graph = _Graph(half)
+    filled = _wavepaint(graph, model)
+    graph.op("Identity", filled, output="filled")
+
+    def value(name: str, channels: int) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, "height", "width"])
+
+    proto = helper.make_graph(
+        graph.nodes,
+        "wavepaint",
+        [value("image", 3), value("mask", 1)],
+        [value("filled", 3)],
+        graph.initializers,
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    result = helper.make_model(proto, producer_name="wavepaint", opset_imports=opset, ir_version=9)
+    helper.set_model_props(
+        result,
+        {
+            "wavepaint_config": json.dumps(model.config.to_dict()),
+            "multiple": str(model.config.multiple),
+            "weights": "float16" if half else "float32",
+        },
+    )
+    return result
+
+
+class _Graph:
+    """ONNX nodes and weights under construction; values are known by their names."""
+
+    def __init__(self, half: bool) -> None:
+        self.half = half
+        self.nodes: list[Any] = []
+        self.initializers: list[Any] = []
+        self._constants: dict[bytes, str] = {}
+
+    def op(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        """Append a node with one output and return that output's name."""
+        from onnx import helper
+
+        output = output or f"{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
+
+    def constant(self, values: Array | Sequence[float] | float) -> str:
+        """A small float32 or int64 constant, each value once."""
+        array = np.asarray(values)
+        array = array.astype(np.int64 if array.dtype.kind == "i" else np.float32)
+        key = repr((array.dtype, array.shape)).encode() + array.tobytes()
+        if key not in self._constants:
+            self._constants[key] = self._store(array, f"constant_{len(self._constants)}")
+        return self._constants[key]
+
+    def weight(self, values: Tensor) -> str:
+        """A trained tensor, as float16 behind a Cast (which runtimes evaluate at load) if `half`."""
+        from onnx import TensorProto
+
+        array = values.detach().cpu().double().numpy()
+        name = f"weight_{len(self.initializers)}"
+        if not self.half or array.size < 64:
+            return self._store(array.astype(np.float32), name)
+        stored = self._store(array.astype(np.float16), f"{name}_half")
+        return self.op("Cast", stored, output=name, to=TensorProto.FLOAT)
+
+    def _store(self, array: Array, name: str) -> str:
+        from onnx import numpy_helper
+
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def slice(self, x: str, start: int, stop: int, axis: int) -> str:
+        """`x[start:stop]` along one axis."""
+        return self.op("Slice", x, *(self.constant(np.array([n])) for n in (start, stop, axis)))
+
+    def conv(self, x: str, weight: Tensor, bias: Tensor | None, **attributes: Any) -> str:
+        """Convolution with a trained kernel."""
+        parameters = [self.weight(weight)] + ([] if bias is None else [self.weight(bias)])
+        return self.op("Conv", x, *parameters, kernel_shape=list(weight.shape[2:]), **attributes)
+
+
+def _wavepaint(graph: _Graph, model: WavePaint) -> str:
+    config = model.config
+    one = graph.constant(1.0)
+    hole = graph.op("Ceil", "mask")
+    known = graph.op("Sub", one, hole)
+    known_image = graph.op("Mul", "image", known)
+    # 1 where the picture holds a guess (mask 0.5), else 0.
+    given = graph.op("Mul", graph.op("Sub", hole, "mask"), graph.constant(2.0))
+    given_image = graph.op("Mul", "image", given)
+    if config.prefill == "haar":
+        prefill = graph.op("Mul", _prefill(graph, known_image, known, config.sweeps), hole)
+        prefill = graph.op("Mul", prefill, graph.op("Sub", one, given))
+        given_image = graph.op("Add", prefill, given_image)
+    x = graph.op("Add", known_image, given_image)
+    for module in model.wavemodules:
+        if isinstance(module, HaarModule):
+            residual = _haar_module(graph, module, config, x, hole)
+        else:
+            assert isinstance(module, WaveMixModule)
+            residual = _conv_module(graph, module, config, x, hole)
+        x = graph.op("Add", residual, x)
+    return graph.op("Add", graph.op("Mul", x, hole), known_image)
+
+
+def _prefill(graph: _Graph, weighted: str, weight: str, sweeps: int) -> str:
+    """`prefill.haar_prefill` at its full depth."""
+
+    def halve(x: str) -> str:
+        # One uncounted line behind is what `ceil_mode` means, and works in every runtime at size 1 too.
+        return graph.op("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 1])
+
+    one, axes = graph.constant(1.0), graph.constant(np.array([2, 3]))
+    scales = [(weighted, weight)]
+    for _ in range(PYRAMID_LEVELS):
+        weighted, weight = halve(weighted), halve(weight)
+        scales.append((weighted, weight))
+    total = graph.op("Add", graph.op("ReduceSum", weighted, axes), graph.constant(0.5 * TINY))
+    guess = graph.op("Div", total, graph.op("Add", graph.op("ReduceSum", weight, axes), graph.constant(TINY)))
+    cross = np.zeros((3, 1, 3, 3), np.float32)
+    cross[:, 0, (0, 1, 1, 2), (1, 0, 2, 1)] = 0.25
+    for scale, (weighted, weight) in enumerate(reversed(scales)):
+        unknown = graph.op("Sub", one, weight)
+        if scale > 0:
+            doubled = graph.op(
+                "Resize",
+                guess,
+                "",
+                graph.constant(np.array([1, 1, 2, 2], np.float32)),
+                mode="linear",
+                coordinate_transformation_mode="half_pixel",
+            )
+            size = graph.op("Shape", weight, start=2)
+            guess = graph.op("Slice", doubled, graph.constant(np.array([0, 0])), size, axes)
+        guess = graph.op("Add", weighted, graph.op("Mul", unknown, guess))
+        for _ in range(sweeps):
+            padded = graph.op("Pad", guess, graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1])), mode="edge")
+            mean = graph.op("Conv", padded, graph.constant(cross), kernel_shape=[3, 3], group=3)
+            guess = graph.op("Add", weighted, graph.op("Mul", unknown, mean))
+    return guess
+
+
+def _haar_module(graph: _Graph, module: HaarModule, config: WavePaintConfig, x: str, hole: str) -> str:
+    centred = graph.op("Sub", x, graph.constant(0.5))
+    if module.input_channels == 4:
+        centred = graph.op("Concat", centred, hole, axis=1)
+    skip = h = graph.conv(centred, *module.analysis_kernel(), strides=[module.stride] * 2)
+    h = _blocks(graph, module.layers, config, h)
+    h = _depth_conv(graph, module.depthconv, h)
+    # The BatchNorm behind the depthwise convolution folds into the 1x1 layer that reads it.
+    merge = module.merge[0]
+    assert isinstance(merge, nn.Conv2d)
+    assert merge.bias is not None
+    scale, shift = _scale_and_shift(module.depthconv[2])
+    weight = merge.weight.detach().double().clone()
+    bias = merge.bias.detach().double() + weight[:, : len(scale), 0, 0] @ shift
+    weight[:, : len(scale)] *= scale.view(1, -1, 1, 1)
+    h = graph.op("Gelu", graph.conv(graph.op("Concat", h, skip, axis=1), weight, bias))
+    h = graph.conv(h, *module.synthesis_kernel())
+    return graph.op("DepthToSpace", h, blocksize=module.stride, mode="CRD")
+
+
+def _conv_module(graph: _Graph, module: WaveMixModule, config: WavePaintConfig, x: str, hole: str) -> str:
+    h = graph.op("Concat", x, hole, axis=1) if module.sees_mask else x
+    for layer, stride in zip(module.conv, (1, 2), strict=True):
+        assert isinstance(layer, nn.Conv2d)
+        h = graph.conv(h, layer.weight, layer.bias, strides=[stride] * 2, pads=[1] * 4)
+    skip = h
+    h = _blocks(graph, module.layers, config, h)
+    h = _depth_conv(graph, module.depthconv, h)
+    # A transposed convolution follows, into which a shift does not fold at the border.
+    scale, shift = (v.view(1, -1, 1, 1) for v in _scale_and_shift(module.depthconv[2]))
+    h = graph.op("Add", graph.op("Mul", h, graph.weight(scale)), graph.weight(shift))
+    h = _conv_transpose_and_norm(graph, module.decoder1, graph.op("Concat", h, skip, axis=1))
+    last = module.last
+    return graph.conv(graph.op("Concat", h, x, axis=1), last.weight, last.bias)
+
+
+def _depth_conv(graph: _Graph, sequence: nn.Sequential, h: str) -> str:
+    """The depthwise convolution and its GELU; the caller folds the BatchNorm."""
+    conv = sequence[0]
+    assert isinstance(conv, nn.Conv2d)
+    return graph.op("Gelu", graph.conv(h, conv.weight, conv.bias, pads=[2] * 4, group=conv.groups))
+
+
+def _blocks(graph: _Graph, blocks: nn.ModuleList, config: WavePaintConfig, h: str) -> str:
+    for block in blocks:
+        assert isinstance(block, WaveMixBlock)
+        h = graph.op("Add", _block(graph, block, config, h), h)
+    return h
+
+
+def _block(graph: _Graph, block: WaveMixBlock, config: WavePaintConfig, h: str) -> str:
+    channels = config.final_dim
+    approximation = graph.conv(h, block.reduction.weight, block.reduction.bias)
+    inputs, tokens = [], []
+    for level in range(1, config.level + 1):
+        inputs.append(approximation)
+        # (B, C, ..): LL, LH, HL, HH of the first channel, then of the next.
+        tokens.append(_dwt(graph, approximation, channels // 4, config.wavelet))
+        if level < config.level:
+            approximation = _dwt(graph, approximation, channels // 4, config.wavelet, bands=1)
+
+    # The network's tokens are all LL, then LH, HL, HH channel by channel: permute the reader's weights instead.
+    order = [4 * c for c in range(channels // 4)]
+    order += [4 * c + band for c in range(channels // 4) for band in (1, 2, 3)]
+    y = ""
+    for level in range(config.level, 0, -1):
+        feed_forward = block.feed_forward(level)
+        reader, writer = feed_forward[0], feed_forward[3]
+        assert isinstance(reader, nn.Conv2d)
+        assert isinstance(writer, nn.Conv2d)
+        weight = reader.weight.detach().clone()
+        weight[:, order] = reader.weight.detach()[:, :channels]
+        token = tokens[level - 1]
+        if level < config.level:
+            token = graph.op("Concat", token, y, axis=1)
+        y = graph.op("Gelu", graph.conv(token, weight, reader.bias))
+        y = graph.conv(y, writer.weight, writer.bias)
+        y = _conv_transpose_and_norm(graph, feed_forward, y)
+        if config.wavelet != "haar":
+            y = _fit(graph, y, inputs[level - 1])
+    return y
+
+
+def _dwt(graph: _Graph, x: str, channels: int, wavelet: str, bands: int = 4) -> str:
+    """The first `bands` of LL, LH, HL, HH of each channel, at half the (even) size for Haar."""
+    filters = analysis_filters(wavelet)[:bands]
+    taps = filters.shape[-1]
+    if taps > 2:
+        x = graph.op("Pad", x, graph.constant(np.array([0, 0, taps - 2, taps - 2, 0, 0, taps - 1, taps - 1])))
+    kernel = graph.constant(filters.repeat(channels, 1, 1, 1).numpy())
+    return graph.op("Conv", x, kernel, kernel_shape=[taps, taps], strides=[2, 2], group=channels)
+
+
+def _fit(graph: _Graph, x: str, reference: str) -> str:
+    """`dwt.fit` with sizes found at run time."""
+    two = graph.constant(np.array([2, 2]))
+    size = graph.op("Shape", reference, start=2)
+    start = graph.op("Div", graph.op("Sub", graph.op("Shape", x, start=2), size), two)
+    return graph.op("Slice", x, start, graph.op("Add", start, size), graph.constant(np.array([2, 3])))
+
+
+def _conv_transpose_and_norm(graph: _Graph, pair: nn.Sequential, x: str) -> str:
+    """The last transposed convolution of a sequence with the BatchNorm behind it folded in."""
+    conv, norm = pair[-2], pair[-1]
+    assert isinstance(conv, nn.ConvTranspose2d)
+    assert conv.bias is not None
+    scale, shift = _scale_and_shift(norm)
+    weight = graph.weight(conv.weight.detach().double() * scale.view(1, -1, 1, 1))
+    bias = graph.weight(conv.bias.detach().double() * scale + shift)
+    return graph.op("ConvTranspose", x, weight, bias, kernel_shape=[4, 4], strides=[2, 2], pads=[1] * 4)
+
+
+def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """An evaluating BatchNorm as `x * scale + shift`, float64."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
+    scale = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    return scale, norm.bias.detach().double() - norm.running_mean.double() * scale

@@ -1,0 +1,100 @@
+"""What a checkpoint or an exported model is, in numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from wavepaint.errors import CheckpointError
+from wavepaint.network.checkpoint import CONFIG_KEY, DEFAULT_NAME, load_checkpoint, packaged, read_metadata
+from wavepaint.network.config import PRESETS, WavePaintConfig
+from wavepaint.network.model import WavePaint
+
+SIDE = 256
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint's description.
+
+    Attributes:
+        path: the file.
+        bytes: its size on disk.
+        format: "safetensors", "pytorch" or "onnx".
+        config: the network.
+        preset: name of the preset with that configuration, if there is one.
+        parameters: trained numbers, BatchNorm's included.
+        macs: multiply-accumulates of the convolutions for one 256x256 crop.
+        metadata: what else the file says of itself (recipe, steps, ...).
+    """
+
+    path: Path
+    bytes: int
+    format: str
+    config: WavePaintConfig
+    preset: str | None
+    parameters: int
+    macs: int
+    metadata: dict[str, str]
+
+    @property
+    def input_variant(self) -> str:
+        """What the first layer reads."""
+        return "RGB + mask" if self.config.input_channels == 4 else "RGB only"
+
+
+def describe(path: str | Path) -> CheckpointInfo:
+    """Describe a checkpoint of any supported kind, or an ONNX file that this package exported.
+
+    Raises:
+        CheckpointError: the file is none of them.
+    """
+    if str(path) == DEFAULT_NAME:
+        with packaged() as file:
+            return describe(file)
+    path = Path(path)
+    if path.suffix == ".onnx":
+        metadata = _onnx_metadata(path)
+        model, kind = WavePaint(WavePaintConfig.from_dict(json.loads(metadata["wavepaint_config"]))), "onnx"
+    else:
+        model = load_checkpoint(path)
+        metadata = read_metadata(path)
+        kind = "safetensors" if metadata else "pytorch"
+    metadata.pop(CONFIG_KEY, None)
+    names = [name for name, config in PRESETS.items() if config == model.config]
+    return CheckpointInfo(
+        path=path,
+        bytes=path.stat().st_size,
+        format=kind,
+        config=model.config,
+        preset=names[0] if names else None,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        macs=count_macs(model),
+        metadata=metadata,
+    )
+
+
+def count_macs(model: WavePaint, side: int = SIDE) -> int:
+    """Multiply-accumulates of all the modules' convolutions for one crop of `side` x `side`; computes nothing."""
+    meta = WavePaint(model.config).eval().to("meta")
+    image, mask = torch.empty(1, 3, side, side, device="meta"), torch.empty(1, 1, side, side, device="meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        meta(image, mask, guess=image)
+    return int(counter.get_total_flops()) // 2
+
+
+def _onnx_metadata(path: Path) -> dict[str, str]:
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise CheckpointError(f"{path}: not an ONNX model: {str(error).splitlines()[0]}") from None
+    metadata = dict(session.get_modelmeta().custom_metadata_map)
+    if CONFIG_KEY not in metadata:
+        raise CheckpointError(f"{path}: an ONNX model, but not one exported by wavepaint")
+    return metadata

@@ -1,0 +1,415 @@
+"""Training with the whole data set resident in the memory of the device that trains.
+
+A few thousand photographs of 256-384 pixels are two or three gigabytes as bytes: they fit beside the network
+on an accelerator (and in the RAM of a laptop), where cropping, flipping, scaling and masking them costs
+nothing. This is the loop behind the packaged model; `python -m wavepaint.training.resident --help`.
+It needs PyTorch, NumPy, safetensors, OpenCV and nothing from a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import tarfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from wavepaint.data.masks import random_mask, rng_for
+from wavepaint.errors import OptionError, WavepaintError
+from wavepaint.features import VGG16Features, feature_distance
+from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
+from wavepaint.network.prefill import halve_known
+
+STATE_FILES = ("raw.safetensors", "first-moment.safetensors", "second-moment.safetensors", "progress.json")
+
+
+@dataclass(frozen=True)
+class ResidentOptions:
+    """What a run does; stored with every checkpoint.
+
+    Attributes:
+        crop: side of the training crops in pixels, or (from, to) walked through in steps of 32.
+        batch: crops per step.
+        seconds: length of the whole run; the learning rate follows a cosine over it.
+        clock: "wall", or "cpu" for the processor time of this process (fair on a shared machine).
+        learning_rate: AdamW's peak, after `warmup` steps.
+        masks: mask presets, equally often; see `wavepaint.data.masks.PRESETS`.
+        mask_bank: masks drawn beforehand; crops, flips and rotations of them are what a step sees.
+        vgg: weight of the VGG16 feature distance; 0 never loads VGG16.
+        vgg_from: share of the run after which the feature distance joins.
+        bands: weight of the L1 of the residual picture's horizontal and vertical differences.
+        self_condition: probability that a step starts from the network's own half-resolution result.
+        ema: decay of the weight average that is kept as the result.
+        seed: of masks, crops and initial weights.
+    """
+
+    crop: tuple[int, int] = (96, 96)
+    batch: int = 8
+    seconds: float = 600.0
+    clock: str = "wall"
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    warmup: int = 100
+    masks: tuple[str, ...] = ("thin", "medium", "thick", "everyday")
+    mask_bank: int = 2000
+    vgg: float = 0.0
+    vgg_from: float = 0.0
+    bands: float = 0.0
+    self_condition: float = 0.0
+    ema: float = 0.999
+    seed: int = 0
+
+
+class PhotographBank:
+    """Photographs of any size as one flat uint8 tensor on a device."""
+
+    def __init__(self, photographs: Iterable[NDArray[np.uint8]], device: torch.device) -> None:
+        flat, sizes = [], []
+        for photograph in photographs:
+            flat.append(np.ascontiguousarray(photograph).reshape(-1))
+            sizes.append(photograph.shape[:2])
+        if not flat:
+            raise OptionError("no photographs to train on")
+        lengths = np.array([len(part) for part in flat])
+        self.samples = torch.from_numpy(np.concatenate(flat)).to(device)
+        self.offsets = torch.from_numpy(np.cumsum(lengths) - lengths).to(device)
+        self.sizes = torch.tensor(sizes, device=device)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def crops(self, batch: int, side: int, scale: float, generator: torch.Generator) -> Tensor:
+        """Random crops of `side * scale` pixels reduced to `side`, flipped at random.
+
+        Photographs smaller than the crop are continued by reflection.
+
+        Returns:
+            (batch, 3, side, side) float32 in [0, 1].
+        """
+        device, span = self.samples.device, max(side, round(side * scale))
+        chosen = torch.randint(len(self), (batch,), generator=generator, device=device)
+        sizes = self.sizes[chosen]  # (batch, 2)
+        room = (sizes - span + 1).clamp_min(1)
+        corner = (torch.rand((batch, 2), generator=generator, device=device) * room).long()
+        steps = torch.arange(span, device=device)
+        rows = _reflect(corner[:, :1] + steps, sizes[:, :1])
+        columns = _reflect(corner[:, 1:] + steps, sizes[:, 1:])
+        flip = torch.rand((batch, 1), generator=generator, device=device) < 0.5
+        columns = torch.where(flip, columns.flip(1), columns)
+        pixel = rows[:, :, None] * sizes[:, 1, None, None] + columns[:, None, :]
+        index = self.offsets[chosen, None, None] + 3 * pixel  # (batch, span, span)
+        picture = self.samples[index[:, None] + torch.arange(3, device=device).view(1, 3, 1, 1)].float() / 255
+        if span != side:
+            picture = F.interpolate(picture, size=(side, side), mode="bilinear", antialias=True)
+        return picture
+
+
+def _reflect(index: Tensor, size: Tensor) -> Tensor:
+    """Fold indices beyond the border back inside, however far out they are."""
+    period = (2 * size - 2).clamp_min(1)
+    folded = index % period
+    return torch.where(folded >= size, period - folded, folded).clamp_max(size - 1)
+
+
+class MaskBank:
+    """Masks of 256 pixels, drawn once, from which steps take crops, flips and rotations."""
+
+    SIDE = 256
+
+    def __init__(self, presets: Sequence[str], count: int, seed: int, device: torch.device) -> None:
+        def draw(number: int) -> NDArray[np.bool_]:
+            name = presets[number % len(presets)]
+            return random_mask(name, (self.SIDE, self.SIDE), rng_for(seed, f"{name}/{number}"))
+
+        with ThreadPoolExecutor(os.cpu_count() if device.type != "cpu" else 1) as pool:
+            self.masks = torch.from_numpy(np.stack(list(pool.map(draw, range(count))))).to(device)
+
+    def crops(self, batch: int, side: int, generator: torch.Generator) -> Tensor:
+        """(batch, 1, side, side) float32, 1 = hole; each has at least one known and one hole sample."""
+        device = self.masks.device
+        # Between a plain crop and the whole mask reduced: small crops too should meet whole shapes.
+        smallest = min(side, self.SIDE)
+        span = int(torch.randint(smallest, self.SIDE + 1, (1,), generator=generator, device=device))
+        chosen = torch.randint(len(self.masks), (4 * batch,), generator=generator, device=device)
+        top, left = torch.randint(self.SIDE - span + 1, (2, 4 * batch, 1), generator=generator, device=device)
+        steps = torch.arange(side, device=device) * span // side
+        masks = self.masks[chosen[:, None, None], (top + steps)[:, :, None], (left + steps)[:, None, :]]
+        if torch.rand((), generator=generator, device=device) < 0.5:
+            masks = masks.transpose(1, 2)
+        if torch.rand((), generator=generator, device=device) < 0.5:
+            masks = masks.flip(1)
+        if torch.rand((), generator=generator, device=device) < 0.5:
+            masks = masks.flip(2)
+        # Of four candidates per crop, take those whose area is neither nothing nor nearly everything.
+        area = masks.float().mean((1, 2))
+        fit = (area > 0.005) & (area < 0.6)
+        order = torch.argsort(fit.int(), descending=True, stable=True)[:batch]
+        masks = masks[order].clone()
+        masks[:, 0, 0] &= area[order] < 1
+        masks[:, -1, -1] |= area[order] == 0
+        return masks.unsqueeze(1).float()
+
+
+def photographs_in(shards: Sequence[str | Path], max_side: int) -> Iterator[NDArray[np.uint8]]:
+    """Decode WebDataset shards, each photograph as (H, W, 3) uint8 RGB of at most `max_side` pixels a side."""
+    import cv2
+
+    def decode(blob: bytes) -> NDArray[np.uint8] | None:
+        picture = cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            return None
+        factor = max_side / max(picture.shape[:2])
+        if factor < 1:
+            picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(picture[..., ::-1])
+
+    for shard in shards:
+        with tarfile.open(shard) as tar, ThreadPoolExecutor(os.cpu_count()) as pool:
+            blobs = []
+            for member in tar:
+                file = None if member.name.endswith(".json") else tar.extractfile(member)
+                if file is not None:
+                    blobs.append(file.read())
+            yield from (picture for picture in pool.map(decode, blobs) if picture is not None)
+
+
+class Trainer:
+    """A network, its average, its optimiser, and the clock of one run."""
+
+    def __init__(
+        self,
+        model: WavePaint,
+        photographs: PhotographBank,
+        masks: MaskBank,
+        options: ResidentOptions,
+        device: torch.device,
+        vgg_weights: Path | None = None,
+    ) -> None:
+        self.options, self.device = options, device
+        self.photographs, self.masks = photographs, masks
+        self.model = model.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        )
+        self.generator = torch.Generator(device).manual_seed(options.seed)
+        self.vgg = None
+        if options.vgg > 0:
+            if vgg_weights is None:
+                raise OptionError("the feature distance needs VGG16 features: --vgg-weights FILE")
+            self.vgg = VGG16Features(vgg_weights).to(device)
+        self.autocast = device.type == "cuda"
+        self.forward = torch.compile(self.model) if device.type == "cuda" else self.model
+        self.steps, self.seconds_before, self.images = 0, 0.0, 0
+        self.started = self._now()
+
+    def _now(self) -> float:
+        return time.process_time() if self.options.clock == "cpu" else time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time trained so far, earlier sittings of the run included."""
+        return self.seconds_before + self._now() - self.started
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, 0 to 1."""
+        return min(1.0, self.seconds / self.options.seconds)
+
+    def step(self) -> dict[str, Tensor]:
+        """One optimiser step; returns its losses, still on the device."""
+        options, progress = self.options, self.progress
+        smallest, largest = options.crop
+        side = smallest + 32 * int(progress * ((largest - smallest) // 32 + 1))
+        side = min(side, largest)
+        scale = 1 + float(torch.rand((), generator=self.generator, device=self.device))
+        image = self.photographs.crops(options.batch, side, scale, self.generator)
+        mask = self.masks.crops(options.batch, side, self.generator)
+        image, mask = (x.contiguous(memory_format=torch.channels_last) for x in (image, mask))
+        rate = options.learning_rate * min(1.0, (self.steps + 1) / options.warmup)
+        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            filled = self.forward(image, mask, self._guess(image, mask))
+            losses = self._losses(filled.float(), image, mask, progress)
+        total = torch.stack(list(losses.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.steps += 1
+        self.images += options.batch
+        self._update_average()
+        return losses
+
+    def _guess(self, image: Tensor, mask: Tensor) -> Tensor | None:
+        """With the configured probability, the enlarged result at half resolution; no gradient through it."""
+        if torch.rand((), generator=self.generator, device=self.device) >= self.options.self_condition:
+            return None
+        with torch.no_grad():
+            self.model.eval()
+            coarse = self.model(*halve_known(image, mask))
+            self.model.train()
+        return F.interpolate(coarse.float(), scale_factor=2, mode="bilinear", align_corners=False)
+
+    def _losses(self, filled: Tensor, image: Tensor, mask: Tensor, progress: float) -> dict[str, Tensor]:
+        options = self.options
+        hole = mask.sum() * 3
+        losses = {"l1": (filled - image).abs().sum() / hole}
+        if options.bands > 0:
+            error = filled - image
+            across, down = error.diff(dim=-1).abs().sum(), error.diff(dim=-2).abs().sum()
+            losses["bands"] = options.bands * (across + down) / (2 * hole)
+        if self.vgg is not None and progress >= options.vgg_from:
+            with torch.no_grad():
+                target = self.vgg(image)
+            found = self.vgg(filled.contiguous(memory_format=torch.channels_last))
+            losses["vgg"] = options.vgg * feature_distance(found, target).mean()
+        return losses
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.options.ema, (1 + self.steps) / (10 + self.steps))
+        state = self.model.state_dict()
+        floats = [name for name, value in state.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.average[n] for n in floats], [state[n] for n in floats], 1 - decay)
+        for name in state.keys() - floats:
+            self.average[name].copy_(state[name])
+
+    def save(self, folder: Path) -> None:
+        """Write the average as `ema.safetensors` and what resuming needs beside it, one small file each."""
+        folder.mkdir(parents=True, exist_ok=True)
+        note = {
+            "steps": str(self.steps),
+            "seconds": f"{self.seconds:.0f}",
+            "options": json.dumps(asdict(self.options)),
+        }
+        save_checkpoint(self.model, folder / "ema.safetensors", state=self.average, extra=note)
+        names = [name for name, _ in self.model.named_parameters()]
+        moments = [self.optimizer.state.get(parameter, {}) for parameter in self.model.parameters()]
+        pieces = {
+            "raw": dict(self.model.state_dict()),
+            "first-moment": {n: m["exp_avg"] for n, m in zip(names, moments, strict=True) if m},
+            "second-moment": {n: m["exp_avg_sq"] for n, m in zip(names, moments, strict=True) if m},
+        }
+        for piece, tensors in pieces.items():
+            temporary = folder / f".{piece}.part"
+            save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
+            os.replace(temporary, folder / f"{piece}.safetensors")
+        temporary = folder / ".progress.part"
+        temporary.write_text(json.dumps({"steps": self.steps, "seconds": self.seconds, "images": self.images}))
+        os.replace(temporary, folder / "progress.json")
+
+    def resume(self, folder: Path) -> None:
+        """Go on from what `save` wrote; fresh crops and masks, same weights, moments and clock."""
+        if not all((folder / name).is_file() for name in STATE_FILES):
+            raise OptionError(f"{folder}: no run to resume")
+        progress = json.loads((folder / "progress.json").read_text())
+        self.steps, self.images = progress["steps"], progress["images"]
+        self.seconds_before = progress["seconds"]
+        self.model.load_state_dict(load_file(folder / "raw.safetensors"))
+        averaged = load_checkpoint(folder / "ema.safetensors").state_dict()
+        for name, value in self.average.items():
+            value.copy_(averaged[name])
+        first = load_file(folder / "first-moment.safetensors")
+        second = load_file(folder / "second-moment.safetensors")
+        for name, parameter in self.model.named_parameters():
+            self.optimizer.state[parameter] = {
+                "step": torch.tensor(float(self.steps)),
+                "exp_avg": first[name].to(self.device),
+                "exp_avg_sq": second[name].to(self.device),
+            }
+        self.generator.manual_seed(self.options.seed + self.steps)
+        self.started = self._now()
+
+
+def run(trainer: Trainer, folder: Path, checkpoint_every: float = 120.0, report_every: float = 10.0) -> None:
+    """Train until the options' time is over; saves on the way, at the end and when interrupted."""
+    saved = reported = time.monotonic()
+    images = trainer.images
+    log = folder / "log.jsonl"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        while trainer.progress < 1:
+            losses = trainer.step()
+            now = time.monotonic()
+            if now - reported >= report_every:
+                values = {name: float(value) for name, value in losses.items()}
+                if not all(math.isfinite(value) for value in values.values()):
+                    raise OptionError(f"the loss is not finite at step {trainer.steps}: {values}")
+                rate = (trainer.images - images) / (now - reported)
+                entry = {
+                    "step": trainer.steps,
+                    "seconds": round(trainer.seconds, 1),
+                    "images/s": round(rate, 1),
+                }
+                with log.open("a") as file:
+                    file.write(json.dumps({**entry, **values, **_utilisation(trainer.device)}) + "\n")
+                reported, images = now, trainer.images
+            if now - saved >= checkpoint_every:
+                trainer.save(folder)
+                saved = time.monotonic()
+    finally:
+        trainer.save(folder)
+
+
+def _utilisation(device: torch.device) -> dict[str, float]:
+    if device.type != "cuda":
+        return {}
+    try:
+        return {"gpu%": float(torch.cuda.utilization(device))}
+    except (ImportError, RuntimeError):
+        return {}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of this module."""
+    defaults = ResidentOptions()
+    parser = argparse.ArgumentParser(prog="python -m wavepaint.training.resident", description=__doc__)
+    parser.add_argument("shards", nargs="+", type=Path, help="WebDataset shards of photographs")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--preset", default="default", help="network preset")
+    parser.add_argument("--config", type=json.loads, default={}, help="fields of the network to change, JSON")
+    parser.add_argument("--init", type=Path, help="checkpoint to start from")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in OUTPUT")
+    parser.add_argument("--vgg-weights", type=Path, help="safetensors file of VGG16 features")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--max-side", type=int, default=384, help="reduce photographs to this many pixels")
+    parser.add_argument("--options", type=json.loads, default={}, help="fields of ResidentOptions, JSON")
+    parsed = parser.parse_args(arguments)
+    try:
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in parsed.options.items()}
+        options = ResidentOptions(**{**asdict(defaults), **given})
+        device = torch.device(parsed.device)
+        torch.manual_seed(options.seed)
+        config = WavePaintConfig.from_dict({**preset(parsed.preset).to_dict(), **parsed.config})
+        model = load_checkpoint(parsed.init) if parsed.init else WavePaint(config)
+        photographs = PhotographBank(photographs_in(parsed.shards, parsed.max_side), device)
+        masks = MaskBank(options.masks, options.mask_bank, options.seed, device)
+        trainer = Trainer(model, photographs, masks, options, device, parsed.vgg_weights)
+        if parsed.resume:
+            trainer.resume(parsed.output)
+        run(trainer, parsed.output)
+    except (WavepaintError, TypeError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
