@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -14,9 +13,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
+from wavepaint.atomic import replacing
 from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.model import WavePaint
@@ -75,18 +75,13 @@ def save_checkpoint(
         extra: more metadata (recipe, step, scores), strings only.
         state: weights to write instead of the model's own (an average, say), same keys.
     """
-    path = Path(path)
     tensors = {}
     for name, value in (state or model.state_dict()).items():
         value = value.detach().to("cpu").contiguous()
         tensors[name] = value.half() if half and value.is_floating_point() else value
     metadata = {**(extra or {}), CONFIG_KEY: json.dumps(model.config.to_dict())}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(tensors, temporary, metadata=metadata)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(serialize(tensors, metadata))
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

@@ -104,9 +104,9 @@ PRESETS: Mapping[str, WavePaintConfig] = {
     "published-8x4": _published(8, mult=4),
     "default": WavePaintConfig(
         num_modules=1,
-        blocks_per_module=6,
-        final_dim=80,
-        ff_channel=80,
+        blocks_per_module=4,
+        final_dim=96,
+        ff_channel=96,
         level=2,
         dropout=0.0,
         stem="haar",

@@ -7,7 +7,6 @@ example, wavelet levels become strided convolutions, and every linear pair that 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wavepaint.atomic import replacing
 from wavepaint.errors import MissingExtraError
 from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
 from wavepaint.network.config import WavePaintConfig
@@ -49,12 +49,8 @@ def export_onnx(model: WavePaint, path: str | Path, *, half: bool | None = None)
     """
     path = Path(path)
     data = onnx_bytes(model, half=half)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(data)
     return path
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from wavepaint.atomic import replacing
 from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.features import VGG16Features, feature_distance
@@ -164,7 +165,10 @@ class MaskBank:
 
 
 def photographs_in(shards: Sequence[str | Path], max_side: int) -> Iterator[NDArray[np.uint8]]:
-    """Decode WebDataset shards, each photograph as (H, W, 3) uint8 RGB of at most `max_side` pixels a side."""
+    """Decode WebDataset shards, each photograph as (H, W, 3) uint8 RGB of at most `max_side` pixels a side.
+
+    What does not decode is left out. Raises `OptionError` for a shard that cannot be read.
+    """
     import cv2
 
     def decode(blob: bytes) -> NDArray[np.uint8] | None:
@@ -177,12 +181,13 @@ def photographs_in(shards: Sequence[str | Path], max_side: int) -> Iterator[NDAr
         return np.ascontiguousarray(picture[..., ::-1])
 
     for shard in shards:
-        with tarfile.open(shard) as tar, ThreadPoolExecutor(os.cpu_count()) as pool:
-            blobs = []
-            for member in tar:
-                file = None if member.name.endswith(".json") else tar.extractfile(member)
-                if file is not None:
-                    blobs.append(file.read())
+        try:
+            with tarfile.open(shard) as tar:
+                files = [tar.extractfile(member) for member in tar if not member.name.endswith(".json")]
+                blobs = [file.read() for file in files if file is not None]
+        except (OSError, tarfile.TarError) as error:
+            raise OptionError(f"{shard}: cannot read this shard: {error}") from None
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             yield from (picture for picture in pool.map(decode, blobs) if picture is not None)
 
 
@@ -255,7 +260,7 @@ class Trainer:
         self.steps += 1
         self.images += options.batch
         self._update_average()
-        return losses
+        return {name: value.detach() for name, value in losses.items()}
 
     def _guess(self, image: Tensor, mask: Tensor) -> Tensor | None:
         """With the configured probability, the enlarged result at half resolution; no gradient through it."""
@@ -308,12 +313,11 @@ class Trainer:
             "second-moment": {n: m["exp_avg_sq"] for n, m in zip(names, moments, strict=True) if m},
         }
         for piece, tensors in pieces.items():
-            temporary = folder / f".{piece}.part"
-            save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
-            os.replace(temporary, folder / f"{piece}.safetensors")
-        temporary = folder / ".progress.part"
-        temporary.write_text(json.dumps({"steps": self.steps, "seconds": self.seconds, "images": self.images}))
-        os.replace(temporary, folder / "progress.json")
+            with replacing(folder / f"{piece}.safetensors") as unfinished:
+                save_file({name: value.contiguous() for name, value in tensors.items()}, unfinished)
+        progress = {"steps": self.steps, "seconds": self.seconds, "images": self.images}
+        with replacing(folder / "progress.json") as unfinished:
+            unfinished.write_text(json.dumps(progress))
 
     def resume(self, folder: Path) -> None:
         """Go on from what `save` wrote; fresh crops and masks, same weights, moments and clock."""
@@ -338,34 +342,47 @@ class Trainer:
         self.started = self._now()
 
 
-def run(trainer: Trainer, folder: Path, checkpoint_every: float = 120.0, report_every: float = 10.0) -> None:
-    """Train until the options' time is over; saves on the way, at the end and when interrupted."""
-    saved = reported = time.monotonic()
+def run(
+    trainer: Trainer,
+    folder: Path,
+    time_limit: float | None = None,
+    *,
+    checkpoint_every: float = 120.0,
+    report_every: float = 10.0,
+) -> None:
+    """Train until the options' time (or this sitting's limit, in seconds) is over.
+
+    Saves on the way, at the end and when interrupted; `log.jsonl` gets a line every `report_every` seconds.
+
+    Raises:
+        OptionError: the loss is no longer finite; the last good checkpoint stays as it is.
+    """
+    started = saved = reported = time.monotonic()
     images = trainer.images
     log = folder / "log.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        while trainer.progress < 1:
+        while trainer.progress < 1 and (time_limit is None or time.monotonic() - started < time_limit):
             losses = trainer.step()
             now = time.monotonic()
             if now - reported >= report_every:
                 values = {name: float(value) for name, value in losses.items()}
                 if not all(math.isfinite(value) for value in values.values()):
-                    raise OptionError(f"the loss is not finite at step {trainer.steps}: {values}")
+                    raise FloatingPointError
                 rate = (trainer.images - images) / (now - reported)
-                entry = {
-                    "step": trainer.steps,
-                    "seconds": round(trainer.seconds, 1),
-                    "images/s": round(rate, 1),
-                }
+                entry = {"step": trainer.steps, "seconds": round(trainer.seconds, 1), "images/s": round(rate, 1)}
                 with log.open("a") as file:
                     file.write(json.dumps({**entry, **values, **_utilisation(trainer.device)}) + "\n")
                 reported, images = now, trainer.images
             if now - saved >= checkpoint_every:
                 trainer.save(folder)
-                saved = time.monotonic()
-    finally:
+                saved = now
+    except FloatingPointError:
+        raise OptionError(f"{folder}: the loss is not finite at step {trainer.steps}; resume at a lower rate") from None
+    except KeyboardInterrupt:
         trainer.save(folder)
+        raise
+    trainer.save(folder)
 
 
 def _utilisation(device: torch.device) -> dict[str, float]:
@@ -390,10 +407,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--vgg-weights", type=Path, help="safetensors file of VGG16 features")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--max-side", type=int, default=384, help="reduce photographs to this many pixels")
-    parser.add_argument("--options", type=json.loads, default={}, help="fields of ResidentOptions, JSON")
+    parser.add_argument("--time-limit", type=float, help="stop after this many seconds; --resume goes on later")
+    parser.add_argument(
+        "--options", type=json.loads, action="append", default=[], help="fields of ResidentOptions, JSON; repeatable"
+    )
     parsed = parser.parse_args(arguments)
     try:
-        given = {k: tuple(v) if isinstance(v, list) else v for k, v in parsed.options.items()}
+        given = {k: tuple(v) if isinstance(v, list) else v for part in parsed.options for k, v in part.items()}
         options = ResidentOptions(**{**asdict(defaults), **given})
         device = torch.device(parsed.device)
         torch.manual_seed(options.seed)
@@ -404,7 +424,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trainer = Trainer(model, photographs, masks, options, device, parsed.vgg_weights)
         if parsed.resume:
             trainer.resume(parsed.output)
-        run(trainer, parsed.output)
+        run(trainer, parsed.output, parsed.time_limit)
     except (WavepaintError, TypeError) as error:
         print(error, file=sys.stderr)
         return 2

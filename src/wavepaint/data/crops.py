@@ -1,0 +1,324 @@
+"""Training samples: random crops of photographs with random masks, in an order that can be resumed exactly.
+
+Sample k of a stream is a pure function of (seed, k) and of which stream of how many it is: nothing depends
+on timing, and continuing at sample k costs no more than decoding the photographs that k needs.
+
+An epoch shuffles all photographs. Each is decoded once and cropped `crops_per_photo` times; these crops lie
+far apart, because at every step one new photograph comes in and older ones, still decoded, are cropped again:
+
+    step q:  photograph q, photograph q - D, photograph q - 2D, ...      (modulo their number)
+
+with the distance D chosen such that at most `pool_size` decoded photographs are held.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from wavepaint.data.masks import MIN_SIDE, find_preset, random_mask, rng_for
+from wavepaint.data.photographs import RGB, PhotographSource, Skipped
+from wavepaint.errors import OptionError, PhotoError
+
+Permutation = NDArray[np.int64]
+
+
+class Sample(TypedDict):
+    """One crop and its hole."""
+
+    image: Tensor
+    """uint8 RGB `(3, crop, crop)`, the whole truth: nothing is blanked under the mask."""
+    mask: Tensor
+    """bool `(1, crop, crop)`, True = hole."""
+    name: str
+    """The photograph's name in its source."""
+
+
+class Batch(TypedDict):
+    """Samples stacked."""
+
+    image: Tensor
+    """uint8 RGB `(B, 3, crop, crop)`."""
+    mask: Tensor
+    """bool `(B, 1, crop, crop)`, True = hole."""
+    name: list[str]
+    """The photographs' names."""
+
+
+class CropDataset(IterableDataset[Sample]):
+    """Random crops of photographs, each with a random mask.
+
+    Args:
+        source: the photographs.
+        crop: side of the square samples in pixels, at least `MIN_SIDE` of `wavepaint.data.masks`.
+        masks: name of the mask preset.
+        seed: of everything random.
+        crops_per_photo: samples taken from each photograph in an epoch.
+        pool_size: decoded photographs held at once, by all processes together (each holds at least
+            `2 * crops_per_photo + 1`). With `max_pixels` it bounds the memory: about `3 * max_pixels` bytes
+            each, 768 MiB for all with the defaults, and less for smaller photographs.
+        max_pixels: larger photographs are reduced to about this many pixels when they are decoded.
+        max_scale: a sample shows a square of the photograph of up to `max_scale * crop` pixels, reduced.
+        epochs: how often to go through the photographs; None goes on for ever.
+        rank: number of this process among `world_size` processes that share the photographs.
+        world_size: number of processes.
+
+    Photographs smaller than the crop are extended by reflection. For one that cannot be decoded the next in
+    the shuffled order steps in, so that all streams keep their length; `source.skipped` names it. Every other
+    photograph gives exactly `crops_per_photo` samples an epoch over all processes and workers, as long as
+    there are at least as many photographs as workers.
+    """
+
+    def __init__(
+        self,
+        source: PhotographSource,
+        *,
+        crop: int = 256,
+        masks: str = "everyday",
+        seed: int = 0,
+        crops_per_photo: int = 4,
+        pool_size: int = 256,
+        max_pixels: int = 2**20,
+        max_scale: float = 2.0,
+        epochs: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__()
+        find_preset(masks)
+        _require(len(source) > 0, "training needs at least one photograph")
+        _require(crop >= MIN_SIDE, f"crop must be at least {MIN_SIDE}, not {crop}")
+        _require(crops_per_photo >= 1, f"crops_per_photo must be at least 1, not {crops_per_photo}")
+        _require(pool_size >= 1, f"pool_size must be at least 1, not {pool_size}")
+        _require(max_pixels >= 1, f"max_pixels must be at least 1, not {max_pixels}")
+        _require(max_scale >= 1, f"max_scale must be at least 1, not {max_scale}")
+        _require(0 <= rank < world_size, f"rank must be from 0 to {world_size - 1}, not {rank}")
+        self.source = source
+        self.crop = crop
+        self.masks = masks
+        self.seed = seed
+        self.crops_per_photo = crops_per_photo
+        self.pool_size = pool_size
+        self.max_pixels = max_pixels
+        self.max_scale = max_scale
+        self.epochs = epochs
+        self.rank = rank
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[Sample]:
+        worker = get_worker_info()
+        return self.samples() if worker is None else self.samples(worker.id, worker.num_workers)
+
+    def samples(self, worker: int = 0, workers: int = 1, start: int = 0) -> Iterator[Sample]:
+        """Return the samples of one of the `workers` of this process, from its sample `start` on.
+
+        Raises `PhotoError` if no photograph at all can be decoded.
+        """
+        stream, streams = worker * self.world_size + self.rank, workers * self.world_size
+        # With fewer photographs than streams some are given to several, so that no stream runs dry.
+        total = max(len(self.source), streams)
+        photographs = len(range(stream, total, streams))
+        # Between two uses of a photograph, distance * crops_per_photo others come by.
+        distance = max(2, self.pool_size // (streams * self.crops_per_photo))
+        pool = _Pool(self.source, self.max_pixels, distance * self.crops_per_photo + 1)
+
+        epoch, done = divmod(start, photographs * self.crops_per_photo)
+        while self.epochs is None or epoch < self.epochs:
+            order = rng_for(self.seed, f"epoch {epoch}").permutation(len(self.source))
+            for k in range(done, photographs * self.crops_per_photo):
+                step, repeat = divmod(k, self.crops_per_photo)
+                position = (step - repeat * distance) % photographs * streams + stream
+                name, picture = pool.photograph(order, position % len(order))
+                yield self._sample(name, picture, rng_for(self.seed, f"{epoch}/{position}/{repeat}"))
+            epoch, done = epoch + 1, 0
+
+    def _sample(self, name: str, picture: RGB, rng: np.random.Generator) -> Sample:
+        image = random_crop(picture, self.crop, self.max_scale, rng)
+        mask = random_mask(self.masks, (self.crop, self.crop), rng)
+        return Sample(
+            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            mask=torch.from_numpy(mask[None]),
+            name=name,
+        )
+
+
+class _Pool:
+    """The most recently used decoded photographs, at most `capacity`."""
+
+    def __init__(self, source: PhotographSource, max_pixels: int, capacity: int) -> None:
+        self._source = source
+        self._max_pixels = max_pixels
+        self._capacity = capacity
+        self._decoded: OrderedDict[int, RGB] = OrderedDict()
+        self._broken: set[int] = set()
+
+    def photograph(self, order: Permutation, position: int) -> tuple[str, RGB]:
+        """Return name and picture at `position` of `order`, or of the first after it that can be decoded."""
+        for ahead in range(len(order)):
+            index = int(order[(position + ahead) % len(order)])
+            if (picture := self._picture(index)) is not None:
+                return self._source.name(index), picture
+        raise PhotoError(f"none of the {len(order)} photographs can be read; {self._source.skipped[0].reason}")
+
+    def _picture(self, index: int) -> RGB | None:
+        if index in self._decoded:
+            self._decoded.move_to_end(index)
+            return self._decoded[index]
+        if index in self._broken:
+            return None
+        try:
+            picture = self._source.read(index, self._max_pixels)
+        except PhotoError:
+            self._broken.add(index)
+            return None
+        self._decoded[index] = picture
+        if len(self._decoded) > self._capacity:
+            self._decoded.popitem(last=False)
+        return picture
+
+
+class CropLoader(Iterable[Batch]):
+    """Batches of a `CropDataset`, made by `workers` other processes, and resumable to the sample.
+
+    Iterating again continues where the last iteration ended. `state_dict()` counts the batches handed out;
+    a loader of the same dataset, batch size and number of workers continues after them exactly.
+
+    Args:
+        dataset: where the samples come from.
+        batch_size: samples in a batch; only a finite dataset's last ones are smaller.
+        workers: processes that decode and crop; 0 does it in this one. They are started afresh rather than
+            forked, because libvips does not survive a fork: a script that starts them needs the usual
+            `if __name__ == "__main__":`.
+        pin_memory: as in `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(self, dataset: CropDataset, batch_size: int, *, workers: int = 0, pin_memory: bool = False) -> None:
+        _require(batch_size >= 1, f"batch_size must be at least 1, not {batch_size}")
+        _require(workers >= 0, f"workers must not be negative, but is {workers}")
+        self.batches = 0
+        self._layout = {"batch_size": batch_size, "workers": workers, "world_size": dataset.world_size}
+        self._batched = _Batched(dataset, batch_size)
+        self._skipped: dict[str, Skipped] = {}
+        self._loader = DataLoader(
+            self._batched,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=pin_memory,
+            multiprocessing_context="spawn" if workers else None,
+            worker_init_fn=_one_thread if workers else None,
+            # Its own generator, so that iterating leaves torch's global random state alone.
+            generator=torch.Generator(),
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._batched.start = self.batches
+        for batch, skipped in self._loader:
+            self._skipped.update((each.name, each) for each in skipped)
+            self.batches += 1
+            yield batch
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """The broken photographs found so far, by all workers of this process."""
+        return list(self._skipped.values())
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches were handed out, and the layout for which this number holds."""
+        return {"batches": self.batches, **self._layout}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue after `state["batches"]`; raises `OptionError` when the layout is another."""
+        for key, value in self._layout.items():
+            _require(state[key] == value, f"cannot resume: {key} was {state[key]} and is now {value}")
+        self.batches = state["batches"]
+
+
+class _Batched(IterableDataset[tuple[Batch, list[Skipped]]]):
+    """The batches that one worker makes, each with what it newly found broken."""
+
+    def __init__(self, dataset: CropDataset, batch_size: int) -> None:
+        super().__init__()
+        self._dataset = dataset
+        self._batch_size = batch_size
+        self.start = 0
+
+    def __iter__(self) -> Iterator[tuple[Batch, list[Skipped]]]:
+        info = get_worker_info()
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        # DataLoader takes batches from its workers in turn, beginning with the first: after `start` batches
+        # the first process has to go on as the worker whose turn it then is.
+        worker = (worker + self.start) % workers
+        made = len(range(worker, self.start, workers))
+        samples = self._dataset.samples(worker, workers, made * self._batch_size)
+        reported = 0
+        while batch := list(islice(samples, self._batch_size)):
+            skipped = self._dataset.source.skipped
+            yield _stacked(batch), skipped[reported:]
+            reported = len(skipped)
+
+
+def random_crop(picture: RGB, crop: int, max_scale: float, rng: np.random.Generator) -> RGB:
+    """Return a random `(crop, crop, 3)` part of a uint8 `(h, w, 3)` picture, mirrored half of the time.
+
+    It shows a square of `crop` to `max_scale * crop` pixels, log-uniform and at most the short side, reduced
+    by area averaging. Where the picture is smaller than `crop`, reflection extends it evenly on both ends.
+    """
+    import cv2
+
+    h, w = picture.shape[:2]
+    window = max(crop, min(round(crop * max_scale ** rng.uniform()), h, w))
+    seen_h, seen_w = min(window, h), min(window, w)
+    top, left = int(rng.integers(h - seen_h + 1)), int(rng.integers(w - seen_w + 1))
+    view = picture[top : top + seen_h, left : left + seen_w]
+    if (seen_h, seen_w) != (window, window):
+        missing = (window - seen_h, window - seen_w)
+        view = np.pad(view, (*((short // 2, short - short // 2) for short in missing), (0, 0)), mode="symmetric")
+    if rng.integers(2):
+        view = view[:, ::-1]
+    view = np.ascontiguousarray(view)
+    if window > crop:
+        view = cv2.resize(view, (crop, crop), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return view
+
+
+def measure_loader(loader: CropLoader, seconds: float) -> float:
+    """Return the images per second that `loader` alone delivers, over about `seconds`, start-up excluded."""
+    batches = iter(loader)
+    next(batches)
+    images, begin = 0, time.perf_counter()
+    for batch in batches:
+        images += len(batch["name"])
+        if time.perf_counter() - begin >= seconds:
+            break
+    return images / (time.perf_counter() - begin)
+
+
+def _stacked(samples: list[Sample]) -> Batch:
+    return Batch(
+        image=torch.stack([sample["image"] for sample in samples]),
+        mask=torch.stack([sample["mask"] for sample in samples]),
+        name=[sample["name"] for sample in samples],
+    )
+
+
+def _one_thread(worker: int) -> None:
+    """Keep libvips and OpenCV in a worker to one thread: the workers are the parallelism."""
+    import cv2
+
+    os.environ.setdefault("VIPS_CONCURRENCY", "1")
+    cv2.setNumThreads(1)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise OptionError(message)

@@ -1,0 +1,289 @@
+"""Photographs to train and measure on: a folder, a single picture, or WebDataset shards.
+
+A source is only a list of names and where their bytes lie; pictures are read one at a time, so memory does
+not grow with the data set. Everything is reached by index, which is what makes shuffled reading
+reproducible and resumable. Shards behind URLs are therefore fetched once, into a cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.errors import MissingExtraError, PhotoError
+from wavepaint.photo import READABLE_SUFFIXES, Photo
+
+RGB = NDArray[np.uint8]
+
+EXTENSIONS = READABLE_SUFFIXES | {".bmp"}
+DEFAULT_CACHE = Path("~/.cache/wavepaint/shards")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A photograph that could not be used, and why."""
+
+    name: str
+    reason: str
+
+
+class PhotographSource(ABC):
+    """Named photographs, reached by index; iterating yields `(name, picture)` and skips what is broken.
+
+    A picture is a uint8 RGB array `(h, w, 3)`: grey is repeated, alpha dropped, 16 bit reduced to 8, CMYK
+    converted, the first frame of an animation taken, and the EXIF orientation applied.
+    """
+
+    def __init__(self) -> None:
+        self._skipped: dict[str, str] = {}
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return how many photographs there are, broken ones included."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """Return the name, which depends neither on the machine nor on where the source lies."""
+
+    @abstractmethod
+    def encoded(self, index: int) -> bytes:
+        """Return the file's bytes; raises `OSError`."""
+
+    def read(self, index: int, max_pixels: int | None = None) -> RGB:
+        """Return one picture, reduced to about `max_pixels` if it has more; raises `PhotoError`.
+
+        A failure is added to `skipped`.
+        """
+        name = self.name(index)
+        try:
+            return _decode(self.encoded(index), max_pixels)
+        except (OSError, PhotoError) as error:
+            reason = str(error) if isinstance(error, PhotoError) else (error.strerror or str(error))
+            self._skipped[name] = reason
+            raise PhotoError(f"{name}: {reason}") from None
+
+    def __iter__(self) -> Iterator[tuple[str, RGB]]:
+        for index in range(len(self)):
+            try:
+                picture = self.read(index)
+            except PhotoError:
+                continue
+            yield self.name(index), picture
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """What this process found broken so far, each once, in the order of discovery."""
+        return [Skipped(name, reason) for name, reason in self._skipped.items()]
+
+    def split(self, share: float = 0.02) -> tuple[PhotographSource, PhotographSource]:
+        """Return the training and the validation part; see `is_validation`."""
+        held_out = np.array([is_validation(self.name(index), share) for index in range(len(self))], bool)
+        return Selection(self, np.flatnonzero(~held_out)), Selection(self, np.flatnonzero(held_out))
+
+
+class Folder(PhotographSource):
+    """All pictures below a folder, by extension, sorted by relative path; hidden files are left out."""
+
+    def __init__(self, root: Path, names: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self._root = root
+        self._names = sorted(_pictures_below(root)) if names is None else list(names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """Return the path relative to the folder, with forward slashes."""
+        return self._names[index]
+
+    def encoded(self, index: int) -> bytes:
+        """Return the file's bytes; raises `OSError`."""
+        return (self._root / self._names[index]).read_bytes()
+
+
+class Shards(PhotographSource):
+    """The pictures of local tar files in WebDataset's layout; other members are ignored.
+
+    Opening reads the tar headers only. A shard that is cut short yields what lies before the cut and stands
+    in `skipped`.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        super().__init__()
+        self._paths = list(paths)
+        self._members: list[str] = []
+        self._shard, self._offset, self._size = array("q"), array("q"), array("q")
+        for number, path in enumerate(self._paths):
+            self._index(number, path)
+
+    def _index(self, number: int, path: Path) -> None:
+        try:
+            with tarfile.open(path, "r:") as shard:
+                for member in shard:
+                    if member.isfile() and _is_picture(member.name):
+                        self._members.append(member.name)
+                        self._shard.append(number)
+                        self._offset.append(member.offset_data)
+                        self._size.append(member.size)
+        except tarfile.TarError as error:
+            self._skipped[path.name] = f"not a whole tar file: {error}"
+        except OSError as error:
+            raise PhotoError(f"{path}: {error.strerror}") from None
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def name(self, index: int) -> str:
+        """Return `SHARD.tar/MEMBER`, without the shard's folder."""
+        return f"{self._paths[self._shard[index]].name}/{self._members[index]}"
+
+    def encoded(self, index: int) -> bytes:
+        """Return the member's bytes; raises `OSError`."""
+        with self._paths[self._shard[index]].open("rb") as shard:
+            shard.seek(self._offset[index])
+            return shard.read(self._size[index])
+
+
+class Selection(PhotographSource):
+    """Some photographs of another source, in the order of `indices`; both share one `skipped` list."""
+
+    def __init__(self, source: PhotographSource, indices: Iterable[int]) -> None:
+        super().__init__()
+        self._source = source
+        self._indices = array("q", (int(index) for index in indices))
+        self._skipped = source._skipped
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def name(self, index: int) -> str:
+        """Return the name that the photograph has in the source."""
+        return self._source.name(self._indices[index])
+
+    def encoded(self, index: int) -> bytes:
+        """Return the file's bytes; raises `OSError`."""
+        return self._source.encoded(self._indices[index])
+
+
+def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> PhotographSource:
+    """Return the photographs of `source`.
+
+    `source` is a folder (searched recursively), one picture, or `.tar` shards: a path or an `http(s)` URL,
+    with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched once, into
+    `cache`. Raises `PhotoError` when there is nothing there.
+    """
+    text = os.fspath(source)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        found: PhotographSource = Folder(path)
+    elif text.endswith(".tar"):
+        found = Shards(_local_shards(text, cache))
+    elif path.is_file() and _is_picture(path.name):
+        found = Folder(path.parent, [path.name])
+    elif path.exists():
+        raise PhotoError(f"{source}: neither a folder, a picture nor a .tar shard")
+    else:
+        raise PhotoError(f"{source}: no such file or folder")
+    if len(found) == 0:
+        raise PhotoError(f"{source}: no photographs in it ({', '.join(sorted(EXTENSIONS))})")
+    return found
+
+
+def is_validation(name: str, share: float = 0.02) -> bool:
+    """Tell whether a photograph belongs to the validation part of about `share` of all.
+
+    Decided by the SHA-256 of the name alone, so it never moves when photographs are added or removed.
+    """
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") < share * 2**64
+
+
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in EXTENSIONS and not Path(name).name.startswith(".")
+
+
+def _pictures_below(root: Path) -> Iterator[str]:
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield from ((Path(folder) / name).relative_to(root).as_posix() for name in names if _is_picture(name))
+
+
+def _local_shards(source: str, cache: Path) -> list[Path]:
+    if "://" not in source and "{" not in source:
+        return [Path(source).expanduser()]
+    try:
+        from webdataset.cache import FileCache
+        from webdataset.shardlists import expand_urls
+    except ImportError:
+        raise MissingExtraError("reading several shards", "train", "webdataset") from None
+    files = FileCache(str(cache.expanduser()))
+    return [_fetched(files, url) if "://" in url else Path(url).expanduser() for url in expand_urls(source)]
+
+
+def _fetched(files: Any, url: str) -> Path:
+    try:
+        return Path(files.get_file(url))
+    except Exception as error:  # webdataset raises whatever its download command came to
+        raise PhotoError(f"{url}: {_one_line(error)}") from None
+
+
+def _decode(data: bytes, max_pixels: int | None) -> RGB:
+    """Decode one picture file; the `PhotoError` holds the reason only."""
+    if data.startswith(b"BM"):
+        return _decode_bmp(data)
+    try:
+        photo = Photo.open(data)
+        if max_pixels is not None and photo.width * photo.height > max_pixels:
+            return _decode_reduced(data, photo.width, photo.height, max_pixels)
+        samples = photo.read_all()
+    except PhotoError as error:
+        raise PhotoError(str(error).removeprefix("<bytes>: ")) from None
+    if samples.dtype == np.uint16:
+        samples = samples >> 8
+    colours = samples[:, :, :3] if photo.channels >= 3 else np.repeat(samples[:, :, :1], 3, axis=2)
+    return np.ascontiguousarray(colours, dtype=np.uint8)
+
+
+def _decode_reduced(data: bytes, width: int, height: int, max_pixels: int) -> RGB:
+    """Decode at a lower resolution, which for JPEG and WebP takes a fraction of the time."""
+    import pyvips
+
+    scale = (max_pixels / (width * height)) ** 0.5
+    try:
+        image = pyvips.Image.thumbnail_buffer(
+            data,
+            max(1, round(scale * width)),
+            height=max(1, round(scale * height)),
+            size="down",
+            export_profile="srgb",
+            fail_on="truncated",
+        ).colourspace("srgb")
+        if image.bands < 3:
+            image = image[0].bandjoin([image[0], image[0]])
+        return np.asarray(image[:3].cast("uchar").numpy(), dtype=np.uint8)
+    except pyvips.Error as error:
+        raise PhotoError(_one_line(error)) from None
+
+
+def _decode_bmp(data: bytes) -> RGB:
+    """Decode the one format that libvips leaves to others."""
+    import cv2
+
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise PhotoError("not a whole BMP file")
+    return np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8, copy=False)
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines) or type(error).__name__

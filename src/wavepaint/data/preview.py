@@ -1,0 +1,86 @@
+"""What the mask presets look like and measure: the sheet and the table of `wavepaint masks`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from wavepaint.atomic import replacing
+from wavepaint.data.lettering import CAP_HEIGHT, pen_strokes
+from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, rng_for
+from wavepaint.errors import OptionError
+
+_CELL = 128
+_GAP = 4
+_LABEL = 168
+_GREY = 96
+
+
+def preview_sheet(presets: Sequence[str], count: int = 8, seed: int = 0) -> NDArray[np.uint8]:
+    """Return a grey sheet `(h, w)` uint8: a labelled row of `count` masks for each preset, holes white.
+
+    The masks are drawn at the preset's own side and shown smaller, every k-th pixel. Raises `OptionError` for an
+    unknown preset.
+    """
+    if count < 1 or not presets:
+        raise OptionError("a preview needs at least one preset and one mask of each")
+    rows = []
+    for name in presets:
+        preset = find_preset(name)
+        cells = [_label(name)]
+        for item in range(count):
+            mask = preset.draw((preset.side, preset.side), rng_for(seed, str(item)))
+            step = preset.side // _CELL
+            cells.append(np.where(mask[::step, ::step], np.uint8(255), np.uint8(0)))
+        rows.append(np.hstack([np.pad(cell, _GAP // 2, constant_values=_GREY) for cell in cells]))
+    return np.vstack(rows)
+
+
+def write_preview(path: Path, sheet: NDArray[np.uint8]) -> None:
+    """Write a sheet as PNG, whole or not at all; raises `OptionError` if it cannot be written."""
+    import pyvips
+
+    if path.suffix.lower() != ".png":
+        raise OptionError(f"{path}: the preview is written as .png")
+    encoded = pyvips.Image.new_from_array(sheet).pngsave_buffer()
+    try:
+        with replacing(path) as unfinished:
+            unfinished.write_bytes(encoded)
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def measure_presets(presets: Sequence[str], count: int = 1000, seed: int = 0) -> dict[str, MaskStatistics]:
+    """Return the statistics of each preset, drawn at its own side."""
+    sides = {name: find_preset(name).side for name in presets}
+    return {name: mask_statistics(name, (side, side), count, seed) for name, side in sides.items()}
+
+
+def statistics_table(statistics: Mapping[str, MaskStatistics]) -> Table:
+    """Return a table that fits 80 columns: mean area, rejection rate, share of masks in each 10 % of area; percent."""
+    title = "Percent: mean area, rejected, masks with an area up to"
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0))
+    headings = ("preset", "side", "masks", "mean", "rej.", *(f"{10 * up_to}" for up_to in range(1, 11)))
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "preset" else "right", no_wrap=True)
+    for name, measured in statistics.items():
+        bins = (f"{100 * share:.0f}" if share else "" for share in measured.histogram)
+        percents = f"{100 * measured.mean_area:.1f}", f"{100 * measured.rejection_rate:.1f}"
+        table.add_row(name, str(find_preset(name).side), str(measured.count), *percents, *bins)
+    return table
+
+
+def _label(text: str) -> NDArray[np.uint8]:
+    import cv2
+
+    cell = np.full((_CELL, _LABEL), _GREY, np.uint8)
+    strokes, width = pen_strokes(text)
+    scale = min(2.5, (_LABEL - 16) / width)
+    for stroke in strokes:
+        points = np.rint(stroke * scale + (8, _CELL / 2 + scale * CAP_HEIGHT / 2)).astype(np.int32)
+        cv2.polylines(cell, [points], False, 255, 2)
+    return cell

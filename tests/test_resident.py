@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from wavepaint.errors import OptionError
+from wavepaint.network import WavePaint, load_checkpoint
+from wavepaint.training.resident import (
+    MaskBank,
+    PhotographBank,
+    ResidentOptions,
+    Trainer,
+    main,
+    photographs_in,
+    run,
+)
+
+CPU = torch.device("cpu")
+TINY = {"crop": [32, 32], "batch": 2, "mask_bank": 8, "warmup": 1, "self_condition": 0.5, "bands": 0.5}
+CONFIG = {"final_dim": 8, "ff_channel": 8, "blocks_per_module": 1, "level": 1, "sweeps": 1}
+
+
+def _photographs(count: int = 4) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (40 + 7 * i, 60 - 5 * i, 3), np.uint8) for i in range(count)]
+
+
+@pytest.fixture(name="shard")
+def _shard(tmp_path: Path) -> Path:
+    path = tmp_path / "pieces" / "train-0000.tar"
+    path.parent.mkdir()
+    with tarfile.open(path, "w") as tar:
+        for index, picture in enumerate(_photographs()):
+            encoded = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+            for name, blob in ((f"{index}.png", encoded), (f"{index}.json", b"{}")):
+                info = tarfile.TarInfo(name)
+                info.size = len(blob)
+                tar.addfile(info, io.BytesIO(blob))
+        broken = tarfile.TarInfo("broken.png")
+        broken.size = 5
+        tar.addfile(broken, io.BytesIO(b"hello"))
+    return path
+
+
+def test_shards_decode_to_rgb_and_skip_what_is_broken(shard: Path) -> None:
+    decoded = list(photographs_in([shard], max_side=384))
+    assert len(decoded) == 4
+    for expected, found in zip(_photographs(), decoded, strict=True):
+        assert np.array_equal(expected, found)
+    assert max(max(p.shape) for p in photographs_in([shard], max_side=30)) == 30
+
+
+def test_crops_are_pieces_of_the_photographs() -> None:
+    photographs = _photographs()
+    bank = PhotographBank(photographs, CPU)
+    crops = bank.crops(6, 16, 1.0, torch.Generator().manual_seed(0))
+    assert crops.shape == (6, 3, 16, 16)
+    for crop in (crops * 255).round().byte().numpy().transpose(0, 2, 3, 1):
+        windows = [
+            np.lib.stride_tricks.sliding_window_view(p, (16, 16, 3))[..., 0, :, :, :].reshape(-1, 16, 16, 3)
+            for p in photographs
+        ]
+        found = any((w == candidate).all((1, 2, 3)).any() for w in windows for candidate in (crop, crop[:, ::-1]))
+        assert found
+
+
+def test_small_photographs_are_mirrored_outwards() -> None:
+    photograph = np.arange(5, dtype=np.uint8)[None, :, None].repeat(1, 0).repeat(3, 2)
+    crop = PhotographBank([photograph], CPU).crops(1, 12, 1.0, torch.Generator().manual_seed(0))[0, 0] * 255
+    row = crop[0].round().int().tolist()
+    expected = [0, 1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3]
+    assert row in (expected, expected[::-1])
+    assert (crop == crop[0]).all()
+
+
+def test_scaled_crops_keep_the_mean() -> None:
+    bank = PhotographBank([np.full((64, 64, 3), 200, np.uint8)], CPU)
+    crops = bank.crops(2, 16, 1.7, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(crops, torch.full_like(crops, 200 / 255))
+
+
+@pytest.mark.parametrize("side", [32, 96, 256])
+def test_masks_leave_something_to_know_and_something_to_fill(side: int) -> None:
+    bank = MaskBank(("thin", "thick", "everyday"), 12, 0, CPU)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(10):
+        masks = bank.crops(4, side, generator)
+        assert masks.shape == (4, 1, side, side)
+        assert set(masks.unique().tolist()) == {0.0, 1.0}
+        area = masks.mean((1, 2, 3))
+        assert ((area > 0) & (area < 1)).all()
+
+
+def _trainer(seconds: float = 60.0, **changes: object) -> Trainer:
+    from wavepaint.network import WavePaintConfig, preset
+
+    torch.manual_seed(0)
+    options = ResidentOptions(**{**TINY, "crop": (32, 32), "seconds": seconds, **changes})
+    model = WavePaint(WavePaintConfig.from_dict({**preset("default").to_dict(), **CONFIG}))
+    masks = MaskBank(("thin",), 8, 0, CPU)
+    return Trainer(model, PhotographBank(_photographs(), CPU), masks, options, CPU)
+
+
+def test_training_lowers_the_loss_on_a_fixed_problem() -> None:
+    trainer = _trainer(self_condition=0.0)
+    ramp = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], (64, 1, 3))
+    trainer.photographs = PhotographBank([ramp, 255 - ramp], CPU)
+    losses = [float(trainer.step()["l1"]) for _ in range(60)]
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+def test_a_saved_run_resumes_with_weights_moments_and_clock(tmp_path: Path) -> None:
+    first = _trainer()
+    for _ in range(3):
+        first.step()
+    first.save(tmp_path)
+    second = _trainer()
+    second.resume(tmp_path)
+    assert second.steps == 3
+    assert second.seconds >= first.seconds_before
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+        assert torch.equal(first.average[name], second.average[name]), name
+    for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(first.optimizer.state[a]["exp_avg_sq"], second.optimizer.state[b]["exp_avg_sq"])
+    second.step()
+    assert all(p.isfinite().all() for p in second.model.parameters())
+    with pytest.raises(OptionError, match="no run to resume"):
+        second.resume(tmp_path / "nowhere")
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    trainer = _trainer()
+    trainer.save(tmp_path)
+    before = (tmp_path / "raw.safetensors").read_bytes()
+    with torch.no_grad():
+        trainer.model.wavemodules[0].analysis.weight.fill_(float("nan"))
+    with pytest.raises(OptionError, match="loss is not finite"):
+        run(trainer, tmp_path, report_every=0.0)
+    assert (tmp_path / "raw.safetensors").read_bytes() == before
+
+
+def test_bad_options_are_one_line(shard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(shard), "-o", str(tmp_path / "run"), "--options", '{"croop": 3}']) == 2
+    assert "croop" in capsys.readouterr().err
+    assert main([str(shard), "-o", str(tmp_path / "run"), "--preset", "huge"]) == 2
+    assert "known: published-2" in capsys.readouterr().err
+    assert main([str(tmp_path / "no.tar"), "-o", str(tmp_path / "run")]) == 2
+    assert "no.tar" in capsys.readouterr().err
+
+
+def test_the_accelerator_script_trains_stops_and_resumes_on_the_cpu(shard: Path, tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "scripts" / "train_default.sh"
+    environment = {
+        **os.environ,
+        "STORE": str(tmp_path / "store"),
+        "PYTHON": sys.executable,
+        "OPTIONS": json.dumps({**TINY, "seconds": 600}),
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def call(*arguments: str) -> None:
+        subprocess.run(["bash", script, *arguments], env=environment, check=True, capture_output=True, timeout=240)
+
+    call("store", str(shard.parent))
+    assert (tmp_path / "store" / shard.name).stat().st_size == shard.stat().st_size
+    call("train", str(tmp_path / "first"), "2")
+    progress = json.loads((tmp_path / "first" / "progress.json").read_text())
+    assert progress["steps"] > 0
+    assert 2 <= progress["seconds"] < 60
+    call("train", str(tmp_path / "second"), "1")
+    later = json.loads((tmp_path / "second" / "progress.json").read_text())
+    assert later["steps"] > progress["steps"]
+    assert max(path.stat().st_size for path in (tmp_path / "second").iterdir()) <= 15_000_000
+    assert load_checkpoint(tmp_path / "second" / "ema.safetensors").config.stem == "haar"
