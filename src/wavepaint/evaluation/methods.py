@@ -1,0 +1,224 @@
+"""What can be evaluated: our network, the classical methods, and pictures that another program filled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.evaluation.metrics import BoolMask, Picture, to_uint8
+from wavepaint.evaluation.protocol import Item, Method
+from wavepaint.evaluation.testset import MASK_SUFFIX, read_picture
+
+if TYPE_CHECKING:
+    from wavepaint.network import WavePaint
+
+OPENCV_RADIUS = 3
+HAAR_SWEEPS = 10
+FOLDER_PREFIX = "folder:"
+
+Fill = Callable[[Picture, BoolMask], Picture]
+"""Known samples (zeros in the hole) and mask of one picture -> the filled picture."""
+
+
+@dataclass(frozen=True)
+class PictureMethod:
+    """A method that fills one picture after the other."""
+
+    name: str
+    fill: Fill
+
+    def __call__(self, items: Sequence[Item]) -> list[Picture]:
+        """See `Method`."""
+        return [self.fill(item.known, item.mask) for item in items]
+
+
+@dataclass(frozen=True)
+class NetworkMethod:
+    """A method that fills batches of pictures of equal size.
+
+    Attributes:
+        name: as shown.
+        run: float32 `(B, 3, H, W)` in [0, 1] and `(B, 1, H, W)`, 1 = hole -> `(B, 3, H, W)`.
+        multiple: sides that `run` accepts are multiples of it; others are mirrored outwards.
+    """
+
+    name: str
+    run: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+    multiple: int
+
+    def __call__(self, items: Sequence[Item]) -> list[Picture]:
+        """See `Method`."""
+        filled: list[Picture] = []
+        for _, group in groupby(items, key=lambda item: item.mask.shape):
+            filled.extend(self._batch(list(group)))
+        return filled
+
+    def _batch(self, items: Sequence[Item]) -> NDArray[np.uint8]:
+        height, width = items[0].mask.shape
+        gaps = ((0, -height % self.multiple), (0, -width % self.multiple))
+        known = np.stack([np.pad(item.known, (*gaps, (0, 0)), mode="symmetric") for item in items])
+        mask = np.stack([np.pad(item.mask, gaps, mode="symmetric") for item in items])
+        image = np.divide(known.transpose(0, 3, 1, 2), 255, dtype=np.float32)
+        out = self.run(image, mask[:, None].astype(np.float32))[..., :height, :width]
+        return to_uint8(out).transpose(0, 2, 3, 1)
+
+
+def network_method(model: WavePaint, name: str) -> NetworkMethod:
+    """The method that runs a PyTorch network of ours, as it stands (put it in evaluation mode before)."""
+    import torch
+
+    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            filled = model(torch.from_numpy(image), torch.from_numpy(mask))
+        return np.asarray(filled.numpy())
+
+    return NetworkMethod(name, run, model.config.multiple)
+
+
+def haar_method(name: str = "haar", sweeps: int = HAAR_SWEEPS) -> NetworkMethod:
+    """The network's own starting point: the masked Haar prefill."""
+    import torch
+
+    from wavepaint.network.prefill import haar_prefill
+
+    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(haar_prefill(torch.from_numpy(image), torch.from_numpy(mask), sweeps).numpy())
+
+    return NetworkMethod(name, run, 1)
+
+
+@dataclass(frozen=True)
+class FolderMethod:
+    """Results of another program, in a folder like the test set's: `KIND/NAME_mask000.png` or `KIND/NAME.png`."""
+
+    name: str
+    folder: Path
+
+    def __call__(self, items: Sequence[Item]) -> list[Picture]:
+        """See `Method`; a missing file or another size raises `OptionError`."""
+        return [self._read(item) for item in items]
+
+    def path_of(self, kind: str, name: str) -> Path:
+        """The file that holds the result of an item; `OptionError` when there is none."""
+        place = self.folder / kind
+        candidates = (place / f"{name}{MASK_SUFFIX}.png", place / f"{name}.png")
+        for path in candidates:
+            if path.is_file():
+                return path
+        raise OptionError(f"{candidates[0]}: no such result (nor {candidates[1].name})")
+
+    def _read(self, item: Item) -> Picture:
+        path = self.path_of(item.kind, item.name)
+        picture = read_picture(path)
+        if picture.shape != item.truth.shape:
+            wanted, found = (f"{s[1]}x{s[0]}" for s in (item.truth.shape, picture.shape))
+            raise OptionError(f"{path}: is {found}, but the test set's picture is {wanted}")
+        return picture
+
+
+def _opencv_fill(algorithm: str) -> Fill:
+    cv2 = _opencv()
+    flag = {"telea": cv2.INPAINT_TELEA, "ns": cv2.INPAINT_NS}[algorithm]
+
+    def fill(known: Picture, mask: BoolMask) -> Picture:
+        return np.asarray(cv2.inpaint(known, mask.astype(np.uint8), OPENCV_RADIUS, flag))
+
+    return fill
+
+
+def _biharmonic_fill() -> Fill:
+    try:
+        from skimage.restoration import inpaint_biharmonic
+    except ImportError:
+        raise MissingExtraError("biharmonic inpainting", "train", "scikit-image") from None
+
+    def fill(known: Picture, mask: BoolMask) -> Picture:
+        filled = inpaint_biharmonic(known / 255.0, mask, channel_axis=-1)
+        return to_uint8(filled)
+
+    return fill
+
+
+def _patchmatch_fill() -> Fill:
+    from wavepaint.evaluation.patchmatch import patchmatch_inpaint
+
+    return patchmatch_inpaint
+
+
+CLASSICAL: Mapping[str, Callable[[], Fill]] = MappingProxyType(
+    {
+        "opencv-telea": lambda: _opencv_fill("telea"),
+        "opencv-ns": lambda: _opencv_fill("ns"),
+        "biharmonic": _biharmonic_fill,
+        "patchmatch": _patchmatch_fill,
+    }
+)
+
+
+def find_method(spec: str) -> Method:
+    """The method that a name stands for.
+
+    Args:
+        spec: a key of `CLASSICAL`; `haar`, the prefill alone; `default`, the packaged network; a checkpoint
+            file; or `folder:RESULTS`. The spec is also the method's name in tables. A network sees the whole
+            picture at once, as the protocol has it.
+
+    Raises:
+        OptionError: none of these.
+        CheckpointError: a file that is no checkpoint.
+        MissingExtraError: the packages that the method needs are not installed.
+    """
+    if spec in CLASSICAL:
+        return PictureMethod(spec, CLASSICAL[spec]())
+    if spec.startswith(FOLDER_PREFIX):
+        folder = Path(spec.removeprefix(FOLDER_PREFIX))
+        if not folder.is_dir():
+            raise OptionError(f"{folder}: no such folder of results")
+        return FolderMethod(spec, folder)
+    if spec not in ("default", "haar") and not Path(spec).is_file():
+        known = ", ".join(("default", "haar", *CLASSICAL, "folder:RESULTS", "a checkpoint file"))
+        raise OptionError(f"unknown method {spec!r}; known: {known}")
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("evaluating a network", "train", "torch") from None
+    if spec == "haar":
+        return haar_method()
+    from wavepaint.network import load_checkpoint
+
+    return network_method(load_checkpoint(spec), spec)
+
+
+def describe_method(spec: str) -> str:
+    """What identifies the method of a spec in a report: a version, or the hash of its weights."""
+    if spec.startswith("opencv-"):
+        return f"OpenCV {_opencv().__version__}, radius {OPENCV_RADIUS}"
+    if spec == "biharmonic":
+        return f"scikit-image {import_module('skimage').__version__}"
+    if spec == "patchmatch":
+        return "PatchMatch with voting, coarse to fine, patches up to 7x7"
+    if spec == "haar":
+        return f"the network's prefill alone, {HAAR_SWEEPS} sweeps"
+    if spec.startswith(FOLDER_PREFIX):
+        return "pictures from a folder"
+    weights = files("wavepaint") / "weights" / "default.safetensors" if spec == "default" else Path(spec)
+    return f"SHA-256 {hashlib.sha256(weights.read_bytes()).hexdigest()}"
+
+
+def _opencv() -> Any:
+    try:
+        import cv2
+    except ImportError:
+        raise MissingExtraError("evaluation", "train", "opencv-python-headless") from None
+    return cv2

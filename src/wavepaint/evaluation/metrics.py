@@ -1,0 +1,244 @@
+"""Scores of filled pictures: per picture, over a set of pictures, and how sure one can be of them.
+
+Pictures are uint8 RGB `(H, W, 3)`; every score is computed on values in [0, 1]. Masks are bool `(H, W)`,
+True = hole. A *composite* is the truth outside the hole and a method's picture inside. Names beginning with
+`hole_` look at hole samples only, the others at the whole picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.data.masks import rng_for
+from wavepaint.errors import MissingExtraError, OptionError
+
+Picture = NDArray[np.uint8]
+BoolMask = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+PSNR_CEILING = 100.0
+"""dB given to a perfect fill (a saturated sky, say), so that means stay finite."""
+
+AREA_BINS = 10
+RESAMPLES = 2000
+_BLOCK = 100
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How to show a score, and which way is better."""
+
+    label: str
+    higher_is_better: bool
+    digits: int = 4
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "hole_psnr": Metric("PSNR in the hole, dB", True, 2),
+        "hole_ssim": Metric("SSIM in the hole", True),
+        "hole_l1": Metric("L1 in the hole", False),
+        "hole_mse": Metric("MSE in the hole", False, 5),
+        "psnr": Metric("PSNR, dB", True, 2),
+        "ssim": Metric("SSIM", True),
+        "l1": Metric("L1", False),
+        "vgg_distance": Metric("VGG16 feature distance", False),
+        "lpips_alex": Metric("LPIPS (Alex)", False),
+        "hole_lpips_alex": Metric("LPIPS (Alex) in the hole", False),
+        "lpips_vgg": Metric("LPIPS (VGG)", False),
+        "hole_lpips_vgg": Metric("LPIPS (VGG) in the hole", False),
+    }
+)
+"""Every per-picture score, in the order of tables."""
+
+
+def to_uint8(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Values in [0, 1] (others are clipped) as 8-bit samples, halves rounded up; any shape."""
+    samples: NDArray[np.uint8] = np.floor(np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return samples
+
+
+def pixel_scores(truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+    """L1, MSE, PSNR and SSIM of several composites of one picture.
+
+    SSIM is scikit-image's, Gaussian window 11x11 with sigma 1.5, per RGB channel. The whole-picture value is
+    the mean over windows that lie inside the picture; the value in the hole is the mean of the SSIM map over
+    the hole's samples.
+
+    Args:
+        truth: `(H, W, 3)`, each side at least 11.
+        composites: `(M, H, W, 3)`.
+        mask: `(H, W)` with at least one hole pixel.
+
+    Returns:
+        For each of the first seven names of `METRICS`, `(M,)` values.
+    """
+    a = truth / 255.0
+    rows = [_pixel_scores(a, composite / 255.0, mask) for composite in composites]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _pixel_scores(a: FloatArray, b: FloatArray, mask: BoolMask) -> dict[str, float]:
+    metrics = _skimage_metrics()
+    ssim, ssim_map = metrics.structural_similarity(
+        a,
+        b,
+        data_range=1.0,
+        channel_axis=-1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    hole_a, hole_b = a[mask], b[mask]
+    return {
+        "hole_psnr": _psnr(hole_a, hole_b),
+        "hole_ssim": float(ssim_map[mask].mean()),
+        "hole_l1": float(np.abs(hole_a - hole_b).mean()),
+        "hole_mse": float(metrics.mean_squared_error(hole_a, hole_b)),
+        "psnr": _psnr(a, b),
+        "ssim": float(ssim),
+        "l1": float(np.abs(a - b).mean()),
+    }
+
+
+def _psnr(a: FloatArray, b: FloatArray) -> float:
+    with np.errstate(divide="ignore"):
+        value = _skimage_metrics().peak_signal_noise_ratio(a, b, data_range=1.0)
+    return min(float(value), PSNR_CEILING)
+
+
+def pooled_psnr(mse: Sequence[float] | FloatArray, pixels: Sequence[int] | NDArray[np.int64]) -> float:
+    """PSNR in dB of all hole samples of a set taken together: `mse` per picture, weighted by its hole."""
+    mean = float(np.average(mse, weights=pixels))
+    return PSNR_CEILING if mean == 0 else min(-10 * float(np.log10(mean)), PSNR_CEILING)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A mean over pictures with its spread: sample standard deviation and 95 % bootstrap interval."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    count: int
+
+
+def summarise(values: Sequence[float] | FloatArray, seed: int = 0) -> Summary:
+    """Summary of one list of scores; see `summarise_columns`."""
+    return summarise_columns(np.asarray(values, dtype=np.float64).reshape(-1, 1), seed)[0]
+
+
+def summarise_columns(values: FloatArray, seed: int = 0) -> list[Summary]:
+    """Mean, standard deviation and percentile-bootstrap 95 % interval of the mean, for every column.
+
+    All columns are resampled alike, and the resampling depends on `seed` and the number of rows alone. A column
+    of *differences* of two methods on the same pictures therefore gets the paired interval.
+
+    Args:
+        values: `(N, K)`, a row per picture.
+        seed: of the resampling.
+
+    Raises:
+        OptionError: no rows.
+    """
+    count = len(values)
+    if count == 0:
+        raise OptionError("cannot summarise an empty list of scores")
+    rng = rng_for(seed, f"bootstrap/{count}")
+    equal = np.full(count, 1 / count)
+    blocks = [rng.multinomial(count, equal, size=_BLOCK) @ values for _ in range(RESAMPLES // _BLOCK)]
+    low, high = np.percentile(np.concatenate(blocks) / count, (2.5, 97.5), axis=0)
+    mean = values.mean(axis=0)
+    std = values.std(axis=0, ddof=1) if count > 1 else np.zeros_like(mean)
+    return [
+        Summary(float(m), float(s), float(lo), float(hi), count)
+        for m, s, lo, hi in zip(mean, std, low, high, strict=True)
+    ]
+
+
+def area_bin(share: float) -> int:
+    """Index of the 10 % bin of a hole's share of the picture; the last bin includes 1."""
+    return min(int(share * AREA_BINS), AREA_BINS - 1)
+
+
+def frechet_distance(a: FloatArray, b: FloatArray) -> float:
+    """Frechet distance between Gaussians fitted to two sets of features (Heusel et al., 2017).
+
+    With features of the official Inception network this is FID; with any others it must not be called so.
+
+    Args:
+        a, b: `(N, D)` and `(M, D)` features, at least two of each.
+
+    Raises:
+        OptionError: shapes that do not fit.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise OptionError(f"Frechet distance needs (N, D) and (M, D) features, got {a.shape} and {b.shape}")
+    return gaussian_frechet_distance(
+        a.mean(0), np.atleast_2d(np.cov(a, rowvar=False)), b.mean(0), np.atleast_2d(np.cov(b, rowvar=False))
+    )
+
+
+def gaussian_frechet_distance(mean_a: FloatArray, cov_a: FloatArray, mean_b: FloatArray, cov_b: FloatArray) -> float:
+    """Squared Wasserstein-2 distance of N(mean_a, cov_a) and N(mean_b, cov_b): means `(D,)`, covariances `(D, D)`.
+
+    `tr (A B)^1/2` is taken as the sum of the roots of the eigenvalues of the symmetric `A^1/2 B A^1/2`, which
+    stays real and stable for the singular covariances that few pictures give.
+    """
+    values, vectors = np.linalg.eigh(cov_a)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0, None)).sum()
+    distance = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
+    return max(float(distance), 0.0)
+
+
+def inception_discriminative_scores(real: FloatArray, fake: FloatArray) -> tuple[float, float]:
+    """P-IDS and U-IDS (Zhao et al., 2021): how often a linear SVM mistakes fills for truth.
+
+    The SVM minimises `|w|^2 / 2 + sum max(0, 1 - y f(x))^2` with the bias among the weights, over features of
+    both sets. P-IDS is the share of pairs whose fill looks more real than its truth, U-IDS the error rate.
+    Fewer pictures than feature dimensions are always separable: both are then 0 and say nothing.
+
+    Args:
+        real, fake: `(N, D)` features; row i of both belongs to the same picture.
+
+    Raises:
+        OptionError: shapes that differ.
+    """
+    if real.ndim != 2 or real.shape != fake.shape:
+        raise OptionError(f"P-IDS needs paired (N, D) features, got {real.shape} and {fake.shape}")
+    x = np.concatenate((real, fake))
+    x = np.concatenate((x, np.ones((len(x), 1))), axis=1)
+    y = np.repeat((1.0, -1.0), len(real))
+    score = x @ _linear_svm(x, y)
+    real_score, fake_score = score[: len(real)], score[len(real) :]
+    p_ids = float(np.mean(fake_score > real_score))
+    u_ids = float((np.mean(fake_score > 0) + np.mean(real_score <= 0)) / 2)
+    return p_ids, u_ids
+
+
+def _linear_svm(x: FloatArray, y: FloatArray) -> FloatArray:
+    from scipy.optimize import minimize
+
+    def loss(w: FloatArray) -> tuple[float, FloatArray]:
+        slack = np.maximum(0, 1 - y * (x @ w))
+        return float(w @ w / 2 + slack @ slack), w - 2 * (x.T @ (y * slack))
+
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 10_000})
+    return np.asarray(found.x)
+
+
+def _skimage_metrics() -> Any:
+    try:
+        from skimage import metrics
+    except ImportError:
+        raise MissingExtraError("scoring", "train", "scikit-image") from None
+    return metrics

@@ -1,0 +1,181 @@
+"""From scores of single pictures to the tables of a report."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.evaluation.metrics import (
+    METRICS,
+    FloatArray,
+    Metric,
+    Summary,
+    area_bin,
+    frechet_distance,
+    inception_discriminative_scores,
+    pooled_psnr,
+    summarise_columns,
+)
+from wavepaint.evaluation.protocol import Evaluated, Item, Row
+
+RANKED_BY = "hole_psnr"
+PICTURES = 12
+
+SET_METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "pooled_hole_psnr": Metric("PSNR of all hole samples together, dB", True, 2),
+        "fid": Metric("FID", False, 2),
+        "p_ids": Metric("P-IDS", True),
+        "u_ids": Metric("U-IDS", True),
+        "vgg_frechet": Metric("Frechet distance of VGG16 features", False, 2),
+        "vgg_p_ids": Metric("P-IDS by VGG16 features", True),
+        "vgg_u_ids": Metric("U-IDS by VGG16 features", True),
+    }
+)
+"""Scores of whole sets, in the order of tables."""
+
+EMBEDDED_SCORES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "inception": ("fid", "p_ids", "u_ids"),
+        "vgg": ("vgg_frechet", "vgg_p_ids", "vgg_u_ids"),
+    }
+)
+"""What the features of each embedder are good for: Frechet distance, P-IDS, U-IDS."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One item with every method's composite, `(M, H, W, 3)`, kept for the pictures of a report."""
+
+    item: Item
+    composites: NDArray[np.uint8]
+    value: float
+
+    @property
+    def order(self) -> tuple[float, str, str]:
+        """Sorting key: the value, then the item."""
+        return self.value, self.item.kind, self.item.name
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One mean of the tables.
+
+    Attributes:
+        kind: of masks.
+        area_bin: index of the 10 % area bin, or None for all areas.
+        method: its name.
+        metric: key of `METRICS`.
+        summary: of the scores.
+        difference: of the scores minus the first method's on the same pictures; None for the first method.
+    """
+
+    kind: str
+    area_bin: int | None
+    method: str
+    metric: str
+    summary: Summary
+    difference: Summary | None
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """A score of all pictures of a kind together; `metric` is a key of `SET_METRICS`."""
+
+    kind: str
+    method: str
+    metric: str
+    value: float
+
+
+@dataclass
+class Results:
+    """Collects an evaluation; holds scores, features and the few best and worst pictures, not the rest.
+
+    Attributes:
+        methods: names in their order; the first is what the others are compared with, and whose `RANKED_BY`
+            decides which pictures are the best and the worst.
+        rows: all scores, in the order of evaluation.
+        best, worst: `PICTURES` cases each, the most extreme first.
+    """
+
+    methods: tuple[str, ...]
+    rows: list[Row] = field(default_factory=list)
+    best: list[Case] = field(default_factory=list)
+    worst: list[Case] = field(default_factory=list)
+    _features: dict[tuple[str, str], list[FloatArray]] = field(default_factory=dict)
+
+    def add(self, evaluated: Evaluated) -> None:
+        """Take in one item."""
+        self.rows.extend(evaluated.rows)
+        case = Case(evaluated.item, evaluated.composites, evaluated.rows[0].scores[RANKED_BY])
+        bisect.insort(self.worst, case, key=lambda kept: kept.order)
+        bisect.insort(self.best, case, key=lambda kept: (-kept.value, *kept.order[1:]))
+        del self.worst[PICTURES:], self.best[PICTURES:]
+        for embedder, features in evaluated.features.items():
+            self._features.setdefault((embedder, evaluated.item.kind), []).append(features)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of masks in the order of their first item."""
+        return tuple(dict.fromkeys(row.kind for row in self.rows))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics measured, in the order of `METRICS`."""
+        return tuple(name for name in METRICS if self.rows and name in self.rows[0].scores)
+
+    def summaries(self, seed: int = 0) -> list[SummaryRow]:
+        """Every mean: per kind, overall and in each area bin that occurs, per method and metric."""
+        found = []
+        for kind in self.kinds:
+            values, bins = self._table(kind)
+            for index in (None, *sorted(set(bins.tolist()))):
+                chosen = values if index is None else values[bins == index]
+                found.extend(self._summaries_of(kind, index, chosen, seed))
+        return found
+
+    def _table(self, kind: str) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Scores `(N, M, K)` of the items of a kind, and their area bins `(N,)`."""
+        rows = [row for row in self.rows if row.kind == kind]
+        flat = np.array([[row.scores[name] for name in self.metrics] for row in rows])
+        bins = np.array([area_bin(row.hole_area) for row in rows[:: len(self.methods)]])
+        return flat.reshape(len(bins), len(self.methods), len(self.metrics)), bins
+
+    def _summaries_of(self, kind: str, index: int | None, values: FloatArray, seed: int) -> list[SummaryRow]:
+        count, columns = len(values), len(self.methods) * len(self.metrics)
+        means = summarise_columns(values.reshape(count, columns), seed)
+        differences = summarise_columns((values - values[:, :1]).reshape(count, columns), seed)
+        names = [(method, metric) for method in self.methods for metric in self.metrics]
+        return [
+            SummaryRow(kind, index, method, metric, mean, None if method == self.methods[0] else difference)
+            for (method, metric), mean, difference in zip(names, means, differences, strict=True)
+        ]
+
+    def set_scores(self) -> list[SetScore]:
+        """Scores of whole sets, per kind and method."""
+        return [score for kind in self.kinds for score in self._set_scores_of(kind)]
+
+    def _set_scores_of(self, kind: str) -> list[SetScore]:
+        found = []
+        embedded = {
+            embedder: np.stack(features)
+            for (embedder, feature_kind), features in self._features.items()
+            if feature_kind == kind
+        }
+        for index, method in enumerate(self.methods):
+            rows = [row for row in self.rows if row.kind == kind and row.method == method]
+            pooled = pooled_psnr([row.scores["hole_mse"] for row in rows], [row.hole_pixels for row in rows])
+            found.append(SetScore(kind, method, "pooled_hole_psnr", pooled))
+            for embedder, features in embedded.items():
+                real, fake = features[:, 0], features[:, 1 + index]
+                names: Sequence[str] = EMBEDDED_SCORES[embedder]
+                if len(real) > 1:
+                    values = (frechet_distance(real, fake), *inception_discriminative_scores(real, fake))
+                    found.extend(SetScore(kind, method, n, value) for n, value in zip(names, values, strict=True))
+        return found

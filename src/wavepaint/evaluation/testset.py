@@ -1,0 +1,249 @@
+"""Test sets on disk, in the layout of the field: `KIND/NAME.png` with its hole `KIND/NAME_mask000.png`.
+
+A manifest holds the seed, every hole's area and how many masks were rejected before it, and SHA-256 hashes of
+the *samples*, so a set that was recompressed still matches. The files are uncompressed PNG written here:
+their bytes depend on no library's version. Sets of other programs in this layout, without a manifest, can
+be read as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.evaluation.metrics import BoolMask, Picture
+from wavepaint.evaluation.outputs import whole_folder
+from wavepaint.evaluation.protocol import KINDS, Item, make_items
+
+if TYPE_CHECKING:
+    from wavepaint.data.photographs import PhotographSource
+
+MANIFEST = "manifest.json"
+FORMAT = "wavepaint-test-set-1"
+MASK_SUFFIX = "_mask000"
+_STORED_BLOCK = 65535
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One hole of a test set, as in its manifest; hashes are "" where no manifest tells them."""
+
+    kind: str
+    name: str
+    hole_pixels: int = 0
+    hole_area: float = 0.0
+    rejected: int = 0
+    image_sha256: str = ""
+    mask_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A test set on disk.
+
+    Attributes:
+        folder: where it lies.
+        entries: sorted by kind in the manifest's order, then by name.
+        sha256: of the manifest file, which identifies the set; "" without a manifest.
+    """
+
+    folder: Path
+    entries: tuple[Entry, ...]
+    sha256: str
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of masks, in the order of the entries."""
+        return tuple(dict.fromkeys(entry.kind for entry in self.entries))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Read the items one by one; `OptionError` where a file is missing or not what the manifest says."""
+        for entry in self.entries:
+            yield self._read(entry)
+
+    def _read(self, entry: Entry) -> Item:
+        image, mask = _paths(self.folder, entry)
+        truth = read_picture(image)
+        hole = read_picture(mask)[..., 0] > 127
+        if truth.shape[:2] != hole.shape:
+            raise OptionError(f"{mask}: is {_size(hole)}, but {image.name} is {_size(truth)}")
+        for path, samples, expected in ((image, truth, entry.image_sha256), (mask, hole, entry.mask_sha256)):
+            if expected and samples_sha256(samples) != expected:
+                raise OptionError(f"{path}: its samples are not those of {MANIFEST}")
+        if not hole.any() or hole.all():
+            raise OptionError(f"{mask}: has {'no hole' if not hole.any() else 'nothing but hole'}")
+        return Item(entry.name, entry.kind, truth, hole, entry.rejected)
+
+
+def make_test_set(
+    photographs: PhotographSource,
+    folder: str | Path,
+    kinds: Sequence[str] = KINDS,
+    *,
+    size: int = 256,
+    seed: int = 0,
+) -> Iterator[Item]:
+    """Write a test set, item by item; the folder appears when the iteration ends.
+
+    Centre crops of `size`, shorter sides mirrored outwards. Photographs that cannot be read are left out and
+    named in the manifest (and, with reasons, in `photographs.skipped`).
+
+    Args:
+        photographs: see `wavepaint.data.photographs.find_photographs`.
+        folder: new, empty, or an earlier test set, which is replaced.
+        kinds: mask presets, each a sub-folder.
+        size: side of the crops.
+        seed: of the masks.
+
+    Yields:
+        Every item after it was written, for a progress bar.
+
+    Raises:
+        OptionError: see `protocol.make_items` and `outputs.whole_folder`; or not one readable photograph.
+    """
+    with whole_folder(Path(folder), MANIFEST) as made:
+        entries = []
+        for kind in kinds:
+            (made / kind).mkdir(exist_ok=True)
+        for item in make_items(photographs, kinds, size=size, seed=seed):
+            entry = Entry(
+                kind=item.kind,
+                name=item.name,
+                hole_pixels=int(np.count_nonzero(item.mask)),
+                hole_area=item.hole_area,
+                rejected=item.rejected,
+                image_sha256=samples_sha256(item.truth),
+                mask_sha256=samples_sha256(item.mask),
+            )
+            image, mask = _paths(made, entry)
+            image.write_bytes(encode_png(item.truth))
+            mask.write_bytes(encode_png(item.mask * np.uint8(255)))
+            entries.append(entry)
+            yield item
+        if not entries:
+            raise OptionError(f"{folder}: not one photograph could be read")
+        entries.sort(key=lambda entry: (kinds.index(entry.kind), entry.name))
+        manifest = {
+            "format": FORMAT,
+            "seed": seed,
+            "size": size,
+            "kinds": list(kinds),
+            "unreadable": sorted(skipped.name for skipped in photographs.skipped),
+            "items": [asdict(entry) for entry in entries],
+        }
+        (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+
+def open_test_set(folder: str | Path) -> EvaluationSet:
+    """The test set in a folder, with or without a manifest.
+
+    Without one, every `*_mask000.png` with its `NAME.png` counts, and the kind is the sub-folder's name.
+
+    Raises:
+        OptionError: no test set there, a manifest of another format, or files missing.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise OptionError(f"{folder}: no such folder")
+    manifest = folder / MANIFEST
+    if manifest.is_file():
+        data = manifest.read_bytes()
+        entries, sha256 = _parse(manifest, data), hashlib.sha256(data).hexdigest()
+    else:
+        entries, sha256 = _foreign(folder), ""
+    if not entries:
+        raise OptionError(f"{folder}: no test set: neither {MANIFEST} nor any *{MASK_SUFFIX}.png")
+    for entry in entries:
+        for path in _paths(folder, entry):
+            if not path.is_file():
+                raise OptionError(f"{path}: missing from the test set")
+    return EvaluationSet(folder, entries, sha256)
+
+
+def _parse(path: Path, data: bytes) -> tuple[Entry, ...]:
+    try:
+        manifest: Any = json.loads(data)
+    except ValueError as error:
+        raise OptionError(f"{path}: not JSON: {error}") from None
+    if not isinstance(manifest, Mapping) or manifest.get("format") != FORMAT:
+        raise OptionError(f"{path}: not a manifest of the format {FORMAT}")
+    try:
+        entries = tuple(Entry(**item) for item in manifest["items"])
+    except (KeyError, TypeError) as error:
+        raise OptionError(f"{path}: damaged manifest: {error}") from None
+    for entry in entries:
+        if {"..", ""} & set(f"{entry.kind}/{entry.name}".split("/")):
+            raise OptionError(f"{path}: damaged manifest: {entry.kind}/{entry.name} leads out of the set")
+    return entries
+
+
+def _foreign(folder: Path) -> tuple[Entry, ...]:
+    masks = sorted(folder.rglob(f"*{MASK_SUFFIX}.png"))
+    return tuple(
+        Entry(kind=mask.parent.relative_to(folder).as_posix(), name=mask.name.removesuffix(f"{MASK_SUFFIX}.png"))
+        for mask in masks
+    )
+
+
+def _paths(folder: Path, entry: Entry) -> tuple[Path, Path]:
+    place = folder / entry.kind
+    return place / f"{entry.name}.png", place / f"{entry.name}{MASK_SUFFIX}.png"
+
+
+def _size(samples: NDArray[Any]) -> str:
+    return f"{samples.shape[1]}x{samples.shape[0]}"
+
+
+def samples_sha256(samples: Picture | BoolMask) -> str:
+    """SHA-256 of the samples' shape and values, rows from the top; a bool mask counts as 0 and 1."""
+    digest = hashlib.sha256("x".join(str(side) for side in samples.shape).encode())
+    digest.update(np.ascontiguousarray(samples).astype(np.uint8, copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def encode_png(samples: NDArray[np.uint8]) -> bytes:
+    """An uncompressed PNG of grey `(H, W)` or RGB `(H, W, 3)` uint8 samples: always the same bytes."""
+    height, width = samples.shape[:2]
+    colour_type = 0 if samples.ndim == 2 else 2
+    rows = np.ascontiguousarray(samples).reshape(height, -1)
+    raw = np.concatenate((np.zeros((height, 1), np.uint8), rows), axis=1).tobytes()
+    blocks = [raw[start : start + _STORED_BLOCK] for start in range(0, len(raw), _STORED_BLOCK)]
+    stream = b"\x78\x01" + b"".join(
+        struct.pack("<BHH", index == len(blocks) - 1, len(block), len(block) ^ 0xFFFF) + block
+        for index, block in enumerate(blocks)
+    )
+    stream += struct.pack(">I", zlib.adler32(raw))
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", stream), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def read_picture(path: Path) -> Picture:
+    """A picture file as uint8 RGB `(H, W, 3)`; `OptionError` when it cannot be read."""
+    try:
+        import cv2
+    except ImportError:
+        raise MissingExtraError("evaluation", "train", "opencv-python-headless") from None
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise OptionError(f"{path}: {error.strerror}") from None
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    if picture is None:
+        raise OptionError(f"{path}: not a picture that can be read")
+    return np.asarray(picture)
