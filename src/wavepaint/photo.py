@@ -1,0 +1,605 @@
+"""Photographs as files: samples and metadata in, samples and metadata out, everything else unchanged.
+
+`Photo` opens a picture file, hands out its samples as people see them (orientation applied), and writes it again
+with some rectangles replaced. Where format and depth allow it, every other sample comes back bit for bit; EXIF, ICC,
+XMP, IPTC, resolution and PNG comments come back too, as far as the format has a place for them.
+
+Small pictures are decoded once and kept. Larger ones (`DECODED_LIMIT`) are streamed: one pass reads the rectangles
+that are asked for, another writes the result strip by strip, and memory does not grow with the photograph.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint import containers, tiff
+from wavepaint.atomic import replacing
+from wavepaint.box import Box
+from wavepaint.encoders import Stored, saver_options
+from wavepaint.errors import MaskError, OptionError, PhotoError
+from wavepaint.strips import STRIP_ROWS, StripSource
+
+Samples: TypeAlias = NDArray[Any]
+Patch: TypeAlias = tuple[Box, Samples]
+Source: TypeAlias = str | Path | bytes
+
+DECODED_LIMIT = 256 * 2**20
+"""Pictures of more decoded bytes than this are streamed instead of kept in memory."""
+
+FORMAT_OF_SUFFIX = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".jpe": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".avif": "avif",
+    ".heic": "heic",
+    ".heif": "heic",
+}
+"""The formats that can be written, by file name suffix (lower case)."""
+
+READABLE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".gif"}
+"""Suffixes of files that can be opened; what counts in the end is what a file contains, not its name."""
+
+# Only these decoders ever see a file: libvips may know more (SVG, PDF, raw memory dumps), none of them a photograph.
+_LOADERS = {
+    "png": "pngload",
+    "jpeg": "jpegload",
+    "webp": "webpload",
+    "tiff": "tiffload",
+    "gif": "gifload",
+    "heif": "heifload",
+}
+_SAVERS = {
+    "png": "pngsave",
+    "jpeg": "jpegsave",
+    "webp": "webpsave",
+    "tiff": "tiffsave",
+    "avif": "heifsave",
+    "heic": "heifsave",
+}
+_DTYPES: dict[str, np.dtype[Any]] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
+
+# Fields that travel from the source to the result as they are.
+_KEPT_FIELDS = frozenset(["icc-profile-data", "photoshop-data", "image-description", "resolution-unit"])
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[2-8]")
+
+_CIELAB = {8, 9, 10}
+_REDUCED_COPY = 1
+_PREMULTIPLIED = 1
+
+
+class Photo:
+    """One picture: a file, or the bytes of one, opened but decoded only when samples are asked for.
+
+    Made by `Photo.open`. Width, height and all boxes refer to the upright picture, as viewers show it. The file must
+    not change while the object is in use.
+
+    Attributes:
+        name: what messages call it: the path as given, or "<bytes>".
+        width: pixels.
+        height: pixels.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied). Palettes are resolved and CMYK
+            is converted to sRGB.
+        dtype: uint8 or uint16. Samples of 1, 2 and 4 bits are spread over 0-255, of 10 and 12 over 0-65535.
+        format: "png", "jpeg", "webp", "tiff", "avif", "heic" or "gif".
+        pages: pictures in the file: pages of a TIFF, frames of an animation.
+        lossless: whether the file stores its samples exactly, so that it is worth writing them exactly again.
+        warnings: what a user should know about how the file was read, one line each.
+    """
+
+    name: str
+    width: int
+    height: int
+    channels: int
+    dtype: np.dtype[Any]
+    format: str
+    pages: int
+    lossless: bool
+    warnings: tuple[str, ...]
+
+    def __init__(self, source: Source, page: int) -> None:
+        self.name = "<bytes>" if isinstance(source, bytes) else str(source)
+        self._source = source
+        self._page = page
+        with self._stream() as stream:
+            container = self._container(stream)
+            directory = tiff.read_directory(stream, page) if container == "tiff" else {}
+            jpeg = containers.jpeg_encoding(stream) if container == "jpeg" else None
+            lossless_webp = container == "webp" and containers.webp_is_lossless(stream)
+        tags = tiff.integer_tags(directory)
+        self._check_tags(tags)
+        self._loader = _LOADERS[container]
+        with self._decoding():
+            raw = self._load("sequential")
+            self._check_samples(raw)
+            self._cmyk = raw.interpretation == "cmyk"
+            self._orientation = _get(raw, "orientation", 1)
+            self._header = self._prepare(raw)
+        self.width, self.height, self.channels = self._header.width, self._header.height, self._header.bands
+        self.dtype = _DTYPES[self._header.format]
+        self.pages = _get(raw, "n-pages", 1)
+        self.format: str = _heif_format(raw) if container == "heif" else container
+        if not 1 <= self.channels <= 4:
+            raise PhotoError(f"{self.name}: pictures of {self.channels} channels are not supported")
+        decoded_bytes = self.width * self.height * self.channels * self.dtype.itemsize
+        self._stored = Stored(
+            container=container,
+            bits=_get(raw, "bits-per-sample", 8 * self.dtype.itemsize),
+            channels=self.channels,
+            decoded_bytes=decoded_bytes,
+            streamed=decoded_bytes > DECODED_LIMIT,
+            progressive=bool(_get(raw, "interlaced", 0)),
+            tile=(_get(raw, "tile-width", 0), _get(raw, "tile-height", 0)),
+            jpeg=jpeg,
+            tags=tags,
+            lossless_webp=lossless_webp,
+        )
+        self.lossless = self._stored.lossless
+        self.warnings = tuple(self._reading_notes(raw))
+        self._exif = tiff.exif_block(directory) or _blob(raw, "exif-data")
+        self._xmp, self._iptc = _blob(raw, "xmp-data"), _blob(raw, "iptc-data")
+        # Transposing needs the whole picture, and tiles can be read in any order: neither is a stream. (libvips
+        # keeps a whole picture of more than 100 MB in a temporary file.)
+        self._random = self._orientation >= 3 or min(self._stored.tile) > 0
+        self._decoded: Samples | None = None
+        self._decode_lock = threading.Lock()
+
+    @classmethod
+    def open(cls, source: Source, *, page: int = 0) -> Photo:
+        """Open a picture file, or the bytes of one, and read its header.
+
+        Args:
+            source: path or file contents: PNG, JPEG, WebP, TIFF, GIF, and AVIF or HEIC if libvips has the decoder.
+            page: which picture of a TIFF, GIF, animated WebP or AVIF, from 0. The others are neither read nor written;
+                `warnings` says so.
+
+        Raises:
+            PhotoError: the file is missing, empty, unreadable, damaged or of an unsupported kind (float, 32-bit or
+                complex samples, CIELAB, more than four channels, camera raw, formats that are not photographs).
+                Damage further inside shows later, as the same error, from whatever decodes the samples.
+        """
+        return cls(source, page)
+
+    def read(self, box: Box) -> Samples:
+        """Return the samples of one box, (height, width, channels) of `dtype`, exact; an array of its own.
+
+        Raises `PhotoError` for a damaged file and for a box that reaches outside the picture.
+        """
+        return self.read_boxes([box])[0]
+
+    def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
+        """Return the samples of several boxes, like `read`, in one pass over the file."""
+        for box in boxes:
+            self._check_inside(box)
+        if not self._stored.streamed:
+            decoded = self._decoded_samples()
+            return [decoded[box.slices].copy() for box in boxes]
+        if self._random:
+            fetch = self._row_reader()
+            return [fetch(box) for box in boxes]
+        samples = [np.empty((box.height, box.width, self.channels), self.dtype) for box in boxes]
+        for strip, rows in self._strips(max((box.bottom for box in boxes), default=0)):
+            for box, target in zip(boxes, samples, strict=True):
+                common = box.intersection(strip)
+                if common.is_empty:
+                    continue
+                target[common.relative_to(box).slices] = rows[common.relative_to(strip).slices]
+        return samples
+
+    def read_all(self) -> Samples:
+        """Return all samples, (height, width, channels) of `dtype`; an array of its own."""
+        return self.read(Box(0, 0, self.width, self.height))
+
+    def alpha_holes(self) -> NDArray[np.bool_]:
+        """Return (height, width) bool, True where the picture is fully transparent (alpha is 0).
+
+        Raises `MaskError` if it has no alpha channel.
+        """
+        if self.channels not in (2, 4):
+            raise MaskError(f"{self.name}: has no transparency to take the mask from")
+        holes = np.empty((self.height, self.width), np.bool_)
+        for strip, rows in self._strips(self.height):
+            holes[strip.slices] = rows[..., -1] == 0
+        return holes
+
+    def losses(self, format: str) -> tuple[str, ...]:
+        """Say what this picture gives up when it is written as `format`, one line each; empty if nothing.
+
+        Compression artefacts of a lossy format are not mentioned: whoever asks for a JPEG knows.
+        """
+        notes = []
+        if self.dtype == np.uint16 and format in ("jpeg", "webp"):
+            notes.append(f"{self.name}: 16-bit samples become 8-bit in {format}")
+        if self._stored.bits > 12 and format in ("avif", "heic"):
+            notes.append(f"{self.name}: {self._stored.bits}-bit samples become 12-bit in {format}")
+        if self.channels in (2, 4) and format == "jpeg":
+            notes.append(f"{self.name}: JPEG has no transparency, the picture is laid on white")
+        return tuple(notes)
+
+    def output_format(self, target: str | Path) -> str:
+        """Return the format a file of that name gets: by its suffix, else the picture's own (PNG for a GIF).
+
+        Raises `PhotoError` for a suffix that cannot be written.
+        """
+        suffix = Path(target).suffix.lower()
+        if not suffix:
+            return self._own_format
+        if suffix not in FORMAT_OF_SUFFIX:
+            known = ", ".join(FORMAT_OF_SUFFIX)
+            raise PhotoError(f"{target}: cannot write {suffix} files, only {known}")
+        return FORMAT_OF_SUFFIX[suffix]
+
+    def encode(self, patches: Iterable[Patch] = (), format: str | None = None, quality: int | None = None) -> bytes:
+        """Return the picture as the bytes of a file, with some boxes replaced.
+
+        Args:
+            patches: (box, samples) with samples (box.height, box.width, channels) of `dtype`; where boxes overlap,
+                the later one counts.
+            format: one of the values of `FORMAT_OF_SUFFIX`; None for the picture's own (PNG for a GIF, whose 256
+                colours have no room for new ones).
+            quality: 1-100, for the lossy formats. None keeps the quality and chroma subsampling of a JPEG that
+                becomes a JPEG, writes lossless sources without loss where the format can, and uses the qualities
+                of `wavepaint.encoders` otherwise.
+
+        PNG and TIFF store every sample exactly, and so do WebP and AVIF for 8-bit pictures from lossless sources. Grey
+        pictures of 1, 2 or 4 bits (in TIFF: of 1 bit) keep their depth if all patches fit it, and become 8-bit
+        otherwise. A palette becomes RGB. TIFF keeps a lossless kind of compression and its tiles.
+
+        Raises:
+            PhotoError: the source is damaged, a patch does not fit, or the format cannot hold the picture.
+            OptionError: an unknown format or a quality outside 1-100.
+        """
+        if format is None:
+            format = self._own_format
+        with self._encoding(self.name, list(patches), format, quality) as (image, options):
+            stream = io.BytesIO(getattr(image, _SAVERS[format] + "_buffer")(**options))
+        self._complete(stream, format)
+        return stream.getvalue()
+
+    def save(self, target: str | Path, patches: Iterable[Patch] = (), quality: int | None = None) -> None:
+        """Write the picture to a file, with some boxes replaced, in the format of `output_format(target)`.
+
+        The file is complete or not there: it is written beside the target and renamed. `target` may be the file the
+        picture was opened from. For `patches`, `quality` and what is kept see `encode`.
+
+        Raises `PhotoError` and `OptionError` like `encode`, and `PhotoError` if the target cannot be written.
+        """
+        target = Path(target)
+        format = self.output_format(target)
+        try:
+            with replacing(target) as unfinished:
+                unfinished.touch()  # for the system's own words if this cannot be done
+                with self._encoding(str(target), list(patches), format, quality) as (image, options):
+                    getattr(image, _SAVERS[format])(str(unfinished), **options)
+                with open(unfinished, "r+b") as file:
+                    self._complete(file, format)
+        except OSError as error:
+            raise PhotoError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _stream(self) -> Iterator[BinaryIO]:
+        try:
+            with io.BytesIO(self._source) if isinstance(self._source, bytes) else open(self._source, "rb") as stream:
+                yield stream
+        except OSError as error:
+            raise PhotoError(f"{self.name}: {error.strerror or error}") from None
+
+    def _container(self, stream: BinaryIO) -> str:
+        head = stream.read(16)
+        if not head:
+            raise PhotoError(f"{self.name}: is empty")
+        container = containers.sniff(head)
+        if container is None:
+            raise PhotoError(f"{self.name}: is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC or GIF picture")
+        if container in ("png", "jpeg") and self._page:
+            raise PhotoError(f"{self.name}: has one page only, there is no page {self._page}")
+        return container
+
+    def _load(self, access: str) -> Any:
+        """Return a fresh libvips image of the stored picture; decodes nothing yet."""
+        options: dict[str, Any] = {"access": access, "fail_on": "error"}
+        if self._page:
+            options["page"] = self._page
+        suffix = "_buffer" if isinstance(self._source, bytes) else ""
+        source = self._source if isinstance(self._source, bytes) else os.fspath(self._source)
+        return getattr(_pyvips().Image, self._loader + suffix)(source, **options)
+
+    def _prepare(self, raw: Any) -> Any:
+        """Return the picture in colours and orientation as users see it."""
+        if self._cmyk:
+            raw = raw.icc_transform(
+                "srgb",
+                embedded=True,
+                input_profile="cmyk",
+                intent="relative",
+                black_point_compensation=True,
+                depth=8 * _DTYPES[raw.format].itemsize,
+            )
+        return raw.autorot()
+
+    def _check_tags(self, tags: dict[int, int]) -> None:
+        thumbnail_first = self._page == 0 and tags.get(tiff.NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY
+        if tiff.DNG_VERSION in tags or thumbnail_first:
+            raise PhotoError(f"{self.name}: is a camera raw file; develop it to a TIFF, PNG or JPEG first")
+        if tags.get(tiff.PHOTOMETRIC) in _CIELAB:
+            raise PhotoError(f"{self.name}: CIELAB pictures are not supported, only grey, RGB and CMYK")
+
+    def _check_samples(self, raw: Any) -> None:
+        if raw.format not in _DTYPES:
+            raise PhotoError(f"{self.name}: samples of type {raw.format} are not supported, only 8 and 16 bit integers")
+
+    def _reading_notes(self, raw: Any) -> Iterator[str]:
+        if self._cmyk:
+            profile = "its profile" if "icc-profile-data" in raw.get_fields() else "the default profile"
+            yield f"{self.name}: CMYK is converted to sRGB through {profile}"
+        if self._stored.tags.get(tiff.EXTRA_SAMPLES) == _PREMULTIPLIED:
+            yield f"{self.name}: colours that were multiplied by their transparency are stored straight"
+        if self.pages > 1:
+            yield f"{self.name}: has {self.pages} pages, only page {self._page + 1} is used"
+
+    @property
+    def _own_format(self) -> str:
+        return "png" if self.format == "gif" else self.format
+
+    def _check_inside(self, box: Box) -> None:
+        if box.is_empty or box.clip(self.width, self.height) != box:
+            raise PhotoError(f"{self.name}: {box} is not inside the {self.width} x {self.height} picture")
+
+    def _decoded_samples(self) -> Samples:
+        """Return all samples of a picture that is not streamed: decoded once, shared, not writable."""
+        with self._decode_lock:
+            if self._decoded is None:
+                with self._decoding():
+                    samples = self._upright().numpy()
+                self._decoded = samples.reshape(self.height, self.width, self.channels)
+                self._decoded.flags.writeable = False
+            return self._decoded
+
+    def _upright(self) -> Any:
+        return self._prepare(self._load("random" if self._random else "sequential"))
+
+    def _row_reader(self) -> Callable[[Box], Samples]:
+        """Return a function that reads one box after the other; those of a sequential picture top to bottom."""
+        if not self._stored.streamed:
+            decoded = self._decoded_samples()
+            return lambda box: decoded[box.slices]
+        with self._decoding():
+            image = self._upright()
+
+        def fetch(box: Box) -> Samples:
+            # A region belongs to the thread that made it, and libvips may call from several: one for each read.
+            with self._decoding():
+                region = _pyvips().Region.new(image)
+                data = region.fetch(box.left, box.top, box.width, box.height)
+            return np.frombuffer(data, self.dtype).reshape(box.height, box.width, self.channels)
+
+        return fetch
+
+    def _strips(self, bottom: int) -> Iterator[tuple[Box, Samples]]:
+        """Yield the picture down to row `bottom` in strips of full width: (box, samples), not writable."""
+        fetch = self._row_reader()
+        for top in range(0, bottom, STRIP_ROWS):
+            strip = Box(0, top, self.width, min(STRIP_ROWS, bottom - top))
+            yield strip, fetch(strip)
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        try:
+            yield
+        except _pyvips().Error as error:
+            raise PhotoError(f"{self.name}: cannot be decoded: {_reason(error)}") from None
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _encoding(
+        self, name: str, patches: list[Patch], format: str, quality: int | None
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Provide the libvips image of the result and the options of its saver; `name` is for errors."""
+        if format not in _SAVERS:
+            raise OptionError(f"unknown format {format!r}, known are {', '.join(_SAVERS)}")
+        if quality is not None and not 1 <= quality <= 100:
+            raise OptionError(f"quality is {quality}, not 1 to 100")
+        for box, samples in patches:
+            self._check_inside(box)
+            if samples.shape != (box.height, box.width, self.channels) or samples.dtype != self.dtype:
+                raise PhotoError(f"{self.name}: a patch of {samples.shape} {samples.dtype} does not fit {box}")
+        options = saver_options(self._stored, format, quality, [samples for _, samples in patches])
+        rows = StripSource(self.width, self.height, self.channels, self.dtype, self._patched_rows(patches))
+        try:
+            yield _in_range_of(format, self._with_metadata(rows.image(), format)), options
+        except _pyvips().Error as error:
+            failure = PhotoError(f"{name}: cannot be written as {format}: {_reason(error)}")
+            raise (rows.error or failure) from None
+        finally:
+            rows.close()
+
+    def _patched_rows(self, patches: list[Patch]) -> Callable[[int, int], Samples]:
+        """Return a function (top, count) -> samples of whole rows, patches included."""
+        fetch = self._row_reader()
+        patches_of_strip: defaultdict[int, list[Patch]] = defaultdict(list)
+        for box, samples in patches:
+            for strip_index in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1):
+                patches_of_strip[strip_index].append((box, samples))
+
+        def rows(top: int, count: int) -> Samples:
+            strip = Box(0, top, self.width, count)
+            fetched = fetch(strip)
+            if top // STRIP_ROWS not in patches_of_strip:
+                return fetched
+            patched = fetched.copy()
+            for box, samples in patches_of_strip[top // STRIP_ROWS]:
+                common = box.intersection(strip)
+                patched[common.relative_to(strip).slices] = samples[common.relative_to(box).slices]
+            return patched
+
+        return rows
+
+    def _with_metadata(self, image: Any, format: str) -> Any:
+        """Give the encoder's image what the source says about itself, now upright."""
+        header = self._header
+        image = image.copy(interpretation=header.interpretation, xres=header.xres, yres=header.yres)
+        blob = _pyvips().GValue.blob_type
+        if self._exif is not None:
+            # libvips parses the block at this point, takes the resolution from it and goes by the parsed fields.
+            image.set_type(blob, "exif-data", tiff.without_thumbnail(self._exif))
+        for field in _KEPT_FIELDS.intersection(header.get_fields()):
+            image.set_type(header.get_typeof(field), field, header.get(field))
+        if self._orientation != 1:
+            image.set_type(_pyvips().GValue.gint_type, "orientation", 1)
+        if self._xmp is not None:
+            image.set_type(blob, "xmp-data", _XMP_ORIENTATION.sub(rb"\g<1>1", self._xmp))
+        if self._iptc is not None and format != "tiff":
+            image.set_type(blob, "iptc-data", containers.iptc_for_jpeg(self._iptc))
+        return image
+
+    def _complete(self, stream: BinaryIO, format: str) -> None:
+        """Add to an encoded file (open for reading and writing) what libvips cannot write."""
+        if format == "png" and self.format == "png":
+            with self._stream() as source:
+                chunks = containers.png_chunks(source)
+            if chunks:
+                containers.insert_png_chunks(stream, chunks)
+        if format == "tiff":
+            if self._exif is not None:
+                tiff.append_exif(stream, self._exif)
+            if self._iptc is not None:
+                records = containers.iptc_records(self._iptc)
+                tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
+
+
+def mask_from_samples(samples: Samples, threshold: float | None = None) -> NDArray[np.bool_]:
+    """Turn any kind of mask array into holes.
+
+    Args:
+        samples: (height, width) or (height, width, 1 to 4 channels); bool, any integer type, or float in [0, 1].
+            Colours count by their brightest channel, so that a hole may be painted in red or blue as well as in
+            white. With alpha: if everything visible has one colour, the drawing is in the alpha channel and alpha is
+            the value; otherwise transparent pixels are black. Opaque alpha means nothing.
+        threshold: share of the range, 0 <= threshold < 1, above which a value is a hole; None for one half.
+
+    The range of an integer mask is that of its type, where types of more than 16 bits hold 8 or 16-bit values
+    (whichever suffices). An integer mask with no value above 1 is boolean, whatever the threshold.
+
+    Returns:
+        (height, width) bool, True = hole; an array of its own.
+
+    Raises:
+        MaskError: another shape or type, NaN, or values outside the range.
+        OptionError: a threshold outside [0, 1).
+    """
+    if threshold is not None and not 0 <= threshold < 1:
+        raise OptionError(f"the mask threshold is {threshold}, not in [0, 1)")
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
+        raise MaskError(f"a mask of shape {samples.shape} is neither grey nor colour")
+    if samples.dtype == np.bool_:
+        return _mask_values(samples, True).astype(np.bool_)
+    if not np.issubdtype(samples.dtype, np.integer) and not np.issubdtype(samples.dtype, np.floating):
+        raise MaskError(f"a mask cannot have samples of type {samples.dtype}")
+    full = _full_range(samples)
+    if samples.size and not (samples.min() >= 0 and samples.max() <= full):
+        raise MaskError(f"the mask has values outside 0 to {full} (or NaN)")
+    values = _mask_values(samples, full)
+    if np.issubdtype(samples.dtype, np.integer) and samples.size and samples.max() <= 1:
+        return values > 0
+    limit = full * (0.5 if threshold is None else threshold)
+    return values > (limit if isinstance(full, float) else int(limit))
+
+
+def read_mask(source: Source, *, threshold: float | None = None) -> NDArray[np.bool_]:
+    """Read a mask from a picture file: (height, width) bool, True = hole.
+
+    Any file that `Photo.open` takes, of any depth, grey or colour, upright as viewers show it. For `threshold` and
+    what counts as a hole see `mask_from_samples`. Raises `PhotoError`, `MaskError` and `OptionError`.
+    """
+    photo = Photo.open(source)
+    try:
+        return mask_from_samples(photo.read_all(), threshold)
+    except MaskError as error:
+        raise MaskError(f"{photo.name}: {error}") from None
+
+
+def _full_range(samples: Samples) -> float | int:
+    """Return the value of a full hole for arrays of this type."""
+    if np.issubdtype(samples.dtype, np.floating):
+        return 1.0
+    if samples.dtype.itemsize <= 2:
+        return int(np.iinfo(samples.dtype).max)
+    return 255 if samples.size == 0 or samples.max() <= 255 else 65535
+
+
+def _mask_values(samples: Samples, full: float | int) -> Samples:
+    """Reduce (height, width, channels) to (height, width): the brightest channel, or what is drawn in alpha."""
+    channels = samples.shape[2]
+    if channels in (1, 3):
+        brightest: Samples = samples.max(axis=2)
+        return brightest
+    colours, alpha = samples[..., :-1], samples[..., -1]
+    values: Samples = colours.max(axis=2)
+    if (alpha == full).all():
+        return values
+    visible = colours[alpha > 0]
+    if (visible == visible[:1]).all():
+        return np.asarray(alpha)
+    return np.where(alpha == full, values, values * (alpha / full)).astype(samples.dtype)
+
+
+@functools.cache
+def _pyvips() -> Any:
+    """Import libvips on first use and switch its cache of operations off, for the whole process.
+
+    The cache would keep decoded pictures alive and hand out stale samples of a file that has changed meanwhile, and
+    nothing here runs the same operation twice.
+    """
+    import pyvips
+
+    pyvips.cache_set_max(0)
+    return pyvips
+
+
+def _get(image: Any, field: str, default: int) -> int:
+    return int(image.get(field)) if field in image.get_fields() else default
+
+
+def _blob(image: Any, field: str) -> bytes | None:
+    return image.get(field) if field in image.get_fields() else None
+
+
+def _heif_format(image: Any) -> str:
+    return "avif" if image.get("heif-compression") == "av1" else "heic"
+
+
+def _in_range_of(format: str, image: Any) -> Any:
+    """Reduce depth and transparency to what the format holds (see `Photo.losses`)."""
+    if format in ("jpeg", "webp") and image.format == "ushort":
+        image = image.cast("uchar", shift=True).copy(interpretation="srgb" if image.bands >= 3 else "b-w")
+    if format == "jpeg" and image.bands in (2, 4):
+        image = image.flatten(background=255)
+    return image
+
+
+def _reason(error: Any) -> str:
+    """Boil what libvips says, many lines from many layers, down to the first that tells something."""
+    lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
+    telling = [line for line in lines if "bad seek" not in line] or lines or [error.message]
+    reason = telling[0].partition(": ")[2] or telling[0]
+    return str(reason[:200])

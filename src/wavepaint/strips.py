@@ -1,0 +1,118 @@
+"""Hand rows of samples that Python computes to a libvips encoder, a strip at a time.
+
+libvips pulls pixels, and the only thing it pulls from Python is the bytes of a file. So the rows are dressed up
+as an uncompressed TIFF that exists nowhere: a header made in advance, then the rows as they are asked for. The
+cost does not depend on how many patches the rows contain (a chain of `insert` operations grows quadratically and
+overflows the stack at a few thousand), and memory is one strip whatever the size of the picture.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+STRIP_ROWS = 64
+"""Rows that are read, patched and handed on together."""
+
+_SHORT, _LONG, _LONG8 = 3, 4, 16
+_CODES = {_SHORT: "H", _LONG: "I", _LONG8: "Q"}
+
+
+class StripSource:
+    """A virtual TIFF file of `width` x `height` pixels whose samples come from `rows(top, count)`.
+
+    rows: returns (count, width, channels) of `dtype` (uint8 or uint16), called with ascending `top`, from
+    whichever thread libvips works in. What it raises ends the file early and is kept in `error`: an exception
+    cannot travel through libvips.
+    """
+
+    def __init__(
+        self, width: int, height: int, channels: int, dtype: np.dtype[Any], rows: Callable[[int, int], np.ndarray]
+    ) -> None:
+        self.error: Exception | None = None
+        self._header = _tiff_header(width, height, channels, dtype.itemsize)
+        self._row_bytes = width * channels * dtype.itemsize
+        self._height = height
+        self._rows = rows
+        self._position = 0
+        self._strip = (-1, memoryview(b""))
+        self._source: Any = None
+
+    def image(self) -> Any:
+        """Return the picture as a sequential libvips image, to be read once, while this object lives."""
+        import pyvips
+
+        # libvips does not keep the Python side of a source alive.
+        self._source = pyvips.SourceCustom()
+        self._source.on_read(self._read)
+        self._source.on_seek(self._seek)
+        return pyvips.Image.tiffload_source(self._source, access="sequential", fail_on="warning")
+
+    def close(self) -> None:
+        """Let go of the rows; the image must not be used any more."""
+        self._source = None
+
+    def _seek(self, offset: int, whence: int) -> int:
+        size = len(self._header) + self._row_bytes * self._height
+        self._position = offset + (0, self._position, size)[whence]
+        return self._position
+
+    def _read(self, size: int) -> bytes:
+        start = self._position - len(self._header)
+        try:
+            data = self._header[self._position :][:size] if start < 0 else self._sample_bytes(start, size)
+        except Exception as error:
+            self.error = error
+            return b""
+        self._position += len(data)
+        return data
+
+    def _sample_bytes(self, start: int, size: int) -> bytes:
+        """Return up to `size` bytes of samples, never across the end of a strip."""
+        strip_bytes = self._row_bytes * STRIP_ROWS
+        index, offset = divmod(start, strip_bytes)
+        top = index * STRIP_ROWS
+        if top >= self._height:
+            return b""
+        if self._strip[0] != index:
+            rows = np.ascontiguousarray(self._rows(top, min(STRIP_ROWS, self._height - top)))
+            self._strip = (index, memoryview(rows.data).cast("B"))
+        return bytes(self._strip[1][offset : offset + size])
+
+
+def _tiff_header(width: int, height: int, channels: int, sample_bytes: int) -> bytes:
+    """Return everything of an uncompressed BigTIFF that stands before its samples (native byte order)."""
+    counts = [min(STRIP_ROWS, height - top) for top in range(0, height, STRIP_ROWS)]
+    strip_bytes = np.array(counts, np.uint64) * np.uint64(width * channels * sample_bytes)
+    fields = [
+        (256, _LONG, [width]),
+        (257, _LONG, [height]),
+        (258, _SHORT, [8 * sample_bytes] * channels),
+        (259, _SHORT, [1]),
+        (262, _SHORT, [2 if channels >= 3 else 1]),
+        (273, _LONG8, strip_bytes.tolist()),
+        (277, _SHORT, [channels]),
+        (278, _LONG, [STRIP_ROWS]),
+        (279, _LONG8, strip_bytes.tolist()),
+    ]
+    if channels in (2, 4):
+        fields.append((338, _SHORT, [2]))
+    length = 16 + 8 + 20 * len(fields) + 8
+    length += sum(n for _, kind, values in fields if (n := struct.calcsize(f"{len(values)}{_CODES[kind]}")) > 8)
+    offsets = length + np.cumsum(strip_bytes) - strip_bytes
+    fields[5] = (273, _LONG8, [int(offset) for offset in offsets])
+
+    order, mark = ("<", b"II") if sys.byteorder == "little" else (">", b"MM")
+    head = struct.pack(order + "2sHHHQQ", mark, 43, 8, 0, 16, len(fields))
+    overflow = b""
+    for tag, kind, values in fields:
+        value = struct.pack(f"{order}{len(values)}{_CODES[kind]}", *values)
+        if len(value) > 8:
+            overflow += value
+            value = struct.pack(order + "Q", 16 + 8 + 20 * len(fields) + 8 + len(overflow) - len(value))
+        head += struct.pack(order + "HHQ", tag, kind, len(values)) + value.ljust(8, b"\0")
+    return head + struct.pack(order + "Q", 0) + overflow

@@ -1,0 +1,236 @@
+"""The tags of TIFF files and EXIF blocks, which are TIFF files without a picture.
+
+libvips reads and writes the samples of a TIFF, its profile and resolution, but neither EXIF nor who made the picture
+when. Those travel as an EXIF block here: `exif_block` gathers one from a TIFF, `append_exif` adds one to a TIFF.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+
+COMPRESSION, PHOTOMETRIC, PREDICTOR, EXTRA_SAMPLES = 259, 262, 317, 338
+NEW_SUBFILE_TYPE, DNG_VERSION, IPTC = 254, 50706, 33723
+_EXIF_PREFIX = b"Exif\0\0"
+_EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
+_EXIF_PICTURE_SIZE = {40962, 40963}
+_SUBDIRECTORIES = {_EXIF, _GPS, _INTEROPERABILITY}
+# Document and page name, camera, software, date, artist, computer, copyright: what tells where a picture is from.
+_PROVENANCE = {269, 271, 272, 285, 305, 306, 315, 316, 33432, _EXIF, _GPS}
+
+# Size of a value and of the units in it that have a byte order, by field type.
+_VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_UNIT_BYTES = {**_VALUE_BYTES, 5: 4, 10: 4}
+_INTEGERS = {1, 3, 4, 16}
+_LONG, UNDEFINED = 4, 7
+_MAX_VALUE_BYTES = 2**15
+_MAX_DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The values of one tag: TIFF field type, and the bytes in little-endian order."""
+
+    kind: int
+    data: bytes
+
+    def first_integer(self) -> int:
+        """Return the first value of an integer field."""
+        return int.from_bytes(self.data[: _VALUE_BYTES[self.kind]], "little")
+
+
+Directory: TypeAlias = "dict[int, Value | Directory]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Byte order ("<" or ">") of a TIFF file and whether it is a BigTIFF, with 64-bit counts and offsets."""
+
+    order: str
+    big: bool
+
+    @property
+    def count(self) -> str:
+        """Struct format of the number of entries of a directory."""
+        return self.order + ("Q" if self.big else "H")
+
+    @property
+    def offset(self) -> str:
+        """Struct format of an offset; as many bytes hold a value in place."""
+        return self.order + ("Q" if self.big else "I")
+
+    @property
+    def entry_bytes(self) -> int:
+        return 20 if self.big else 12
+
+    @property
+    def head_bytes(self) -> int:
+        """Bytes of tag, field type and count, before the value."""
+        return 12 if self.big else 8
+
+
+def read_directory(stream: BinaryIO, page: int = 0) -> Directory:
+    """Read the tags of one page of a TIFF or BigTIFF file, with those of its EXIF and GPS directories.
+
+    Values of more than 32 kB are left out. Empty where the directory cannot be followed: that is for the decoder to
+    complain about.
+    """
+    try:
+        layout, offset = _read_header(stream)
+        for _ in range(page):
+            offset = _next_directory(stream, layout, offset)
+        return _read_entries(stream, layout, offset, _MAX_DEPTH)
+    except struct.error:
+        return {}
+
+
+def integer_tags(directory: Directory) -> dict[int, int]:
+    """Return {tag: first value} of the integer tags of a directory."""
+    return {
+        tag: value.first_integer()
+        for tag, value in directory.items()
+        if isinstance(value, Value) and value.kind in _INTEGERS and value.data
+    }
+
+
+def exif_block(directory: Directory) -> bytes | None:
+    """Gather where a picture is from, with its EXIF and GPS tags, as the EXIF block of another format, or None."""
+    kept = _provenance(directory)
+    if not kept:
+        return None
+    layout = _Layout("<", False)
+    return _EXIF_PREFIX + struct.pack("<2sHI", b"II", 42, 8) + _pack(kept, {}, layout, 8)
+
+
+def without_thumbnail(block: bytes) -> bytes:
+    """Return an EXIF block without the directory that describes a thumbnail (its bytes stay, unreferenced)."""
+    prefix = len(_EXIF_PREFIX) if block.startswith(_EXIF_PREFIX) else 0
+    stream = io.BytesIO(block[prefix:])
+    try:
+        layout, offset = _read_header(stream)
+        _next_directory(stream, layout, offset)
+    except struct.error:
+        return block
+    size = struct.calcsize(layout.offset)
+    end = prefix + stream.tell()
+    return block[: end - size] + bytes(size) + block[end:]
+
+
+def append_exif(stream: BinaryIO, block: bytes) -> None:
+    """Add the provenance, EXIF and GPS tags of an EXIF block to the first page of a TIFF file.
+
+    stream: open for reading and writing. A larger copy of the page's directory is appended to the file; tags that
+    are there already keep their values.
+    """
+    added = read_directory(io.BytesIO(block.removeprefix(_EXIF_PREFIX)))
+    append_tags(stream, _provenance(added))
+
+
+def append_tags(stream: BinaryIO, added: Directory) -> None:
+    """Add tags to the first page of a TIFF file, like `append_exif`."""
+    layout, offset = _read_header(stream)
+    stream.seek(offset)
+    (count,) = _read(stream, layout.count)
+    entries = [stream.read(layout.entry_bytes) for _ in range(count)]
+    present = {int(struct.unpack_from(layout.order + "H", entry)[0]): entry for entry in entries}
+    end = stream.seek(0, io.SEEK_END)
+    start = end + end % 2
+    missing = {tag: value for tag, value in added.items() if tag not in present}
+    stream.write(b"\0" * (start - end) + _pack(missing, present, layout, start))
+    stream.seek(8 if layout.big else 4)
+    stream.write(struct.pack(layout.offset, start))
+
+
+def _provenance(directory: Directory) -> Directory:
+    """Return the tags that travel; the picture's size, which EXIF repeats, may change on the way."""
+    kept = {tag: value for tag, value in directory.items() if tag in _PROVENANCE}
+    exif = kept.get(_EXIF)
+    if isinstance(exif, dict):
+        kept[_EXIF] = {tag: value for tag, value in exif.items() if tag not in _EXIF_PICTURE_SIZE}
+    return kept
+
+
+def _read(stream: BinaryIO, format: str) -> tuple[int, ...]:
+    return struct.unpack(format, stream.read(struct.calcsize(format)))
+
+
+def _read_header(stream: BinaryIO) -> tuple[_Layout, int]:
+    """Return the layout of a file and the offset of its first directory."""
+    stream.seek(0)
+    order = "<" if stream.read(2) == b"II" else ">"
+    (version,) = _read(stream, order + "H")
+    layout = _Layout(order, version == 43)
+    if layout.big:
+        stream.seek(8)
+    return layout, _read(stream, layout.offset)[0]
+
+
+def _next_directory(stream: BinaryIO, layout: _Layout, offset: int) -> int:
+    stream.seek(offset)
+    (count,) = _read(stream, layout.count)
+    stream.seek(count * layout.entry_bytes, io.SEEK_CUR)
+    return _read(stream, layout.offset)[0]
+
+
+def _read_entries(stream: BinaryIO, layout: _Layout, offset: int, depth: int) -> Directory:
+    stream.seek(offset)
+    (count,) = _read(stream, layout.count)
+    block = stream.read(min(count, 2**16) * layout.entry_bytes)
+    directory: Directory = {}
+    for start in range(0, len(block) - layout.entry_bytes + 1, layout.entry_bytes):
+        tag, kind = struct.unpack_from(layout.order + "HH", block, start)
+        (values,) = struct.unpack_from(layout.offset, block, start + 4)
+        field = block[start + layout.head_bytes : start + layout.entry_bytes]
+        size = values * _VALUE_BYTES.get(kind, 0)
+        if not 0 < size <= _MAX_VALUE_BYTES:
+            continue
+        if size > len(field):
+            stream.seek(struct.unpack(layout.offset, field)[0])
+            field = stream.read(size)
+        value = Value(kind, _swapped(field[:size], kind, layout.order))
+        if tag not in _SUBDIRECTORIES:
+            directory[tag] = value
+        elif depth:
+            try:
+                directory[tag] = _read_entries(stream, layout, value.first_integer(), depth - 1)
+            except struct.error:
+                continue
+    return directory
+
+
+def _swapped(data: bytes, kind: int, order: str) -> bytes:
+    """Turn values between little-endian and the byte order of a file."""
+    if order == "<" or _UNIT_BYTES[kind] == 1:
+        return data
+    return np.frombuffer(data, f"u{_UNIT_BYTES[kind]}").byteswap().tobytes()
+
+
+def _pack(directory: Directory, present: dict[int, bytes], layout: _Layout, start: int) -> bytes:
+    """Return a directory that will stand at offset `start` of a file, with everything that belongs to it behind it.
+
+    present: entries that are taken over as they are, by tag.
+    """
+    count = len(directory) + len(present)
+    place = struct.calcsize(layout.offset)
+    behind = start + struct.calcsize(layout.count) + count * layout.entry_bytes + place
+    entries = dict(present)
+    extra = b""
+    for tag, item in directory.items():
+        extra += b"\0" * (len(extra) % 2)
+        if isinstance(item, dict):
+            kind, values = _LONG, 1
+            field = struct.pack(layout.order + "I", behind + len(extra))
+            extra += _pack(item, {}, layout, behind + len(extra))
+        else:
+            kind, values = item.kind, len(item.data) // _VALUE_BYTES[item.kind]
+            field = _swapped(item.data, kind, layout.order)
+            if len(field) > place:
+                field, extra = struct.pack(layout.offset, behind + len(extra)), extra + field
+        head = struct.pack(f"{layout.order}HH{layout.offset[1]}", tag, kind, values)
+        entries[tag] = head + field.ljust(place, b"\0")
+    packed = b"".join(entries[tag] for tag in sorted(entries))
+    return struct.pack(layout.count, count) + packed + struct.pack(layout.offset, 0) + extra
