@@ -1,0 +1,5 @@
+"""`python -m wavepaint`."""
+
+from wavepaint.cli import main
+
+main()

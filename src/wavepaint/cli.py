@@ -1,0 +1,447 @@
+"""The command line: one thin function per command, and nothing heavy imported before it is needed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+from typer.core import TyperGroup
+
+from wavepaint import __version__
+from wavepaint.errors import MissingExtraError, OptionError, PhotoError, WavepaintError
+from wavepaint.options import Engine, Options, as_boxes, help_of
+from wavepaint.server.settings import MEBI, MEGAPIXEL, Limits, Settings, available_cores
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from wavepaint.folder import Job
+    from wavepaint.inpainter import Inpainter
+
+STREAM = "-"
+
+
+class _Commands(TyperGroup):
+    """Every error a user can make becomes one line on standard error, and exit status 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except WavepaintError as error:
+                typer.echo(f"wavepaint: {error}", err=True)
+                raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Fill holes in photographs with a small wavelet network that ships inside the package.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; exit status 0 = done, 1 = some files failed, 2 = bad input, 130 = interrupted."""
+    app(prog_name="wavepaint")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wavepaint {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Declare the options that stand before a command."""
+
+
+@app.command()
+def inpaint(
+    image: Annotated[str, typer.Argument(help="Photograph, folder of photographs, or - for standard input.")],
+    mask: Annotated[
+        str | None,
+        typer.Argument(help="Mask (white = hole), folder of masks, or -. Leave it out with --box or --alpha."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="File or folder to write, or - for standard output.")
+    ] = ...,  # type: ignore[assignment]  # how typer spells an option that is required
+    box: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y,W,H", help=help_of(Options, "boxes") + " Repeatable.")
+    ] = None,
+    alpha: Annotated[bool, typer.Option("--alpha", help=help_of(Options, "alpha"))] = Options.alpha,
+    dilate: Annotated[int, typer.Option(metavar="PX", help=help_of(Options, "dilate"))] = Options.dilate,
+    threshold: Annotated[float, typer.Option(help=help_of(Options, "threshold"))] = Options.threshold,
+    invert_mask: Annotated[
+        bool, typer.Option("--invert-mask", help=help_of(Options, "invert_mask"))
+    ] = Options.invert_mask,
+    format: Annotated[str | None, typer.Option(help=help_of(Options, "format"))] = Options.format,
+    quality: Annotated[int | None, typer.Option(help=help_of(Options, "quality"))] = Options.quality,
+    model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
+    runtime: Annotated[str, typer.Option(help=help_of(Engine, "runtime"))] = Engine.runtime,
+    threads: Annotated[int | None, typer.Option(help=help_of(Engine, "threads"))] = Engine.threads,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Folders: replace results that exist instead of skipping them.")
+    ] = False,
+) -> None:
+    """Fill the hole of a photograph, or of every photograph in a folder.
+
+    In a folder, sub-folders are kept, and each photograph takes the mask of the same name from the folder of masks, or
+    the one mask given for all. Existing results are skipped; a bad file is reported and does not stop the rest.
+    """
+    options = Options(
+        boxes=as_boxes(_parse_box(text) for text in box or ()),
+        alpha=alpha,
+        dilate=dilate,
+        threshold=threshold,
+        invert_mask=invert_mask,
+        format=format,
+        quality=quality,
+    )
+    if (mask is not None) + bool(options.boxes) + options.alpha != 1:
+        raise OptionError("give either a MASK, --box or --alpha, to say what to fill")
+    with _interruptible() as check_interrupt:
+        from wavepaint.inpainter import Inpainter
+
+        inpainter = Inpainter(model, runtime, threads)
+        if image != STREAM and Path(image).is_dir():
+            from wavepaint.folder import plan_folder
+
+            if STREAM in (mask, output):
+                raise OptionError("a folder of photographs needs a mask and an output with a name, not -")
+            jobs = plan_folder(Path(image), None if mask is None else Path(mask), Path(output))
+            if not _inpaint_folder(inpainter, jobs, options, overwrite, check_interrupt):
+                raise typer.Exit(1)
+        else:
+            _inpaint_file(inpainter, image, mask, options, output)
+
+
+@app.command()
+def info(file: Annotated[str, typer.Argument(help='Checkpoint, ONNX file, or "default".')]) -> None:
+    """Say what a network is: configuration, parameters, multiply-adds, size on disk."""
+    try:
+        from wavepaint.network.info import describe
+    except ImportError as error:
+        raise MissingExtraError("wavepaint info", "train", str(error.name)) from None
+    found = describe(file)
+    lines = {
+        "file": found.path,
+        "format": f"{found.format}, {found.bytes / 1e6:.2f} MB",
+        "preset": found.preset or "none",
+        "parameters": f"{found.parameters:,}",
+        "multiply-adds": f"{found.macs:,} for one 256x256 crop",
+        "input": found.input_variant,
+        **found.config.to_dict(),
+        **found.metadata,
+    }
+    for name, value in lines.items():
+        typer.echo(f"{name:<18} {value}")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(help='Checkpoint, or "default".')],
+    output: Annotated[Path, typer.Option("-o", "--output", help="ONNX file to write.")],
+) -> None:
+    """Write a checkpoint as an ONNX file, which needs no PyTorch to run."""
+    try:
+        from wavepaint.network import load_checkpoint
+        from wavepaint.network.export import export_onnx
+    except ImportError as error:
+        raise MissingExtraError("wavepaint export", "train", str(error.name)) from None
+    network = load_checkpoint(checkpoint)
+    try:
+        export_onnx(network, output)
+    except OSError as error:
+        raise PhotoError(f"{output}: cannot be written: {error.strerror or error}") from None
+
+
+masks_app = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+app.add_typer(masks_app, name="masks")
+
+
+@masks_app.callback(invoke_without_command=True)
+def masks(
+    context: typer.Context,
+    preview: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw a few masks of each kind.")] = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Measure areas and rejections of each kind.")] = False,
+    kinds: Annotated[str | None, typer.Option(help="Comma-separated presets; all if left out.")] = None,
+    count: Annotated[int, typer.Option(help="Masks of each kind to measure.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+) -> None:
+    """Show the masks that training and evaluation draw."""
+    if context.invoked_subcommand is not None:
+        return
+    if preview is None and not stats:
+        typer.echo(context.get_help())
+        return
+    from rich.console import Console
+
+    from wavepaint.data.masks import PRESETS
+    from wavepaint.data.preview import measure_presets, preview_sheet, statistics_table, write_preview
+
+    presets = list(PRESETS) if kinds is None else [kind.strip() for kind in kinds.split(",")]
+    if preview is not None:
+        write_preview(preview, preview_sheet(presets, seed=seed))
+    if stats:
+        Console().print(statistics_table(measure_presets(presets, count, seed)))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to bind to; an open one needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="WAVEPAINT_TOKEN", help="Bearer token to ask for; better set as WAVEPAINT_TOKEN."),
+    ] = None,
+    insecure_no_token: Annotated[
+        bool, typer.Option("--insecure-no-token", help="Bind to any host, and let anybody in.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Pictures filled at a time; by default one per core.")] = None,
+    queue: Annotated[int, typer.Option(help="Pictures that may wait; more are answered 429.")] = Settings.queue,
+    deadline: Annotated[float, typer.Option(help="Seconds a request may take, upload included.")] = Limits.seconds,
+    max_megabytes: Annotated[int, typer.Option(help="Size of an upload, in MiB.")] = Limits.body_bytes // MEBI,
+    max_megapixels: Annotated[int, typer.Option(help="Size of a picture, in millions of pixels.")] = Limits.pixels
+    // MEGAPIXEL,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="Let pages of this origin use the interface. Repeatable.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
+    runtime: Annotated[str, typer.Option(help=help_of(Engine, "runtime"))] = Engine.runtime,
+    threads: Annotated[int | None, typer.Option(help=help_of(Engine, "threads"))] = Engine.threads,
+) -> None:
+    """Serve the mask editor and the HTTP interface."""
+    limits = Limits(body_bytes=max_megabytes * MEBI, pixels=max_megapixels * MEGAPIXEL, seconds=deadline)
+    settings = Settings(
+        limits=limits,
+        workers=available_cores() if workers is None else workers,
+        queue=queue,
+        token=token or None,
+        cors_origins=tuple(cors_origin or ()),
+    )
+    try:
+        from wavepaint.server import run
+    except ImportError as error:
+        raise MissingExtraError("wavepaint serve", "server", str(error.name)) from None
+    engine = Engine(model=model, runtime=runtime, threads=threads)
+    run.serve(engine, settings, host=host, port=port, insecure_no_token=insecure_no_token)
+
+
+@masks_app.command("make")
+def make_masks(
+    photographs: Annotated[str, typer.Argument(help="Folder, picture or .tar shards (train-{0000..0008}.tar).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the test set to write.")],
+    kinds: Annotated[str, typer.Option(help="Comma-separated presets.")] = "thin,medium,thick",
+    size: Annotated[int, typer.Option(help="Side of the centre crops.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of the masks.")] = 0,
+) -> None:
+    """Write a test set: a centre crop and a hole per photograph and kind, with a manifest."""
+    from wavepaint.data.photographs import find_photographs
+    from wavepaint.evaluation.testset import make_test_set
+
+    source = find_photographs(photographs)
+    names = [kind.strip() for kind in kinds.split(",")]
+    with _progress() as progress:
+        task = progress.add_task("test set", total=len(source) * len(names))
+        for _ in make_test_set(source, output, names, size=size, seed=seed):
+            progress.advance(task)
+    for skipped in source.skipped:
+        typer.echo(f"wavepaint: left out {skipped.name}: {skipped.reason}", err=True)
+
+
+@app.command()
+def evaluate(
+    test_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder that `masks make` wrote.")],
+    method: Annotated[
+        list[str],
+        typer.Option(
+            help="default, haar, opencv-telea, opencv-ns, biharmonic, patchmatch, folder:RESULTS or a checkpoint. "
+            "Repeatable; the first is what the others are compared with."
+        ),
+    ],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the report to write.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Besides PSNR, SSIM and L1: vgg, lpips-alex, lpips-vgg, fid.")
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="Weights of a metric's network: vgg16, alexnet, lpips-alex, lpips-vgg, inception.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
+) -> None:
+    """Score methods on a test set; the same call gives the same report, to the last byte."""
+    from rich.console import Console
+
+    from wavepaint.evaluation.report import console_tables, write_report
+    from wavepaint.evaluation.run import evaluate_set, provenance_of
+    from wavepaint.evaluation.testset import open_test_set
+
+    chosen = open_test_set(test_set)
+    with _progress() as progress:
+        task = progress.add_task("evaluating", total=len(chosen))
+        results = evaluate_set(
+            chosen,
+            method,
+            metrics=metric or (),
+            weights=dict(_parse_weights(text) for text in weights or ()),
+            on_item=lambda: progress.advance(task),
+        )
+    summaries = results.summaries(seed)
+    if output is not None:
+        write_report(results, summaries, output, provenance_of(chosen, method, seed))
+    console = Console()
+    for table in console_tables(results, summaries):
+        console.print(table)
+
+
+def _inpaint_file(inpainter: Inpainter, image: str, mask: str | None, options: Options, output: str) -> None:
+    """One photograph, each of its ends a file or a stream."""
+    if image == STREAM and mask == STREAM:
+        raise OptionError("only one of the photograph and the mask can come from standard input")
+    if output == STREAM and sys.stdout.isatty():
+        raise OptionError("standard output is a terminal: redirect it, or name a file with -o")
+    if options.format is not None and output != STREAM:
+        raise OptionError("--format is for standard output; the name of a file says its format")
+    what = None if mask is None else _read_stdin() if mask == STREAM else Path(mask)
+    if output != STREAM:
+        inpainter.fill(_read_stdin() if image == STREAM else Path(image), what, options, output)
+        return
+    result = inpainter.fill(_read_stdin() if image == STREAM else _read_file(image), what, options)
+    sys.stdout.buffer.write(result)
+    sys.stdout.buffer.flush()
+
+
+def _inpaint_folder(
+    inpainter: Inpainter, jobs: list[Job], options: Options, overwrite: bool, check_interrupt: Callable[[], None]
+) -> bool:
+    """Every photograph of a folder, with a progress bar on a terminal; whether all went well."""
+    from collections import Counter
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from wavepaint.folder import inpaint_folder
+
+    started = time.monotonic()
+    counts: Counter[str] = Counter()
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("", total=len(jobs), rate="")
+        for outcome in inpaint_folder(inpainter, jobs, options, overwrite):
+            check_interrupt()
+            counts[outcome.status] += 1
+            if outcome.reason:
+                console.print(f"wavepaint: {outcome.reason}", markup=False)
+            rate = f"{counts['filled'] / (time.monotonic() - started):.1f}/s"
+            progress.update(task, advance=1, description=outcome.job.photo.name, rate=rate)
+    seconds = time.monotonic() - started
+    summary = ", ".join(f"{counts[status]} {status}" for status in ("filled", "skipped", "failed"))
+    console.print(f"{summary} in {seconds:.1f} s", markup=False)
+    return counts["failed"] == 0
+
+
+def _progress() -> Progress:
+    """A progress bar on standard error, shown on terminals only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def _parse_weights(text: str) -> tuple[str, Path]:
+    name, found, path = text.partition("=")
+    if not found:
+        raise OptionError(f"--weights {text}: must be NAME=FILE")
+    return name, Path(path)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Make sure that Ctrl-C ends the command as an interrupt.
+
+    Inside an extension module it may be swallowed, or surface as another error: a failed import, an unreadable file.
+    Yields a function that raises the interrupt again, to be called where work can be given up.
+    """
+    interrupted = False
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        # In a callback from libvips, Python would print the interrupt and go on.
+        sys.unraisablehook = lambda _: None
+        raise KeyboardInterrupt
+
+    def check_interrupt() -> None:
+        if interrupted:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt), sys.unraisablehook
+    try:
+        yield check_interrupt
+    except BaseException:
+        check_interrupt()
+        raise
+    else:
+        check_interrupt()
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        sys.unraisablehook = before[1]
+
+
+def _parse_box(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise OptionError(f"--box {text}: must be X,Y,W,H, four whole numbers") from None
+
+
+def _read_stdin() -> bytes:
+    return sys.stdin.buffer.read()
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise PhotoError(f"{path}: {error.strerror or error}") from None
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    typer.echo(f"wavepaint: warning: {message}", err=True)

@@ -1,0 +1,98 @@
+"""Every option of the main job, declared once: name, default, meaning and limits.
+
+The Python interface, the command line and the server take their defaults, help and checks from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TypeAlias
+
+from wavepaint.box import Box
+from wavepaint.errors import OptionError
+
+BoxLike: TypeAlias = Box | Sequence[int]
+"""A `Box`, or its left, top, width and height in pixels."""
+
+MAX_DILATION = 500
+
+
+def _help(text: str) -> dict[str, str]:
+    return {"help": text}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to fill in one photograph, and how to write it.
+
+    Raises:
+        OptionError: a value that makes no sense.
+    """
+
+    boxes: tuple[Box, ...] = field(
+        default=(), metadata=_help("Fill this rectangle: left, top, width and height in pixels.")
+    )
+    alpha: bool = field(default=False, metadata=_help("Fill the fully transparent pixels."))
+    threshold: float = field(
+        default=0.5,
+        metadata=_help(
+            "Mask values above this share of their range are hole; a mask of zeros and ones stays as it is."
+        ),
+    )
+    invert_mask: bool = field(default=False, metadata=_help("Fill what the mask leaves out, and keep what it marks."))
+    dilate: int = field(default=0, metadata=_help("Grow the hole by this many pixels in every direction."))
+    format: str | None = field(
+        default=None, metadata=_help("Format of a result that has no file name; by default the photograph's.")
+    )
+    quality: int | None = field(
+        default=None,
+        metadata=_help("Quality of a lossy result, 1 to 100; by default the photograph's own where it has one."),
+    )
+
+    def __post_init__(self) -> None:
+        if self.boxes and self.alpha:
+            raise OptionError("boxes and alpha both say what to fill: give one of them")
+        if not 0 <= self.dilate <= MAX_DILATION:
+            raise OptionError(f"dilate must be 0 to {MAX_DILATION} pixels, got {self.dilate}")
+        if not 0 <= self.threshold < 1:
+            raise OptionError(f"threshold must be at least 0 and below 1, got {self.threshold}")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise OptionError(f"quality must be 1 to 100, got {self.quality}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Which network runs, and where."""
+
+    model: str | Path | None = field(
+        default=None,
+        metadata=_help("An ONNX file or a checkpoint; by default the network that comes with the package."),
+    )
+    runtime: str = field(default="auto", metadata=_help("What runs the network: auto, onnxruntime, openvino or torch."))
+    threads: int | None = field(default=None, metadata=_help("Threads for the network; by default every core."))
+
+
+def help_of(declared: type[Options | Engine], name: str) -> str:
+    """The help text of an option."""
+    return {option.name: str(option.metadata["help"]) for option in fields(declared)}[name]
+
+
+def as_boxes(boxes: Iterable[BoxLike]) -> tuple[Box, ...]:
+    """Boxes from any of their spellings.
+
+    Raises:
+        OptionError: not four whole numbers, or a box without pixels.
+    """
+    return tuple(_as_box(box) for box in boxes)
+
+
+def _as_box(box: BoxLike) -> Box:
+    numbers = (box.left, box.top, box.width, box.height) if isinstance(box, Box) else tuple(box)
+    if len(numbers) != 4 or any(int(number) != number for number in numbers):
+        raise OptionError(f"a box is four whole numbers, left, top, width and height, not {box!r}")
+    left, top, width, height = (int(number) for number in numbers)
+    if width < 1 or height < 1:
+        raise OptionError(f"a box must be at least 1x1 pixels, not {width}x{height}")
+    return Box(left, top, width, height)

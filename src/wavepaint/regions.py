@@ -1,0 +1,302 @@
+"""Which crops of a photograph a mask needs, and in which order to fill them.
+
+The mask is reduced to a grid of small cells, and the occupied cells are divided by straight cuts, much as a
+bounding-volume hierarchy is built: wherever the contexts of both sides stay apart, wherever cutting saves
+work, and wherever a hole is too large for one crop. The pieces' boxes are therefore disjoint and together hold
+every hole sample, be it one blob, a thousand scratches or one scratch across the whole picture.
+
+Pieces of one hole touch each other. They are filled from the outside in, and a later piece sees what its
+neighbours have filled as known samples, so that nothing is guessed twice and no seam has two opinions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.box import Box
+
+CELL = 16
+"""Side of a grid cell, pixels: holes closer than this count as one."""
+CONTEXT_SHARE = 0.5
+"""Context on each side of a hole, as a share of the hole's thickness."""
+MIN_CONTEXT = 64
+MAX_CONTEXT = 192
+MAX_HOLE = 640
+"""Longest side of one piece, pixels (give or take a cell); with `MAX_CONTEXT` it bounds a crop, and so the memory."""
+SIZE_STEP = 64
+"""Sides of crops are rounded up to a multiple of this, so that crops come in few sizes and can share a batch."""
+SPLIT_GAIN = 0.75
+"""Holes whose contexts overlap share a crop unless separate crops cost less than this share of it."""
+BATCH_PIXELS = (MAX_HOLE + 2 * MAX_CONTEXT) ** 2
+"""A batch holds at most as many pixels as the largest crop."""
+
+T = TypeVar("T", bound=np.generic)
+Mask = NDArray[np.bool_]
+Cells = NDArray[np.int64]
+"""(N, 3): row and column of an occupied cell, and its number of hole samples."""
+Piece = tuple[Box, Box]
+"""Crop and holes of a region to be."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """One crop for the network.
+
+    Attributes:
+        crop: what the network sees; it lies inside the picture.
+        holes: the part of it whose hole samples are pasted back.
+        known: `holes` of touching regions that are filled before this one, and known samples for it.
+    """
+
+    crop: Box
+    holes: Box
+    known: tuple[Box, ...] = ()
+
+
+def find_regions(mask: Mask) -> list[list[Region]]:
+    """Divide the holes of a mask into crops.
+
+    Args:
+        mask: (H, W) bool, True = hole.
+
+    Returns:
+        Waves, to be filled one after the other; the regions of one wave do not depend on each other. The `holes`
+        boxes of all regions are disjoint and cover every hole sample. Empty for an empty mask.
+    """
+    pieces: list[Piece] = []
+    for cells in _split(_occupied_cells(mask)):
+        holes = _tight_box(mask, cells)
+        count = int(cells[:, 2].sum())
+        pieces.append((_crop(holes, int(_context(holes.height, holes.width, count)), mask.shape), holes))
+    return _waves(_from_outside_in(pieces, mask))
+
+
+def batches(regions: Iterable[Region]) -> Iterator[list[Region]]:
+    """Group regions with crops of equal size, for one run of the network each."""
+    by_size: dict[tuple[int, int], list[Region]] = defaultdict(list)
+    for region in regions:
+        by_size[region.crop.height, region.crop.width].append(region)
+    for equals in by_size.values():
+        yield from in_groups(equals, BATCH_PIXELS)
+
+
+def in_groups(regions: Iterable[Region], limit: int) -> Iterator[list[Region]]:
+    """Divide regions, in their order, into groups of at most `limit` pixels, or of one region."""
+    group: list[Region] = []
+    pixels = 0
+    for region in regions:
+        area = region.crop.width * region.crop.height
+        if group and pixels + area > limit:
+            yield group
+            group, pixels = [], 0
+        group.append(region)
+        pixels += area
+    if group:
+        yield group
+
+
+def _occupied_cells(mask: Mask) -> Cells:
+    # Strip by strip: empty ones cost next to nothing, and the others stay in the processor's cache.
+    columns = np.arange(0, mask.shape[1], CELL)
+    found = [np.empty((0, 3), np.int64)]
+    for row, top in enumerate(range(0, mask.shape[0], CELL)):
+        strip = mask[top : top + CELL]
+        if strip.any():
+            counts = np.add.reduceat(strip.sum(axis=0, dtype=np.uint8), columns, dtype=np.int64)
+            column = np.flatnonzero(counts)
+            found.append(np.stack((np.full_like(column, row), column, counts[column]), axis=1))
+    return np.concatenate(found)
+
+
+def _split(cells: Cells) -> list[Cells]:
+    """Cut a set of cells into the sets that get a crop each."""
+    pieces, waiting = [], [cells] if len(cells) else []
+    while waiting:
+        cells = waiting.pop()
+        parts = _cut(cells)
+        if parts is None:
+            pieces.append(cells)
+        else:
+            waiting.extend(parts)
+    return pieces
+
+
+def _cut(cells: Cells) -> tuple[Cells, Cells] | None:
+    """The two sides of the best cut, or None where one crop is better."""
+    sides = np.ptp(cells[:, :2], axis=0) + 1
+    if (sides.max() - 1) * CELL > MAX_HOLE:
+        cuts = _Cuts.along(cells, int(sides.argmax()))
+        return cuts.sides(int(np.argmin(cuts.work * (1 + cuts.imbalance()))))
+
+    whole = _work(sides[0] * CELL, sides[1] * CELL, cells[:, 2].sum())
+    candidates = []
+    for axis in (0, 1):
+        if sides[axis] > 1:
+            cuts = _Cuts.along(cells, axis)
+            best = int(np.lexsort((cuts.work, ~cuts.apart))[0])
+            candidates.append((not cuts.apart[best], cuts.work[best], axis, cuts, best))
+    if not candidates:
+        return None
+    together, work, _, cuts, best = min(candidates, key=lambda candidate: candidate[:3])
+    return None if together and work > SPLIT_GAIN * whole else cuts.sides(best)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cuts:
+    """Every way to cut a set of cells in two across one axis.
+
+    Attributes:
+        cells: sorted along the axis.
+        first: index of the first cell behind each cut.
+        positions: the cells' coordinates along the axis.
+        work: pixels of both crops.
+        apart: whether the two contexts do not meet.
+    """
+
+    cells: Cells
+    first: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    work: NDArray[np.float64]
+    apart: NDArray[np.bool_]
+
+    @classmethod
+    def along(cls, cells: Cells, axis: int) -> _Cuts:
+        cells = cells[np.argsort(cells[:, axis], kind="stable")]
+        positions = cells[:, axis]
+        first = np.flatnonzero(np.diff(positions)) + 1
+        before = _running_sizes(cells, axis)[:, first - 1]
+        behind = _running_sizes(cells[::-1], axis)[:, ::-1][:, first]
+        gap = (positions[first] - positions[first - 1] - 1) * CELL
+        return cls(
+            cells=cells,
+            first=first,
+            positions=positions,
+            work=_work(*before) + _work(*behind),
+            apart=gap >= _context(*before) + _context(*behind),
+        )
+
+    def imbalance(self) -> NDArray[np.float64]:
+        """Distance of each cut from the one that leaves pieces of equal, permitted length; 1 = whole length."""
+        start, stop = self.positions[0], self.positions[-1] + 1
+        pieces = -(-(stop - start) * CELL // MAX_HOLE)
+        target = start + (stop - start) * (pieces // 2) / pieces
+        imbalance: NDArray[np.float64] = np.abs(self.positions[self.first] - target) / (stop - start)
+        return imbalance
+
+    def sides(self, cut: int) -> tuple[Cells, Cells]:
+        return self.cells[: self.first[cut]], self.cells[self.first[cut] :]
+
+
+def _running_sizes(cells: Cells, axis: int) -> NDArray[np.int64]:
+    """(3, N): extent along the axis, extent across it (pixels) and hole samples of the first 1, 2, .. N cells."""
+    across = cells[:, 1 - axis]
+    length = np.abs(cells[:, axis] - cells[0, axis]) + 1
+    breadth = np.maximum.accumulate(across) - np.minimum.accumulate(across) + 1
+    return np.stack((length * CELL, breadth * CELL, np.cumsum(cells[:, 2])))
+
+
+def _context(height: Any, width: Any, count: Any) -> Any:
+    """Context around `count` hole samples in a box, numbers or arrays: it grows with thickness, not with length."""
+    thickness = count / np.maximum(height, width)
+    return np.clip(CONTEXT_SHARE * thickness, MIN_CONTEXT, MAX_CONTEXT).astype(np.int64)
+
+
+def _work(height: Any, width: Any, count: Any) -> Any:
+    """Pixels of the crop for `count` hole samples in a box, numbers or arrays."""
+    context = _context(height, width, count)
+    return (height + 2.0 * context) * (width + 2.0 * context)
+
+
+def _tight_box(mask: Mask, cells: Cells) -> Box:
+    top, left = (int(start) * CELL for start in cells[:, :2].min(axis=0))
+    bottom, right = (int(stop + 1) * CELL for stop in cells[:, :2].max(axis=0))
+    part = mask[top:bottom, left:right]
+    rows, columns = np.flatnonzero(part.any(axis=1)).tolist(), np.flatnonzero(part.any(axis=0)).tolist()
+    return Box(left + columns[0], top + rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+
+
+def _crop(holes: Box, context: int, shape: Sequence[int]) -> Box:
+    top, height = _span(holes.top, holes.bottom, context, shape[0])
+    left, width = _span(holes.left, holes.right, context, shape[1])
+    return Box(left=left, top=top, width=width, height=height)
+
+
+def _span(start: int, stop: int, context: int, limit: int) -> tuple[int, int]:
+    """Start and length of a crop along one axis: context, rounded up as far as the picture allows."""
+    low, high = max(0, start - context), min(limit, stop + context)
+    length = min(limit, -(-(high - low) // SIZE_STEP) * SIZE_STEP)
+    low -= (length - (high - low)) // 2
+    return min(max(0, low), limit - length), length
+
+
+def _from_outside_in(pieces: list[Piece], mask: Mask) -> list[Piece]:
+    """Order pieces by what is known around them; one that sees nothing known comes after a neighbour that does."""
+    unknown = [float(mask[crop.slices].mean()) for crop, _ in pieces]
+    order = sorted((index for index, share in enumerate(unknown) if share < 1), key=unknown.__getitem__)
+    inner = [index for index, share in enumerate(unknown) if share == 1]
+    while inner:
+        reached = _edges([pieces[index] for index in order])
+        layer = [index for index in inner if _touching(reached, pieces[index][1]).any()]
+        # Only a mask without a known sample leaves pieces that nothing reaches.
+        order += layer or inner
+        inner = [index for index in inner if index not in layer] if layer else []
+    return [pieces[index] for index in order]
+
+
+def _waves(pieces: list[Piece]) -> list[list[Region]]:
+    """Put each piece into the first wave after all its touching predecessors."""
+    edges = _edges(pieces)
+    depths: list[int] = []
+    waves: list[list[Region]] = []
+    for index, (crop, holes) in enumerate(pieces):
+        earlier = np.flatnonzero(_touching(edges[:index], holes)).tolist()
+        depth = max((depths[other] + 1 for other in earlier), default=0)
+        depths.append(depth)
+        if depth == len(waves):
+            waves.append([])
+        waves[depth].append(Region(crop, holes, tuple(pieces[other][1] for other in earlier)))
+    return waves
+
+
+def _edges(pieces: list[Piece]) -> NDArray[np.int64]:
+    """(N, 4): left, top, right and bottom of each piece's holes."""
+    return np.array([(box.left, box.top, box.right, box.bottom) for _, box in pieces], np.int64).reshape(-1, 4)
+
+
+def _touching(edges: NDArray[np.int64], box: Box) -> Mask:
+    left, top, right, bottom = edges.T
+    touching: Mask = (left <= box.right) & (right >= box.left) & (top <= box.bottom) & (bottom >= box.top)
+    return touching
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Rows and columns to add below and to the right so that both sides are multiples of a number."""
+
+    bottom: int
+    right: int
+
+    @classmethod
+    def to_multiple(cls, height: int, width: int, multiple: int) -> Padding:
+        """The least padding that makes both sides multiples of `multiple`."""
+        return cls(bottom=-height % multiple, right=-width % multiple)
+
+    def apply(self, planes: NDArray[T]) -> NDArray[T]:
+        """Pad the last two axes by reflection; where an axis is too short for it, by repeating the edge."""
+        for axis, amount in ((-2, self.bottom), (-1, self.right)):
+            if amount:
+                widths = [(0, 0)] * planes.ndim
+                widths[axis] = (0, amount)
+                planes = np.pad(planes, widths, mode="reflect" if amount < planes.shape[axis] else "edge")
+        return planes
+
+    def crop(self, planes: NDArray[T]) -> NDArray[T]:
+        """Undo `apply`: a view."""
+        height, width = planes.shape[-2:]
+        return planes[..., : height - self.bottom, : width - self.right]

@@ -1,0 +1,51 @@
+"""What every runtime does."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.errors import CheckpointError
+
+Planes = NDArray[np.float32]
+
+RUNTIMES = ("auto", "onnxruntime", "openvino", "torch")
+
+
+class Runtime(Protocol):
+    """A loaded network; calling it is safe from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """One of `RUNTIMES`, never "auto"."""
+        ...
+
+    @property
+    def multiple(self) -> int:
+        """Height and width of every crop must be multiples of it."""
+        ...
+
+    def __call__(self, image: Planes, mask: Planes) -> Planes:
+        """Fill the holes of a batch of crops.
+
+        Args:
+            image: (B, 3, H, W) float32 RGB in [0, 1]; what it holds where the mask is 1 is ignored.
+            mask: (B, 1, H, W) float32: 0 = keep, 1 = hole, 0.5 = hole for which `image` holds a guess to start from.
+
+        Returns:
+            (B, 3, H, W) float32: `image` where the mask is 0, the network's picture elsewhere, not clipped.
+        """
+        ...
+
+
+def read_multiple(text: str | None, label: str) -> int:
+    """The `multiple` entry of a graph's metadata as a number.
+
+    Raises:
+        CheckpointError: the graph named `label` does not have it: it is not one of ours.
+    """
+    if text is None or not text.isdecimal() or int(text) < 1:
+        raise CheckpointError(f"{label}: not a WavePaint graph: its metadata names no multiple to pad to")
+    return int(text)

@@ -1,0 +1,46 @@
+"""The default runtime: ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wavepaint.errors import CheckpointError
+from wavepaint.runtime.base import Planes, read_multiple
+
+
+class OnnxRuntime:
+    """An exported graph in ONNX Runtime.
+
+    Args:
+        graph: an ONNX file, or its bytes.
+        label: what messages call it.
+        threads: threads for one run; None lets ONNX Runtime take every core.
+
+    Raises:
+        CheckpointError: not an ONNX graph, or not one of ours.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, graph: Path | bytes, label: str, threads: int | None = None) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors only: they come back as exceptions anyway
+        options.intra_op_num_threads = threads or 0
+        # A waiting thread that spins takes a core from decoding, encoding and other programs; on a busy machine
+        # it nearly doubled the processor time of a crop.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+            raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None
+        entries = self._session.get_modelmeta().custom_metadata_map
+        self.multiple = read_multiple(entries.get("multiple"), label)
+
+    def __call__(self, image: Planes, mask: Planes) -> Planes:
+        """Fill the holes of a batch of crops; see `Runtime`."""
+        filled: Planes = self._session.run(["filled"], {"image": image, "mask": mask})[0]
+        return filled

@@ -1,0 +1,59 @@
+"""PyTorch: checkpoints without an export, and graphics processors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wavepaint.errors import MissingExtraError
+from wavepaint.runtime.base import Planes
+
+
+class TorchRuntime:
+    """A checkpoint in PyTorch, in float32, on CUDA or Apple's MPS where there is one, else on the CPU.
+
+    Args:
+        checkpoint: a checkpoint file, or "default".
+        threads: if given, PyTorch's thread count is set to it: for the whole process, as PyTorch has only one.
+
+    Raises:
+        CheckpointError: not a checkpoint.
+        MissingExtraError: PyTorch is not installed.
+    """
+
+    name = "torch"
+
+    def __init__(self, checkpoint: str | Path, threads: int | None = None) -> None:
+        try:
+            import torch
+
+            from wavepaint.network import load_checkpoint
+        except ImportError as error:
+            raise MissingExtraError("the torch runtime", "train", str(error.name)) from None
+
+        if threads:
+            torch.set_num_threads(threads)
+        self._torch = torch
+        self._device = _best_device()
+        network = load_checkpoint(checkpoint)
+        self.multiple = network.config.multiple
+        self._network = network.to(self._device)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(self, image: Planes, mask: Planes) -> Planes:
+        """Fill the holes of a batch of crops; see `Runtime`."""
+        torch = self._torch
+        with torch.inference_mode():
+            picture, marks = (torch.from_numpy(planes).to(self._device) for planes in (image, mask))
+            hole = (marks > 0).float()
+            given = hole * (marks < 1)
+            guess = torch.where(given > 0, picture, self._network.prefilled(picture, hole))
+            filled: Planes = self._network(picture, hole, guess).float().cpu().contiguous().numpy()
+        return filled
+
+
+def _best_device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

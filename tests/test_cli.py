@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import wavepaint
+from pictures import noise, pillow
+from standin import Recorder, write_standin
+from wavepaint import Inpainter, folder, inpainter
+from wavepaint.cli import app
+from wavepaint.errors import MaskError, PhotoError
+from wavepaint.folder import inpaint_folder, plan_folder
+from wavepaint.options import Options
+
+SAMPLES = noise(40, 50, 3)
+HOLE = np.zeros((40, 50), np.bool_)
+HOLE[10:20, 15:30] = True
+PHOTO = pillow(SAMPLES, "PNG")
+MASK = pillow(HOLE.astype(np.uint8) * 255, "PNG")
+
+
+@pytest.fixture
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_standin(tmp_path_factory.mktemp("standin") / "mean.onnx")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.png").write_bytes(PHOTO)
+    (tmp_path / "mask.png").write_bytes(MASK)
+    return tmp_path
+
+
+def run(*arguments: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+
+
+def samples_of(file: Path | bytes) -> np.ndarray:
+    return np.array(Image.open(io.BytesIO(file) if isinstance(file, bytes) else file))
+
+
+def check_filled(file: Path | bytes, hole: np.ndarray = HOLE) -> None:
+    found = samples_of(file)
+    assert np.array_equal(found[~hole], SAMPLES[~hole])
+    assert not np.array_equal(found[hole], SAMPLES[hole])
+
+
+# -- one photograph -------------------------------------------------------------------------------------------------
+
+
+def test_a_photograph_and_a_mask(here: Path, model: Path) -> None:
+    result = run("inpaint", "photo.png", "mask.png", "-o", "out.png", "--model", model)
+    assert (result.exit_code, result.output) == (0, "")
+    check_filled(here / "out.png")
+    assert sorted(os.listdir(here)) == ["mask.png", "out.png", "photo.png"]
+
+
+def test_boxes_instead_of_a_mask(here: Path, model: Path) -> None:
+    hole = HOLE.copy()
+    hole[:5, 45:] = True
+    result = run("inpaint", "photo.png", "--box", "15,10,15,10", "--box=45,-5,99,10", "-o", "out.png", "--model", model)
+    assert result.exit_code == 0
+    check_filled(here / "out.png", hole)
+
+
+def test_transparent_pixels_instead_of_a_mask(here: Path, model: Path) -> None:
+    samples = np.dstack((SAMPLES, np.where(HOLE, 0, 255).astype(np.uint8)))
+    (here / "clear.png").write_bytes(pillow(samples, "PNG"))
+    assert run("inpaint", "clear.png", "--alpha", "-o", "out.png", "--model", model).exit_code == 0
+    found = samples_of(here / "out.png")
+    assert np.array_equal(found[~HOLE], samples[~HOLE])
+    assert (found[..., 3] == 255).all()
+
+
+def test_mask_options_mean_what_they_do_in_python(here: Path, model: Path) -> None:
+    levels = np.where(HOLE, 60, 200).astype(np.uint8)
+    (here / "levels.png").write_bytes(pillow(levels, "PNG"))
+    options = ["--threshold", 0.3, "--invert-mask", "--dilate", 2]
+    assert run("inpaint", "photo.png", "levels.png", *options, "-o", "out.png", "--model", model).exit_code == 0
+    expected = wavepaint.inpaint(SAMPLES, levels, threshold=0.3, invert_mask=True, dilate=2, model=model)
+    assert np.array_equal(samples_of(here / "out.png"), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "output"),
+    [
+        (["-", "mask.png", "-o", "-"], PHOTO, None),
+        (["photo.png", "-", "-o", "-"], MASK, None),
+        (["-", "mask.png", "-o", "out.png"], PHOTO, "out.png"),
+    ],
+)
+def test_standard_streams(here: Path, model: Path, arguments: list[str], stdin: bytes, output: str | None) -> None:
+    result = run("inpaint", *arguments, "--model", model, stdin=stdin)
+    assert result.exit_code == 0
+    check_filled(here / output if output else result.stdout_bytes)
+
+
+def test_the_format_of_standard_output_can_be_chosen(here: Path, model: Path) -> None:
+    result = run("inpaint", "photo.png", "mask.png", "-o", "-", "--format", "tiff", "--model", model)
+    assert Image.open(io.BytesIO(result.stdout_bytes)).format == "TIFF"
+    check_filled(result.stdout_bytes)
+
+
+def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
+    (here / "print.jpg").write_bytes(pillow(Image.new("CMYK", (40, 30), (10, 90, 30, 0)), "JPEG"))
+    result = run("inpaint", "print.jpg", "--box", "2,2,5,5", "-o", "out.png", "--model", model)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("wavepaint: warning: print.jpg: CMYK is converted to sRGB")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["none.png", "mask.png", "-o", "out.png"], "none.png: No such file"),
+        (["photo.png", "none.png", "-o", "out.png"], "none.png: No such file"),
+        (["photo.png", "small.png", "-o", "out.png"], "small.png: the mask is 9x7 pixels, but photo.png is 50x40"),
+        (["photo.png", "full.png", "-o", "out.png"], "photo.png: the mask covers the whole picture"),
+        (["broken.png", "mask.png", "-o", "out.png"], "broken.png: cannot be decoded"),
+        (["photo.png", "mask.png", "-o", "none/out.png"], "none/out.png: there is no directory none"),
+        (["photo.png", "mask.png", "-o", "out.xcf"], "out.xcf: cannot write .xcf files"),
+        (["photo.png", "-o", "out.png"], "give either a MASK, --box or --alpha"),
+        (["photo.png", "mask.png", "--alpha", "-o", "out.png"], "give either a MASK, --box or --alpha"),
+        (["photo.png", "--alpha", "-o", "out.png"], "photo.png: has no transparency"),
+        (["photo.png", "--box", "1,2,3", "-o", "out.png"], "a box is four whole numbers"),
+        (["photo.png", "--box", "1,2,3,x", "-o", "out.png"], "--box 1,2,3,x: must be X,Y,W,H"),
+        (["photo.png", "--box", "90,0,5,5", "-o", "out.png"], "lies outside the picture of 50x40"),
+        (["photo.png", "mask.png", "--dilate", "-1", "-o", "out.png"], "dilate must be 0 to"),
+        (["photo.png", "mask.png", "--quality", "0", "-o", "out.png"], "quality must be 1 to 100"),
+        (["photo.png", "mask.png", "--format", "tiff", "-o", "out.png"], "--format is for standard output"),
+        (["photo.png", "mask.png", "--runtime", "x", "-o", "out.png"], "unknown runtime 'x'; known: auto"),
+        (["photo.png", "mask.png", "--model", "none.pth", "-o", "out.png"], "none.pth: no such file"),
+        (["-", "-", "-o", "out.png"], "only one of the photograph and the mask"),
+        (["none.png", "mask.png", "-o", "-"], "none.png: No such file"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(here: Path, model: Path, arguments: list[str], reason: str) -> None:
+    (here / "small.png").write_bytes(pillow(noise(7, 9, 1), "PNG"))
+    (here / "full.png").write_bytes(pillow(np.full((40, 50, 1), 255, np.uint8), "PNG"))
+    (here / "broken.png").write_bytes(PHOTO[: len(PHOTO) // 2])
+    before = sorted(os.listdir(here))
+    chosen = [] if "--model" in arguments else ["--model", model]
+    result = run("inpaint", *arguments, *chosen)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("wavepaint: ")
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert sorted(os.listdir(here)) == before
+
+
+def test_the_output_must_be_named(here: Path) -> None:
+    result = run("inpaint", "photo.png", "mask.png")
+    assert result.exit_code == 2
+    assert "--output" in result.stderr
+
+
+# -- folders --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(here: Path) -> Path:
+    """photos/: a.png, sub/b.png, sub/deep/a.tif, a broken c.png, notes.txt; masks/: one for each, as GIF or PNG."""
+    for name in ("a.png", "sub/b.png", "sub/deep/a.tif"):
+        photo, mask = here / "photos" / name, (here / "masks" / name).with_suffix(".gif")
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(pillow(SAMPLES, "TIFF" if name.endswith("tif") else "PNG"))
+        mask.write_bytes(pillow(HOLE.astype(np.uint8) * 255, "GIF"))
+    (here / "photos/notes.txt").write_text("not a picture")
+    (here / "photos/.hidden.png").write_bytes(PHOTO)
+    return here / "photos"
+
+
+def files_in(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def test_a_folder_with_a_mask_for_each(here: Path, photos: Path, model: Path) -> None:
+    result = run("inpaint", "photos", "masks", "-o", "out", "--model", model)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("3 filled, 0 skipped, 0 failed in ")
+    assert files_in(here / "out") == ["a.png", "sub/b.png", "sub/deep/a.tif"]
+    for name in files_in(here / "out"):
+        check_filled(here / "out" / name)
+
+
+@pytest.mark.parametrize("what", [["mask.png"], ["--box", "15,10,15,10"]])
+def test_a_folder_with_one_mask_for_all(here: Path, photos: Path, model: Path, what: list[str]) -> None:
+    assert run("inpaint", "photos", *what, "-o", "out", "--model", model).exit_code == 0
+    for name in ("a.png", "sub/b.png", "sub/deep/a.tif"):
+        check_filled(here / "out" / name)
+
+
+def test_existing_results_are_skipped_unless_told_otherwise(here: Path, photos: Path, model: Path) -> None:
+    (here / "out").mkdir()
+    (here / "out/a.png").write_bytes(b"mine")
+    result = run("inpaint", "photos", "masks", "-o", "out", "--model", model)
+    assert result.exit_code == 0
+    assert "2 filled, 1 skipped, 0 failed" in result.stderr
+    assert (here / "out/a.png").read_bytes() == b"mine"
+    result = run("inpaint", "photos", "masks", "-o", "out", "--overwrite", "--model", model)
+    assert "3 filled, 0 skipped, 0 failed" in result.stderr
+    check_filled(here / "out/a.png")
+
+
+def test_one_bad_file_does_not_stop_the_rest(here: Path, photos: Path, model: Path) -> None:
+    (photos / "broken.png").write_bytes(PHOTO[:200])
+    (here / "masks/broken.png").write_bytes(MASK)
+    (photos / "sub/alone.png").write_bytes(PHOTO)
+    (photos / "twice.png").write_bytes(PHOTO)
+    (here / "masks/twice.png").write_bytes(MASK)
+    (here / "masks/twice.gif").write_bytes(MASK)
+    result = run("inpaint", "photos", "masks", "-o", "out", "--model", model)
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("wavepaint: photos/broken.png: cannot be decoded")
+    assert lines[1] == "wavepaint: photos/sub/alone.png: no mask named alone in masks/sub"
+    assert lines[2] == "wavepaint: photos/twice.png: 2 masks named twice in masks"
+    assert lines[3].startswith("3 filled, 0 skipped, 3 failed in ")
+    assert files_in(here / "out") == ["a.png", "sub/b.png", "sub/deep/a.tif"]
+
+
+def test_masks_and_results_inside_the_folder_are_no_photographs(here: Path, photos: Path, model: Path) -> None:
+    (here / "masks").rename(photos / "masks")
+    arguments = ["inpaint", "photos", "photos/masks", "-o", "photos/out", "--model", model]
+    assert "3 filled, 0 skipped" in run(*arguments).stderr
+    assert "0 filled, 3 skipped" in run(*arguments).stderr
+
+
+def test_results_may_go_above_the_folder_and_gifs_become_pngs(photos: Path, here: Path) -> None:
+    (photos / "g.gif").write_bytes(pillow(SAMPLES, "GIF"))
+    jobs = plan_folder(photos, None, here)
+    assert [str(job.target.relative_to(here)) for job in jobs] == ["a.png", "g.gif.png", "sub/b.png", "sub/deep/a.tif"]
+
+
+def test_folders_that_cannot_be_used(here: Path, photos: Path, model: Path) -> None:
+    (here / "nothing").mkdir()
+    with pytest.raises(PhotoError, match="nothing: there are no photographs"):
+        plan_folder(here / "nothing", None, here / "out")
+    with pytest.raises(MaskError, match="none: no such file or folder"):
+        plan_folder(photos, here / "none", here / "out")
+    for arguments in (["photos", "-", "-o", "out"], ["photos", "masks", "-o", "-"]):
+        assert run("inpaint", *arguments).exit_code == 2
+
+
+def test_the_network_is_told_how_long_the_job_is(photos: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+
+    def load(*arguments: object) -> Recorder:
+        told.append(arguments[-1])
+        return Recorder()
+
+    monkeypatch.setattr(inpainter, "load_runtime", load)
+    jobs = plan_folder(photos, here / "mask.png", here / "out")
+    statuses = [outcome.status for outcome in inpaint_folder(Inpainter(), jobs, Options())]
+    assert statuses == ["filled"] * 3
+    assert told == [3 * folder.CROPS_PER_PHOTO]
+    assert [outcome.status for outcome in inpaint_folder(Inpainter(), jobs, Options())] == ["skipped"] * 3
+    assert len(told) == 1
+
+
+# -- networks -------------------------------------------------------------------------------------------------------
+
+
+def test_info_and_export(here: Path) -> None:
+    pytest.importorskip("torch")
+    from networks import random_network, small_config
+    from wavepaint.network import save_checkpoint
+
+    save_checkpoint(random_network(small_config(stem="haar", prefill="haar")), here / "small.safetensors")
+    result = run("info", "small.safetensors")
+    assert result.exit_code == 0
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert (lines["file"], lines["final_dim"], lines["stem"]) == ("small.safetensors", "16", "haar")
+    assert run("export", "small.safetensors", "-o", "small.onnx").exit_code == 0
+    assert run("inpaint", "photo.png", "mask.png", "-o", "out.png", "--model", "small.onnx").exit_code == 0
+    check_filled(here / "out.png")
+    for arguments in (
+        ["info", "photo.png"],
+        ["export", "none.pth", "-o", "x.onnx"],
+        ["export", "photo.png", "-o", "x"],
+    ):
+        failed = run(*arguments)
+        assert failed.exit_code == 2
+        assert failed.stderr.startswith("wavepaint: ")
+
+
+def test_commands_of_an_extra_name_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wavepaint.network.info", None)
+    result = run("info", "small.safetensors")
+    assert result.exit_code == 2
+    assert "pip install 'wavepaint[train]'" in result.stderr
+
+
+# -- whole processes ------------------------------------------------------------------------------------------------
+
+
+def test_version_and_help_import_nothing_heavy() -> None:
+    for option, expected in (("--version", f"wavepaint {wavepaint.__version__}\n"), ("--help", "inpaint")):
+        command = f"import sys; sys.argv = ['wavepaint', '{option}']\nfrom wavepaint.cli import app\n"
+        command += "app(standalone_mode=False)\nprint(*sys.modules, file=sys.stderr)"
+        result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+        assert expected in result.stdout
+        heavy = {"torch", "numpy", "pyvips", "onnxruntime", "cv2", "PIL", "rich"}
+        assert not heavy & set(result.stderr.split())
+
+
+def test_the_command_with_the_packaged_network(here: Path) -> None:
+    command = [sys.executable, "-m", "wavepaint", "inpaint", "photo.png", "mask.png", "-o", "out.png", "--threads", "1"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    check_filled(here / "out.png")
+
+
+def test_an_interrupt_leaves_whole_files_only(here: Path, model: Path) -> None:
+    (here / "photos").mkdir()
+    for index in range(300):
+        (here / "photos" / f"{index:03}.png").write_bytes(PHOTO)
+    command = [sys.executable, "-m", "wavepaint", "inpaint", "photos", "mask.png", "-o", "out", "--model", str(model)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(here.glob("out/*.png")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    found = files_in(here / "out")
+    assert 0 < len(found) < 300
+    for name in found:
+        check_filled(here / "out" / name)

@@ -1,0 +1,437 @@
+from __future__ import annotations
+
+import inspect
+import io
+import subprocess
+import sys
+import threading
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import wavepaint
+from pictures import noise, pillow, soft, tiff
+from standin import Recorder, write_standin
+from wavepaint import Inpainter, inpainter
+from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
+from wavepaint.options import Engine, Options
+from wavepaint.pictures import PhotoWarning
+
+KINDS = [np.uint8, np.uint16, np.float32, np.float64]
+
+
+@pytest.fixture(scope="module")
+def fill(tmp_path_factory: pytest.TempPathFactory) -> Inpainter:
+    """An inpainter that fills with the mean of what is known in the crop."""
+    return Inpainter(write_standin(tmp_path_factory.mktemp("standin") / "mean.onnx"), "onnxruntime", threads=1)
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    runtime = Recorder()
+    monkeypatch.setattr(inpainter, "load_runtime", lambda *_: runtime)
+    return runtime
+
+
+def picture(height: int, width: int, channels: int, dtype: type, seed: int = 0) -> np.ndarray:
+    """Random samples, all values of the dtype (or of [0, 1]) alike; (H, W) for 0 channels."""
+    rng = np.random.default_rng(seed)
+    shape = (height, width, channels) if channels else (height, width)
+    if np.issubdtype(dtype, np.floating):
+        return rng.random(shape).astype(dtype)
+    return rng.integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+
+
+def block(height: int, width: int) -> np.ndarray:
+    mask = np.zeros((height, width), np.bool_)
+    mask[height // 4 : height // 2, width // 3 : width // 2 + 1] = True
+    return mask
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    height=st.integers(1, 150),
+    width=st.integers(2, 150),
+    channels=st.integers(0, 4),
+    dtype=st.sampled_from(KINDS),
+    share=st.sampled_from([0.001, 0.05, 0.7]),
+    dilate=st.sampled_from([0, 0, 3]),
+    seed=st.integers(0, 999),
+)
+def test_outside_the_hole_nothing_changes(
+    fill: Inpainter, height: int, width: int, channels: int, dtype: type, share: float, dilate: int, seed: int
+) -> None:
+    image = picture(height, width, channels, dtype, seed)
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    mask[0, 0] = False
+    before, mask_before = image.copy(), mask.copy()
+    try:
+        result = fill(image, mask, dilate=dilate)
+    except MaskError:
+        assert dilate
+        return
+    assert result.shape == image.shape
+    assert result.dtype == image.dtype
+    assert result is not image
+    assert np.array_equal(image, before)
+    assert np.array_equal(mask, mask_before)
+    if not dilate:
+        assert np.array_equal(result[~mask], image[~mask])
+    if np.issubdtype(dtype, np.floating):
+        assert 0 <= result.min() <= result.max() <= 1
+
+
+def test_memory_layout_and_byte_order_do_not_matter(fill: Inpainter, tmp_path: Path) -> None:
+    image, mask = picture(60, 40, 3, np.uint16), block(60, 40)
+    expected = fill(image, mask)
+    swapped = fill(image.astype(">u2"), mask, output=tmp_path / "out.tif")
+    assert swapped.dtype == np.dtype(">u2")
+    assert np.array_equal(swapped, expected)
+    assert np.array_equal(wavepaint.photo.Photo.open(tmp_path / "out.tif").read_all(), expected)
+    image.flags.writeable = mask.flags.writeable = False
+    assert np.array_equal(fill(np.asfortranarray(image), np.asfortranarray(mask)), expected)
+    assert np.array_equal(fill(image[::-1], mask[::-1])[~mask[::-1]], image[::-1][~mask[::-1]])
+
+
+@pytest.mark.parametrize("channels", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", KINDS)
+def test_a_constant_picture_is_continued_exactly(fill: Inpainter, channels: int, dtype: type) -> None:
+    image = np.broadcast_to(picture(1, 1, channels, dtype, seed=3), (50, 70, channels) if channels else (50, 70))
+    mask = block(50, 70)
+    damaged = image.copy()
+    damaged[mask] = 0
+    result = fill(damaged, mask)
+    if np.issubdtype(dtype, np.floating):
+        assert np.abs(result - image).max() < 1e-5  # the stand-in sums in float32
+    else:
+        assert np.array_equal(result, image)
+
+
+def test_the_network_sees_unit_samples_and_a_mask_of_ones(recorder: Recorder) -> None:
+    image, mask = picture(33, 41, 3, np.uint16), block(33, 41)
+    Inpainter()(image, mask)
+    ((samples, marks),) = recorder.runs
+    assert samples.dtype == marks.dtype == np.float32
+    assert samples.shape == (1, 3, 48, 48)
+    assert marks.shape == (1, 1, 48, 48)
+    assert np.allclose(samples[0, :, :33, :41], image.transpose(2, 0, 1) / 65535, atol=1e-7)
+    assert np.array_equal(samples[0, :, 33:, :41], samples[0, :, 31:16:-1, :41])
+    assert np.array_equal(marks[0, 0, :33, :41], mask)
+
+
+def test_grey_is_seen_as_three_equal_planes_and_alpha_is_not_seen(recorder: Recorder) -> None:
+    image = picture(32, 32, 2, np.uint8)
+    result = Inpainter()(image, block(32, 32))
+    ((samples, _),) = recorder.runs
+    assert np.array_equal(samples[0, 0], samples[0, 2])
+    assert np.allclose(samples[0, 0], image[..., 0] / 255)
+    assert result.shape == (32, 32, 2)
+
+
+def test_alpha_in_the_hole_is_continued_from_around_it(fill: Inpainter) -> None:
+    image = picture(60, 60, 4, np.uint8)
+    image[..., 3] = 255
+    mask = block(60, 60)
+    image[mask, 3] = 0
+    assert (fill(image, mask)[..., 3] == 255).all()
+    assert np.array_equal(fill(image, alpha=True), fill(image, mask))
+
+
+def test_values_are_rounded_and_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Constant(Recorder):
+        def __call__(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            planes = np.array([-0.5, 1.5, 100.5 / 255], np.float32).reshape(1, 3, 1, 1)
+            return np.broadcast_to(planes, image.shape).astype(np.float32)
+
+    monkeypatch.setattr(inpainter, "load_runtime", lambda *_: Constant())
+    image, mask = np.zeros((20, 20, 3), np.uint8), block(20, 20)
+    assert np.array_equal(np.unique(Inpainter()(image, mask)[mask], axis=0), [[0, 255, 101]])
+    assert np.allclose(Inpainter()(image / 255, mask)[mask], [0, 1, 100.5 / 255])
+
+
+def test_equal_crops_share_a_run_and_far_holes_do_not_meet(recorder: Recorder) -> None:
+    image = np.zeros((600, 900, 3), np.uint8)
+    image[:, 450:] = 200
+    mask = np.zeros((600, 900), np.bool_)
+    mask[300:320, 200:220] = mask[300:320, 700:720] = True
+    result = Inpainter()(image, mask)
+    assert [samples.shape[0] for samples, _ in recorder.runs] == [2]
+    assert (result[300:320, 200:220] == 0).all()
+    assert (result[300:320, 700:720] == 200).all()
+
+
+def test_later_pieces_of_a_huge_hole_see_earlier_ones_as_known(recorder: Recorder) -> None:
+    image = np.full((900, 2000, 1), 77, np.uint8)
+    mask = np.zeros((900, 2000), np.bool_)
+    mask[200:700, 200:1800] = True
+    image[mask] = 0
+    result = Inpainter()(image, mask)
+    assert len(recorder.runs) == 3
+    assert (result == 77).all()
+    last_samples, last_mask = recorder.runs[-1]
+    earlier = (last_samples[0, 0] == np.float32(77 / 255)) & (last_mask[0, 0] == 0)
+    assert earlier.sum() > (last_mask == 0).sum() * 0.99
+
+
+@pytest.mark.parametrize("size", [(1, 2), (2, 1), (3, 5), (15, 16), (1, 400)])
+def test_pictures_smaller_than_the_network_s_multiple(fill: Inpainter, size: tuple[int, int]) -> None:
+    image = np.full((*size, 3), 9, np.uint8)
+    mask = np.zeros(size, np.bool_)
+    mask[-1, -1] = True
+    image[-1, -1] = 200
+    assert (fill(image, mask) == 9).all()
+
+
+def test_an_empty_mask_returns_the_input_and_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inpainter, "load_runtime", lambda *_: pytest.fail("loaded a network"))
+    keep = Inpainter()
+    image, mask = picture(5, 4, 3, np.uint8), np.zeros((5, 4), np.bool_)
+    result = keep(image, mask)
+    assert np.array_equal(result, image)
+    assert not np.shares_memory(result, image)
+    one = np.zeros((1, 1), np.uint8)
+    assert np.array_equal(keep(one, one), one)
+
+    data = pillow(image, "PNG", compress_level=0)
+    assert keep(data, mask) == data
+    shown = Image.open(io.BytesIO(data)).convert("P")
+    assert keep(shown, mask).mode == "P"
+    path = tmp_path / "photo.png"
+    path.write_bytes(data)
+    assert np.array_equal(np.array(Image.open(keep(path, mask, output=tmp_path / "copy.tif"))), image)
+
+
+# -- kinds of pictures ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_pil_images_come_back_in_their_mode(fill: Inpainter, mode: str) -> None:
+    channels = {"L": 0, "LA": 2, "RGB": 3, "RGBA": 4, "I;16": 0}[mode]
+    samples = picture(40, 50, channels, np.uint16 if mode == "I;16" else np.uint8)
+    image = Image.fromarray(samples)
+    image.info["dpi"] = (300, 300)
+    assert image.mode == mode
+    result = fill(image, block(40, 50))
+    assert result.mode == mode
+    assert result.info["dpi"] == (300, 300)
+    assert np.array_equal(np.array(result), fill(samples, block(40, 50)))
+    assert np.array_equal(np.array(image), samples)
+
+
+@pytest.mark.parametrize(("mode", "becomes"), [("1", "L"), ("P", "RGB"), ("PA", "RGBA")])
+def test_pil_images_without_room_for_new_values_become_wider(fill: Inpainter, mode: str, becomes: str) -> None:
+    source = Image.fromarray(soft(40, 50))
+    image = source.convert("P").convert("PA") if mode == "PA" else source.convert(mode)
+    result = fill(image, block(40, 50))
+    assert result.mode == becomes
+    keep = ~block(40, 50)
+    assert np.array_equal(np.array(result)[keep], np.array(image.convert(becomes))[keep])
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "F", "HSV"])
+def test_other_pil_modes_are_refused(fill: Inpainter, mode: str) -> None:
+    with pytest.raises(PhotoError, match=f"PIL mode {mode} is not supported"):
+        fill(Image.new(mode, (9, 9)), block(9, 9))
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
+def test_bytes_come_back_as_bytes_of_the_same_format(fill: Inpainter, format: str) -> None:
+    samples, mask = noise(60, 80, 3), block(60, 80)
+    data = pillow(samples, format, **({"lossless": True, "exact": True} if format == "WEBP" else {}))
+    result = Image.open(io.BytesIO(fill(data, mask)))
+    assert result.format == format
+    assert np.array_equal(np.array(result), fill(samples, mask))
+    assert fill(bytearray(data), mask) == fill(data, mask)
+
+
+def test_16_bit_files_stay_16_bit(fill: Inpainter) -> None:
+    samples, mask = noise(30, 40, 3, np.uint16), block(30, 40)
+    import tifffile
+
+    result = tifffile.imread(io.BytesIO(fill(tiff(samples), mask)))
+    assert result.dtype == np.uint16
+    assert np.array_equal(result, fill(samples, mask))
+
+
+def test_a_path_gives_a_file_beside_it_and_never_replaces_one(fill: Inpainter, tmp_path: Path) -> None:
+    samples, mask = noise(30, 40, 3), block(30, 40)
+    path = tmp_path / "photo.png"
+    path.write_bytes(pillow(samples, "PNG"))
+    result = fill(path, mask)
+    assert result == tmp_path / "photo-filled.png"
+    assert np.array_equal(np.array(Image.open(result)), fill(samples, mask))
+    with pytest.raises(PhotoError, match=r"photo-filled\.png: exists already"):
+        fill(str(path), mask)
+    assert fill(str(path), mask, output=str(path)) == path
+    assert np.array_equal(np.array(Image.open(path)), fill(samples, mask))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["photo-filled.png", "photo.png"]
+
+
+def test_a_gif_becomes_a_png(fill: Inpainter, tmp_path: Path) -> None:
+    path = tmp_path / "photo.gif"
+    path.write_bytes(pillow(soft(30, 40), "GIF"))
+    assert fill(path, block(30, 40)).name == "photo-filled.png"
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("channels", [0, 2, 3, 4])
+def test_arrays_can_be_written_too(fill: Inpainter, tmp_path: Path, dtype: type, channels: int) -> None:
+    image, mask, target = picture(30, 40, channels, dtype), block(30, 40), tmp_path / "out.tif"
+    result = fill(image, mask, output=target)
+    written = wavepaint.photo.Photo.open(target).read_all()
+    if np.issubdtype(dtype, np.floating):
+        assert written.dtype == np.uint16
+        assert np.abs(written.squeeze() / 65535 - result.squeeze()).max() < 1 / 65535
+    else:
+        assert np.array_equal(written.squeeze(), result.squeeze())
+
+
+def test_what_a_file_cannot_keep_is_a_warning(fill: Inpainter, tmp_path: Path) -> None:
+    with pytest.warns(PhotoWarning, match="16-bit samples become 8-bit"):
+        fill(noise(30, 40, 3, np.uint16), block(30, 40), output=tmp_path / "out.jpg")
+
+
+@pytest.mark.parametrize("image", ["path", "bytes", "array", "pil"])
+@pytest.mark.parametrize("mask", ["path", "bytes", "array", "pil"])
+def test_image_and_mask_mix_freely(fill: Inpainter, tmp_path: Path, image: str, mask: str) -> None:
+    samples, hole = noise(24, 32, 3), block(24, 32)
+
+    def spell(kind: str, values: np.ndarray, name: str) -> object:
+        if kind == "array":
+            return values
+        if kind == "pil":
+            return Image.fromarray(values)
+        data = pillow(values, "PNG")
+        if kind == "bytes":
+            return data
+        (tmp_path / name).write_bytes(data)
+        return tmp_path / name
+
+    result = fill(spell(image, samples, "photo.png"), spell(mask, hole.astype(np.uint8) * 255, "mask.png"))
+    if isinstance(result, bytes):
+        result = io.BytesIO(result)
+    found = result if isinstance(result, np.ndarray) else np.array(result if image == "pil" else Image.open(result))
+    assert np.array_equal(found, fill(samples, hole))
+
+
+# -- errors ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (np.full((4, 4), np.nan), "holds NaN"),
+        (np.full((4, 4, 3), -np.inf), "infinite"),
+        (np.full((4, 4), 1.01), r"must be in \[0, 1\], got 1.01 to 1.01"),
+        (np.full((4, 4), -0.1), r"must be in \[0, 1\]"),
+        (np.zeros((4, 4), np.int32), "not int32"),
+        (np.zeros((4, 4), np.bool_), "not bool"),
+        (np.zeros((4, 4, 5), np.uint8), r"got \(4, 4, 5\)"),
+        (np.zeros(4, np.uint8), r"got \(4,\)"),
+        (np.zeros((0, 4, 3), np.uint8), "is empty"),
+        ([[1, 2]], "not list"),
+        (b"", "is empty"),
+        (b"not a picture at all", "is not a PNG"),
+    ],
+)
+def test_what_is_not_a_picture_says_why(fill: Inpainter, image: object, reason: str) -> None:
+    with pytest.raises(PhotoError, match=reason):
+        fill(image, np.eye(4))
+
+
+def test_a_mask_of_another_size_names_both_sizes_and_files(fill: Inpainter, tmp_path: Path) -> None:
+    photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
+    photo.write_bytes(pillow(noise(30, 40, 3), "PNG"))
+    mask.write_bytes(pillow(noise(40, 30, 1), "PNG"))
+    with pytest.raises(MaskError, match=r"mask\.png: the mask is 30x40 pixels, but .*photo\.png is 40x30"):
+        fill(photo, mask)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("nowhere/out.png", "no directory"), ("out.svg", r"cannot write \.svg"), (".", "is a directory")],
+)
+@pytest.mark.parametrize("kind", ["path", "bytes", "array"])
+def test_an_impossible_output_fails_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, reason: str, kind: str
+) -> None:
+    monkeypatch.setattr(inpainter, "load_runtime", lambda *_: pytest.fail("loaded a network"))
+    samples = noise(30, 40, 3)
+    data = pillow(samples, "PNG")
+    (tmp_path / "photo.png").write_bytes(data)
+    image = {"path": tmp_path / "photo.png", "bytes": data, "array": samples}[kind]
+    with pytest.raises(PhotoError, match=reason):
+        Inpainter()(image, block(30, 40), output=tmp_path / name)
+
+
+def test_options_and_models_are_checked(fill: Inpainter, tmp_path: Path) -> None:
+    image, mask = noise(30, 40, 3), block(30, 40)
+    with pytest.raises(OptionError, match="either a mask, boxes or alpha"):
+        fill(image)
+    with pytest.raises(OptionError, match="quality must be 1 to 100"):
+        fill(image, mask, quality=101)
+    with pytest.raises(OptionError, match="unknown runtime"):
+        wavepaint.inpaint(image, mask, runtime="cuda")
+    with pytest.raises(CheckpointError, match=r"none\.onnx: no such file"):
+        wavepaint.inpaint(image, mask, model=tmp_path / "none.onnx")
+
+
+# -- the interface --------------------------------------------------------------------------------------------------
+
+
+def test_every_option_has_one_default() -> None:
+    declared = {field.name: field.default for kind in (Options, Engine) for field in fields(kind)}
+    for function in (Inpainter.__init__, Inpainter.__call__, wavepaint.inpaint):
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name in declared:
+                assert parameter.default == declared[name], (function, name)
+
+
+def test_inpaint_is_an_inpainter_used_once(fill: Inpainter, tmp_path: Path) -> None:
+    model = write_standin(tmp_path / "mean.onnx")
+    image = noise(40, 50, 3)
+    result = wavepaint.inpaint(image, boxes=[(10, 10, 8, 9)], dilate=2, model=model, runtime="onnxruntime")
+    assert np.array_equal(result, fill(image, boxes=[(10, 10, 8, 9)], dilate=2))
+
+
+def test_the_network_is_loaded_once_for_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[Recorder] = []
+
+    def load(*_: object) -> Recorder:
+        loads.append(Recorder())
+        return loads[-1]
+
+    monkeypatch.setattr(inpainter, "load_runtime", load)
+    shared, image, mask = Inpainter(), noise(60, 60, 3), block(60, 60)
+    results: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: results.append(shared(image, mask))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loads) == 1
+    assert len(results) == 6
+    assert all(np.array_equal(result, results[0]) for result in results)
+
+
+def test_the_packaged_network_fills_better_than_it_found() -> None:
+    image, mask = soft(200, 260), block(200, 260)
+    damaged = image.copy()
+    damaged[mask] = 0
+    result = wavepaint.inpaint(damaged, mask, threads=1)
+    assert np.array_equal(result[~mask], image[~mask])
+    error = np.abs(result[mask].astype(int) - image[mask].astype(int)).mean()
+    assert error < np.abs(image[mask] - image[~mask].mean(axis=0)).mean()
+
+
+@pytest.mark.parametrize("statement", ["import wavepaint", "import wavepaint; wavepaint.Inpainter"])
+def test_importing_loads_nothing_heavy(statement: str) -> None:
+    check = f"{statement}\nimport sys\nprint(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout.split()
+    assert "wavepaint" in loaded
+    assert not {"torch", "pyvips", "onnxruntime", "cv2", "PIL", "openvino", "scipy"} & set(loaded)

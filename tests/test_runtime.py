@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from standin import MULTIPLE, mean_fill, write_standin
+from wavepaint.errors import CheckpointError, MissingExtraError, OptionError
+from wavepaint.runtime import Runtime, load_runtime, loading
+
+
+def sample(batch: int, height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    image = rng.random((batch, 3, height, width), np.float32)
+    return image, (rng.random((batch, 1, height, width)) < 0.3).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_standin(tmp_path_factory.mktemp("standin") / "mean.onnx")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch")
+    from networks import random_network, small_config
+    from wavepaint.network import save_checkpoint
+
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    save_checkpoint(random_network(small_config(stem="haar", level=2, prefill="haar")), path)
+    return path
+
+
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def runtime(request: pytest.FixtureRequest, standin: Path) -> Runtime:
+    pytest.importorskip(request.param)
+    return load_runtime(standin, request.param, threads=1)
+
+
+def test_runs_batches_of_any_size(runtime: Runtime) -> None:
+    assert runtime.multiple == MULTIPLE
+    for batch, height, width in ((1, 16, 16), (3, 48, 32), (2, 16, 80)):
+        image, mask = sample(batch, height, width)
+        filled = runtime(image, mask)
+        assert filled.dtype == np.float32
+        assert np.abs(filled - mean_fill(image, mask)).max() < 1e-5
+
+
+def test_results_are_arrays_of_their_own(runtime: Runtime) -> None:
+    first = runtime(*sample(1, 32, 32, seed=1))
+    before = first.copy()
+    runtime(*sample(1, 32, 32, seed=2))
+    assert np.array_equal(first, before)
+
+
+def test_several_threads_may_run_at_once(runtime: Runtime) -> None:
+    samples = [sample(1, 32, 48, seed) for seed in range(8)]
+    results: dict[int, np.ndarray] = {}
+
+    def work(index: int) -> None:
+        results[index] = runtime(*samples[index])
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(samples))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for index, (image, mask) in enumerate(samples):
+        assert np.abs(results[index] - mean_fill(image, mask)).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_every_runtime_computes_what_torch_does(name: str, checkpoint: Path) -> None:
+    pytest.importorskip(name)
+    torch_runtime, other = load_runtime(checkpoint, "torch"), load_runtime(checkpoint, name, threads=1)
+    assert (torch_runtime.name, other.name) == ("torch", name)
+    assert torch_runtime.multiple == other.multiple == 16
+    image, mask = sample(2, 48, 64)
+    for marks in (mask, np.zeros_like(mask), np.ones_like(mask), 0.5 * mask):
+        assert np.abs(torch_runtime(image, marks) - other(image, marks)).max() < 1e-4
+
+
+def test_a_mask_of_one_half_starts_from_the_given_guess(checkpoint: Path) -> None:
+    runtime = load_runtime(checkpoint, "torch")
+    image, mask = sample(1, 32, 32)
+    other = np.where(mask > 0, 1 - image, image)
+    assert np.array_equal(runtime(image, mask), runtime(other, mask))
+    assert not np.allclose(runtime(image, 0.5 * mask), runtime(other, 0.5 * mask), atol=1e-3)
+
+
+def test_the_packaged_model_runs() -> None:
+    runtime = load_runtime()
+    assert runtime.name == "onnxruntime"
+    image, mask = sample(1, 2 * runtime.multiple, 3 * runtime.multiple)
+    filled = runtime(image, mask)
+    known = np.broadcast_to(mask == 0, image.shape)
+    assert np.abs(filled - image)[known].max() < 1e-6
+    assert np.isfinite(filled).all()
+
+
+def test_auto_chooses_by_model_length_and_what_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed = {"openvino", "torch"}
+    gpu = [False]
+    monkeypatch.setattr(loading, "find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setattr(loading, "_has_gpu", lambda: gpu[0])
+    graph = tmp_path / "some.onnx"
+
+    assert loading._choose(None, 1) == "onnxruntime"
+    assert loading._choose(None, loading.OPENVINO_REPAYS) == "openvino"
+    assert loading._choose(graph, loading.OPENVINO_REPAYS) == "openvino"
+    assert loading._choose(tmp_path / "some.pth", 1) == "torch"
+    gpu[0] = True
+    assert loading._choose(None, 1) == "onnxruntime"
+    assert loading._choose(None, loading.TORCH_REPAYS) == "torch"
+    assert loading._choose(graph, loading.TORCH_REPAYS) == "openvino"
+    installed.clear()
+    assert loading._choose(None, 10**6) == "onnxruntime"
+
+
+def test_errors_name_the_file_and_the_reason(tmp_path: Path, standin: Path) -> None:
+    garbage = tmp_path / "garbage.onnx"
+    garbage.write_bytes(b"not a graph")
+    foreign = write_standin(tmp_path / "foreign.onnx", multiple=None)
+    cases = [
+        (tmp_path / "none.onnx", "auto", None, CheckpointError, "none.onnx: no such file"),
+        (garbage, "onnxruntime", None, CheckpointError, "garbage.onnx: not an ONNX graph"),
+        (foreign, "onnxruntime", None, CheckpointError, "foreign.onnx: not a WavePaint graph"),
+        (standin, "torch", None, OptionError, "mean.onnx: the torch runtime runs checkpoints"),
+        (standin, "tensorrt", None, OptionError, "unknown runtime 'tensorrt'; known: auto, onnxruntime"),
+        (standin, "auto", 0, OptionError, "threads must be at least 1, got 0"),
+    ]
+    for model, name, threads, error, message in cases:
+        with pytest.raises(error, match=message) as caught:
+            load_runtime(model, name, threads)
+        assert "\n" not in str(caught.value)
+
+
+def test_openvino_refuses_what_is_not_a_graph(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    garbage = tmp_path / "garbage.onnx"
+    garbage.write_bytes(b"not a graph")
+    with pytest.raises(CheckpointError, match=r"garbage\.onnx: not an ONNX graph"):
+        load_runtime(garbage, "openvino")
+    with pytest.raises(CheckpointError, match=r"foreign\.onnx: not a WavePaint graph"):
+        load_runtime(write_standin(tmp_path / "foreign.onnx", multiple=None), "openvino")
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "extra"), [("openvino", "openvino", "openvino"), ("torch", "torch", "train")]
+)
+def test_a_missing_package_names_its_extra(
+    name: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf"wavepaint\[{extra}\]"):
+        load_runtime("default", name)
