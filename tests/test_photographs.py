@@ -1,0 +1,390 @@
+import functools
+import http.server
+import io
+import subprocess
+import sys
+import tarfile
+import threading
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wavepaint.data.photographs import Skipped, find_photographs, is_validation
+from wavepaint.errors import OptionError, PhotoError
+
+torch = pytest.importorskip("torch")
+from wavepaint.data.crops import CropDataset, CropLoader, measure_loader, random_crop  # noqa: E402
+from wavepaint.data.masks import rng_for  # noqa: E402
+
+CROP = 48
+
+
+def crops(source, *, masks="box", crop=CROP, **options):
+    """A dataset that is quick to sample."""
+    return CropDataset(source, crop=crop, masks=masks, **options)
+
+
+def picture(index, height=60, width=84):
+    """A smooth picture with a colour of its own, which survives JPEG."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 3, y * 4, np.full_like(x, 9 * index % 256)], -1).astype(np.uint8)
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def write_shard(path, names, first=0):
+    with tarfile.open(path, "w") as shard:
+        for index, name in enumerate(names, start=first):
+            for member, data in ((f"{name}.png", encoded(picture(index))), (f"{name}.json", b"{}")):
+                info = tarfile.TarInfo(member)
+                info.size = len(data)
+                shard.addfile(info, io.BytesIO(data))
+
+
+@pytest.fixture
+def mixed_folder(tmp_path):
+    """Twenty sound photographs of many kinds and four broken ones."""
+    folder = tmp_path / "photographs"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    for index in range(12):
+        (folder / "deeper" / f"{index:02d}.png").write_bytes(encoded(picture(index)))
+    (folder / "a.jpg").write_bytes(encoded(picture(1), "JPEG", quality=95))
+    (folder / "cmyk.jpg").write_bytes(encoded(Image.new("CMYK", (30, 20), (0, 255, 255, 0)), "JPEG"))
+    (folder / "sixteen.png").write_bytes(encoded(np.full((20, 30), 0x80FF, np.uint16)))
+    (folder / "alpha.png").write_bytes(encoded(Image.new("RGBA", (30, 20), (10, 20, 30, 0))))
+    (folder / "grey.tiff").write_bytes(encoded(Image.new("L", (30, 20), 77), "TIFF"))
+    frames = [Image.new("RGB", (30, 20), colour) for colour in ("red", "lime")]
+    (folder / "animated.webp").write_bytes(
+        encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    )
+    (folder / "one.BMP").write_bytes(encoded(Image.new("RGB", (1, 1), (1, 2, 3)), "BMP"))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    (folder / "turned.jpg").write_bytes(encoded(picture(3), "JPEG", exif=turned))
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "cut.jpg").write_bytes(encoded(picture(4, 200, 300), "JPEG")[:-900])
+    (folder / "cut.png").write_bytes(encoded(picture(4))[:-60])
+    (folder / "page.png").write_bytes(b"<html>not found</html>")
+    (folder / "notes.txt").write_text("not a picture")
+    (folder / ".hidden" / "thumbnail.png").write_bytes(encoded(picture(5)))
+    return folder
+
+
+def test_a_folder_of_everything(mixed_folder):
+    source = find_photographs(mixed_folder)
+    found = dict(source)
+    assert len(source) == 24
+    assert len(found) == 20
+    for name, rgb in found.items():
+        assert rgb.dtype == np.uint8, name
+        assert rgb.ndim == 3, name
+        assert rgb.shape[2] == 3, name
+        assert rgb.flags.writeable or rgb.base is not None
+    assert np.array_equal(found["deeper/03.png"], picture(3))
+    assert found["cmyk.jpg"][5, 5].tolist() == pytest.approx([220, 30, 40], abs=40)
+    assert np.all(found["sixteen.png"] == 0x80)
+    assert np.all(found["alpha.png"] == (10, 20, 30))
+    assert np.all(found["grey.tiff"] == 77)
+    assert np.all(found["animated.webp"] == (255, 0, 0))
+    assert found["animated.webp"].shape == (20, 30, 3)
+    assert found["one.BMP"].tolist() == [[[1, 2, 3]]]
+    assert found["turned.jpg"].shape == (84, 60, 3)
+    assert [each.name for each in source.skipped] == ["cut.jpg", "cut.png", "empty.jpg", "page.png"]
+    assert all(each.reason and "\n" not in each.reason for each in source.skipped)
+
+
+def test_order_and_names_do_not_depend_on_the_file_system(mixed_folder):
+    source = find_photographs(str(mixed_folder))
+    names = [source.name(index) for index in range(len(source))]
+    assert names == sorted(names)
+    assert "deeper/00.png" in names
+    assert not any(name.startswith((".", "/")) for name in names)
+
+
+def test_large_photographs_are_reduced_when_decoded(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    (tmp_path / "wide.jpg").write_bytes(encoded(picture(1, 300, 600), "JPEG", exif=turned))
+    source = find_photographs(tmp_path / "wide.jpg")
+    height, width, _ = source.read(0, max_pixels=20_000).shape
+    assert (height, width) == pytest.approx((200, 100), abs=1)
+    assert source.read(0).shape == (600, 300, 3)
+
+
+def test_a_missing_file_is_one_named_error(mixed_folder):
+    source = find_photographs(mixed_folder)
+    index = [source.name(index) for index in range(len(source))].index("a.jpg")
+    (mixed_folder / "a.jpg").unlink()
+    with pytest.raises(PhotoError, match=r"^a\.jpg: No such file or directory$"):
+        source.read(index)
+    assert source.skipped == [Skipped("a.jpg", "No such file or directory")]
+
+
+def test_nothing_there_is_an_error(tmp_path):
+    with pytest.raises(PhotoError, match="no such file or folder"):
+        find_photographs(tmp_path / "nowhere")
+    with pytest.raises(PhotoError, match="no photographs in it"):
+        find_photographs(tmp_path)
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(PhotoError, match=r"neither a folder, a picture nor a \.tar shard"):
+        find_photographs(tmp_path / "notes.txt")
+    with pytest.raises(PhotoError, match="No such file"):
+        find_photographs(tmp_path / "nothing.tar")
+
+
+def test_shards_with_braces(tmp_path):
+    write_shard(tmp_path / "train-0000.tar", ["a", "b"])
+    write_shard(tmp_path / "train-0001.tar", ["a", "b", "c"], first=2)
+    source = find_photographs(tmp_path / "train-{0000..0001}.tar")
+    names = ["train-0000.tar/a.png", "train-0000.tar/b.png"]
+    names += ["train-0001.tar/a.png", "train-0001.tar/b.png", "train-0001.tar/c.png"]
+    for index, (name, rgb) in enumerate(source):
+        assert name == names[index]
+        assert np.array_equal(rgb, picture(index))
+    assert index == 4
+    assert len(find_photographs(tmp_path / "train-0000.tar")) == 2
+
+
+def test_shards_behind_a_url_are_fetched_once(tmp_path):
+    (tmp_path / "served").mkdir()
+    write_shard(tmp_path / "served" / "train-0.tar", ["a", "b"])
+    write_shard(tmp_path / "served" / "train-1.tar", ["c"], first=2)
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            requests.append(self.path)
+
+    handler = functools.partial(Handler, directory=tmp_path / "served")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/train-{{0..1}}.tar"
+        for _ in range(2):
+            source = find_photographs(url, cache=tmp_path / "cache")
+            assert [rgb[0, 0, 2] for _, rgb in source] == [0, 9, 18]
+        missing = f"http://127.0.0.1:{server.server_port}/missing.tar"
+        with pytest.raises(PhotoError, match=r"missing\.tar"):
+            find_photographs(missing, cache=tmp_path / "cache")
+        server.shutdown()
+    assert [path for path in requests if "train" in path] == ["/train-0.tar", "/train-1.tar"]
+
+
+def test_a_cut_shard_gives_what_lies_before_the_cut(tmp_path):
+    write_shard(tmp_path / "whole.tar", ["a", "b", "c", "d"])
+    data = (tmp_path / "whole.tar").read_bytes()
+    with tarfile.open(tmp_path / "whole.tar") as shard:
+        cut = shard.getmember("c.png").offset_data + 10
+    (tmp_path / "cut.tar").write_bytes(data[:cut])
+    source = find_photographs(tmp_path / "cut.tar")
+    assert [name for name, _ in source] == ["cut.tar/a.png", "cut.tar/b.png"]
+    assert "cut.tar" in {each.name.split("/")[0] for each in source.skipped}
+
+
+def test_the_validation_split_never_moves(tmp_path):
+    names = [f"{index:04d}.png" for index in range(4000)]
+    held_out = {name for name in names if is_validation(name)}
+    assert len(held_out) == pytest.approx(80, abs=30)
+    assert held_out <= {name for name in names if is_validation(name, 0.1)}
+    assert not any(is_validation(name, 0) for name in names)
+    assert all(is_validation(name, 1) for name in names)
+    assert sorted(held_out)[:3] == ["0019.png", "0051.png", "0115.png"]
+
+    for index in range(30):
+        (tmp_path / names[index]).write_bytes(encoded(picture(index)))
+    training, validation = find_photographs(tmp_path).split(share=0.3)
+    parts = [{part.name(index) for index in range(len(part))} for part in (training, validation)]
+    assert parts[1] == {name for name in names[:30] if is_validation(name, 0.3)}
+    assert parts[0] == set(names[:30]) - parts[1]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for index in range(22):
+        (tmp_path / f"{index:02d}.png").write_bytes(encoded(picture(index)))
+    return tmp_path
+
+
+def dataset(folder, **options):
+    return crops(find_photographs(folder), crops_per_photo=3, pool_size=36, **options)
+
+
+def same(one, other):
+    return (
+        one["name"] == other["name"]
+        and torch.equal(one["image"], other["image"])
+        and torch.equal(one["mask"], other["mask"])
+    )
+
+
+def test_samples_are_crops_with_holes(folder):
+    samples = list(dataset(folder, epochs=1))
+    assert len(samples) == 66
+    for sample in samples:
+        assert sample["image"].shape == (3, CROP, CROP)
+        assert sample["image"].dtype == torch.uint8
+        assert sample["mask"].shape == (1, CROP, CROP)
+        assert sample["mask"].dtype == torch.bool
+        assert 0 < sample["mask"].sum() < CROP * CROP
+    # The third channel tells the photograph, so image and name belong together.
+    assert all((sample["image"][2] == 9 * int(sample["name"][:2]) % 256).all() for sample in samples)
+
+
+def test_each_sample_once_over_two_nodes_with_two_workers(folder):
+    whole = list(dataset(folder, epochs=1))
+    parts = [
+        list(dataset(folder, epochs=1, rank=rank, world_size=2).samples(worker, 2))
+        for rank in (0, 1)
+        for worker in (0, 1)
+    ]
+    assert Counter(sample["name"] for part in parts for sample in part) == {f"{n:02d}.png": 3 for n in range(22)}
+    assert max(map(len, parts)) - min(map(len, parts)) <= 3
+    key = lambda sample: (sample["name"], sample["image"].numpy().tobytes(), sample["mask"].numpy().tobytes())  # noqa: E731
+    assert len({key(sample) for part in parts for sample in part}) == 66
+    # What a photograph's crops are does not even depend on the number of nodes and workers.
+    assert {key(sample) for part in parts for sample in part} == {key(sample) for sample in whole}
+
+
+def test_two_processes_see_the_batches_of_one(folder):
+    one = dataset(folder, seed=5).samples()
+    two = [dataset(folder, seed=5, rank=rank, world_size=2).samples() for rank in (0, 1)]
+    for _ in range(11):
+        whole = [sample["name"] for sample in islice(one, 6)]
+        halves = [sample["name"] for stream in two for sample in islice(stream, 3)]
+        assert whole[0::3] == halves[0::3]
+        assert sorted(whole) == sorted(halves)
+
+
+def test_a_stream_is_a_pure_function_of_seed_and_position(folder):
+    straight = list(islice(dataset(folder), 150))
+    for start in (0, 1, 65, 66, 100):
+        for offset, sample in enumerate(islice(dataset(folder).samples(start=start), 10)):
+            assert same(sample, straight[start + offset])
+    assert not all(same(*pair) for pair in zip(straight, islice(dataset(folder, seed=1), 10), strict=False))
+    first, second = straight[:66], straight[66:132]
+    assert [sample["name"] for sample in first] != [sample["name"] for sample in second]
+
+
+def test_photographs_are_decoded_once_an_epoch(folder):
+    source = find_photographs(folder)
+    reads = Counter()
+    read = source.read
+    source.read = lambda index, max_pixels=None: (reads.update([index]), read(index, max_pixels))[1]
+    list(crops(source, crops_per_photo=3, pool_size=40, epochs=3))
+    assert set(reads.values()) == {1}
+    reads.clear()
+    list(crops(source, crops_per_photo=3, pool_size=7, epochs=1))
+    # With a pool that holds a third of them, only those at the ends of the epoch are decoded again.
+    assert sum(reads.values()) <= 22 + 6
+
+
+def test_broken_photographs_are_replaced_and_named(mixed_folder):
+    source = find_photographs(mixed_folder)
+    samples = list(crops(source, crops_per_photo=2, epochs=1))
+    assert len(samples) == 48
+    counts = Counter(sample["name"] for sample in samples)
+    assert len(counts) == 20
+    assert min(counts.values()) == 2
+    assert {each.name for each in source.skipped} == {"cut.jpg", "cut.png", "empty.jpg", "page.png"}
+
+
+def test_only_broken_photographs_end_with_an_error(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(PhotoError, match="none of the 1 photographs can be read"):
+        next(iter(crops(find_photographs(tmp_path))))
+
+
+def test_fewer_photographs_than_workers_still_feed_all(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(picture(1)))
+    data = crops(find_photographs(tmp_path))
+    for worker in range(3):
+        assert len(list(islice(data.samples(worker, 3), 9))) == 9
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_resumes_exactly(mixed_folder, workers):
+    data = crops(find_photographs(mixed_folder), crops_per_photo=2, seed=3)
+    streams = [data.samples(worker, max(1, workers)) for worker in range(max(1, workers))]
+    expected = [list(islice(streams[number % len(streams)], 4)) for number in range(16)]
+
+    loader = CropLoader(crops(find_photographs(mixed_folder), crops_per_photo=2, seed=3), 4, workers=workers)
+    loader.load_state_dict({**loader.state_dict(), "batches": 5})
+    for batch, samples in zip(islice(loader, 11), expected[5:], strict=True):
+        assert batch["name"] == [sample["name"] for sample in samples]
+        assert torch.equal(batch["image"], torch.stack([sample["image"] for sample in samples]))
+        assert torch.equal(batch["mask"], torch.stack([sample["mask"] for sample in samples]))
+        assert batch["image"].shape == (4, 3, CROP, CROP)
+        assert batch["mask"].shape == (4, 1, CROP, CROP)
+    assert loader.state_dict()["batches"] == 16
+    assert {each.name for each in loader.skipped} == {"cut.jpg", "cut.png", "empty.jpg", "page.png"}
+
+
+def test_a_loader_goes_on_when_iterated_again_and_leaves_torch_alone(folder):
+    torch.manual_seed(0)
+    straight = list(islice(CropLoader(dataset(folder), 2), 6))
+    interrupted = CropLoader(dataset(folder), 2)
+    pieces = list(islice(interrupted, 4)) + list(islice(interrupted, 2))
+    assert all(same(*pair) for pair in zip(straight, pieces, strict=True))
+    assert torch.equal(torch.rand(1), torch.manual_seed(0) and torch.rand(1))
+
+
+def test_a_state_of_another_layout_is_refused(folder):
+    state = CropLoader(dataset(folder), 2).state_dict()
+    with pytest.raises(OptionError, match="cannot resume: batch_size was 2 and is now 3"):
+        CropLoader(dataset(folder), 3).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop": 8}, "crop must be at least 48, not 8"),
+        ({"masks": "thinn"}, "unknown mask preset 'thinn'"),
+        ({"max_scale": 0.5}, "max_scale must be at least 1, not 0.5"),
+        ({"rank": 2, "world_size": 2}, "rank must be from 0 to 1, not 2"),
+    ],
+)
+def test_options_are_checked(folder, options, message):
+    with pytest.raises(OptionError, match=message):
+        crops(find_photographs(folder), **options)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (31, 200), (32, 32), (40, 33), (300, 200)])
+def test_crops_of_any_shape(shape):
+    whole = picture(0, *shape)
+    for item in range(5):
+        crop = random_crop(whole, 32, 2.0, rng_for(0, str(item)))
+        assert crop.shape == (32, 32, 3)
+        assert crop.dtype == np.uint8
+        assert crop.flags.c_contiguous
+
+
+def test_a_crop_at_native_scale_is_a_part_of_the_photograph():
+    whole = picture(0)
+    windows = {
+        view.tobytes()
+        for y in range(29)
+        for x in range(53)
+        for part in [whole[y : y + 32, x : x + 32]]
+        for view in (part, part[:, ::-1])
+    }
+    found = {random_crop(whole, 32, 1.0, rng_for(0, str(item))).tobytes() for item in range(60)}
+    assert found <= windows
+    assert len(found) > 40
+
+
+def test_the_rate_of_a_loader_is_measured(folder):
+    assert measure_loader(CropLoader(dataset(folder), 2), 0.05) > 1
+
+
+def test_masks_and_photographs_need_no_torch():
+    modules = "wavepaint.data.masks, wavepaint.data.photographs"
+    code = f"import sys, {modules}; print({{'torch', 'cv2', 'pyvips'}} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "set()"
