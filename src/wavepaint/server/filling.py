@@ -1,0 +1,244 @@
+"""From an uploaded form to a filled picture: what the form asks for, what its headers admit to, and the work itself."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from wavepaint.box import Box
+from wavepaint.containers import sniff
+from wavepaint.errors import OptionError, PhotoError, WavepaintError
+from wavepaint.options import MAX_DILATION, Options, as_boxes, help_of
+from wavepaint.photo import FORMAT_OF_SUFFIX, Photo
+from wavepaint.server.problems import Problem
+from wavepaint.server.settings import Limits
+from wavepaint.server.stopping import check_stopped, stopping
+from wavepaint.server.uploads import Form
+
+IMAGE = "image"
+MASK = "mask"
+PICTURES = frozenset({IMAGE, MASK})
+MEDIA_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "tiff": "image/tiff",
+    "gif": "image/gif",
+    "avif": "image/avif",
+    "heic": "image/heic",
+}
+FORMATS = tuple(dict.fromkeys(FORMAT_OF_SUFFIX.values()))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to fill.
+
+    Attributes:
+        image: contents of the picture file.
+        mask: contents of the mask file (white = hole), or None where `options` say what to fill.
+        options: as everywhere else.
+    """
+
+    image: bytes
+    mask: bytes | None
+    options: Options
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file to send: its contents, media type and usual suffix."""
+
+    content: bytes
+    media_type: str
+    suffix: str
+
+
+def read_job(form: Form) -> Job:
+    """What a form asks for.
+
+    Raises:
+        Problem: 415 for a file that is no picture, 422 for a missing part or an option that makes no sense.
+    """
+    if IMAGE not in form.files:
+        raise Problem(422, "the form has no part 'image'")
+    for name, content in form.files.items():
+        if sniff(content[:16]) is None:
+            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC or GIF picture")
+    try:
+        options = Options(**{name: _parse(name, values) for name, values in form.fields.items()})
+    except OptionError as error:
+        raise Problem(422, str(error)) from error
+    mask = form.files.get(MASK)
+    if sum((mask is not None, bool(options.boxes), options.alpha)) != 1:
+        raise Problem(422, "say what to fill by one of: the part 'mask', boxes, alpha")
+    return Job(form.files[IMAGE], mask, options)
+
+
+class Filler:
+    """Does a job, in whichever thread calls it.
+
+    Args:
+        inpaint: (image, mask, options) -> the filled picture, encoded; what it raises of `WavepaintError` is the
+            client's fault.
+        limits: of pixels and frames.
+    """
+
+    def __init__(self, inpaint: Callable[[bytes, bytes | None, Options], bytes], limits: Limits) -> None:
+        self._inpaint = inpaint
+        self._limits = limits
+
+    def __call__(self, job: Job, stop: threading.Event) -> Picture:
+        """Fill one picture.
+
+        Args:
+            job: what to do.
+            stop: set once nobody waits for the picture; then the work is given up at the next crop.
+
+        Raises:
+            Problem: 413 or 422, with the reason.
+            Stopped: the work was given up.
+        """
+        check_headers(job, self._limits)
+        with stopping(stop):
+            check_stopped()
+            try:
+                content = self._inpaint(job.image, job.mask, job.options)
+            except WavepaintError as error:
+                raise Problem(422, _reason(error)) from error
+        return as_picture(content)
+
+
+def _reason(error: WavepaintError) -> str:
+    """The message without the name that stands for uploaded bytes."""
+    return str(error).removeprefix("<bytes>: ")
+
+
+def check_headers(job: Job, limits: Limits) -> None:
+    """Look at what the files say about themselves, before a sample is decoded.
+
+    Raises:
+        Problem: 413 for too many pixels or frames, 422 for a damaged file or a mask of another size.
+    """
+    image = _open(IMAGE, job.image, limits)
+    if job.mask is not None:
+        mask = _open(MASK, job.mask, limits)
+        if (mask.width, mask.height) != (image.width, image.height):
+            sizes = f"{mask.width}x{mask.height}, the image {image.width}x{image.height}"
+            raise Problem(422, f"the mask has another size than the image: it is {sizes}")
+
+
+def as_picture(content: bytes) -> Picture:
+    """An encoded picture with the media type of what it really is."""
+    kind = sniff(content[:16])
+    if kind == "heif":
+        kind = "avif" if content[8:12] in (b"avif", b"avis") else "heic"
+    if kind is None:
+        raise ValueError("not an encoded picture")
+    return Picture(content, MEDIA_TYPES[kind], "jpg" if kind == "jpeg" else kind)
+
+
+def _open(name: str, content: bytes, limits: Limits) -> Photo:
+    try:
+        photo = Photo.open(content)
+    except PhotoError as error:
+        raise Problem(422, f"the {name} cannot be used: {_reason(error)}") from error
+    if photo.width * photo.height > limits.pixels:
+        raise Problem(413, f"the {name} is {photo.width}x{photo.height}: more than {limits.pixels} pixels")
+    if photo.pages > limits.frames:
+        raise Problem(413, f"the {name} has {photo.pages} frames: more than {limits.frames}")
+    return photo
+
+
+# -- options as text fields ------------------------------------------------------------------------------------------
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("true or false")
+    return text == "true"
+
+
+def _whole(text: str) -> int:
+    # int() alone would take spaces, underscores and other alphabets' digits too.
+    if not re.fullmatch("-?[0-9]{1,9}", text):
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("a number") from None
+
+
+def _format(text: str) -> str:
+    if text not in FORMATS:
+        raise ValueError(f"one of {', '.join(FORMATS)}")
+    return text
+
+
+def _box(text: str) -> Box:
+    numbers = text.split(",")
+    if len(numbers) != 4:
+        raise ValueError("four whole numbers LEFT,TOP,WIDTH,HEIGHT")
+    return as_boxes([[_whole(number) for number in numbers]])[0]
+
+
+@dataclass(frozen=True)
+class FieldType:
+    """How an option is written in a form: its JSON schema, its parser, and whether it may be repeated."""
+
+    schema: Mapping[str, Any]
+    parse: Callable[[str], Any]
+    repeated: bool = False
+
+
+_BOX_SCHEMA = {
+    "type": "string",
+    "pattern": "^-?[0-9]{1,6},-?[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}$",
+    "examples": ["100,100,80,60"],
+}
+FIELD_TYPES: Mapping[str, FieldType] = {
+    "boxes": FieldType({"type": "array", "items": _BOX_SCHEMA}, _box, repeated=True),
+    "alpha": FieldType({"type": "boolean"}, _flag),
+    "dilate": FieldType({"type": "integer", "minimum": 0, "maximum": MAX_DILATION}, _whole),
+    "threshold": FieldType({"type": "number", "minimum": 0, "exclusiveMaximum": 1}, _share),
+    "invert_mask": FieldType({"type": "boolean"}, _flag),
+    "format": FieldType({"type": "string", "enum": list(FORMATS)}, _format),
+    "quality": FieldType({"type": "integer", "minimum": 1, "maximum": 100}, _whole),
+}
+OPTION_NAMES = frozenset(FIELD_TYPES)
+
+
+def _parse(name: str, values: tuple[str, ...]) -> Any:
+    field_type = FIELD_TYPES[name]
+    if len(values) > 1 and not field_type.repeated:
+        raise Problem(422, f"form field {name!r} is given twice")
+    try:
+        parsed = tuple(field_type.parse(value) for value in values)
+    except ValueError as error:
+        raise Problem(422, f"form field {name!r} must be {error}") from error
+    return parsed if field_type.repeated else parsed[0]
+
+
+def form_schema() -> dict[str, Any]:
+    """The JSON schema of the form, from the declaration of the options."""
+    properties: dict[str, Any] = {
+        IMAGE: {"type": "string", "format": "binary", "description": "The picture file."},
+        MASK: {
+            "type": "string",
+            "format": "binary",
+            "description": "A picture file of the same size, white where the picture is to be filled.",
+        },
+    }
+    for option in fields(Options):
+        schema = {**FIELD_TYPES[option.name].schema, "description": help_of(Options, option.name)}
+        if option.default not in (None, ()):
+            schema["default"] = option.default
+        properties[option.name] = schema
+    return {"type": "object", "required": [IMAGE], "additionalProperties": False, "properties": properties}

@@ -1,0 +1,75 @@
+"""The editor's files, read once into memory: no path of a request ever reaches the file system."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+INDEX = "index.html"
+HINT = """\
+The mask editor is not part of this installation.
+
+It is built from the folder web/ of the source distribution, with Node 20 or later:
+
+    npm --prefix web ci
+    npm --prefix web run build
+
+The HTTP interface works all the same; /docs describes it.
+"""
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file of the page: contents and response headers."""
+
+    content: bytes
+    headers: Mapping[str, str]
+
+
+def load_page(folder: Path = STATIC) -> dict[str, Asset]:
+    """Read a built page.
+
+    Returns:
+        Files by their path below the folder, with "/" between names. Without a built page: `INDEX` alone, a hint in
+        plain text how to build it.
+    """
+    if not (folder / INDEX).is_file():
+        return {INDEX: _asset(HINT.encode(), _MEDIA_TYPES[".txt"], lasting=False)}
+    return {
+        path.relative_to(folder).as_posix(): _asset(
+            path.read_bytes(),
+            _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+            # The build puts a hash of the contents into the names of everything below assets/.
+            lasting=path.parent.name == "assets",
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def _asset(content: bytes, media_type: str, lasting: bool) -> Asset:
+    return Asset(
+        content,
+        {
+            "Cache-Control": "public, max-age=31536000, immutable" if lasting else "no-cache",
+            "Content-Type": media_type,
+            "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+        },
+    )

@@ -1,0 +1,63 @@
+"""Errors as problem documents (RFC 9457): the status, its usual title, and the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+MEDIA_TYPE = "application/problem+json"
+CLIENT_GONE = 499
+"""The status that the log shows for a client that left; nobody receives it."""
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "A problem document, RFC 9457.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "description": "Always `about:blank`: the status says it all."},
+        "title": {"type": "string", "examples": ["Unprocessable Content"]},
+        "status": {"type": "integer", "examples": [422]},
+        "detail": {"type": "string", "description": "What is wrong, in words for the person who sent the request."},
+    },
+}
+
+
+class Problem(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        status: HTTP status.
+        detail: one sentence that tells the client what is wrong.
+        headers: further response headers.
+    """
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+    def response(self) -> JSONResponse:
+        """The problem document."""
+        document = {"type": "about:blank", "title": title(self.status), "status": self.status, "detail": self.detail}
+        return JSONResponse(document, self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+class ClientGone(Exception):
+    """The client closed its connection before the answer."""
+
+
+def busy(detail: str, retry_after: int, status: int = HTTPStatus.TOO_MANY_REQUESTS) -> Problem:
+    """A problem that goes away by itself: try again in `retry_after` seconds."""
+    return Problem(status, detail, {"Retry-After": str(retry_after)})
+
+
+def title(status: int) -> str:
+    """The usual words for a status."""
+    if status == CLIENT_GONE:
+        return "Client Closed Request"
+    # Python 3.13 took over the names of RFC 9110; the others must not depend on the interpreter.
+    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status) or HTTPStatus(status).phrase

@@ -1,0 +1,94 @@
+"""What an operator can set, and the defaults: limits, workers, access."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+
+from wavepaint.errors import OptionError
+
+MEBI = 1 << 20
+MEGAPIXEL = 1_000_000
+
+
+def available_cores() -> int:
+    """Cores this process may run on (a container's CPU quota is not visible here; set workers yourself)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for. Every limit is checked before a sample is decoded.
+
+    Attributes:
+        body_bytes: the whole request body, counted while it streams in.
+        field_bytes: one text field of the form.
+        parts: parts of the form, pictures and text fields together.
+        pixels: width times height of the picture, and of the mask, from their headers.
+        frames: pages or animation frames that a file may contain (only the first is filled).
+        seconds: from the request's header to its answer: upload, waiting and filling.
+    """
+
+    body_bytes: int = 64 * MEBI
+    field_bytes: int = 1024
+    parts: int = 64
+    pixels: int = 64 * MEGAPIXEL
+    frames: int = 100
+    seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise OptionError(f"server limit {name} must be positive, not {value}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the server works.
+
+    Attributes:
+        limits: what one request may ask for.
+        workers: pictures filled at the same time.
+        queue: pictures that may wait beyond those; the next one is answered 429. Memory for uploads is bounded by
+            (workers + queue) * limits.body_bytes.
+        token: bearer token that `/v1/*` and `/metrics` ask for; None = open.
+        cors_origins: web origins whose pages may use the interface; none by default.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    workers: int = field(default_factory=available_cores)
+    queue: int = 16
+    token: str | None = None
+    cors_origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise OptionError(f"workers must be at least 1, not {self.workers}")
+        if self.queue < 0:
+            raise OptionError(f"queue must be at least 0, not {self.queue}")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip()):
+            raise OptionError("the token must be printable ASCII and not empty")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server bound to `host` can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_binding(host: str, token: str | None, insecure_no_token: bool) -> None:
+    """Refuse to open the server to a network without a token, unless that was asked for in so many words.
+
+    Raises:
+        OptionError: `host` is not a loopback address, and there is neither a token nor the explicit wish for none.
+    """
+    if token is None and not insecure_no_token and not is_loopback(host):
+        raise OptionError(
+            f"host {host} is reachable from the network: give --token (or WAVEPAINT_TOKEN), "
+            "or --insecure-no-token to let anybody in"
+        )

@@ -1,0 +1,116 @@
+"""A bounded number of places, and a fixed number of threads that work for those who hold one.
+
+A request takes its place before its body is read, so that places bound the memory of uploads too. It gives the place
+back when its work has really ended: a client that left, or a deadline that passed, does not make room for more work
+than the machine can do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, TypeVar
+
+from wavepaint.server.problems import busy
+
+T = TypeVar("T")
+
+MAX_RETRY_AFTER = 60
+DRAIN_RETRY_AFTER = 5
+_MEMORY = 0.8
+"""Weight of the past in the running mean of the time that a piece of work takes."""
+
+
+class WorkPool:
+    """Threads for the work, and the count of places.
+
+    Args:
+        workers: threads.
+        queue: places beyond those of the threads.
+
+    Attributes:
+        draining: set it to refuse new work.
+        running: pieces of work in the threads.
+        taken: places taken.
+    """
+
+    def __init__(self, workers: int, queue: int) -> None:
+        self.draining = False
+        self.running = 0
+        self.taken = 0
+        self._workers = workers
+        self._capacity = workers + queue
+        self._usual_seconds = 1.0
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="wavepaint-fill")
+
+    def admit(self) -> Place:
+        """Take a place; use it as a context manager.
+
+        Raises:
+            Problem: 429 when all places are taken, 503 when the server is going down.
+        """
+        if self.draining:
+            raise busy("the server is shutting down", DRAIN_RETRY_AFTER, status=503)
+        with self._lock:
+            if self.taken >= self._capacity:
+                wait = math.ceil(self._usual_seconds * self._capacity / self._workers)
+                raise busy("all workers are busy and the queue is full", min(wait, MAX_RETRY_AFTER))
+            self.taken += 1
+        return Place(self)
+
+    def submit(self, work: Callable[[threading.Event], T], stop: threading.Event) -> Future[T]:
+        """Queue work for the threads; it is handed `stop`, which is set once nobody wants the result."""
+        return self._threads.submit(self._timed, work, stop)
+
+    def release(self, _: Future[Any] | None = None) -> None:
+        """Give one place back."""
+        with self._lock:
+            self.taken -= 1
+
+    def _timed(self, work: Callable[[threading.Event], T], stop: threading.Event) -> T:
+        start = time.monotonic()
+        with self._lock:
+            self.running += 1
+        try:
+            return work(stop)
+        finally:
+            with self._lock:
+                self.running -= 1
+                self._usual_seconds = _MEMORY * self._usual_seconds + (1 - _MEMORY) * (time.monotonic() - start)
+
+
+class Place:
+    """A place in a `WorkPool`, for one piece of work."""
+
+    def __init__(self, pool: WorkPool) -> None:
+        self._pool = pool
+        self._stop = threading.Event()
+        self._job: Future[Any] | None = None
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._job is None:
+            self._pool.release()
+        else:
+            self._stop.set()
+            self._job.cancel()
+            self._job.add_done_callback(self._pool.release)
+
+    async def run(self, work: Callable[[threading.Event], T]) -> T:
+        """Do the work in a thread; cancelled while it waits, it is never begun.
+
+        Args:
+            work: is called with an event that is set once nobody wants the result any more.
+        """
+        job = self._job = self._pool.submit(work, self._stop)
+        return await asyncio.wrap_future(job)
