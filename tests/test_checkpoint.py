@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,6 +15,7 @@ from networks import random_network, random_sample, small_config
 from wavepaint.errors import CheckpointError
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.network.checkpoint import infer_config, read_metadata
+from wavepaint.network.export import onnx_bytes
 from wavepaint.network.info import count_macs, describe
 
 
@@ -105,6 +109,7 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
         "other": ({"layer.weight": torch.zeros(3)}, "no wavemodules.0.conv.0.weight"),
         "missing": (missing, "missing: wavemodules.0.decoder2.0.bias"),
         "extra": ({**state, "surplus": torch.zeros(1)}, "left over: surplus"),
+        "scalar": ({**state, "wavemodules.0.conv.0.weight": torch.tensor(1.0)}, "is no convolution kernel"),
         "misshapen": (misshapen, r"wrong shape: wavemodules.0.decoder2.0.bias is \(4,\), not \(3,\)"),
     }
     for name, (content, message) in cases.items():
@@ -129,8 +134,30 @@ def test_damaged_safetensors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="damaged checkpoint"):
         load_checkpoint(path)
     save_file({"a": torch.zeros(1)}, path, metadata={"wavepaint_config": '{"level": 9}'})
-    with pytest.raises(CheckpointError, match="level must be 1 to 4"):
+    with pytest.raises(CheckpointError, match="level must be a whole number from 1 to 4"):
         load_checkpoint(path)
+
+
+def test_mutated_pickles_never_escape_as_other_errors(tmp_path: Path) -> None:
+    torch.save(random_network(small_config(final_dim=8, ff_channel=8)).state_dict(), tmp_path / "good.pth")
+    good = (tmp_path / "good.pth").read_bytes()
+    rng = np.random.default_rng(0)
+    path = tmp_path / "bad.pth"
+    for _ in range(60):
+        bad = bytearray(good)
+        for position in rng.integers(0, min(len(bad), 3000), 4):
+            bad[position] = rng.integers(256)
+        path.write_bytes(bad)
+        with contextlib.suppress(CheckpointError):
+            load_checkpoint(path)
+
+
+def test_a_damaged_description_in_an_onnx_file_is_named(tmp_path: Path) -> None:
+    proto = onnx.load_from_string(onnx_bytes(random_network(small_config()), half=False))
+    proto.metadata_props[0].value = '{"level": 9}'
+    onnx.save(proto, tmp_path / "model.ONNX")
+    with pytest.raises(CheckpointError, match=r"model.ONNX: damaged description.*level"):
+        describe(tmp_path / "model.ONNX")
 
 
 def test_macs_count_every_convolution() -> None:

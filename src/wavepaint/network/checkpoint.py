@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -44,12 +43,15 @@ def load_checkpoint(path: str | Path) -> WavePaint:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    state, config = _read_safetensors(path) if _is_safetensors(path) else (_read_pickle(path), None)
+    state, config = _read_safetensors(path) if is_safetensors(path) else (_read_pickle(path), None)
     try:
-        model = WavePaint(config or infer_config(state))
+        config = config or infer_config(state)
+        with torch.device("meta"):
+            _check_state(WavePaint(config).state_dict(), state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    _load_strictly(model, state, path)
+    model = WavePaint(config)
+    model.load_state_dict(state)
     return model.eval()
 
 
@@ -87,7 +89,7 @@ def save_checkpoint(
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The string metadata of a safetensors checkpoint, without its tensors; {} for other files."""
     path = Path(path)
-    if not _is_safetensors(path):
+    if not is_safetensors(path):
         return {}
     with safe_open(path, "pt") as file:
         return dict(file.metadata() or {})
@@ -103,6 +105,8 @@ def infer_config(state: Mapping[str, Tensor]) -> WavePaintConfig:
     def shape(key: str) -> torch.Size:
         if key not in state:
             raise CheckpointError(f"not a WavePaint checkpoint: no {key}")
+        if state[key].ndim != 4:
+            raise CheckpointError(f"not a WavePaint checkpoint: {key} is no convolution kernel")
         return state[key].shape
 
     first = "wavemodules.0."
@@ -116,7 +120,7 @@ def infer_config(state: Mapping[str, Tensor]) -> WavePaintConfig:
             blocks_per_module=_count(state, r"wavemodules\.0\.layers\.(\d+)\."),
             final_dim=final_dim,
             ff_channel=ff_channel,
-            mult=hidden // final_dim,
+            mult=hidden // max(final_dim, 1),
             level=level,
             input_channels=stem[1],
         )
@@ -133,8 +137,8 @@ def _count(state: Mapping[str, Tensor], pattern: str) -> int:
     return len({match[1] for match in (re.match(pattern, key) for key in state) if match})
 
 
-def _is_safetensors(path: Path) -> bool:
-    """By content: eight bytes of header length, then JSON."""
+def is_safetensors(path: Path) -> bool:
+    """Whether the file is safetensors, by content: eight bytes of header length, then JSON."""
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"
 
@@ -157,11 +161,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], WavePaintConfig | 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()
-        raise CheckpointError(
-            f"{path}: not a checkpoint that can be loaded safely: {reason[0] if reason else 'empty file'}"
-        ) from None
+    except Exception as error:  # damaged files make the unpickler fail in every way there is
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{path}: not a checkpoint that can be loaded safely: {reason[0]}") from None
     for wrapper in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
@@ -174,8 +176,7 @@ def _single(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def _load_strictly(model: WavePaint, state: Mapping[str, Tensor], path: Path) -> None:
-    wanted = model.state_dict()
+def _check_state(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
     missing = sorted(set(wanted) - set(state))
     left_over = sorted(set(state) - set(wanted))
     misshapen = sorted(
@@ -189,5 +190,4 @@ def _load_strictly(model: WavePaint, state: Mapping[str, Tensor], path: Path) ->
         if names
     ]
     if problems:
-        raise CheckpointError(f"{path}: not a WavePaint checkpoint: {'; '.join(problems)}")
-    model.load_state_dict(dict(state))
+        raise CheckpointError(f"not a WavePaint checkpoint: {'; '.join(problems)}")

@@ -11,6 +11,19 @@ from wavepaint.errors import OptionError
 STEMS = ("conv", "haar")
 PREFILLS = ("haar", "zero")
 
+_LIMITS = {
+    "num_modules": (1, 64),
+    "blocks_per_module": (1, 256),
+    "final_dim": (4, 4096),
+    "ff_channel": (1, 4096),
+    "mult": (1, 64),
+    "level": (1, 4),
+    "input_channels": (3, 4),
+    "packet_levels": (1, 5),
+    "sweeps": (0, 1000),
+}
+"""Least and largest sensible values: a damaged file must not make anybody allocate terabytes."""
+
 
 @dataclass(frozen=True)
 class WavePaintConfig:
@@ -52,23 +65,19 @@ class WavePaintConfig:
             raise OptionError(f"network configuration: {problem}")
 
     def _problem(self) -> str | None:
-        for name in ("num_modules", "blocks_per_module", "final_dim", "ff_channel", "mult", "packet_levels"):
-            if getattr(self, name) < 1:
-                return f"{name} must be at least 1, got {getattr(self, name)}"
+        for name, (least, most) in _LIMITS.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                return f"{name} must be a whole number from {least} to {most}, got {value!r}"
         if self.final_dim % 4:
             return f"final_dim must be a multiple of 4, got {self.final_dim}"
-        if not 1 <= self.level <= 4:
-            return f"level must be 1 to 4, got {self.level}"
-        if not 0 <= self.dropout < 1:
-            return f"dropout must be in [0, 1), got {self.dropout}"
-        if self.input_channels not in (3, 4):
-            return f"input_channels must be 3 or 4, got {self.input_channels}"
-        if self.stem not in STEMS:
-            return f"unknown stem {self.stem!r}; known: {', '.join(STEMS)}"
-        if self.prefill not in PREFILLS:
-            return f"unknown prefill {self.prefill!r}; known: {', '.join(PREFILLS)}"
-        if self.sweeps < 0:
-            return f"sweeps must not be negative, got {self.sweeps}"
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            return f"dropout must be in [0, 1), got {self.dropout!r}"
+        if not isinstance(self.wavelet, str):
+            return f"wavelet must be a name, got {self.wavelet!r}"
+        for name, known in (("stem", STEMS), ("prefill", PREFILLS)):
+            if getattr(self, name) not in known:
+                return f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}"
         return None
 
     @property
@@ -95,13 +104,9 @@ class WavePaintConfig:
         return cls(**values)
 
 
-def _published(num_modules: int, mult: int = 2) -> WavePaintConfig:
-    return WavePaintConfig(num_modules=num_modules, mult=mult)
-
-
 PRESETS: Mapping[str, WavePaintConfig] = {
-    **{f"published-{modules}": _published(modules) for modules in range(2, 7)},
-    "published-8x4": _published(8, mult=4),
+    **{f"published-{modules}": WavePaintConfig(num_modules=modules) for modules in range(2, 7)},
+    "published-8x4": WavePaintConfig(num_modules=8, mult=4, input_channels=3),
     "default": WavePaintConfig(
         num_modules=1,
         blocks_per_module=4,

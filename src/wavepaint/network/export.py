@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from wavepaint.atomic import replacing
 from wavepaint.errors import MissingExtraError
 from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
+from wavepaint.network.checkpoint import CONFIG_KEY
 from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.dwt import analysis_filters
 from wavepaint.network.model import WavePaint
@@ -108,7 +109,7 @@ def _model_proto(model: WavePaint, half: bool) -> Any:
     helper.set_model_props(
         result,
         {
-            "wavepaint_config": json.dumps(model.config.to_dict()),
+            CONFIG_KEY: json.dumps(model.config.to_dict()),
             "multiple": str(model.config.multiple),
             "weights": "float16" if half else "float32",
         },

@@ -9,8 +9,15 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from wavepaint.errors import CheckpointError
-from wavepaint.network.checkpoint import CONFIG_KEY, DEFAULT_NAME, load_checkpoint, packaged, read_metadata
+from wavepaint.errors import CheckpointError, OptionError
+from wavepaint.network.checkpoint import (
+    CONFIG_KEY,
+    DEFAULT_NAME,
+    is_safetensors,
+    load_checkpoint,
+    packaged,
+    read_metadata,
+)
 from wavepaint.network.config import PRESETS, WavePaintConfig
 from wavepaint.network.model import WavePaint
 
@@ -57,13 +64,13 @@ def describe(path: str | Path) -> CheckpointInfo:
         with packaged() as file:
             return describe(file)
     path = Path(path)
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         metadata = _onnx_metadata(path)
-        model, kind = WavePaint(WavePaintConfig.from_dict(json.loads(metadata["wavepaint_config"]))), "onnx"
+        model, kind = WavePaint(_parse_config(path, metadata[CONFIG_KEY])), "onnx"
     else:
         model = load_checkpoint(path)
         metadata = read_metadata(path)
-        kind = "safetensors" if metadata else "pytorch"
+        kind = "safetensors" if is_safetensors(path) else "pytorch"
     metadata.pop(CONFIG_KEY, None)
     names = [name for name, config in PRESETS.items() if config == model.config]
     return CheckpointInfo(
@@ -85,6 +92,13 @@ def count_macs(model: WavePaint, side: int = SIDE) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         meta(image, mask, guess=image)
     return int(counter.get_total_flops()) // 2
+
+
+def _parse_config(path: Path, text: str) -> WavePaintConfig:
+    try:
+        return WavePaintConfig.from_dict(json.loads(text))
+    except (OptionError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged description of the network: {error}") from None
 
 
 def _onnx_metadata(path: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ class WavePaint(nn.Module):
         Raises:
             ValueError: shapes that do not fit each other or the stride.
         """
-        self._check(image, mask)
+        self._check(image, mask, guess)
         known = image * (1 - mask)
         x = known + self.prefilled(image, mask, guess) * mask
         for module in self.wavemodules:
@@ -59,11 +59,13 @@ class WavePaint(nn.Module):
                 return haar_prefill(image.float(), mask.float(), self.config.sweeps)
         return torch.zeros_like(image)
 
-    def _check(self, image: Tensor, mask: Tensor) -> None:
+    def _check(self, image: Tensor, mask: Tensor, guess: Tensor | None) -> None:
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"image must be (B, 3, H, W), got {tuple(image.shape)}")
         if mask.shape != (image.shape[0], 1, *image.shape[2:]):
             raise ValueError(f"mask must be (B, 1, H, W) like the image, got {tuple(mask.shape)}")
+        if guess is not None and guess.shape != image.shape:
+            raise ValueError(f"guess must have the image's shape, got {tuple(guess.shape)}")
         if any(side % self.config.stride for side in image.shape[2:]):
             raise ValueError(
                 f"height and width must be multiples of {self.config.stride}, got {tuple(image.shape[2:])}"
