@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from wavepaint import regions
 from wavepaint.box import Box
-from wavepaint.regions import Padding, Region, batches, find_regions, in_groups
+from wavepaint.regions import Padding, Region, batches, find_regions, find_wide, in_groups
 
 
 def mask_of(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -141,6 +141,66 @@ def test_every_mask_is_covered_once(
     mask = mask_of(height, width, *boxes)
     mask |= np.random.default_rng(seed).random(mask.shape) < noise
     check(mask)
+
+
+def check_wide(mask: np.ndarray) -> np.ndarray:
+    """Everything that must hold for the wide holes of every mask; returns where their depths lie."""
+    height, width = mask.shape
+    known = ~mask
+    deep = np.zeros_like(mask)
+    for piece in find_wide(mask):
+        assert piece.box.clip(width, height) == piece.box
+        assert piece.crop.clip(width, height) == piece.crop
+        assert piece.crop.intersection(piece.box) == piece.box
+        assert max(piece.box.width, piece.box.height) <= regions.MAX_WIDE
+        assert piece.deep.shape == (piece.box.height, piece.box.width)
+        assert mask[piece.box.slices][piece.deep].all()
+        assert not deep[piece.box.slices].any(), "two pieces share a sample"
+        assert not known.any() or known[piece.crop.slices].any(), "a window without a known sample"
+        deep[piece.box.slices] = piece.deep
+        known[piece.box.slices] |= piece.deep
+    return deep
+
+
+@pytest.mark.parametrize("side", [regions.WIDE - 1, 200, 20])
+def test_a_hole_into_which_no_large_square_fits_is_not_wide(side: int) -> None:
+    mask = mask_of(1500, 1500, (300, 300, 900, side), (300, 300, side, 900))
+    assert find_wide(mask) == []
+
+
+def test_the_rim_of_a_wide_hole_is_left() -> None:
+    deep = check_wide(mask_of(1000, 1200, (320, 336, 496, 400)))
+    rim = regions.RIM
+    expected = mask_of(1000, 1200, (320 + rim, 336 + rim, 496 - 2 * rim, 400 - 2 * rim))
+    assert np.array_equal(deep, expected)
+
+
+def test_a_wide_hole_at_the_border_has_no_rim_there() -> None:
+    deep = check_wide(mask_of(800, 800, (0, 0, 400, 800)))
+    assert np.array_equal(deep, mask_of(800, 800, (0, 0, 400 - regions.RIM, 800)))
+
+
+def test_wide_holes_apart_are_pieces_apart_and_huge_ones_several() -> None:
+    assert len(find_wide(mask_of(1200, 3000, (100, 100, 400, 400), (2000, 300, 500, 600)))) == 2
+    check_wide(mask_of(1200, 3000, (100, 100, 400, 400), (2000, 300, 500, 600)))
+    huge = mask_of(5000, 6000, (200, 300, 5400, 4500))
+    assert len(find_wide(huge)) >= 9
+    assert check_wide(huge).sum() > 0.9 * huge.sum()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    height=st.integers(200, 900),
+    width=st.integers(200, 900),
+    boxes=st.lists(st.tuples(*[st.integers(0, 500)] * 2, *[st.integers(1, 600)] * 2), max_size=6),
+    limit=st.sampled_from([320, 2048]),
+)
+def test_wide_holes_of_every_mask(height: int, width: int, boxes: list[tuple[int, int, int, int]], limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regions, "MAX_WIDE", limit)
+        mask = mask_of(height, width, *boxes)
+        deep = check_wide(mask)
+        check(mask & ~deep)
 
 
 def test_batches_hold_equal_crops_within_the_limit() -> None:

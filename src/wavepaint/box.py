@@ -38,6 +38,11 @@ class Box:
         return self.top + self.height
 
     @property
+    def area(self) -> int:
+        """Pixels."""
+        return self.width * self.height
+
+    @property
     def is_empty(self) -> bool:
         """Whether the box holds no pixel."""
         return self.width == 0 or self.height == 0
@@ -54,19 +59,6 @@ class Box:
             max(self.top, other.top),
             min(self.right, other.right),
             min(self.bottom, other.bottom),
-        )
-
-    def intersects(self, other: Box) -> bool:
-        """Whether the boxes share at least one pixel."""
-        return not self.intersection(other).is_empty
-
-    def union(self, other: Box) -> Box:
-        """Return the smallest box that holds both."""
-        return Box.from_edges(
-            min(self.left, other.left),
-            min(self.top, other.top),
-            max(self.right, other.right),
-            max(self.bottom, other.bottom),
         )
 
     def clip(self, width: int, height: int) -> Box:

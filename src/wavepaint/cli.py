@@ -92,6 +92,7 @@ def inpaint(
     invert_mask: Annotated[
         bool, typer.Option("--invert-mask", help=help_of(Options, "invert_mask"))
     ] = Options.invert_mask,
+    grain: Annotated[str, typer.Option(help=help_of(Options, "grain"))] = Options.grain,
     format: Annotated[str | None, typer.Option(help=help_of(Options, "format"))] = Options.format,
     quality: Annotated[int | None, typer.Option(help=help_of(Options, "quality"))] = Options.quality,
     model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
@@ -112,6 +113,7 @@ def inpaint(
         dilate=dilate,
         threshold=threshold,
         invert_mask=invert_mask,
+        grain=grain,
         format=format,
         quality=quality,
     )

@@ -31,7 +31,7 @@ def haar_fill(plane: Floats, hole: NDArray[np.bool_], sweeps: int = SWEEPS) -> F
     weighted = np.where(hole, np.float32(0), plane.astype(np.float32, copy=False))
     scales = [(weighted, weight)]
     while len(scales) <= PYRAMID_LEVELS and max(weight.shape) > 1:
-        weighted, weight = _halve(weighted), _halve(weight)
+        weighted, weight = halve(weighted), halve(weight)
         scales.append((weighted, weight))
 
     weighted, weight = scales[-1]
@@ -39,7 +39,7 @@ def haar_fill(plane: Floats, hole: NDArray[np.bool_], sweeps: int = SWEEPS) -> F
     guess = np.full_like(weighted, average)
     for scale, (weighted, weight) in enumerate(reversed(scales)):
         if scale > 0:
-            guess = _double(guess)[: weight.shape[0], : weight.shape[1]]
+            guess = double(guess)[: weight.shape[0], : weight.shape[1]]
         unknown = 1 - weight
         guess = weighted + unknown * guess
         for _ in range(sweeps):
@@ -47,13 +47,13 @@ def haar_fill(plane: Floats, hole: NDArray[np.bool_], sweeps: int = SWEEPS) -> F
     return guess
 
 
-def _halve(x: Floats) -> Floats:
+def halve(x: Floats) -> Floats:
     """2x2 averages; an odd last row or column is averaged with itself."""
     x = np.pad(x, ((0, x.shape[0] % 2), (0, x.shape[1] % 2)), mode="edge")
     return 0.25 * (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2])
 
 
-def _double(x: Floats) -> Floats:
+def double(x: Floats) -> Floats:
     """Bilinear up-sampling by two, sample centres aligned."""
     return _double_rows(_double_rows(x).T).T
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.grain import draw_grain, grain_of, missing_grain
 from wavepaint.haar_fill import haar_fill
 from wavepaint.mask import Mask, find_hole
+from wavepaint.octaves import enlarge, halve_known
 from wavepaint.options import BoxLike, Engine, Options, as_boxes
 from wavepaint.photo import Patch, Samples
-from wavepaint.pictures import Picture, open_picture
-from wavepaint.regions import Padding, Region, batches, find_regions, in_groups
+from wavepaint.pictures import ArrayPicture, Picture, open_picture
+from wavepaint.regions import Padding, Region, WideHole, batches, find_regions, find_wide, in_groups
 from wavepaint.runtime import Runtime, load_runtime
+from wavepaint.units import from_unit, to_unit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +34,10 @@ CROP_PIXELS = 256 * 256
 """The unit in which runtimes are told how much work there is."""
 READ_PIXELS = 2**24
 """Crops of at most this many pixels are read in one pass over a file."""
+GRAIN_PIXELS = 2**20
+"""Pixels around a wide hole whose grain is measured."""
+GRAIN_ROWS = 16
+"""Rows that are measured together: a multiple of the largest block of `grain_of`."""
 
 Planes = NDArray[np.float32]
 
@@ -67,6 +74,7 @@ class Inpainter:
         threshold: float = ...,
         invert_mask: bool = ...,
         dilate: int = ...,
+        grain: str = ...,
         quality: int | None = ...,
         output: str | Path | None = ...,
     ) -> Path: ...
@@ -81,6 +89,7 @@ class Inpainter:
         threshold: float = ...,
         invert_mask: bool = ...,
         dilate: int = ...,
+        grain: str = ...,
         quality: int | None = ...,
         output: str | Path | None = ...,
     ) -> PictureT: ...
@@ -94,6 +103,7 @@ class Inpainter:
         threshold: float = Options.threshold,
         invert_mask: bool = Options.invert_mask,
         dilate: int = Options.dilate,
+        grain: str = Options.grain,
         quality: int | None = Options.quality,
         output: str | Path | None = None,
     ) -> Any:
@@ -109,6 +119,8 @@ class Inpainter:
             threshold: mask values above this share of their range are hole.
             invert_mask: fill what the mask leaves out.
             dilate: grow the hole by this many pixels.
+            grain: "auto" adds noise like that of the surroundings to the hole, the same in every run; "off" leaves
+                it smooth.
             quality: of a lossy result, 1 to 100; None for the photograph's own.
             output: also write the result to this file, in the format of its suffix, replacing what is there.
 
@@ -130,6 +142,7 @@ class Inpainter:
             threshold=threshold,
             invert_mask=invert_mask,
             dilate=dilate,
+            grain=grain,
             quality=quality,
         )
         return self.fill(image, mask, options, output)
@@ -138,7 +151,7 @@ class Inpainter:
         """`__call__` for callers that hold their options in one value; same arguments, result and errors."""
         picture = open_picture(image, output)
         hole = find_hole(picture, mask, options)
-        return picture.finish(self._patches(picture, hole), options)
+        return picture.finish(self._patches(picture, hole, options), options)
 
     def load(self, expected_crops: int | None = None) -> Runtime:
         """Load the network now, if it is not loaded yet.
@@ -152,26 +165,17 @@ class Inpainter:
                 self._runtime = load_runtime(engine.model, engine.runtime, engine.threads, expected_crops)
             return self._runtime
 
-    def _patches(self, picture: Picture, hole: Mask) -> list[Patch]:
+    def _patches(self, picture: Picture, hole: Mask, options: Options) -> list[Patch]:
         """The boxes to paste: filled inside the hole, the picture's own samples around it."""
-        waves = find_regions(hole)
+        wide = find_wide(hole)
+        waves = find_regions(_without_depths(hole, wide))
         if not waves:
             return []
-        pixels = sum(region.crop.width * region.crop.height for wave in waves for region in wave)
+        # A quarter of a window is what its reduced copy holds.
+        pixels = sum(piece.crop.area // 4 for piece in wide)
+        pixels += sum(region.crop.area for wave in waves for region in wave)
         runtime = self.load(expected_crops=pixels // CROP_PIXELS)
-        filled: dict[Box, Samples] = {}
-        for wave in waves:
-            for group in in_groups(wave, READ_PIXELS):
-                samples = picture.read_boxes([region.crop for region in group])
-                crops = {region: _crop(region, crop, hole, filled) for region, crop in zip(group, samples, strict=True)}
-                for batch in batches(group):
-                    results = _run(runtime, [crops[region] for region in batch])
-                    filled |= {
-                        # Copied, so that the much larger crop does not stay in memory.
-                        region.holes: result[region.holes.relative_to(region.crop).slices].copy()
-                        for region, result in zip(batch, results, strict=True)
-                    }
-        return list(filled.items())
+        return _fill_holes(runtime, picture, hole, wide, waves, options.grain == "auto")
 
 
 @overload
@@ -184,6 +188,7 @@ def inpaint(
     threshold: float = ...,
     invert_mask: bool = ...,
     dilate: int = ...,
+    grain: str = ...,
     quality: int | None = ...,
     output: str | Path | None = ...,
     model: str | Path | None = ...,
@@ -200,6 +205,7 @@ def inpaint(
     threshold: float = ...,
     invert_mask: bool = ...,
     dilate: int = ...,
+    grain: str = ...,
     quality: int | None = ...,
     output: str | Path | None = ...,
     model: str | Path | None = ...,
@@ -215,6 +221,7 @@ def inpaint(
     threshold: float = Options.threshold,
     invert_mask: bool = Options.invert_mask,
     dilate: int = Options.dilate,
+    grain: str = Options.grain,
     quality: int | None = Options.quality,
     output: str | Path | None = None,
     model: str | Path | None = Engine.model,
@@ -233,71 +240,176 @@ def inpaint(
         threshold=threshold,
         invert_mask=invert_mask,
         dilate=dilate,
+        grain=grain,
         quality=quality,
         output=output,
     )
 
 
+def _fill_holes(
+    runtime: Runtime,
+    picture: _Readable,
+    hole: Mask,
+    wide: Sequence[WideHole],
+    waves: Sequence[Sequence[Region]],
+    grain: bool,
+) -> list[Patch]:
+    """Fill the depths of wide holes first, then everything else; see `regions` for both."""
+    depths = _fill_depths(runtime, picture, hole, wide, grain)
+    return depths + _fill_regions(runtime, picture, _without_depths(hole, wide), waves, depths, grain)
+
+
+def _fill_depths(
+    runtime: Runtime, picture: _Readable, hole: Mask, wide: Sequence[WideHole], grain: bool
+) -> list[Patch]:
+    """The boxes of wide holes with their depths filled; the rest of their samples is the picture's own."""
+    unknown = hole.copy() if wide else hole
+    patches: list[Patch] = []
+    for group in in_groups(wide, READ_PIXELS):
+        windows = picture.read_boxes([piece.crop for piece in group])
+        for piece, samples in zip(group, windows, strict=True):
+            _overlay(samples, piece.crop, patches)
+            patch = samples[piece.box.relative_to(piece.crop).slices].copy()
+            guess = _fill_reduced(runtime, samples, unknown[piece.crop.slices], piece.box.relative_to(piece.crop))
+            if grain:
+                guess += _grain_for(piece, samples, unknown[piece.crop.slices])
+            patch[piece.deep] = from_unit(guess[piece.deep], patch.dtype)
+            patches.append((piece.box, patch))
+            unknown[piece.box.slices] &= ~piece.deep
+    return patches
+
+
+def _fill_reduced(runtime: Runtime, samples: Samples, unknown: Mask, box: Box) -> NDArray[np.float32]:
+    """Fill a picture at half its resolution, however wide its holes still are there; return a part, enlarged."""
+    reduced, hole = halve_known(samples, unknown)
+    picture = ArrayPicture(reduced)
+    wide = find_wide(hole)
+    waves = find_regions(_without_depths(hole, wide))
+    filled = picture.finish(_fill_holes(runtime, picture, hole, wide, waves, grain=False), Options())
+    return enlarge(filled, box)
+
+
+def _without_depths(hole: Mask, wide: Sequence[WideHole]) -> Mask:
+    """What is left of a hole once the depths of its wide pieces are known."""
+    rest = hole.copy() if wide else hole
+    for piece in wide:
+        rest[piece.box.slices] &= ~piece.deep
+    return rest
+
+
+def _fill_regions(
+    runtime: Runtime,
+    picture: _Readable,
+    hole: Mask,
+    waves: Sequence[Sequence[Region]],
+    depths: Sequence[Patch],
+    grain: bool,
+) -> list[Patch]:
+    """The boxes of regions, filled one wave after the other."""
+    filled: dict[Box, Samples] = {}
+    for wave in waves:
+        for group in in_groups(wave, READ_PIXELS):
+            samples = picture.read_boxes([region.crop for region in group])
+            crops = {}
+            for region, crop in zip(group, samples, strict=True):
+                _overlay(crop, region.crop, depths)
+                crops[region] = _crop(region, crop, hole, filled)
+            for batch in batches(group):
+                results = _run(runtime, [crops[region] for region in batch], grain)
+                filled |= {
+                    # Copied, so that the much larger crop does not stay in memory.
+                    region.holes: result[region.holes.relative_to(region.crop).slices].copy()
+                    for region, result in zip(batch, results, strict=True)
+                }
+    return list(filled.items())
+
+
+class _Readable(Protocol):
+    """What filling asks of a picture."""
+
+    def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class _Crop:
-    """What is known around a hole, and what is not: samples (h, w, channels), hole (h, w) bool."""
+    """What is known around a hole, and what is not: samples (h, w, channels), hole (h, w) bool; where it lies."""
 
     samples: Samples
     hole: Mask
+    box: Box
 
 
 def _crop(region: Region, samples: Samples, hole: Mask, filled: Mapping[Box, Samples]) -> _Crop:
     """Cut out a region; what its neighbours have filled counts as known."""
     unknown = hole[region.crop.slices].copy()
     for box in region.known:
-        common = box.intersection(region.crop)
-        here = common.relative_to(region.crop).slices
-        samples[here] = filled[box][common.relative_to(box).slices]
-        unknown[here] = False
-    return _Crop(samples, unknown)
+        _overlay(samples, region.crop, [(box, filled[box])])
+        unknown[box.intersection(region.crop).relative_to(region.crop).slices] = False
+    return _Crop(samples, unknown, region.crop)
 
 
-def _run(runtime: Runtime, crops: list[_Crop]) -> list[Samples]:
+def _overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
+    """Paste into the samples of a box what patches hold of it."""
+    for place, patch in patches:
+        common = place.intersection(box)
+        if not common.is_empty:
+            samples[common.relative_to(box).slices] = patch[common.relative_to(place).slices]
+
+
+def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
     """Fill crops of equal size in one run: their samples, with those of the hole replaced."""
     height, width = crops[0].hole.shape
     padding = Padding.to_multiple(height, width, runtime.multiple)
     image = padding.apply(np.stack([_to_planes(crop.samples) for crop in crops]))
     mask = padding.apply(np.stack([crop.hole[None] for crop in crops]).astype(np.float32))
     guesses = padding.crop(runtime(image, mask))
-    return [_blend(crop, guess) for crop, guess in zip(crops, guesses, strict=True)]
+    return [_blend(crop, guess, grain) for crop, guess in zip(crops, guesses, strict=True)]
 
 
-def _blend(crop: _Crop, guess: Planes) -> Samples:
+def _blend(crop: _Crop, guess: Planes, grain: bool) -> Samples:
     """Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation."""
     samples, colours = crop.samples, _colours(crop.samples)
-    planes = guess.mean(axis=0, keepdims=True) if colours == 1 else guess
+    planes: Planes = guess.mean(axis=0, keepdims=True) if colours == 1 else guess
+    if grain:
+        around = grain_of(to_unit(samples[..., :colours]).transpose(2, 0, 1), ~crop.hole)
+        missing = missing_grain(around, grain_of(planes, crop.hole))
+        if missing.any():
+            planes = planes + draw_grain(missing, crop.box.height, crop.box.width, _seed(crop.box))
     if samples.shape[2] > colours:
-        alpha = haar_fill(_to_unit(samples[..., -1]), crop.hole)
+        alpha = haar_fill(to_unit(samples[..., -1]), crop.hole)
         planes = np.concatenate((planes, alpha[None]))
-    blended: Samples = np.where(crop.hole[..., None], _from_unit(planes.transpose(1, 2, 0), samples.dtype), samples)
+    blended: Samples = np.where(crop.hole[..., None], from_unit(planes.transpose(1, 2, 0), samples.dtype), samples)
     return blended
+
+
+def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> NDArray[np.float32]:
+    """The grain that the depth of a wide hole lacks, (box.height, box.width, channels); none in alpha.
+
+    Measured in bands of whole rows of blocks, evenly spread over the window, `GRAIN_PIXELS` in all.
+    """
+    step = -(-unknown.size // GRAIN_PIXELS)
+    rows = np.flatnonzero(np.arange(len(unknown)) // GRAIN_ROWS % step == 0)
+    colours = _colours(samples)
+    around = grain_of(to_unit(samples[rows, :, :colours]).transpose(2, 0, 1), ~unknown[rows])
+    # An enlarged picture has no grain of its own.
+    missing = missing_grain(around, np.zeros_like(around))
+    grain = np.zeros((piece.box.height, piece.box.width, samples.shape[2]), np.float32)
+    if missing.any():
+        drawn = draw_grain(missing, piece.box.height, piece.box.width, _seed(piece.box))
+        grain[..., :colours] = drawn.transpose(1, 2, 0)
+    return grain
+
+
+def _seed(box: Box) -> tuple[int, int]:
+    """Grain differs from place to place, and is the same in every run."""
+    return box.left, box.top
 
 
 def _to_planes(samples: Samples) -> Planes:
     """(h, w, channels) of any kind -> (3, h, w) in [0, 1]: grey as three equal planes, without alpha."""
-    planes = _to_unit(samples[..., : _colours(samples)]).transpose(2, 0, 1)
+    planes = to_unit(samples[..., : _colours(samples)]).transpose(2, 0, 1)
     return np.broadcast_to(planes, (3, *planes.shape[1:]))
 
 
 def _colours(samples: Samples) -> int:
     return 1 if samples.shape[2] < 3 else 3
-
-
-def _to_unit(samples: Samples) -> NDArray[np.float32]:
-    if np.issubdtype(samples.dtype, np.floating):
-        return samples.astype(np.float32)
-    return samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max)
-
-
-def _from_unit(values: NDArray[np.float32], dtype: np.dtype[Any]) -> Samples:
-    """The inverse of `_to_unit`, clipped; integers are rounded, halves up."""
-    clipped = values.clip(0, 1)
-    if np.issubdtype(dtype, np.floating):
-        return clipped.astype(dtype)
-    rounded: Samples = np.floor(clipped * np.float32(np.iinfo(dtype).max) + np.float32(0.5)).astype(dtype)
-    return rounded

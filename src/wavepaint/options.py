@@ -18,6 +18,8 @@ BoxLike: TypeAlias = Box | Sequence[int]
 
 MAX_DILATION = 500
 
+GRAINS = ("auto", "off")
+
 
 def _help(text: str) -> dict[str, str]:
     return {"help": text}
@@ -43,6 +45,10 @@ class Options:
     )
     invert_mask: bool = field(default=False, metadata=_help("Fill what the mask leaves out, and keep what it marks."))
     dilate: int = field(default=0, metadata=_help("Grow the hole by this many pixels in every direction."))
+    grain: str = field(
+        default="auto",
+        metadata=_help("Noise like that of the surroundings in the hole: auto (where there is any) or off."),
+    )
     format: str | None = field(
         default=None, metadata=_help("Format of a result that has no file name; by default the photograph's.")
     )
@@ -58,6 +64,8 @@ class Options:
             raise OptionError(f"dilate must be 0 to {MAX_DILATION} pixels, got {self.dilate}")
         if not 0 <= self.threshold < 1:
             raise OptionError(f"threshold must be at least 0 and below 1, got {self.threshold}")
+        if self.grain not in GRAINS:
+            raise OptionError(f"grain must be one of {', '.join(GRAINS)}, got {self.grain!r}")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"quality must be 1 to 100, got {self.quality}")
 

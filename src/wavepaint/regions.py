@@ -7,6 +7,9 @@ every hole sample, be it one blob, a thousand scratches or one scratch across th
 
 Pieces of one hole touch each other. They are filled from the outside in, and a later piece sees what its
 neighbours have filled as known samples, so that nothing is guessed twice and no seam has two opinions.
+
+Where a hole is wide, the network cannot see across it. There its depth, what is far from every known sample, is a
+`WideHole`: it comes from a reduced copy of the photograph around it, and counts as known for the crops along the rim.
 """
 
 from __future__ import annotations
@@ -36,7 +39,19 @@ SPLIT_GAIN = 0.75
 BATCH_PIXELS = (MAX_HOLE + 2 * MAX_CONTEXT) ** 2
 """A batch holds at most as many pixels as the largest crop."""
 
+WIDE = 256
+"""Side of the squares that make a hole wide, pixels (give or take a cell), a multiple of `CELL`.
+
+Below it a crop of the hole as a whole is as good, and no dearer: docs/large-photographs.md has the measurement.
+"""
+RIM = 32
+"""Width of the rim that is filled at full resolution around the depth of a wide hole, pixels."""
+MAX_WIDE = 2048
+"""Longest side of one piece of a wide hole, pixels; with `MAX_WIDE_CONTEXT` it bounds the memory a hole needs."""
+MAX_WIDE_CONTEXT = 1024
+
 T = TypeVar("T", bound=np.generic)
+R = TypeVar("R", "Region", "WideHole")
 Mask = NDArray[np.bool_]
 Cells = NDArray[np.int64]
 """(N, 3): row and column of an occupied cell, and its number of hole samples."""
@@ -57,6 +72,42 @@ class Region:
     crop: Box
     holes: Box
     known: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class WideHole:
+    """A piece of a wide hole whose depth is filled from a reduced copy.
+
+    Attributes:
+        crop: the window that is reduced; it lies inside the picture.
+        box: the piece.
+        deep: (box.height, box.width) bool, its samples more than `RIM` from every known one, rows and columns apart.
+    """
+
+    crop: Box
+    box: Box
+    deep: Mask
+
+
+def find_wide(mask: Mask) -> list[WideHole]:
+    """Find where a hole is so wide that its depth is better filled from a reduced copy.
+
+    Args:
+        mask: (H, W) bool, True = hole.
+
+    Returns:
+        Pieces in the order in which to fill them: each sees known samples in its window, once the depths of those
+        before it are known. Their boxes are disjoint. Empty if no square of `WIDE` fits into a hole.
+    """
+    pieces: list[Piece] = []
+    for cells in _divide(_wide_cells(mask)):
+        top, left = (int(start) * CELL for start in cells[:, :2].min(axis=0))
+        bottom, right = (int(stop + 1) * CELL for stop in cells[:, :2].max(axis=0))
+        box = Box.from_edges(left, top, right, bottom)
+        context = int(min(CONTEXT_SHARE * cells[:, 2].sum() / max(box.width, box.height), MAX_WIDE_CONTEXT))
+        pieces.append((_crop(box, context, mask.shape), box))
+    ordered = (region for wave in _waves(_from_outside_in(pieces, mask)) for region in wave)
+    return [WideHole(region.crop, region.holes, _depth(mask, region.holes)) for region in ordered]
 
 
 def find_regions(mask: Mask) -> list[list[Region]]:
@@ -86,12 +137,12 @@ def batches(regions: Iterable[Region]) -> Iterator[list[Region]]:
         yield from in_groups(equals, BATCH_PIXELS)
 
 
-def in_groups(regions: Iterable[Region], limit: int) -> Iterator[list[Region]]:
+def in_groups(regions: Iterable[R], limit: int) -> Iterator[list[R]]:
     """Divide regions, in their order, into groups of at most `limit` pixels, or of one region."""
-    group: list[Region] = []
+    group: list[R] = []
     pixels = 0
     for region in regions:
-        area = region.crop.width * region.crop.height
+        area = region.crop.area
         if group and pixels + area > limit:
             yield group
             group, pixels = [], 0
@@ -112,6 +163,69 @@ def _occupied_cells(mask: Mask) -> Cells:
             column = np.flatnonzero(counts)
             found.append(np.stack((np.full_like(column, row), column, counts[column]), axis=1))
     return np.concatenate(found)
+
+
+def _wide_cells(mask: Mask) -> Cells:
+    """The cells under all squares of `WIDE` that are hole as a whole: a morphological opening."""
+    cells = _occupied_cells(mask)
+    cells = cells[cells[:, 2] == CELL**2]
+    side = WIDE // CELL
+    if len(cells) < side**2:
+        return np.empty((0, 3), np.int64)
+    rows, columns = cells[:, :2].max(axis=0) + 1
+    full = np.zeros((rows, columns), np.bool_)
+    full[cells[:, 0], cells[:, 1]] = True
+    corners = _box_sums(full, side) == side**2
+    # A cell is under a square whose corner is at most `side - 1` cells above and left of it.
+    opened = _box_sums(np.pad(corners, side - 1), side) > 0
+    wide: Cells = cells[opened[cells[:, 0], cells[:, 1]]]
+    return wide
+
+
+def _divide(cells: Cells) -> Iterator[Cells]:
+    """Divide cells into sets with disjoint boxes: at gaps, and where a box is longer than `MAX_WIDE`."""
+    waiting = [cells] if len(cells) else []
+    while waiting:
+        cells = waiting.pop()
+        cut = _gap_or_middle(cells)
+        if cut is None:
+            yield cells
+        else:
+            axis, position = cut
+            before = cells[:, axis] < position
+            waiting += [cells[before], cells[~before]]
+
+
+def _gap_or_middle(cells: Cells) -> tuple[int, int] | None:
+    """Axis and coordinate where to cut a set of cells, if anywhere."""
+    for axis in (0, 1):
+        occupied = np.unique(cells[:, axis])
+        gaps = np.flatnonzero(np.diff(occupied) > 1)
+        if len(gaps):
+            return axis, int(occupied[gaps[0] + 1])
+    sides = np.ptp(cells[:, :2], axis=0) + 1
+    axis = int(sides.argmax())
+    if sides[axis] * CELL <= MAX_WIDE:
+        return None
+    return axis, int(cells[:, axis].min() + sides[axis] // 2)
+
+
+def _depth(mask: Mask, box: Box) -> Mask:
+    """Samples of a box with nothing known within `RIM` rows and columns; outside the picture nothing is known."""
+    height, width = mask.shape
+    around = Box(box.left - RIM, box.top - RIM, box.width + 2 * RIM, box.height + 2 * RIM)
+    inside = around.clip(width, height)
+    known = np.zeros((around.height, around.width), np.bool_)
+    known[inside.relative_to(around).slices] = ~mask[inside.slices]
+    deep: Mask = _box_sums(known, 2 * RIM + 1) == 0
+    return deep
+
+
+def _box_sums(marks: Mask, side: int) -> NDArray[np.int32]:
+    """Count the marks in every square of `side` that lies inside: (H, W) -> (H - side + 1, W - side + 1)."""
+    sums = np.pad(marks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
+    counts: NDArray[np.int32] = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    return counts
 
 
 def _split(cells: Cells) -> list[Cells]:

@@ -29,6 +29,8 @@ _INTEGERS = {1, 3, 4, 16}
 _LONG, UNDEFINED = 4, 7
 _MAX_VALUE_BYTES = 2**15
 _MAX_DEPTH = 3
+# What it may raise to follow an offset or a count of a damaged file: it ends early, or the number fits no file.
+_DAMAGE = (struct.error, OverflowError, ValueError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class _Layout:
 def read_directory(stream: BinaryIO, page: int = 0) -> Directory:
     """Read the tags of one page of a TIFF or BigTIFF file, with those of its EXIF and GPS directories.
 
-    Values of more than 32 kB are left out. Empty where the directory cannot be followed: that is for the decoder to
+    Values of more than 32 kB are left out, and so is what cannot be followed to its end: that is for the decoder to
     complain about.
     """
     try:
@@ -84,7 +86,7 @@ def read_directory(stream: BinaryIO, page: int = 0) -> Directory:
         for _ in range(page):
             offset = _next_directory(stream, layout, offset)
         return _read_entries(stream, layout, offset, _MAX_DEPTH)
-    except struct.error:
+    except _DAMAGE:
         return {}
 
 
@@ -113,7 +115,7 @@ def without_thumbnail(block: bytes) -> bytes:
     try:
         layout, offset = _read_header(stream)
         _next_directory(stream, layout, offset)
-    except struct.error:
+    except _DAMAGE:
         return block
     size = struct.calcsize(layout.offset)
     end = prefix + stream.tell()
@@ -186,19 +188,20 @@ def _read_entries(stream: BinaryIO, layout: _Layout, offset: int, depth: int) ->
         (values,) = struct.unpack_from(layout.offset, block, start + 4)
         field = block[start + layout.head_bytes : start + layout.entry_bytes]
         size = values * _VALUE_BYTES.get(kind, 0)
-        if not 0 < size <= _MAX_VALUE_BYTES:
+        # The first of equal tags counts, and directories that name each other a thousand times cost nothing.
+        if tag in directory or not 0 < size <= _MAX_VALUE_BYTES:
             continue
-        if size > len(field):
-            stream.seek(struct.unpack(layout.offset, field)[0])
-            field = stream.read(size)
-        value = Value(kind, _swapped(field[:size], kind, layout.order))
-        if tag not in _SUBDIRECTORIES:
-            directory[tag] = value
-        elif depth:
-            try:
+        try:
+            if size > len(field):
+                stream.seek(struct.unpack(layout.offset, field)[0])
+                field = stream.read(size)
+            value = Value(kind, _swapped(field[:size], kind, layout.order))
+            if tag not in _SUBDIRECTORIES:
+                directory[tag] = value
+            elif depth:
                 directory[tag] = _read_entries(stream, layout, value.first_integer(), depth - 1)
-            except struct.error:
-                continue
+        except _DAMAGE:
+            continue
     return directory
 
 

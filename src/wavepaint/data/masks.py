@@ -62,7 +62,7 @@ class Strokes:
 
     def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
         """Draw between `min_times` and `max_times + 1` strokes anywhere in the picture."""
-        cv2 = _opencv()
+        cv2 = opencv()
         h, w = size
         canvas = np.zeros(size, np.uint8)
         for stroke in range(rng.integers(self.min_times, self.max_times + 2)):
@@ -500,7 +500,8 @@ def _checked(size: Size) -> Size:
     return int(h), int(w)
 
 
-def _opencv() -> Any:
+def opencv() -> Any:
+    """OpenCV, imported where it is first needed; `MissingExtraError` if it is not installed."""
     try:
         import cv2
     except ImportError:
@@ -531,7 +532,7 @@ def _polyline(canvas: Canvas, path: Path, width: float) -> None:
 
 def _fill(canvas: Canvas, centre: Path, outline: Path) -> None:
     """Fill a closed outline of which every point can be seen from `centre`."""
-    cv2 = _opencv()
+    cv2 = opencv()
     middle, points = _points(centre), _points(outline)
     # A fan of triangles: unlike general polygons, OpenCV 4 and 5 fill convex ones alike.
     for triangle in np.stack([np.broadcast_to(middle, points.shape), points, np.roll(points, -1, axis=0)], axis=1):

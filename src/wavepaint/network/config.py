@@ -73,11 +73,12 @@ class WavePaintConfig:
             return f"final_dim must be a multiple of 4, got {self.final_dim}"
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             return f"dropout must be in [0, 1), got {self.dropout!r}"
-        if not isinstance(self.wavelet, str):
-            return f"wavelet must be a name, got {self.wavelet!r}"
-        for name, known in (("stem", STEMS), ("prefill", PREFILLS)):
-            if getattr(self, name) not in known:
-                return f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}"
+        for name, known in (("wavelet", None), ("stem", STEMS), ("prefill", PREFILLS)):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                return f"{name} must be a name, got {value!r}"
+            if known and value not in known:
+                return f"unknown {name} {value!r}; known: {', '.join(known)}"
         return None
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from wavepaint.box import Box
 from wavepaint.containers import sniff
 from wavepaint.errors import OptionError, PhotoError, WavepaintError
-from wavepaint.options import MAX_DILATION, Options, as_boxes, help_of
+from wavepaint.options import GRAINS, MAX_DILATION, Options, as_boxes, help_of
 from wavepaint.photo import FORMAT_OF_SUFFIX, Photo
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits
@@ -209,6 +209,7 @@ FIELD_TYPES: Mapping[str, FieldType] = {
     "dilate": FieldType({"type": "integer", "minimum": 0, "maximum": MAX_DILATION}, _whole),
     "threshold": FieldType({"type": "number", "minimum": 0, "exclusiveMaximum": 1}, _share),
     "invert_mask": FieldType({"type": "boolean"}, _flag),
+    "grain": FieldType({"type": "string", "enum": list(GRAINS)}, str),
     "format": FieldType({"type": "string", "enum": list(FORMATS)}, _format),
     "quality": FieldType({"type": "integer", "minimum": 1, "maximum": 100}, _whole),
 }

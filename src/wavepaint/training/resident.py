@@ -30,9 +30,11 @@ from torch import Tensor
 from wavepaint.atomic import replacing
 from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
-from wavepaint.features import VGG16Features, feature_distance
+from wavepaint.features import VGG16Features
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
-from wavepaint.network.prefill import halve_known
+from wavepaint.training.losses import Gradient, HoleL1, VGGFeatureLoss
+from wavepaint.training.module import coarse_guess, update_average
+from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
 
 STATE_FILES = ("raw.safetensors", "first-moment.safetensors", "second-moment.safetensors", "progress.json")
 
@@ -50,6 +52,7 @@ class ResidentOptions:
         masks: mask presets, equally often; see `wavepaint.data.masks.PRESETS`.
         mask_bank: masks drawn beforehand; crops, flips and rotations of them are what a step sees.
         vgg: weight of the VGG16 feature distance; 0 never loads VGG16.
+        vgg_batch: crops of a step that it looks at, where VGG16 costs more than the network; 0 for all.
         vgg_from: share of the run after which the feature distance joins.
         bands: weight of the L1 of the residual picture's horizontal and vertical differences.
         self_condition: probability that a step starts from the network's own half-resolution result.
@@ -67,6 +70,7 @@ class ResidentOptions:
     masks: tuple[str, ...] = ("thin", "medium", "thick", "everyday")
     mask_bank: int = 2000
     vgg: float = 0.0
+    vgg_batch: int = 0
     vgg_from: float = 0.0
     bands: float = 0.0
     self_condition: float = 0.0
@@ -215,7 +219,8 @@ class Trainer:
         if options.vgg > 0:
             if vgg_weights is None:
                 raise OptionError("the feature distance needs VGG16 features: --vgg-weights FILE")
-            self.vgg = VGG16Features(vgg_weights).to(device)
+            self.vgg = VGGFeatureLoss(VGG16Features(vgg_weights)).to(device)
+        self.hole_l1, self.gradient = HoleL1(), Gradient()
         self.autocast = device.type == "cuda"
         self.forward = torch.compile(self.model) if device.type == "cuda" else self.model
         self.steps, self.seconds_before, self.images = 0, 0.0, 0
@@ -237,15 +242,12 @@ class Trainer:
     def step(self) -> dict[str, Tensor]:
         """One optimiser step; returns its losses, still on the device."""
         options, progress = self.options, self.progress
-        smallest, largest = options.crop
-        side = smallest + 32 * int(progress * ((largest - smallest) // 32 + 1))
-        side = min(side, largest)
+        side = crop_side(progress, *options.crop)
         scale = 1 + float(torch.rand((), generator=self.generator, device=self.device))
         image = self.photographs.crops(options.batch, side, scale, self.generator)
         mask = self.masks.crops(options.batch, side, self.generator)
         image, mask = (x.contiguous(memory_format=torch.channels_last) for x in (image, mask))
-        rate = options.learning_rate * min(1.0, (self.steps + 1) / options.warmup)
-        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+        rate = options.learning_rate * warmup(self.steps, options.warmup) * cosine(progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
@@ -266,35 +268,20 @@ class Trainer:
         """With the configured probability, the enlarged result at half resolution; no gradient through it."""
         if torch.rand((), generator=self.generator, device=self.device) >= self.options.self_condition:
             return None
-        with torch.no_grad():
-            self.model.eval()
-            coarse = self.model(*halve_known(image, mask))
-            self.model.train()
-        return F.interpolate(coarse.float(), scale_factor=2, mode="bilinear", align_corners=False)
+        return coarse_guess(self.model, image, mask)
 
     def _losses(self, filled: Tensor, image: Tensor, mask: Tensor, progress: float) -> dict[str, Tensor]:
         options = self.options
-        hole = mask.sum() * 3
-        losses = {"l1": (filled - image).abs().sum() / hole}
+        losses: dict[str, Tensor] = {"l1": self.hole_l1(filled, image, mask)}
         if options.bands > 0:
-            error = filled - image
-            across, down = error.diff(dim=-1).abs().sum(), error.diff(dim=-2).abs().sum()
-            losses["bands"] = options.bands * (across + down) / (2 * hole)
+            losses["bands"] = options.bands * self.gradient(filled, image, mask)
         if self.vgg is not None and progress >= options.vgg_from:
-            with torch.no_grad():
-                target = self.vgg(image)
-            found = self.vgg(filled.contiguous(memory_format=torch.channels_last))
-            losses["vgg"] = options.vgg * feature_distance(found, target).mean()
+            some = slice(options.vgg_batch or None)
+            losses["vgg"] = options.vgg * self.vgg(filled[some], image[some], mask[some])
         return losses
 
-    @torch.no_grad()
     def _update_average(self) -> None:
-        decay = min(self.options.ema, (1 + self.steps) / (10 + self.steps))
-        state = self.model.state_dict()
-        floats = [name for name, value in state.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.average[n] for n in floats], [state[n] for n in floats], 1 - decay)
-        for name in state.keys() - floats:
-            self.average[name].copy_(state[name])
+        update_average(self.average, self.model.state_dict(), average_decay(self.options.ema, self.steps))
 
     def save(self, folder: Path) -> None:
         """Write the average as `ema.safetensors` and what resuming needs beside it, one small file each."""
