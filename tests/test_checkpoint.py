@@ -15,6 +15,7 @@ from networks import random_network, random_sample, small_config
 from wavepaint.errors import CheckpointError
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.network.checkpoint import infer_config, read_metadata
+from wavepaint.network.dwt import analysis_filters, haar_packet_basis
 from wavepaint.network.export import onnx_bytes
 from wavepaint.network.info import count_macs, describe
 
@@ -75,6 +76,16 @@ def test_our_files_keep_configuration_and_weights(half: bool, tmp_path: Path) ->
     for name, value in model.state_dict().items():
         expected = value.half().float() if half and value.is_floating_point() else value
         assert torch.equal(loaded.state_dict()[name], expected), name
+
+
+def test_loading_is_the_same_in_a_fresh_process(tmp_path: Path) -> None:
+    model = random_network(small_config(stem="haar", wavelet="db2"))
+    save_checkpoint(model, tmp_path / "model.safetensors")
+    haar_packet_basis.cache_clear()
+    analysis_filters.cache_clear()
+    loaded = load_checkpoint(tmp_path / "model.safetensors")
+    assert haar_packet_basis(2).device.type == "cpu"
+    assert _same_output(model, loaded)
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,8 +63,8 @@ def analysis_filters(wavelet: str) -> Tensor:
     if bank is None or not (bank.orthogonal or bank.biorthogonal):
         families = "haar, db, sym, coif, bior, rbio, dmey"
         raise OptionError(f"unknown wavelet {wavelet!r}; known families: {families}")
-    low = torch.tensor(bank.dec_lo[::-1], dtype=torch.float64)
-    high = torch.tensor(bank.dec_hi[::-1], dtype=torch.float64)
+    low = torch.tensor(bank.dec_lo[::-1], dtype=torch.float64, device="cpu")
+    high = torch.tensor(bank.dec_hi[::-1], dtype=torch.float64, device="cpu")
     pairs = ((low, low), (high, low), (low, high), (high, high))
     return torch.stack([torch.outer(vertical, horizontal) for vertical, horizontal in pairs]).unsqueeze(1)
 
@@ -86,8 +86,9 @@ def haar_packet_basis(levels: int) -> Tensor:
     Correlating a picture with these kernels at stride n decomposes every band `levels` times; the transpose
     is the inverse. Bands are ordered as repeated analysis gives them: first-level band slowest.
     """
-    one = torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], dtype=torch.float64)
-    one = one.reshape(4, 2, 2) / 2
+    # On the CPU whatever the default device: the result is kept for all callers.
+    signs = [[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]
+    one = torch.tensor(signs, dtype=torch.float64, device="cpu").reshape(4, 2, 2) / 2
     basis = one
     for _ in range(levels - 1):
         # The next level combines 2x2 positions of a band, each of which covers the kernel found so far.
