@@ -1,0 +1,86 @@
+"""A real browser in front of a real server."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from wavepaint.server.page import INDEX, STATIC
+
+MISSING_PACKAGES = [name for name in ("playwright", "fastapi", "uvicorn") if find_spec(name) is None]
+collect_ignore_glob = ["test_*.py"] if MISSING_PACKAGES else []
+if not MISSING_PACKAGES:
+    from editor_page import EditorPage
+    from live_server import serving
+    from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM is None:
+        missing = "needs Chromium"
+    elif not (STATIC / INDEX).is_file():
+        missing = "needs the built page: npm --prefix web ci && npm --prefix web run build"
+    else:
+        return
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.skip(missing))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server with the packaged network."""
+    with serving(tmp_path_factory.mktemp("server") / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def tab(browser: Browser) -> Page:
+    """One tab for all tests: to open one takes longer than most tests."""
+    page = browser.new_context().new_page()
+    page.set_default_timeout(15_000)
+    page.on("dialog", lambda dialog: dialog.accept())  # leaving with a result that was not downloaded
+    return page
+
+
+@pytest.fixture
+def page(tab: Page) -> Iterator[Page]:
+    """The tab as if it were new."""
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    tab.emulate_media(color_scheme="light", reduced_motion="reduce")
+    yield tab
+    tab.unroute_all()
+    tab.evaluate("localStorage.clear()")
+    tab.goto("about:blank")
+
+
+@pytest.fixture
+def editor(page: Page, server: str) -> Iterator[EditorPage]:
+    """The opened page; afterwards nothing may have gone wrong in it, and no request may have left the server."""
+    editor = EditorPage(page, server)
+    yield editor
+    assert editor.errors == []
+    assert [url for url in editor.requests if not url.startswith((server, "blob:"))] == []

@@ -1,0 +1,14 @@
+import type { FillRequest } from "../picture/picture";
+import type { Raster } from "../picture/raster";
+
+/** Something that fills holes: a server, or a model in the page. */
+export interface Filler {
+  /**
+   * Fill the holes of a region. The answer has the size, channels and depth of `request.image`; only its samples inside
+   * the holes are used. Rejects with a FillError that can be shown, or with the signal's reason when it is aborted.
+   */
+  fill(request: FillRequest, signal: AbortSignal): Promise<Raster>;
+}
+
+/** A fill that did not succeed, in words for the person who asked for it. */
+export class FillError extends Error {}

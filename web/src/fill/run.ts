@@ -1,0 +1,52 @@
+import { area } from "../geometry";
+import type { Picture } from "../picture/picture";
+import { type Region, cellMeets, planRegions } from "../picture/regions";
+import type { TileChange } from "../picture/sheet";
+import { FillError, type Filler } from "./filler";
+
+export interface FillRun {
+  readonly picture: Picture;
+  readonly filler: Filler;
+  readonly signal: AbortSignal;
+  /** Called before each request. */
+  progress(done: number, total: number): void;
+  /** Resolves when nobody is in the middle of a stroke, whose tiles a paste must not replace. */
+  quiet(): Promise<void>;
+  /** Called with what each answer changed, right after it was pasted. */
+  pasted(changes: TileChange[]): void;
+}
+
+/**
+ * Fill what is pending, one region after the other. Rejects with a FillError or the signal's reason; what was pasted
+ * until then stays, the rest stays pending.
+ */
+export async function fillPending({ picture, filler, signal, progress, quiet, pasted }: FillRun): Promise<number> {
+  const waiting = planRegions(picture.pendingCells(), picture.size);
+  const total = waiting.length;
+  while (waiting.length) {
+    progress(total - waiting.length, total);
+    const { core, region } = takeBestKnown(waiting, picture);
+    const request = picture.request(region);
+    const answer = await filler.fill(request, signal);
+    await quiet();
+    signal.throwIfAborted();
+    try {
+      pasted(picture.paste(region, core, request.mask, answer));
+    } catch (error) {
+      throw new FillError(`The answer does not fit: ${(error as Error).message}.`, { cause: error });
+    }
+  }
+  return total;
+}
+
+/** Take out the region with the smallest share of unknown cells: large holes are filled from the outside in. */
+function takeBestKnown(waiting: Region[], picture: Picture): Region {
+  if (waiting.length > 1) {
+    const cells = picture.pendingCells();
+    const unknown = ({ region }: Region): number =>
+      cells.filter((cell) => cellMeets(cell, region)).length / area(region);
+    const shares = new Map(waiting.map((region) => [region, unknown(region)]));
+    waiting.sort((a, b) => (shares.get(b) ?? 0) - (shares.get(a) ?? 0));
+  }
+  return waiting.pop() as Region;
+}

@@ -1,0 +1,97 @@
+import type { RemoteCodec } from "../codec/client";
+import type { Bytes } from "../codec/bytes";
+import type { FillRequest } from "../picture/picture";
+import type { Raster } from "../picture/raster";
+import { FillError, type Filler } from "./filler";
+
+/** How often a request is repeated while the server says that it is busy. */
+const BUSY_RETRIES = 4;
+const DEFAULT_RETRY_SECONDS = 2;
+const MAX_RETRY_SECONDS = 15;
+
+/** Asks the user for the server's access token; `refused` when the last one was wrong. Null = the user gave up. */
+export type AskForToken = (refused: boolean) => Promise<string | null>;
+
+/** Fills holes through `POST v1/inpaint`, with PNG both ways, so that no sample loses depth. */
+export class ServerFiller implements Filler {
+  private token: string | null = null;
+
+  constructor(
+    private readonly codec: Pick<RemoteCodec, "encodePng" | "readPng">,
+    private readonly askForToken: AskForToken,
+    private readonly url = new URL("v1/inpaint", document.baseURI),
+  ) {}
+
+  async fill({ image, mask }: FillRequest, signal: AbortSignal): Promise<Raster> {
+    const white = mask.map((hole) => 255 * hole);
+    const form = new FormData();
+    form.append("image", pngFile(await this.codec.encodePng(image)), "image.png");
+    form.append(
+      "mask",
+      pngFile(await this.codec.encodePng({ width: image.width, height: image.height, channels: 1, data: white })),
+      "mask.png",
+    );
+    form.append("format", "png");
+    const response = await this.send(form, signal);
+    return this.codec.readPng(new Uint8Array(await response.arrayBuffer()));
+  }
+
+  private async send(form: FormData, signal: AbortSignal): Promise<Response> {
+    for (let retries = 0; ;) {
+      const response = await this.post(form, signal);
+      if (response.ok) return response;
+      if (response.status === 401) {
+        this.token = await this.askForToken(this.token !== null);
+        if (this.token === null) throw new FillError("This server needs an access token.");
+      } else if ((response.status === 429 || response.status === 503) && retries < BUSY_RETRIES) {
+        retries++;
+        await pause(retryAfter(response), signal);
+      } else {
+        throw new FillError(await reason(response));
+      }
+    }
+  }
+
+  private async post(form: FormData, signal: AbortSignal): Promise<Response> {
+    const headers = this.token === null ? {} : { Authorization: `Bearer ${this.token}` };
+    try {
+      return await fetch(this.url, { method: "POST", body: form, headers, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new FillError("The server cannot be reached.", { cause: error });
+    }
+  }
+}
+
+const pngFile = (bytes: Bytes): Blob => new Blob([bytes], { type: "image/png" });
+
+function retryAfter(response: Response): number {
+  const seconds = Number(response.headers.get("Retry-After") ?? DEFAULT_RETRY_SECONDS);
+  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), MAX_RETRY_SECONDS) : DEFAULT_RETRY_SECONDS;
+}
+
+function pause(seconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, 1000 * seconds);
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(signal.reason as Error);
+      },
+      { once: true },
+    );
+  });
+}
+
+/** The words of a problem document (RFC 9457), or else the status. */
+async function reason(response: Response): Promise<string> {
+  try {
+    const { title, detail } = (await response.json()) as { title?: unknown; detail?: unknown };
+    const words = [detail, title].find((part) => typeof part === "string" && part !== "");
+    if (words) return `The server says: ${words as string}.`;
+  } catch {
+    // Not a problem document: some proxy on the way answered.
+  }
+  return `The server answered with status ${response.status}.`;
+}

@@ -1,0 +1,178 @@
+import { type Point, clamp } from "../geometry";
+import type { Picture } from "../picture/picture";
+import type { Dab } from "../picture/shapes";
+import type { TileChange } from "../picture/sheet";
+import type { Stage } from "../view/stage";
+import type { PointerHandlers } from "../view/pointer";
+import { type DrawingTool, type Gesture, type ToolName, startGesture } from "./tools";
+
+/** CSS pixels that an arrow key moves the crosshair. */
+const STEP = 8;
+const LONG_STEP = 48;
+/** Share of a pen's stroke width that is left at no pressure. */
+const LIGHTEST = 0.25;
+
+/** What drawing needs to know about and tell the page. */
+export interface DrawingHost {
+  readonly tool: ToolName;
+  readonly brushSize: number;
+  readonly spaceHeld: boolean;
+  drawn(label: string, changes: TileChange[]): void;
+  say(text: string): void;
+  viewChanged(): void;
+}
+
+/** Turns pointers, or the crosshair and keys, into gestures on one picture. */
+export class Drawing implements PointerHandlers {
+  private gesture: Gesture | null = null;
+  private penDown = false;
+  private pointer: Point | null = null;
+  private waiting: (() => void)[] = [];
+
+  constructor(
+    private readonly picture: Picture,
+    private readonly stage: Stage,
+    private readonly cursor: HTMLElement,
+    private readonly host: DrawingHost,
+  ) {}
+
+  /** Resolves as soon as no gesture is under way. */
+  quiet(): Promise<void> {
+    return this.gesture ? new Promise((resolve) => this.waiting.push(resolve)) : Promise.resolve();
+  }
+
+  get active(): boolean {
+    return this.gesture !== null;
+  }
+
+  pans(): boolean {
+    return this.host.tool === "hand" || this.host.spaceHeld;
+  }
+
+  begin(point: Point, pressure: number): void {
+    if (this.penDown) this.cancel();
+    this.hideCrosshair();
+    this.start(this.dab(point, pressure));
+  }
+
+  draw(points: readonly { point: Point; pressure: number }[]): void {
+    if (!this.gesture) return;
+    for (const { point, pressure } of points) this.go(this.dab(point, pressure));
+  }
+
+  end(): void {
+    const gesture = this.gesture;
+    if (!gesture) return;
+    const changes = gesture.finish();
+    this.clear();
+    this.host.drawn(gesture.label, changes);
+  }
+
+  cancel(): void {
+    this.gesture?.cancel();
+    this.clear();
+  }
+
+  hover(point: Point | null, pointerType: string): void {
+    this.pointer = pointerType === "touch" ? null : point;
+    this.showCursor();
+  }
+
+  pan(dx: number, dy: number): void {
+    this.stage.camera.panBy(dx, dy);
+    this.host.viewChanged();
+  }
+
+  zoom(at: Point, factor: number): void {
+    this.stage.camera.zoomAt(at, factor);
+    this.host.viewChanged();
+  }
+
+  /** Move the crosshair (or, with the hand, the picture) as an arrow key says. */
+  step(dx: number, dy: number, far: boolean): void {
+    const length = far ? LONG_STEP : STEP;
+    if (this.host.tool === "hand") {
+      this.pan(-dx * length, -dy * length);
+      return;
+    }
+    const { width, height } = this.picture.size;
+    const { camera } = this.stage;
+    const from = this.stage.crosshair ?? this.middle();
+    const distance = Math.max(1, Math.round(length / camera.scale));
+    const to = {
+      x: clamp(from.x + dx * distance, 0.5, width - 0.5),
+      y: clamp(from.y + dy * distance, 0.5, height - 0.5),
+    };
+    this.stage.crosshair = to;
+    camera.reveal(to);
+    if (this.gesture) this.go({ ...to, radius: this.radius });
+    this.host.viewChanged();
+    this.showCursor();
+    this.host.say(`${Math.floor(to.x)}, ${Math.floor(to.y)}`);
+  }
+
+  /** Put the pen down at the crosshair, or lift it. */
+  togglePen(): void {
+    if (this.penDown) {
+      this.end();
+      return;
+    }
+    if (this.host.tool === "hand" || this.gesture) return;
+    const at = this.stage.crosshair ?? this.middle();
+    this.stage.crosshair = at;
+    this.start({ ...at, radius: this.radius });
+    this.penDown = true;
+    this.host.say("Drawing: move with the arrow keys, Enter to finish, Escape to drop.");
+  }
+
+  /** Show the circle of the brush where the pointer, or else the crosshair, is. */
+  showCursor(): void {
+    const round = this.host.tool === "brush" || this.host.tool === "eraser";
+    const { crosshair, camera } = this.stage;
+    const at = this.pointer ?? (crosshair && camera.toScreen(crosshair));
+    this.cursor.hidden = !at || !round || this.host.spaceHeld;
+    if (!at) return;
+    const size = this.host.brushSize;
+    this.cursor.style.width = this.cursor.style.height = `${size}px`;
+    this.cursor.style.transform = `translate(${at.x - size / 2}px, ${at.y - size / 2}px)`;
+  }
+
+  hideCrosshair(): void {
+    this.stage.crosshair = null;
+    this.stage.invalidate();
+  }
+
+  /** Half the brush in picture pixels. */
+  private get radius(): number {
+    return this.host.brushSize / 2 / this.stage.camera.scale;
+  }
+
+  private start(dab: Dab): void {
+    this.gesture = startGesture(this.host.tool as DrawingTool, this.picture, dab);
+    this.go(dab);
+  }
+
+  private go(dab: Dab): void {
+    if (!this.gesture) return;
+    const changed = this.gesture.moveTo(dab);
+    this.stage.outline = this.gesture.outline;
+    this.stage.invalidate(changed);
+  }
+
+  private clear(): void {
+    this.gesture = null;
+    this.penDown = false;
+    this.stage.outline = null;
+    this.stage.invalidate();
+    for (const resolve of this.waiting.splice(0)) resolve();
+  }
+
+  private dab(screen: Point, pressure: number): Dab {
+    return { ...this.stage.camera.toPicture(screen), radius: this.radius * (LIGHTEST + (1 - LIGHTEST) * pressure) };
+  }
+
+  private middle(): Point {
+    const { width, height } = this.picture.size;
+    return { x: width / 2, y: height / 2 };
+  }
+}

@@ -1,0 +1,27 @@
+/** What the page remembers between visits, in this browser only. */
+export interface Settings {
+  theme: "auto" | "light" | "dark";
+  brushSize: number;
+  fillOnRelease: boolean;
+  singleKeys: boolean;
+}
+
+const KEY = "wavepaint";
+const DEFAULTS: Readonly<Settings> = { theme: "auto", brushSize: 40, fillOnRelease: false, singleKeys: true };
+
+export function loadSettings(): Settings {
+  try {
+    const stored: unknown = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    return { ...DEFAULTS, ...(stored as Partial<Settings>) };
+  } catch {
+    return { ...DEFAULTS }; // storage is blocked, or holds something else
+  }
+}
+
+export function saveSettings(settings: Settings): void {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(settings));
+  } catch {
+    // Storage is blocked: the settings last as long as the page.
+  }
+}

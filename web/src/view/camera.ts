@@ -1,0 +1,99 @@
+import { type Point, type Size, clamp } from "../geometry";
+
+/** CSS pixels per picture pixel at most. */
+const MAX_SCALE = 32;
+/** Small pictures are enlarged at most this much when they are fitted. */
+const MAX_FITTED_SCALE = 3;
+/** The whole picture may be shrunk to this share of the size at which it fits. */
+const MIN_SHARE = 0.5;
+/** CSS pixels around a picture that is fitted into the viewport. */
+const MARGIN = 16;
+
+/** Which part of the picture the viewport shows. Screen coordinates are CSS pixels in the viewport. */
+export class Camera {
+  /** CSS pixels per picture pixel. */
+  scale = 1;
+  /** Picture coordinates of the viewport's top left corner. */
+  x = 0;
+  y = 0;
+  /** The picture follows the viewport's size until somebody zooms or pans. */
+  private fitted = true;
+  private viewport: Size = { width: 1, height: 1 };
+
+  constructor(private readonly picture: Size) {}
+
+  resize(viewport: Size): void {
+    const center = this.toPicture({ x: this.viewport.width / 2, y: this.viewport.height / 2 });
+    this.viewport = viewport;
+    if (this.fitted) this.fit();
+    else this.show(center, { x: viewport.width / 2, y: viewport.height / 2 });
+  }
+
+  fit(): void {
+    this.scale = Math.min(this.fittingScale, MAX_FITTED_SCALE);
+    this.center();
+    this.fitted = true;
+  }
+
+  zoomAt(screen: Point, factor: number): void {
+    const fixed = this.toPicture(screen);
+    this.scale = clamp(this.scale * factor, Math.min(1, this.fittingScale) * MIN_SHARE, MAX_SCALE);
+    this.fitted = false;
+    this.show(fixed, screen);
+  }
+
+  zoomTo(scale: number): void {
+    this.zoomAt({ x: this.viewport.width / 2, y: this.viewport.height / 2 }, scale / this.scale);
+  }
+
+  panBy(dx: number, dy: number): void {
+    this.x -= dx / this.scale;
+    this.y -= dy / this.scale;
+    this.fitted = false;
+    this.keepInSight();
+  }
+
+  /** Pan, if need be, so that a point of the picture is inside the viewport. */
+  reveal(point: Point): void {
+    const screen = this.toScreen(point);
+    const { width, height } = this.viewport;
+    const dx = clamp(screen.x, 2 * MARGIN, width - 2 * MARGIN) - screen.x;
+    const dy = clamp(screen.y, 2 * MARGIN, height - 2 * MARGIN) - screen.y;
+    if (dx !== 0 || dy !== 0) this.panBy(dx, dy);
+  }
+
+  toPicture({ x, y }: Point): Point {
+    return { x: this.x + x / this.scale, y: this.y + y / this.scale };
+  }
+
+  toScreen({ x, y }: Point): Point {
+    return { x: (x - this.x) * this.scale, y: (y - this.y) * this.scale };
+  }
+
+  private get fittingScale(): number {
+    const { width, height } = this.viewport;
+    return Math.max(
+      1 / MAX_SCALE,
+      Math.min((width - 2 * MARGIN) / this.picture.width, (height - 2 * MARGIN) / this.picture.height),
+    );
+  }
+
+  private center(): void {
+    this.x = (this.picture.width - this.viewport.width / this.scale) / 2;
+    this.y = (this.picture.height - this.viewport.height / this.scale) / 2;
+  }
+
+  private show(point: Point, screen: Point): void {
+    this.x = point.x - screen.x / this.scale;
+    this.y = point.y - screen.y / this.scale;
+    this.keepInSight();
+  }
+
+  /** The middle of the viewport always shows some of the picture. */
+  private keepInSight(): void {
+    const halfWidth = this.viewport.width / this.scale / 2;
+    const halfHeight = this.viewport.height / this.scale / 2;
+    this.x = clamp(this.x, -halfWidth, this.picture.width - halfWidth);
+    this.y = clamp(this.y, -halfHeight, this.picture.height - halfHeight);
+  }
+}

@@ -1,0 +1,223 @@
+import { describe, expect, it } from "vitest";
+import type { Box } from "../src/geometry";
+import { History } from "../src/picture/history";
+import { FILLED, KEEP, PENDING, Picture } from "../src/picture/picture";
+import { type Channels, type Raster, crop } from "../src/picture/raster";
+import { rectangle, sweep } from "../src/picture/shapes";
+import { Sheet } from "../src/picture/sheet";
+import { equal, random } from "./support";
+
+const WHOLE = { left: 0, top: 0, width: 600, height: 300 };
+
+function noise(channels: Channels, depth: 8 | 16, { width, height }: Box = WHOLE, seed = 1): Raster {
+  const next = random(seed);
+  const length = width * height * channels;
+  const data = depth === 8 ? new Uint8Array(length) : new Uint16Array(length);
+  for (let index = 0; index < length; index++) data[index] = next() * 2 ** depth;
+  return { width, height, channels, data };
+}
+
+function paint(
+  picture: Picture,
+  state: typeof PENDING | typeof KEEP,
+  left: number,
+  top: number,
+  right: number,
+  bottom: number,
+) {
+  const stroke = picture.stroke(state);
+  stroke.add(rectangle({ x: left, y: top }, { x: right, y: bottom }));
+  return picture.record("Stroke", stroke.finish());
+}
+
+function fillWith(picture: Picture, value: number, core: Box = WHOLE, region: Box = WHOLE) {
+  const { image, mask } = picture.request(region);
+  const answer = { ...image, data: image.data.map(() => value) as typeof image.data };
+  return picture.record("Fill", picture.paste(region, core, mask, answer));
+}
+
+const holes = (picture: Picture): number => picture.mask().reduce((sum, white) => sum + white / 255, 0);
+
+describe("Picture", () => {
+  it.each([
+    [1, 8],
+    [2, 8],
+    [3, 8],
+    [4, 8],
+    [1, 16],
+    [2, 16],
+    [3, 16],
+    [4, 16],
+  ] as const)("keeps every sample outside the mask, %i channels of %i bits", (channels, depth) => {
+    const source = noise(channels, depth);
+    const copy = source.data.slice();
+    const picture = new Picture(source);
+    paint(picture, PENDING, 200, 100, 300, 200);
+    fillWith(picture, 7);
+    paint(picture, PENDING, 250, 150, 590, 299);
+    paint(picture, KEEP, 400, 0, 450, 300);
+    fillWith(picture, 9);
+    const mask = picture.mask();
+    const result = picture.current().data;
+    for (let at = 0; at < result.length; at++) {
+      const expected = mask[Math.floor(at / channels)] === 0 ? copy[at] : result[at] === 7 ? 7 : 9;
+      if (result[at] !== expected) expect.fail(`sample ${at} is ${result[at]}`);
+    }
+    expect(equal(source.data, copy)).toBe(true);
+    expect(holes(picture)).toBeGreaterThan(10_000);
+  });
+
+  it("asks with the holes blanked and earlier fills in place", () => {
+    const picture = new Picture(noise(3, 8));
+    paint(picture, PENDING, 10, 10, 20, 20);
+    fillWith(picture, 99);
+    paint(picture, PENDING, 15, 15, 30, 30);
+    const region = { left: 8, top: 4, width: 40, height: 32 };
+    const { image, mask } = picture.request(region);
+    expect(mask.reduce((sum, hole) => sum + hole, 0)).toBe(15 * 15);
+    const at = (x: number, y: number): number => (y - region.top) * region.width + x - region.left;
+    expect([...image.data.subarray(3 * at(12, 12), 3 * at(12, 12) + 3)]).toEqual([99, 99, 99]);
+    expect([...image.data.subarray(3 * at(16, 16), 3 * at(16, 16) + 3)]).toEqual([0, 0, 0]);
+    expect(image.data.subarray(3 * at(40, 30), 3 * at(40, 30) + 3)).toEqual(
+      crop(picture.source, { left: 40, top: 30, width: 1, height: 1 }).data,
+    );
+  });
+
+  it("pastes only in the core, only what was asked for and is still wanted", () => {
+    const picture = new Picture(noise(3, 8));
+    paint(picture, PENDING, 100, 100, 200, 200);
+    const { image, mask } = picture.request(WHOLE);
+    paint(picture, KEEP, 100, 100, 120, 200); // erased while the server was at work
+    paint(picture, PENDING, 300, 100, 310, 200); // painted while the server was at work
+    picture.paste(WHOLE, { left: 0, top: 0, width: 150, height: 300 }, mask, {
+      ...image,
+      data: image.data.slice().fill(5),
+    });
+    expect(picture.holeAt(110, 150)).toBe(KEEP);
+    expect(picture.holeAt(130, 150)).toBe(FILLED);
+    expect(picture.holeAt(160, 150)).toBe(PENDING);
+    expect(picture.holeAt(305, 150)).toBe(PENDING);
+  });
+
+  it.each([
+    [{ width: 599 }, "it is 599 × 300 pixels instead of 600 × 300"],
+    [{ channels: 4 }, "it has 4 channels instead of 3"],
+    [{ data: new Uint16Array(600 * 300 * 3) }, "it has 16 bits instead of 8"],
+  ] as const)("refuses an answer of another kind", (change, words) => {
+    const picture = new Picture(noise(3, 8));
+    paint(picture, PENDING, 0, 0, 9, 9);
+    const { image, mask } = picture.request(WHOLE);
+    expect(() => picture.paste(WHOLE, WHOLE, mask, { ...image, ...change } as Raster)).toThrow(words);
+    expect(picture.holeAt(3, 3)).toBe(PENDING);
+  });
+
+  it("brings the original back under the eraser", () => {
+    const source = noise(4, 16);
+    const picture = new Picture(source);
+    paint(picture, PENDING, 0, 0, 600, 300);
+    fillWith(picture, 1);
+    paint(picture, KEEP, 0, 0, 600, 300);
+    expect(equal(picture.current().data, source.data)).toBe(true);
+    expect(picture.hasHoles).toBe(false);
+  });
+
+  it("goes back and forth through strokes and results", () => {
+    const picture = new Picture(noise(3, 8));
+    const states = [picture.current().data];
+    const masks = [picture.mask()];
+    const steps = [
+      () => paint(picture, PENDING, 10, 10, 400, 280),
+      () => fillWith(picture, 3),
+      () => paint(picture, KEEP, 50, 50, 300, 100),
+      () => paint(picture, PENDING, 20, 20, 90, 90),
+      () => fillWith(picture, 8),
+    ];
+    for (const step of steps) {
+      step();
+      states.push(picture.current().data);
+      masks.push(picture.mask());
+    }
+    for (let index = steps.length - 1; index >= 0; index--) {
+      picture.history.undo();
+      expect(equal(picture.current().data, states[index])).toBe(true);
+      expect(equal(picture.mask(), masks[index])).toBe(true);
+    }
+    expect(picture.history.undo()).toBeUndefined();
+    for (let index = 1; index <= steps.length; index++) {
+      picture.history.redo();
+      expect(equal(picture.current().data, states[index])).toBe(true);
+    }
+    expect(picture.history.redo()).toBeUndefined();
+  });
+
+  it("takes a stroke and the result it set off back together", () => {
+    const picture = new Picture(noise(3, 8));
+    const stroke = paint(picture, PENDING, 10, 10, 400, 280);
+    const { image, mask } = picture.request(WHOLE);
+    picture.record("Fill", picture.paste(WHOLE, WHOLE, mask, image), stroke ?? undefined);
+    picture.history.undo();
+    expect(picture.history.canUndo).toBe(false);
+    expect(holes(picture)).toBe(0);
+    picture.history.redo();
+    expect(picture.holeAt(100, 100)).toBe(FILLED);
+  });
+
+  it("drops a cancelled stroke", () => {
+    const picture = new Picture(noise(3, 8));
+    const stroke = picture.stroke(PENDING);
+    stroke.add(sweep({ x: 0, y: 0, radius: 50 }, { x: 600, y: 300, radius: 50 }));
+    expect(stroke.takeFresh().length).toBeGreaterThan(3);
+    stroke.rollBack();
+    expect(picture.hasPending).toBe(false);
+    expect(picture.holes.written()).toEqual([]);
+  });
+
+  it("adds a mask picture, and hands the same mask out", () => {
+    const picture = new Picture(noise(1, 8));
+    const next = random(9);
+    const white = Uint8Array.from({ length: 600 * 300 }, () => Number(next() < 0.3));
+    picture.addMask(white);
+    expect(
+      equal(
+        picture.mask(),
+        white.map((hole) => 255 * hole),
+      ),
+    ).toBe(true);
+  });
+
+  it("names the cells that wait to be filled", () => {
+    const picture = new Picture(noise(1, 8));
+    paint(picture, PENDING, 60, 10, 70, 20);
+    paint(picture, PENDING, 599, 299, 600, 300);
+    expect(picture.pendingCells().sort()).toEqual(
+      [
+        [0, 0],
+        [1, 0],
+        [9, 4],
+      ].sort(),
+    );
+  });
+});
+
+describe("History", () => {
+  it("forgets the oldest steps beyond its budget, but never the latest", () => {
+    const sheet = new Sheet({ width: 10, height: 10 }, () => new Uint8Array(100));
+    const history = new History(250);
+    const changes = () => [{ sheet: sheet as never, index: 0, before: undefined, after: new Uint8Array(100) }];
+    for (const label of ["a", "b", "c"]) history.record({ label, changes: changes() });
+    expect(history.undo()?.label).toBe("c");
+    expect(history.undo()?.label).toBe("b");
+    expect(history.undo()).toBeUndefined();
+    const tiny = new History(1);
+    tiny.record({ label: "a", changes: changes() });
+    expect(tiny.canUndo).toBe(true);
+  });
+
+  it("has nothing to redo after a new step", () => {
+    const history = new History();
+    history.record({ label: "a", changes: [] });
+    history.undo();
+    history.record({ label: "b", changes: [] });
+    expect(history.canRedo).toBe(false);
+  });
+});
