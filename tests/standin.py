@@ -17,8 +17,8 @@ def mean_fill(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return image * keep + mean * (1 - keep)
 
 
-def write_standin(path: Path, multiple: str | None = str(MULTIPLE)) -> Path:
-    """Write it as a graph of the kind that `wavepaint export` writes."""
+def write_standin(path: Path, multiple: str | None = str(MULTIPLE), mask: str = "mask") -> Path:
+    """Write it as a graph of the kind that `wavepaint export` writes; `mask` is the name of its second input."""
 
     def constant(name: str, value: np.ndarray) -> object:
         return numpy_helper.from_array(value, name)
@@ -27,7 +27,7 @@ def write_standin(path: Path, multiple: str | None = str(MULTIPLE)) -> Path:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, "height", "width"])
 
     nodes = [
-        helper.make_node("Greater", ["mask", "zero"], ["unknown"]),
+        helper.make_node("Greater", [mask, "zero"], ["unknown"]),
         helper.make_node("Cast", ["unknown"], ["hole"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["one", "hole"], ["keep"]),
         helper.make_node("Mul", ["image", "keep"], ["known"]),
@@ -44,7 +44,7 @@ def write_standin(path: Path, multiple: str | None = str(MULTIPLE)) -> Path:
         constant("tiny", np.array(1e-6, np.float32)),
         constant("axes", np.array([2, 3], np.int64)),
     ]
-    graph = helper.make_graph(nodes, "standin", [value("image", 3), value("mask", 1)], [value("filled", 3)], weights)
+    graph = helper.make_graph(nodes, "standin", [value("image", 3), value(mask, 1)], [value("filled", 3)], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     if multiple is not None:
         helper.set_model_props(model, {"multiple": multiple})

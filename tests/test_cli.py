@@ -131,6 +131,23 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
         (["photo.png", "mask.png", "-o", "none/out.png"], "none/out.png: there is no directory none"),
         (["photo.png", "mask.png", "-o", "out.xcf"], "out.xcf: cannot write .xcf files"),
         (["photo.png", "-o", "out.png"], "give either a MASK, --box or --alpha"),
+        (["", "mask.png", "-o", "out"], "IMAGE is empty"),
+        (["photo.png", "", "-o", "out.png"], "MASK is empty"),
+        (["photo.png", "mask.png", "-o", ""], "--output is empty"),
+        (["x" * 300 + ".png", "mask.png", "-o", "out.png"], "x.png: File name too long"),
+        (["photo.png", "x" * 300 + ".png", "-o", "out.png"], "x.png: File name too long"),
+        (["photo.png", "mask.png", "-o", "x" * 300 + ".png"], "x.png: cannot be written: File name too long"),
+        (["photo.png", "mask.png", "-o", "pipe"], "pipe: cannot be written: is not a regular file"),
+        (["broken.png", "mask.png", "-o", "-"], "broken.png: cannot be decoded"),
+        (["photo.png", "--alpha", "-o", "-"], "photo.png: has no transparency"),
+        (["photo.png", "mask.png", "--dilate", "abc", "-o", "out.png"], "'--dilate'"),
+        (["photo.png", "mask.png", "--blur", "9", "-o", "out.png"], "--blur"),
+        (
+            ["photo.png", "mask.png", "--model", "photo.png", "-o", "out.png"],
+            "photo.png: neither a WavePaint checkpoint",
+        ),
+        (["photo.png", "mask.png", "--format", "bmp", "-o", "-"], "unknown format 'bmp'; known: png"),
+        (["line\nbreak.png", "mask.png", "-o", "out.png"], "line break.png: No such file"),
         (["photo.png", "mask.png", "--alpha", "-o", "out.png"], "give either a MASK, --box or --alpha"),
         (["photo.png", "--alpha", "-o", "out.png"], "photo.png: has no transparency"),
         (["photo.png", "--box", "1,2,3", "-o", "out.png"], "a box is four whole numbers"),
@@ -147,6 +164,7 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
 )
 def test_bad_input_is_one_line_and_status_2(here: Path, model: Path, arguments: list[str], reason: str) -> None:
     (here / "small.png").write_bytes(pillow(noise(7, 9, 1), "PNG"))
+    os.mkfifo(here / "pipe")
     (here / "full.png").write_bytes(pillow(np.full((40, 50, 1), 255, np.uint8), "PNG"))
     (here / "broken.png").write_bytes(PHOTO[: len(PHOTO) // 2])
     before = sorted(os.listdir(here))
@@ -160,10 +178,31 @@ def test_bad_input_is_one_line_and_status_2(here: Path, model: Path, arguments: 
     assert sorted(os.listdir(here)) == before
 
 
-def test_the_output_must_be_named(here: Path) -> None:
-    result = run("inpaint", "photo.png", "mask.png")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(["inpaint", "photo.png", "mask.png"], "--output"), (["--fast"], "--fast"), (["inflate"], "inflate")],
+)
+def test_a_command_that_makes_no_sense_is_one_line_too(here: Path, arguments: list[str], reason: str) -> None:
+    result = run(*arguments)
     assert result.exit_code == 2
-    assert "--output" in result.stderr
+    assert result.stderr.startswith("wavepaint: ")
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_mask_that_marks_nothing_is_a_warning(here: Path, model: Path) -> None:
+    (here / "faint.png").write_bytes(pillow(HOLE.astype(np.uint8) * 100, "PNG"))
+    result = run("inpaint", "photo.png", "faint.png", "-o", "out.png", "--model", model)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("wavepaint: warning: faint.png: marks nothing: its largest value is 100 of 255")
+    assert "--threshold" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert (here / "out.png").read_bytes() == PHOTO
+
+
+def test_bytes_from_standard_input_are_named_so(here: Path, model: Path) -> None:
+    result = run("inpaint", "-", "mask.png", "-o", "out.png", "--model", model, stdin=b"no picture at all")
+    assert (result.exit_code, result.stderr.startswith("wavepaint: standard input: is not a PNG")) == (2, True)
 
 
 # -- folders --------------------------------------------------------------------------------------------------------
@@ -252,7 +291,11 @@ def test_folders_that_cannot_be_used(here: Path, photos: Path, model: Path) -> N
         plan_folder(here / "nothing", None, here / "out")
     with pytest.raises(MaskError, match="none: no such file or folder"):
         plan_folder(photos, here / "none", here / "out")
-    for arguments in (["photos", "-", "-o", "out"], ["photos", "masks", "-o", "-"]):
+    for arguments in (
+        ["photos", "-", "-o", "out"],
+        ["photos", "masks", "-o", "-"],
+        ["photos", "masks", "-o", "out", "--format", "png"],
+    ):
         assert run("inpaint", *arguments).exit_code == 2
 
 
@@ -303,6 +346,15 @@ def test_commands_of_an_extra_name_it(here: Path, monkeypatch: pytest.MonkeyPatc
     result = run("info", "small.safetensors")
     assert result.exit_code == 2
     assert "pip install 'wavepaint[train]'" in result.stderr
+
+
+def test_previews_of_masks_name_their_extra(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    result = run("masks", "--preview", "sheet.png", "--kinds", "thin")
+    assert result.exit_code == 2
+    assert "pip install 'wavepaint[train]'" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (here / "sheet.png").exists()
 
 
 # -- whole processes ------------------------------------------------------------------------------------------------

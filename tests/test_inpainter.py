@@ -19,8 +19,11 @@ from pictures import noise, pillow, soft, tiff
 from standin import Recorder, write_standin
 from wavepaint import Inpainter, inpainter
 from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
+from wavepaint.haar_fill import haar_fill
 from wavepaint.options import Engine, Options
-from wavepaint.pictures import PhotoWarning
+from wavepaint.photo import PhotoWarning
+from wavepaint.regions import RIM
+from wavepaint.units import to_unit
 
 KINDS = [np.uint8, np.uint16, np.float32, np.float64]
 
@@ -486,14 +489,34 @@ def test_the_network_is_loaded_once_for_many_threads(monkeypatch: pytest.MonkeyP
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
-def test_the_packaged_network_fills_better_than_it_found() -> None:
-    image, mask = soft(200, 260), block(200, 260)
+def test_the_packaged_network_continues_an_edge_that_its_prefill_blurs() -> None:
+    rows, columns = np.mgrid[:200, :260]
+    image = np.where(rows + 0.4 * columns > 110, 210, 50)[..., None] * np.array([1, 0.8, 0.6])
+    image, mask = image.astype(np.uint8), block(200, 260)
     damaged = image.copy()
     damaged[mask] = 0
     result = wavepaint.inpaint(damaged, mask, threads=1)
     assert np.array_equal(result[~mask], image[~mask])
-    error = np.abs(result[mask].astype(int) - image[mask].astype(int)).mean()
-    assert error < np.abs(image[mask] - image[~mask].mean(axis=0)).mean()
+    prefill = np.dstack([haar_fill(to_unit(damaged[..., colour]), mask) for colour in range(3)])
+
+    def error(guess: np.ndarray) -> float:
+        return float(np.abs(guess[mask] - to_unit(image)[mask]).mean())
+
+    assert error(to_unit(result)) < 0.9 * error(prefill)
+
+
+def test_no_seam_shows_where_the_depth_of_a_wide_hole_begins() -> None:
+    rows, columns = np.mgrid[:560, :640] / 640
+    planes = [60 + 120 * rows, 200 - 100 * columns, 90 + 60 * rows + 60 * columns]
+    image = (np.stack(planes, axis=2) / 255).astype(np.float32)
+    mask = np.zeros(image.shape[:2], np.bool_)
+    mask[96:464, 112:528] = True
+    result = wavepaint.inpaint(np.where(mask[..., None], np.float32(0), image), mask, threads=1)
+    error = (result - image)[96:464, 112:528]
+    for axis in (0, 1):
+        steps = np.abs(np.diff(error, axis=axis)).mean(axis=(1 - axis, 2))
+        around_the_depth = np.concatenate((steps[RIM - 4 : RIM + 4], steps[-RIM - 4 : -RIM + 4]))
+        assert around_the_depth.max() < 0.7 / 255
 
 
 @pytest.mark.parametrize("statement", ["import wavepaint", "import wavepaint; wavepaint.Inpainter"])

@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,18 @@ from pictures import SRGB_PROFILE, XMP, decoded, noise, pillow, png, soft, tiff
 from wavepaint import containers
 from wavepaint.box import Box
 from wavepaint.errors import MaskError, OptionError, PhotoError
-from wavepaint.photo import Photo, mask_from_samples, read_mask
+from wavepaint.photo import Photo, PhotoWarning, mask_from_samples, read_mask
 from wavepaint.tiff import integer_tags, read_directory
 
 HEIGHT, WIDTH = 70, 45
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_jpeglib() -> Iterator[None]:
+    """What libvips does by itself; `test_jpeg_blocks` has the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wavepaint.photo, "can_keep_blocks", lambda: False)
+        yield
 
 
 def patch_of(photo: Photo, box: Box, seed: int = 9) -> np.ndarray:
@@ -260,6 +269,48 @@ def test_the_thumbnail_that_still_shows_the_object_is_dropped() -> None:
     assert Image.open(io.BytesIO(result)).getexif()[271] == "own"
 
 
+def resource(number: int, body: bytes, name: bytes = b"") -> bytes:
+    label = bytes([len(name)]) + name
+    label += b"\0" * (len(label) % 2)
+    return b"8BIM" + number.to_bytes(2, "big") + label + len(body).to_bytes(4, "big") + body + b"\0" * (len(body) % 2)
+
+
+@pytest.mark.parametrize("number", [0x0409, 0x040C])
+def test_the_thumbnail_among_photoshop_s_resources_is_dropped(number: int) -> None:
+    thumbnail = resource(number, b"28 bytes of header........" + pillow(soft(9, 9), "JPEG") + b"odd", b"odd name")
+    kept = [resource(0x03ED, b"resolution", b"x"), resource(0x0404, b"\x1c\x02\x78\0\7caption")]
+    blocks = kept[0] + thumbnail + kept[1]
+    segment = b"Photoshop 3.0\0" + blocks
+    jpeg = pillow(soft(16, 16), "JPEG")
+    jpeg = jpeg[:2] + b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
+    for data in (jpeg, tiff(RGB16, extratags=[(34377, 1, len(blocks), blocks, True)])):
+        result = Photo.open(data).encode()
+        assert b"".join(kept) in result
+        assert b"28 bytes of header" not in result
+        assert b"\xff\xd8\xff" not in result[3:]
+
+
+def test_photoshop_resources_end_where_they_make_no_sense() -> None:
+    whole = resource(0x03ED, b"resolution")
+    for damaged in (b"8BIM", b"8BIM\4\x0c", resource(0x040C, b"thumbnail")[:-3], b"data of a thumbnail cut in two"):
+        assert containers.photoshop_without_thumbnails(whole + damaged).startswith(whole)
+        assert b"thumbnail" not in containers.photoshop_without_thumbnails(whole + damaged)
+    records = b"\x1c\x02\x78\0\7caption"
+    assert containers.photoshop_without_thumbnails(records) == records
+
+
+@pytest.mark.parametrize("prefix", [b"xmp", b"xap"])
+def test_the_thumbnails_in_xmp_are_dropped(prefix: bytes) -> None:
+    thumbnails = b"<xmp:Thumbnails><rdf:Alt><rdf:li xmpGImg:image='/9j/\n4AAQ'/></rdf:Alt></xmp:Thumbnails>"
+    thumbnails = thumbnails.replace(b"<xmp:", b"<" + prefix + b":").replace(b"</xmp:", b"</" + prefix + b":")
+    empty = b"<" + prefix + b":Thumbnails rdf:parseType='Resource'/>"
+    filled = XMP.replace(b"</rdf:RDF>", thumbnails + b"<a:b>kept</a:b>" + empty + b"</rdf:RDF>")
+    result = Photo.open(pillow(soft(16, 16), "JPEG", xmp=filled)).encode()
+    assert b"Thumbnails" not in result
+    assert b"xmpGImg" not in result
+    assert b"<a:b>kept</a:b></rdf:RDF>" in result
+
+
 @pytest.mark.parametrize("compression", ["zlib", None])
 @pytest.mark.parametrize("tile", [None, (16, 32)])
 def test_tiff_keeps_tiles_profile_description_and_unit(compression: str | None, tile: tuple[int, int] | None) -> None:
@@ -370,11 +421,16 @@ def test_cmyk_goes_through_the_profile_of_the_file() -> None:
 @pytest.mark.parametrize("quality", [30, 60, 75, 90, 95, 100])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_jpeg_keeps_quality_and_subsampling(quality: int, subsampling: str, progressive: bool) -> None:
+def test_jpeg_keeps_quality_and_subsampling_of_the_two_usual_kinds(
+    quality: int, subsampling: str, progressive: bool
+) -> None:
     data = pillow(soft(64, 64), "JPEG", quality=quality, subsampling=subsampling, progressive=progressive)
     assert containers.jpeg_encoding(io.BytesIO(data)) == containers.JpegEncoding(quality, subsampling)
-    result = Photo.open(data).encode()
-    kept = "4:2:0" if subsampling == "4:2:0" else "4:4:4"
+    photo = Photo.open(data)
+    result = photo.encode()
+    kept = "4:4:4" if subsampling == "4:2:2" else subsampling
+    assert photo.losses("jpeg") == (() if kept == subsampling else ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",))
+    assert photo.losses("png") == ()
     assert containers.jpeg_encoding(io.BytesIO(result)) == containers.JpegEncoding(quality, kept)
     before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(result))
     assert after.quantization == before.quantization
@@ -627,7 +683,7 @@ def test_alpha_holes(streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         Photo.open(png(GREY)).alpha_holes()
 
 
-def holes_of(*values: float, dtype: object = np.uint8, threshold: float | None = None) -> list[bool]:
+def holes_of(*values: float, dtype: object = np.uint8, threshold: float = 0.5) -> list[bool]:
     return mask_from_samples(np.array([values], dtype), threshold)[0].tolist()
 
 
@@ -707,7 +763,8 @@ def test_mask_files_of_every_depth(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_mask(data), holes, err_msg=case)
     path = tmp_path / "mask.png"
     path.write_bytes(files["8"])
-    assert not read_mask(path, threshold=0.9).any()
+    with pytest.warns(PhotoWarning, match="marks nothing"):
+        assert not read_mask(path, threshold=0.9).any()
 
 
 def test_the_orientation_of_the_mask_file_itself_is_applied() -> None:

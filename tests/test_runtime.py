@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from standin import MULTIPLE, mean_fill, write_standin
 from wavepaint.errors import CheckpointError, MissingExtraError, OptionError
-from wavepaint.runtime import Runtime, load_runtime, loading
+from wavepaint.runtime import Runtime, load_runtime, loading, torch_runtime
 
 
 def sample(batch: int, height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -101,35 +102,89 @@ def test_the_packaged_model_runs() -> None:
 
 
 def test_auto_chooses_by_model_length_and_what_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    installed = {"openvino", "torch"}
-    gpu = [False]
-    monkeypatch.setattr(loading, "find_spec", lambda name: name if name in installed else None)
-    monkeypatch.setattr(loading, "_has_gpu", lambda: gpu[0])
+    works = {"openvino", "wavepaint.network"}
+    gpu, device = [False], ["cuda"]
+    monkeypatch.setattr(loading, "_imports", lambda name: name in works)
+    monkeypatch.setattr(loading, "_may_have_gpu", lambda: gpu[0])
+    monkeypatch.setattr(torch_runtime, "best_device", lambda: device[0])
     graph = tmp_path / "some.onnx"
 
-    assert loading._choose(None, 1) == "onnxruntime"
-    assert loading._choose(None, loading.OPENVINO_REPAYS) == "openvino"
-    assert loading._choose(graph, loading.OPENVINO_REPAYS) == "openvino"
-    assert loading._choose(tmp_path / "some.pth", 1) == "torch"
+    def choose(path: Path | None, crops: int, checkpoint: bool = False) -> str:
+        return loading._choose(path, checkpoint, crops)
+
+    assert choose(None, 1) == "onnxruntime"
+    assert choose(None, loading.OPENVINO_REPAYS) == "openvino"
+    assert choose(graph, loading.OPENVINO_REPAYS) == "openvino"
+    assert choose(tmp_path / "some.pth", 1, checkpoint=True) == "torch"
+    assert choose(None, loading.TORCH_REPAYS) == "openvino"
     gpu[0] = True
-    assert loading._choose(None, 1) == "onnxruntime"
-    assert loading._choose(None, loading.TORCH_REPAYS) == "torch"
-    assert loading._choose(graph, loading.TORCH_REPAYS) == "openvino"
-    installed.clear()
-    assert loading._choose(None, 10**6) == "onnxruntime"
+    assert choose(None, 1) == "onnxruntime"
+    assert choose(None, loading.TORCH_REPAYS) == "torch"
+    assert choose(graph, loading.TORCH_REPAYS) == "openvino"
+    device[0] = "cpu"
+    assert choose(None, loading.TORCH_REPAYS) == "openvino"
+    works.clear()
+    device[0] = "cuda"
+    assert choose(None, 10**6) == "onnxruntime"
+
+
+@pytest.mark.parametrize("missing", ["torch", "safetensors", "openvino"])
+def test_auto_does_without_what_is_missing(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Even where the package can be found but does not import, as after half an installation."""
+    monkeypatch.setattr(loading, "_may_have_gpu", lambda: True)
+    for name in list(sys.modules):
+        if name.startswith("wavepaint.network"):
+            monkeypatch.delitem(sys.modules, name)
+    for name in {missing, "openvino"}:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert load_runtime(threads=1, expected_crops=10**6).name == "onnxruntime"
+
+
+def test_a_library_that_does_not_load_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise OSError("libcudart.so: cannot open shared object file")
+
+    monkeypatch.setattr(loading, "import_module", broken)
+    assert not loading._imports("torch")
+
+
+def test_checkpoints_are_recognised_by_their_contents(checkpoint: Path, standin: Path, tmp_path: Path) -> None:
+    renamed = tmp_path / "network.onnx"
+    renamed.write_bytes(checkpoint.read_bytes())
+    assert load_runtime(renamed).name == "torch"
+    graph = tmp_path / "graph.bin"
+    graph.write_bytes(standin.read_bytes())
+    assert load_runtime(graph).name == "onnxruntime"
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_graph_of_something_else_is_refused_at_load(name: str, standin: Path, tmp_path: Path) -> None:
+    pytest.importorskip(name)
+    path = write_standin(tmp_path / "segmenter.onnx", mask="points")
+    with pytest.raises(CheckpointError, match=r"segmenter\.onnx: not a WavePaint graph: .*filled.* from image, points"):
+        load_runtime(path, name)
 
 
 def test_errors_name_the_file_and_the_reason(tmp_path: Path, standin: Path) -> None:
     garbage = tmp_path / "garbage.onnx"
     garbage.write_bytes(b"not a graph")
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes(standin.read_bytes()[:99])
     foreign = write_standin(tmp_path / "foreign.onnx", multiple=None)
     cases = [
         (tmp_path / "none.onnx", "auto", None, CheckpointError, "none.onnx: no such file"),
-        (garbage, "onnxruntime", None, CheckpointError, "garbage.onnx: not an ONNX graph"),
+        (tmp_path, "auto", None, CheckpointError, "no such file"),
+        (tmp_path / ("x" * 300), "auto", None, CheckpointError, "xxx: no such file"),
+        (tmp_path / "a\0b", "auto", None, CheckpointError, "no such file"),
+        (garbage, "onnxruntime", None, CheckpointError, "garbage.onnx: neither a WavePaint checkpoint nor an ONNX"),
+        (garbage, "torch", None, CheckpointError, "garbage.onnx: neither a WavePaint checkpoint nor an ONNX"),
+        (cut, "onnxruntime", None, CheckpointError, "cut.onnx: not an ONNX graph"),
         (foreign, "onnxruntime", None, CheckpointError, "foreign.onnx: not a WavePaint graph"),
         (standin, "torch", None, OptionError, "mean.onnx: the torch runtime runs checkpoints"),
         (standin, "tensorrt", None, OptionError, "unknown runtime 'tensorrt'; known: auto, onnxruntime"),
-        (standin, "auto", 0, OptionError, "threads must be at least 1, got 0"),
+        (standin, "auto", 0, OptionError, "threads must be at least 1, a whole number, got 0"),
+        (standin, "auto", 1.5, OptionError, "threads must be at least 1, a whole number, got 1.5"),
+        (5, "auto", None, OptionError, "model must be the path of a file, not 5"),
     ]
     for model, name, threads, error, message in cases:
         with pytest.raises(error, match=message) as caught:
@@ -139,10 +194,10 @@ def test_errors_name_the_file_and_the_reason(tmp_path: Path, standin: Path) -> N
 
 def test_openvino_refuses_what_is_not_a_graph(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    garbage = tmp_path / "garbage.onnx"
-    garbage.write_bytes(b"not a graph")
-    with pytest.raises(CheckpointError, match=r"garbage\.onnx: not an ONNX graph"):
-        load_runtime(garbage, "openvino")
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes(write_standin(tmp_path / "whole.onnx").read_bytes()[:99])
+    with pytest.raises(CheckpointError, match=r"cut\.onnx: not an ONNX graph"):
+        load_runtime(cut, "openvino")
     with pytest.raises(CheckpointError, match=r"foreign\.onnx: not a WavePaint graph"):
         load_runtime(write_standin(tmp_path / "foreign.onnx", multiple=None), "openvino")
 
@@ -153,6 +208,6 @@ def test_openvino_refuses_what_is_not_a_graph(tmp_path: Path) -> None:
 def test_a_missing_package_names_its_extra(
     name: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, package, None)
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=rf"wavepaint\[{extra}\]"):
         load_runtime("default", name)

@@ -26,7 +26,7 @@ def replacing(target: str | Path) -> Iterator[Path]:
     temporary = place.with_name(f".{secrets.token_hex(8)}.part")
     try:
         # Restricted from the start: nobody may read it who could not read the old file.
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode & 0o700))
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
         yield temporary
         if mode is not None:
             os.chmod(temporary, mode)

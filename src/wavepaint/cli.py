@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -29,17 +30,40 @@ if TYPE_CHECKING:
 STREAM = "-"
 
 
+# What unknown options and values of the wrong type raise; typer has no public name for it.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+
+
 class _Commands(TyperGroup):
     """Every error a user can make becomes one line on standard error, and exit status 2."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args:
+            return super().parse_args(ctx, args)  # which shows the help
+        with _one_line():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _one_line():
             warnings.showwarning = _show_warning
-            try:
-                return super().invoke(ctx)
-            except WavepaintError as error:
-                typer.echo(f"wavepaint: {error}", err=True)
-                raise typer.Exit(2) from None
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except WavepaintError as error:
+        _say(str(error))
+        raise typer.Exit(2) from None
+    except _UsageError as error:
+        _say(error.format_message())
+        raise typer.Exit(2) from None
+
+
+def _say(message: str) -> None:
+    # A file name may hold line breaks.
+    typer.echo(f"wavepaint: {' '.join(message.splitlines())}", err=True)
 
 
 app = typer.Typer(
@@ -107,6 +131,9 @@ def inpaint(
     In a folder, sub-folders are kept, and each photograph takes the mask of the same name from the folder of masks, or
     the one mask given for all. Existing results are skipped; a bad file is reported and does not stop the rest.
     """
+    for name, value in (("IMAGE", image), ("MASK", mask), ("--output", output)):
+        if value == "":
+            raise OptionError(f"{name} is empty: name a file or a folder")
     options = Options(
         boxes=as_boxes(_parse_box(text) for text in box or ()),
         alpha=alpha,
@@ -123,11 +150,13 @@ def inpaint(
         from wavepaint.inpainter import Inpainter
 
         inpainter = Inpainter(model, runtime, threads)
-        if image != STREAM and Path(image).is_dir():
+        if image != STREAM and os.path.isdir(image):
             from wavepaint.folder import plan_folder
 
             if STREAM in (mask, output):
                 raise OptionError("a folder of photographs needs a mask and an output with a name, not -")
+            if options.format is not None:
+                raise OptionError("--format is for standard output; in a folder each name says its format")
             jobs = plan_folder(Path(image), None if mask is None else Path(mask), Path(output))
             if not _inpaint_folder(inpainter, jobs, options, overwrite, check_interrupt):
                 raise typer.Exit(1)
@@ -337,7 +366,7 @@ def make_masks(
         for _ in make_test_set(source, output, names, size=size, seed=seed):
             progress.advance(task)
     for skipped in source.skipped:
-        typer.echo(f"wavepaint: left out {skipped.name}: {skipped.reason}", err=True)
+        _say(f"left out {skipped.name}: {skipped.reason}")
 
 
 @app.command()
@@ -396,13 +425,19 @@ def _inpaint_file(inpainter: Inpainter, image: str, mask: str | None, options: O
         raise OptionError("standard output is a terminal: redirect it, or name a file with -o")
     if options.format is not None and output != STREAM:
         raise OptionError("--format is for standard output; the name of a file says its format")
+    from wavepaint.pictures import BytesPicture
+
     what = None if mask is None else _read_stdin() if mask == STREAM else Path(mask)
-    if output != STREAM:
-        inpainter.fill(_read_stdin() if image == STREAM else Path(image), what, options, output)
-        return
-    result = inpainter.fill(_read_stdin() if image == STREAM else _read_file(image), what, options)
-    sys.stdout.buffer.write(result)
-    sys.stdout.buffer.flush()
+    target = None if output == STREAM else Path(output)
+    picture: Path | BytesPicture = Path(image)
+    if image == STREAM:
+        picture = BytesPicture(_read_stdin(), target, "standard input")
+    elif target is None:
+        picture = BytesPicture(_read_file(image), name=image)
+    result = inpainter.fill(picture, what, options, target)
+    if target is None:
+        sys.stdout.buffer.write(result)
+        sys.stdout.buffer.flush()
 
 
 def _inpaint_folder(
@@ -411,22 +446,12 @@ def _inpaint_folder(
     """Every photograph of a folder, with a progress bar on a terminal; whether all went well."""
     from collections import Counter
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from wavepaint.folder import inpaint_folder
 
     started = time.monotonic()
     counts: Counter[str] = Counter()
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    with _progress("rate") as progress:
+        console = progress.console
         task = progress.add_task("", total=len(jobs), rate="")
         for outcome in inpaint_folder(inpainter, jobs, options, overwrite):
             check_interrupt()
@@ -441,13 +466,20 @@ def _inpaint_folder(
     return counts["failed"] == 0
 
 
-def _progress() -> Progress:
-    """A progress bar on standard error, shown on terminals only."""
+def _progress(*fields: str) -> Progress:
+    """A progress bar on standard error, shown on terminals only; with further fields of its tasks."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    texts = [TextColumn(f"{{task.fields[{name}]}}") for name in fields]
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *texts,
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
@@ -517,4 +549,4 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    typer.echo(f"wavepaint: warning: {message}", err=True)
+    _say(f"warning: {message}")

@@ -8,6 +8,7 @@ Everything reads a seekable binary stream and only a few bytes of it; nothing he
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -142,6 +143,17 @@ def webp_is_lossless(stream: BinaryIO) -> bool:
     return False
 
 
+def png_frames(stream: BinaryIO) -> int:
+    """Return how many frames an animated PNG has; 0 for any other PNG."""
+    stream.seek(8)
+    while len(head := stream.read(8)) == 8 and head[4:] != b"IDAT":
+        size = int.from_bytes(head[:4], "big")
+        if head[4:] == b"acTL":
+            return int.from_bytes(stream.read(4), "big")
+        stream.seek(size + 4, io.SEEK_CUR)
+    return 0
+
+
 # Colour (gamma, primaries, rendering intent, coding-independent code points, mastering display, light level),
 # texts and physical scale: what a PNG says and libvips either drops or recodes.
 _PNG_CARRIED = frozenset([b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"tEXt", b"zTXt", b"iTXt", b"sCAL"])
@@ -182,8 +194,41 @@ def insert_png_chunks(stream: BinaryIO, chunks: bytes) -> None:
     stream.write(chunks)
 
 
+_XMP_THUMBNAILS = re.compile(rb"<(\w+):Thumbnails\b(?:[^>]*/>|.*?</\1:Thumbnails\s*>)", re.DOTALL)
+
+
+def xmp_without_thumbnails(packet: bytes) -> bytes:
+    """Return an XMP packet without the small pictures in it."""
+    return _XMP_THUMBNAILS.sub(b"", packet)
+
+
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = b"8BIM\x04\x04\0\0"
+
+
+# The thumbnail, and the one of Photoshop 4 with its colours in another order.
+_THUMBNAIL_RESOURCES = {0x0409, 0x040C}
+
+
+def photoshop_without_thumbnails(data: bytes) -> bytes:
+    """Return Photoshop resources, of a JPEG (with a prefix) or a TIFF, without the small pictures among them.
+
+    Anything else, IPTC records for one, comes back as it is. Resources end where they make no sense.
+    """
+    prefix = _PHOTOSHOP if data.startswith(_PHOTOSHOP) else b""
+    if not prefix and not data.startswith(b"8BIM"):
+        return data
+    kept, start = prefix, len(prefix)
+    while data[start : start + 4] == b"8BIM":
+        number = int.from_bytes(data[start + 4 : start + 6], "big")
+        name_bytes = 1 + data[start + 6] if len(data) > start + 6 else 0
+        body = start + 6 + name_bytes + name_bytes % 2 + 4
+        size = int.from_bytes(data[body - 4 : body], "big")
+        end = body + size + size % 2
+        if number not in _THUMBNAIL_RESOURCES:
+            kept += data[start:end]
+        start = end
+    return kept
 
 
 def iptc_for_jpeg(data: bytes) -> bytes:

@@ -22,6 +22,10 @@ WEBP_QUALITY = 90
 AVIF_QUALITY = 80
 """Quality of an AVIF or HEIC that is not lossless."""
 _FULL_CHROMA_QUALITY = 90
+JPEG_SUBSAMPLINGS = ("4:4:4", "4:2:0")
+"""What libvips can write; rarer kinds of chroma subsampling get the former, which loses nothing."""
+
+HEIF_COMPRESSION = {"avif": "av1", "heic": "hevc"}
 
 # Level 1 of the PNG encoder takes 0.4 s for 12 megapixels and level 2 takes 0.7 s for files a fifth smaller; a small
 # picture may have the best at no noticeable cost.
@@ -100,7 +104,7 @@ def saver_options(stored: Stored, format: str, quality: int | None, patches: Ite
         exact = {"lossless": True, "exact": True}
         return exact if lossless else {"Q": quality or WEBP_QUALITY, "alpha_q": 100}
     return {
-        "compression": "av1" if format == "avif" else "hevc",
+        "compression": HEIF_COMPRESSION[format],
         "bitdepth": min(max(stored.bits, 8), 12),
         "subsample_mode": "off",
         **({"lossless": True} if lossless else {"Q": quality or AVIF_QUALITY}),
@@ -108,7 +112,6 @@ def saver_options(stored: Stored, format: str, quality: int | None, patches: Ite
 
 
 def _jpeg_options(stored: Stored, quality: int | None) -> dict[str, Any]:
-    # libvips writes 4:4:4 or 4:2:0; rarer kinds of subsampling get the former, which loses nothing.
     if stored.jpeg is not None:
         subsample = stored.jpeg.subsampling == "4:2:0"
         quality = quality or stored.jpeg.quality

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import os
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavepaint.errors import MaskError, PhotoError
+from wavepaint.errors import MaskError, OptionError, PhotoError
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Options
 from wavepaint.photo import FORMAT_OF_SUFFIX, READABLE_SUFFIXES
 
 CROPS_PER_PHOTO = 4
 """Guess of the work in one photograph, in crops of 256x256, for the choice of a runtime."""
+MAX_WORKERS = 8
+"""Photographs in memory at a time, whatever the number of cores."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def plan_folder(photos: Path, masks: Path | None, output: Path) -> list[Job]:
     """List the photographs of a folder and its sub-folders, in order of their names.
 
     Args:
-        photos: folder; hidden files, other files than pictures, and what lies in `masks` or `output` are left out.
+        photos: folder; hidden files and folders, other files than pictures, and what lies in `masks` or `output` are
+            left out.
         masks: a mask for all; or a folder with, in the same sub-folder, a mask of the same stem for each; or None.
         output: folder for the results: the same sub-folders and names (`NAME.gif.png` for formats only read).
 
@@ -60,7 +65,7 @@ def plan_folder(photos: Path, masks: Path | None, output: Path) -> list[Job]:
         PhotoError: no such folder, or no photograph in it.
         MaskError: `masks` does not exist.
     """
-    if masks is not None and not masks.exists():
+    if masks is not None and not os.path.exists(masks):
         raise MaskError(f"{masks}: no such file or folder")
     root = photos.resolve()
     apart = {place.resolve() for place in (masks, output) if place is not None}
@@ -94,30 +99,54 @@ def plan_folder(photos: Path, masks: Path | None, output: Path) -> list[Job]:
 
 
 def inpaint_folder(
-    inpainter: Inpainter, jobs: Sequence[Job], options: Options, overwrite: bool = False
+    inpainter: Inpainter,
+    jobs: Sequence[Job],
+    options: Options,
+    overwrite: bool = False,
+    workers: int | None = None,
 ) -> Iterator[Outcome]:
-    """Do jobs one after the other, and yield what became of each.
+    """Do jobs, several at a time, and yield what became of each, in their order.
 
-    A file that cannot be read, filled or written fails alone. Each target appears whole or not at all.
+    While the network fills one photograph, others are decoded and encoded. A file that cannot be read, filled or
+    written fails alone. Each target appears whole or not at all. Once the iteration is given up, by Ctrl-C say, no
+    job is begun any more, and those under way are finished first.
 
     Args:
         inpainter: the network.
         jobs: see `plan_folder`.
         options: for all of them.
         overwrite: replace targets that exist instead of skipping their jobs.
+        workers: jobs under way at a time, and photographs in memory; by default one per core, `MAX_WORKERS` at most.
 
     Raises:
-        OptionError: options that fit no picture.
+        OptionError: options that fit no picture, or less than one worker.
         CheckpointError, MissingExtraError: the network cannot be loaded.
     """
-    waiting = sum(job.problem is None and (overwrite or not job.target.exists()) for job in jobs)
+    if workers is None:
+        workers = min(os.cpu_count() or 1, MAX_WORKERS)
+    if workers < 1:
+        raise OptionError(f"workers must be at least 1, got {workers}")
+    waiting = sum(job.problem is None and (overwrite or not os.path.exists(job.target)) for job in jobs)
     if waiting:
         inpainter.load(expected_crops=CROPS_PER_PHOTO * waiting)
-    for job in jobs:
-        if not overwrite and job.target.exists():
-            yield Outcome(job, "skipped")
-        else:
-            yield _inpaint_job(inpainter, job, options)
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="inpaint")
+    try:
+        under_way: deque[Future[Outcome]] = deque()
+        for job in jobs:
+            # One more than are worked on, so that no worker waits for the next.
+            if len(under_way) > workers:
+                yield under_way.popleft().result()
+            under_way.append(executor.submit(_do, inpainter, job, options, overwrite))
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _do(inpainter: Inpainter, job: Job, options: Options, overwrite: bool) -> Outcome:
+    if not overwrite and os.path.exists(job.target):
+        return Outcome(job, "skipped")
+    return _inpaint_job(inpainter, job, options)
 
 
 def _inpaint_job(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
@@ -137,5 +166,7 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in READABLE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in READABLE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -17,10 +18,11 @@ from wavepaint.haar_fill import haar_fill
 from wavepaint.mask import Mask, find_hole
 from wavepaint.octaves import enlarge, halve_known
 from wavepaint.options import BoxLike, Engine, Options, as_boxes
+from wavepaint.pages import fill_pages
 from wavepaint.photo import Patch, Samples
-from wavepaint.pictures import ArrayPicture, Picture, open_picture
+from wavepaint.pictures import ArrayPicture, PhotoPicture, Picture, open_picture
 from wavepaint.regions import Padding, Region, WideHole, batches, find_regions, find_wide, in_groups
-from wavepaint.runtime import Runtime, load_runtime
+from wavepaint.runtime import Runtime, load_runtime, model_file
 from wavepaint.units import from_unit, to_unit
 
 if TYPE_CHECKING:
@@ -51,6 +53,10 @@ class Inpainter:
         model: None for the packaged network, an `.onnx` file, or a checkpoint.
         runtime: "auto", "onnxruntime", "openvino" or "torch"; `runtime.load_runtime` says what "auto" does.
         threads: threads for the network; None = every core.
+
+    Raises:
+        OptionError: no such runtime, or `threads` that make no sense.
+        CheckpointError: there is no such file as `model`; whether it is a network shows when it is loaded.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Inpainter:
         threads: int | None = Engine.threads,
     ) -> None:
         self._engine = Engine(model=model, runtime=runtime, threads=threads)
+        model_file(model)
         self._runtime: Runtime | None = None
         self._loading = threading.Lock()
 
@@ -113,7 +120,8 @@ class Inpainter:
             image: array (H, W) or (H, W, 1 to 4), uint8, uint16 or float in [0, 1]: grey or RGB, last channel alpha if
                 there are 2 or 4; PIL image; bytes of a picture file; or path. It is never changed.
             mask: array, PIL image, bytes or path of the same size, in any mix with `image`; 1 or white = hole
-                (`mask.hole_of`). None where `boxes` or `alpha` says what to fill.
+                (`mask.hole_of`). For a TIFF of several pages, all of which are filled, it is one mask for all, or a
+                TIFF with a page for each. None where `boxes` or `alpha` says what to fill.
             boxes: rectangles to fill, each a `Box` or (left, top, width, height); they may reach outside the picture.
             alpha: fill the fully transparent pixels.
             threshold: mask values above this share of their range are hole.
@@ -121,19 +129,22 @@ class Inpainter:
             dilate: grow the hole by this many pixels.
             grain: "auto" adds noise like that of the surroundings to the hole, the same in every run; "off" leaves
                 it smooth.
-            quality: of a lossy result, 1 to 100; None for the photograph's own.
-            output: also write the result to this file, in the format of its suffix, replacing what is there.
+            quality: of a lossy result, 1 to 100; None for the photograph's own. (A JPEG's chroma subsampling is kept if
+                it is 4:4:4 or 4:2:0, and becomes 4:4:4 otherwise.)
+            output: also write the result to this file, in the format of its suffix, replacing what is there; the
+                profile, EXIF, XMP and resolution of a PIL image go with it.
 
         Returns:
-            The kind that was given: an array of the same shape and dtype; a PIL image (of mode L for 1, of RGB or RGBA
-            for P); bytes in the same format (PNG for GIF); for a path the path of the result, `output` or else
-            `NAME-filled.EXT` beside the photograph. A picture with nothing to fill comes back as it is.
+            The kind that was given: an array of the same shape and dtype; a PIL image (of mode L for 1, of RGB for P,
+            of LA or RGBA where a colour is transparent); bytes in the same format (PNG for GIF); for a path the path of
+            the result, `output` or else `NAME-filled.EXT` beside the photograph. A picture with nothing to fill comes
+            back as it is, a file byte for byte unless another format or quality is asked for.
 
         Raises:
             PhotoError: a picture that cannot be read or written, NaN, floats outside [0, 1], an existing
                 `NAME-filled.EXT`.
             MaskError: an unusable mask, one of another size, or one that covers the whole picture.
-            OptionError: a value out of range, or not exactly one of mask, boxes and alpha.
+            OptionError: a value of another type or out of range, or not exactly one of mask, boxes and alpha.
             CheckpointError, MissingExtraError: the network cannot be loaded.
         """
         options = Options(
@@ -150,6 +161,8 @@ class Inpainter:
     def fill(self, image: Any, mask: Any, options: Options, output: str | Path | None = None) -> Any:
         """`__call__` for callers that hold their options in one value; same arguments, result and errors."""
         picture = open_picture(image, output)
+        if isinstance(picture, PhotoPicture) and (pages := picture.pages(options.format)) > 1:
+            return fill_pages(picture, pages, mask, options, partial(self._patches, options=options))
         hole = find_hole(picture, mask, options)
         return picture.finish(self._patches(picture, hole, options), options)
 
@@ -256,13 +269,29 @@ def _fill_holes(
 ) -> list[Patch]:
     """Fill the depths of wide holes first, then everything else; see `regions` for both."""
     depths = _fill_depths(runtime, picture, hole, wide, grain)
-    return depths + _fill_regions(runtime, picture, _without_depths(hole, wide), waves, depths, grain)
+    rims = _fill_regions(runtime, picture, _without_depths(hole, wide), waves, depths, grain)
+    for piece, (_, guess) in zip(wide, depths, strict=True):
+        for box, patch in rims:
+            _feather(box, patch, piece, guess)
+    return depths + rims
+
+
+def _feather(box: Box, patch: Samples, piece: WideHole, guess: Samples) -> None:
+    """Let a filled rim run into the depth behind it, so that no edge shows between them."""
+    common = box.intersection(piece.box)
+    if common.is_empty:
+        return
+    share = piece.share[common.relative_to(piece.box).slices][..., None]
+    here = common.relative_to(box).slices
+    near, deep = to_unit(patch[here]), to_unit(guess[common.relative_to(piece.box).slices])
+    blended = from_unit(near + share * (deep - near), patch.dtype)
+    patch[here] = np.where(share > 0, blended, patch[here])
 
 
 def _fill_depths(
     runtime: Runtime, picture: _Readable, hole: Mask, wide: Sequence[WideHole], grain: bool
 ) -> list[Patch]:
-    """The boxes of wide holes with their depths filled; the rest of their samples is the picture's own."""
+    """The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the picture's own."""
     unknown = hole.copy() if wide else hole
     patches: list[Patch] = []
     for group in in_groups(wide, READ_PIXELS):
@@ -273,7 +302,8 @@ def _fill_depths(
             guess = _fill_reduced(runtime, samples, unknown[piece.crop.slices], piece.box.relative_to(piece.crop))
             if grain:
                 guess += _grain_for(piece, samples, unknown[piece.crop.slices])
-            patch[piece.deep] = from_unit(guess[piece.deep], patch.dtype)
+            shared = piece.share > 0
+            patch[shared] = from_unit(guess[shared], patch.dtype)
             patches.append((piece.box, patch))
             unknown[piece.box.slices] &= ~piece.deep
     return patches

@@ -92,11 +92,14 @@ def hole_of(mask: Any, threshold: float = Options.threshold) -> Mask:
     Raises:
         MaskError: not a mask: another kind, shape or type; NaN; values outside the range; empty.
         PhotoError: a file that cannot be read.
+
+    Warns:
+        PhotoWarning: a file that marks nothing.
     """
     if isinstance(mask, (bytearray, memoryview)):
         mask = bytes(mask)
     if isinstance(mask, (str, bytes, Path)):
-        return read_mask(mask, threshold=threshold)
+        return read_mask(mask, threshold=threshold, name=_name_of(mask))
     if is_pil_image(mask):
         mask = samples_of_pil(mask)
     if not isinstance(mask, np.ndarray):
@@ -152,4 +155,4 @@ def _hole_of_boxes(picture: Maskable, options: Options) -> Mask:
 
 
 def _name_of(mask: Any) -> str:
-    return str(mask) if isinstance(mask, (str, Path)) else "mask"
+    return str(mask) or "the mask's file name" if isinstance(mask, (str, Path)) else "mask"

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
-from typing import TypeAlias
+from types import NoneType
+from typing import Any, TypeAlias
 
 from wavepaint.box import Box
 from wavepaint.errors import OptionError
@@ -19,6 +21,8 @@ BoxLike: TypeAlias = Box | Sequence[int]
 MAX_DILATION = 500
 
 GRAINS = ("auto", "off")
+FORMATS = ("png", "jpeg", "webp", "tiff", "avif", "heic")
+RUNTIMES = ("auto", "onnxruntime", "openvino", "torch")
 
 
 def _help(text: str) -> dict[str, str]:
@@ -60,19 +64,27 @@ class Options:
     def __post_init__(self) -> None:
         if self.boxes and self.alpha:
             raise OptionError("boxes and alpha both say what to fill: give one of them")
-        if not 0 <= self.dilate <= MAX_DILATION:
-            raise OptionError(f"dilate must be 0 to {MAX_DILATION} pixels, got {self.dilate}")
-        if not 0 <= self.threshold < 1:
-            raise OptionError(f"threshold must be at least 0 and below 1, got {self.threshold}")
+        for name in ("alpha", "invert_mask"):
+            if getattr(self, name) not in (False, True):
+                raise OptionError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if not (_is_whole(self.dilate) and 0 <= self.dilate <= MAX_DILATION):
+            raise OptionError(f"dilate must be 0 to {MAX_DILATION}, a whole number of pixels, got {self.dilate!r}")
+        check_threshold(self.threshold)
         if self.grain not in GRAINS:
             raise OptionError(f"grain must be one of {', '.join(GRAINS)}, got {self.grain!r}")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise OptionError(f"quality must be 1 to 100, got {self.quality}")
+        if self.format is not None:
+            check_format(self.format)
+        if self.quality is not None:
+            check_quality(self.quality)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Which network runs, and where."""
+    """Which network runs, and where.
+
+    Raises:
+        OptionError: a value that makes no sense; whether the model exists is for `runtime.load_runtime` to say.
+    """
 
     model: str | Path | None = field(
         default=None,
@@ -80,6 +92,36 @@ class Engine:
     )
     runtime: str = field(default="auto", metadata=_help("What runs the network: auto, onnxruntime, openvino or torch."))
     threads: int | None = field(default=None, metadata=_help("Threads for the network; by default every core."))
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, (str, Path, NoneType)):
+            raise OptionError(f"model must be the path of a file, not {self.model!r}")
+        if self.runtime not in RUNTIMES:
+            raise OptionError(f"unknown runtime {self.runtime!r}; known: {', '.join(RUNTIMES)}")
+        if self.threads is not None and not (_is_whole(self.threads) and self.threads >= 1):
+            raise OptionError(f"threads must be at least 1, a whole number, got {self.threads!r}")
+
+
+def check_threshold(threshold: Any) -> None:
+    """Refuse a share of a mask's range that no value can be above: `OptionError`."""
+    if not (isinstance(threshold, Real) and 0 <= float(threshold) < 1):
+        raise OptionError(f"threshold must be at least 0 and below 1, got {threshold!r}")
+
+
+def check_quality(quality: Any) -> None:
+    """Refuse a quality that no encoder knows: `OptionError`."""
+    if not (_is_whole(quality) and 1 <= quality <= 100):
+        raise OptionError(f"quality must be 1 to 100, a whole number, got {quality!r}")
+
+
+def check_format(format: Any) -> None:
+    """Refuse the name of a format that cannot be written: `OptionError`, which lists the others."""
+    if format not in FORMATS:
+        raise OptionError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral)
 
 
 def help_of(declared: type[Options | Engine], name: str) -> str:
@@ -91,16 +133,22 @@ def as_boxes(boxes: Iterable[BoxLike]) -> tuple[Box, ...]:
     """Boxes from any of their spellings.
 
     Raises:
-        OptionError: not four whole numbers, or a box without pixels.
+        OptionError: not a sequence of boxes, not four whole numbers, or a box without pixels.
     """
+    if not isinstance(boxes, Iterable):
+        raise OptionError(f"boxes must be a list of (left, top, width, height), not {boxes!r}")
     return tuple(_as_box(box) for box in boxes)
 
 
 def _as_box(box: BoxLike) -> Box:
-    numbers = (box.left, box.top, box.width, box.height) if isinstance(box, Box) else tuple(box)
-    if len(numbers) != 4 or any(int(number) != number for number in numbers):
+    try:
+        given = (box.left, box.top, box.width, box.height) if isinstance(box, Box) else tuple(box)
+        numbers = tuple(int(number) for number in given)
+    except (TypeError, ValueError, OverflowError):  # no sequence, no numbers, NaN, infinity
+        given, numbers = (), ()
+    if len(numbers) != 4 or numbers != given:
         raise OptionError(f"a box is four whole numbers, left, top, width and height, not {box!r}")
-    left, top, width, height = (int(number) for number in numbers)
+    left, top, width, height = numbers
     if width < 1 or height < 1:
         raise OptionError(f"a box must be at least 1x1 pixels, not {width}x{height}")
     return Box(left, top, width, height)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 import re
+import shutil
 import threading
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,8 +28,10 @@ from numpy.typing import NDArray
 from wavepaint import containers, tiff
 from wavepaint.atomic import replacing
 from wavepaint.box import Box
-from wavepaint.encoders import Stored, saver_options
-from wavepaint.errors import MaskError, OptionError, PhotoError
+from wavepaint.encoders import HEIF_COMPRESSION, JPEG_SUBSAMPLINGS, Stored, saver_options
+from wavepaint.errors import MaskError, PhotoError
+from wavepaint.jpeg_blocks import can_keep_blocks, keep_blocks
+from wavepaint.options import Options, check_format, check_quality, check_threshold
 from wavepaint.strips import STRIP_ROWS, StripSource
 
 Samples: TypeAlias = NDArray[Any]
@@ -50,7 +53,7 @@ FORMAT_OF_SUFFIX = {
     ".heic": "heic",
     ".heif": "heic",
 }
-"""The formats that can be written, by file name suffix (lower case)."""
+"""The format of a file to write, one of `options.FORMATS`, by its suffix in lower case."""
 
 READABLE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".gif"}
 """Suffixes of files that can be opened; what counts in the end is what a file contains, not its name."""
@@ -75,12 +78,16 @@ _SAVERS = {
 _DTYPES: dict[str, np.dtype[Any]] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
 
 # Fields that travel from the source to the result as they are.
-_KEPT_FIELDS = frozenset(["icc-profile-data", "photoshop-data", "image-description", "resolution-unit"])
+_KEPT_FIELDS = frozenset(["icc-profile-data", "image-description", "resolution-unit"])
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[2-8]")
 
 _CIELAB = {8, 9, 10}
 _REDUCED_COPY = 1
 _PREMULTIPLIED = 1
+
+
+class PhotoWarning(UserWarning):
+    """Something about a file that the result cannot keep, that was converted on reading, or that looks like a slip."""
 
 
 class Photo:
@@ -90,7 +97,7 @@ class Photo:
     not change while the object is in use.
 
     Attributes:
-        name: what messages call it: the path as given, or "<bytes>".
+        name: what messages call it: by default the path as given, or "<bytes>".
         width: pixels.
         height: pixels.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied). Palettes are resolved and CMYK
@@ -112,15 +119,16 @@ class Photo:
     lossless: bool
     warnings: tuple[str, ...]
 
-    def __init__(self, source: Source, page: int) -> None:
-        self.name = "<bytes>" if isinstance(source, bytes) else str(source)
+    def __init__(self, source: Source, page: int, name: str | None, every_page: bool) -> None:
+        self.name = name or ("<bytes>" if isinstance(source, bytes) else str(source) or "the file name")
         self._source = source
-        self._page = page
+        self._page, self._every_page = page, every_page
         with self._stream() as stream:
             container = self._container(stream)
             directory = tiff.read_directory(stream, page) if container == "tiff" else {}
             jpeg = containers.jpeg_encoding(stream) if container == "jpeg" else None
             lossless_webp = container == "webp" and containers.webp_is_lossless(stream)
+            self._png_frames = containers.png_frames(stream) if container == "png" else 0
         tags = tiff.integer_tags(directory)
         self._check_tags(tags)
         self._loader = _LOADERS[container]
@@ -153,6 +161,7 @@ class Photo:
         self.warnings = tuple(self._reading_notes(raw))
         self._exif = tiff.exif_block(directory) or _blob(raw, "exif-data")
         self._xmp, self._iptc = _blob(raw, "xmp-data"), _blob(raw, "iptc-data")
+        self._photoshop = _blob(raw, "photoshop-data")
         # Transposing needs the whole picture, and tiles can be read in any order: neither is a stream. (libvips
         # keeps a whole picture of more than 100 MB in a temporary file.)
         self._random = self._orientation >= 3 or min(self._stored.tile) > 0
@@ -160,20 +169,22 @@ class Photo:
         self._decode_lock = threading.Lock()
 
     @classmethod
-    def open(cls, source: Source, *, page: int = 0) -> Photo:
+    def open(cls, source: Source, *, page: int = 0, name: str | None = None, every_page: bool = False) -> Photo:
         """Open a picture file, or the bytes of one, and read its header.
 
         Args:
             source: path or file contents: PNG, JPEG, WebP, TIFF, GIF, and AVIF or HEIC if libvips has the decoder.
             page: which picture of a TIFF, GIF, animated WebP or AVIF, from 0. The others are neither read nor written;
                 `warnings` says so.
+            name: what messages call it.
+            every_page: whoever opens this page opens the others too: no warning about them.
 
         Raises:
             PhotoError: the file is missing, empty, unreadable, damaged or of an unsupported kind (float, 32-bit or
                 complex samples, CIELAB, more than four channels, camera raw, formats that are not photographs).
                 Damage further inside shows later, as the same error, from whatever decodes the samples.
         """
-        return cls(source, page)
+        return cls(source, page, name, every_page)
 
     def read(self, box: Box) -> Samples:
         """Return the samples of one box, (height, width, channels) of `dtype`, exact; an array of its own.
@@ -210,8 +221,7 @@ class Photo:
 
         Raises `MaskError` if it has no alpha channel.
         """
-        if self.channels not in (2, 4):
-            raise MaskError(f"{self.name}: has no transparency to take the mask from")
+        check_alpha(self.name, self.channels)
         holes = np.empty((self.height, self.width), np.bool_)
         for strip, rows in self._strips(self.height):
             holes[strip.slices] = rows[..., -1] == 0
@@ -229,20 +239,25 @@ class Photo:
             notes.append(f"{self.name}: {self._stored.bits}-bit samples become 12-bit in {format}")
         if self.channels in (2, 4) and format == "jpeg":
             notes.append(f"{self.name}: JPEG has no transparency, the picture is laid on white")
+        jpeg = self._stored.jpeg
+        if (
+            jpeg is not None
+            and format == "jpeg"
+            and (self._stored.progressive or not can_keep_blocks())
+            and jpeg.subsampling not in JPEG_SUBSAMPLINGS
+        ):
+            notes.append(f"{self.name}: chroma subsampling {jpeg.subsampling} becomes 4:4:4")
         return tuple(notes)
 
     def output_format(self, target: str | Path) -> str:
         """Return the format a file of that name gets: by its suffix, else the picture's own (PNG for a GIF).
 
-        Raises `PhotoError` for a suffix that cannot be written.
+        Raises `PhotoError` for a suffix, or a format, that cannot be written.
         """
-        suffix = Path(target).suffix.lower()
-        if not suffix:
-            return self._own_format
-        if suffix not in FORMAT_OF_SUFFIX:
-            known = ", ".join(FORMAT_OF_SUFFIX)
-            raise PhotoError(f"{target}: cannot write {suffix} files, only {known}")
-        return FORMAT_OF_SUFFIX[suffix]
+        format = format_of_name(target) or self._own_format
+        if not can_write(format):
+            raise PhotoError(f"{target}: {format} cannot be written here; name it {_writable_suffixes()}")
+        return format
 
     def encode(self, patches: Iterable[Patch] = (), format: str | None = None, quality: int | None = None) -> bytes:
         """Return the picture as the bytes of a file, with some boxes replaced.
@@ -252,13 +267,15 @@ class Photo:
                 the later one counts.
             format: one of the values of `FORMAT_OF_SUFFIX`; None for the picture's own (PNG for a GIF, whose 256
                 colours have no room for new ones).
-            quality: 1-100, for the lossy formats. None keeps the quality and chroma subsampling of a JPEG that
-                becomes a JPEG, writes lossless sources without loss where the format can, and uses the qualities
-                of `wavepaint.encoders` otherwise.
+            quality: 1-100, for the lossy formats. None keeps the quality of a JPEG that becomes a JPEG, writes lossless
+                sources without loss where the format can, and uses the qualities of `wavepaint.encoders` otherwise.
 
         PNG and TIFF store every sample exactly, and so do WebP and AVIF for 8-bit pictures from lossless sources. Grey
         pictures of 1, 2 or 4 bits (in TIFF: of 1 bit) keep their depth if all patches fit it, and become 8-bit
-        otherwise. A palette becomes RGB. TIFF keeps a lossless kind of compression and its tiles.
+        otherwise. A palette becomes RGB. TIFF keeps a lossless kind of compression and its tiles. Of a JPEG that
+        becomes a JPEG the chroma subsampling is kept if it is 4:4:4 or 4:2:0, and becomes 4:4:4 otherwise, which
+        `losses` says. With jpeglib installed and without a `quality`, only the blocks of a JPEG in which a sample has
+        changed are compressed again; where a file does not allow it, a `PhotoWarning` says why.
 
         Raises:
             PhotoError: the source is damaged, a patch does not fit, or the format cannot hold the picture.
@@ -266,9 +283,11 @@ class Photo:
         """
         if format is None:
             format = self._own_format
-        with self._encoding(self.name, list(patches), format, quality) as (image, options):
+        patches = list(patches)
+        with self._encoding(self.name, patches, format, quality) as (image, options):
             stream = io.BytesIO(getattr(image, _SAVERS[format] + "_buffer")(**options))
         self._complete(stream, format)
+        self._keep_blocks(stream, patches, format, quality)
         return stream.getvalue()
 
     def save(self, target: str | Path, patches: Iterable[Patch] = (), quality: int | None = None) -> None:
@@ -279,27 +298,44 @@ class Photo:
 
         Raises `PhotoError` and `OptionError` like `encode`, and `PhotoError` if the target cannot be written.
         """
-        target = Path(target)
         format = self.output_format(target)
-        try:
-            with replacing(target) as unfinished:
-                unfinished.touch()  # for the system's own words if this cannot be done
-                with self._encoding(str(target), list(patches), format, quality) as (image, options):
-                    getattr(image, _SAVERS[format])(str(unfinished), **options)
-                with open(unfinished, "r+b") as file:
-                    self._complete(file, format)
-        except OSError as error:
-            raise PhotoError(f"{target}: cannot be written: {error.strerror or error}") from None
+        patches = list(patches)
+        with _writing(target) as unfinished:
+            with (
+                self._encoding(str(target), patches, format, quality) as (image, options),
+                open(unfinished, "r+b") as file,
+            ):
+                # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
+                descriptor = _pyvips().Target.new_to_descriptor(file.fileno())
+                getattr(image, _SAVERS[format] + "_target")(descriptor, **options)
+            with open(unfinished, "r+b") as file:
+                self._complete(file, format)
+                self._keep_blocks(file, patches, format, quality)
+
+    def copy(self, target: str | Path) -> None:
+        """Write the picture to a file as it is, byte for byte; whole or not at all, and errors like `save`."""
+        with _writing(target) as unfinished, self._stream() as stream, open(unfinished, "wb") as file:
+            shutil.copyfileobj(stream, file)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _stream(self) -> Iterator[BinaryIO]:
         try:
-            with io.BytesIO(self._source) if isinstance(self._source, bytes) else open(self._source, "rb") as stream:
+            with self._open_source() as stream:
                 yield stream
         except OSError as error:
             raise PhotoError(f"{self.name}: {error.strerror or error}") from None
+
+    def _open_source(self) -> BinaryIO:
+        if isinstance(self._source, bytes):
+            return io.BytesIO(self._source)
+        if not str(self._source):
+            raise PhotoError(f"{self.name}: is empty")
+        try:
+            return open(self._source, "rb")
+        except ValueError as error:  # a null character
+            raise PhotoError(f"{self.name}: {error}") from None
 
     def _container(self, stream: BinaryIO) -> str:
         head = stream.read(16)
@@ -317,9 +353,13 @@ class Photo:
         options: dict[str, Any] = {"access": access, "fail_on": "error"}
         if self._page:
             options["page"] = self._page
-        suffix = "_buffer" if isinstance(self._source, bytes) else ""
-        source = self._source if isinstance(self._source, bytes) else os.fspath(self._source)
-        return getattr(_pyvips().Image, self._loader + suffix)(source, **options)
+        vips = _pyvips()
+        if isinstance(self._source, bytes):
+            return getattr(vips.Image, self._loader + "_buffer")(self._source, **options)
+        # By its descriptor, which libvips duplicates: a name need not be UTF-8, as libvips takes for granted.
+        with self._stream() as stream:
+            source = vips.Source.new_from_descriptor(stream.fileno())
+            return getattr(vips.Image, self._loader + "_source")(source, **options)
 
     def _prepare(self, raw: Any) -> Any:
         """Return the picture in colours and orientation as users see it."""
@@ -351,8 +391,10 @@ class Photo:
             yield f"{self.name}: CMYK is converted to sRGB through {profile}"
         if self._stored.tags.get(tiff.EXTRA_SAMPLES) == _PREMULTIPLIED:
             yield f"{self.name}: colours that were multiplied by their transparency are stored straight"
-        if self.pages > 1:
+        if self.pages > 1 and not self._every_page:
             yield f"{self.name}: has {self.pages} pages, only page {self._page + 1} is used"
+        if self._png_frames > 1:
+            yield f"{self.name}: is an animation of {self._png_frames} frames, only its still picture is used"
 
     @property
     def _own_format(self) -> str:
@@ -413,10 +455,9 @@ class Photo:
         self, name: str, patches: list[Patch], format: str, quality: int | None
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Provide the libvips image of the result and the options of its saver; `name` is for errors."""
-        if format not in _SAVERS:
-            raise OptionError(f"unknown format {format!r}, known are {', '.join(_SAVERS)}")
-        if quality is not None and not 1 <= quality <= 100:
-            raise OptionError(f"quality is {quality}, not 1 to 100")
+        check_format(format)
+        if quality is not None:
+            check_quality(quality)
         for box, samples in patches:
             self._check_inside(box)
             if samples.shape != (box.height, box.width, self.channels) or samples.dtype != self.dtype:
@@ -465,10 +506,45 @@ class Photo:
         if self._orientation != 1:
             image.set_type(_pyvips().GValue.gint_type, "orientation", 1)
         if self._xmp is not None:
-            image.set_type(blob, "xmp-data", _XMP_ORIENTATION.sub(rb"\g<1>1", self._xmp))
+            upright = _XMP_ORIENTATION.sub(rb"\g<1>1", self._xmp)
+            image.set_type(blob, "xmp-data", containers.xmp_without_thumbnails(upright))
         if self._iptc is not None and format != "tiff":
-            image.set_type(blob, "iptc-data", containers.iptc_for_jpeg(self._iptc))
+            resources = containers.iptc_for_jpeg(self._iptc)
+            image.set_type(blob, "iptc-data", containers.photoshop_without_thumbnails(resources))
+        if self._photoshop is not None:
+            image.set_type(blob, "photoshop-data", containers.photoshop_without_thumbnails(self._photoshop))
         return image
+
+    def _keep_blocks(self, stream: BinaryIO, patches: list[Patch], format: str, quality: int | None) -> None:
+        """Give an encoded JPEG (open for reading and writing) the source's own blocks where nothing has changed."""
+        if not (format == self.format == "jpeg" and quality is None and can_keep_blocks()):
+            return
+        try:
+            if self._orientation != 1:
+                raise ValueError("it is stored turned or mirrored")
+            if self._cmyk:
+                raise ValueError("it is CMYK")
+            if self._stored.streamed:
+                raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
+            with self._stream() as source:
+                original = source.read()
+            stream.seek(0)
+            kept = keep_blocks(original, stream.read(), self._changed_strips(patches))
+        except ValueError as error:
+            reason = f"{self.name}: all of it is compressed again, not only what has changed: {error}"
+            warnings.warn(reason, PhotoWarning, stacklevel=2)
+            return
+        stream.seek(0)
+        stream.write(kept)
+        stream.truncate()
+
+    def _changed_strips(self, patches: list[Patch]) -> Iterator[tuple[int, Samples, Samples]]:
+        """Yield whole rows that meet a patch: the first row, the samples before and after."""
+        before, after = self._row_reader(), self._patched_rows(patches)
+        tops = {top for box, _ in patches for top in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1)}
+        for top in (index * STRIP_ROWS for index in sorted(tops)):
+            count = min(STRIP_ROWS, self.height - top)
+            yield top, before(Box(0, top, self.width, count)), after(top, count)
 
     def _complete(self, stream: BinaryIO, format: str) -> None:
         """Add to an encoded file (open for reading and writing) what libvips cannot write."""
@@ -485,7 +561,52 @@ class Photo:
                 tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
 
 
-def mask_from_samples(samples: Samples, threshold: float | None = None) -> NDArray[np.bool_]:
+def format_of_name(target: str | Path) -> str | None:
+    """The format that a file of that name gets by its suffix, one of `options.FORMATS`; None without a suffix.
+
+    Raises:
+        PhotoError: a suffix that cannot be written, whether unknown or for want of an encoder.
+    """
+    suffix = Path(target).suffix.lower()
+    format = FORMAT_OF_SUFFIX.get(suffix)
+    if suffix and (format is None or not can_write(format)):
+        raise PhotoError(f"{target}: cannot write {suffix} files, only {_writable_suffixes()}")
+    return format
+
+
+@functools.cache
+def can_write(format: str) -> bool:
+    """Whether libvips has an encoder for one of `options.FORMATS`: HEIC is often left out, for its patents."""
+    options = {"compression": HEIF_COMPRESSION[format]} if format in HEIF_COMPRESSION else {}
+    vips = _pyvips()
+    try:
+        getattr(vips.Image.black(16, 16, bands=3), _SAVERS[format] + "_buffer")(**options)
+    except vips.Error:
+        return False
+    return True
+
+
+def _writable_suffixes() -> str:
+    return ", ".join(suffix for suffix, format in FORMAT_OF_SUFFIX.items() if can_write(format))
+
+
+@contextmanager
+def _writing(target: str | Path) -> Iterator[Path]:
+    """`atomic.replacing` with `PhotoError` for what the system refuses."""
+    try:
+        with replacing(target) as unfinished:
+            yield unfinished
+    except OSError as error:
+        raise PhotoError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def check_alpha(name: str, channels: int) -> None:
+    """Refuse a picture without an alpha channel where the mask is to come from it: `MaskError`."""
+    if channels not in (2, 4):
+        raise MaskError(f"{name}: has no transparency to take the mask from")
+
+
+def mask_from_samples(samples: Samples, threshold: float = Options.threshold) -> NDArray[np.bool_]:
     """Turn any kind of mask array into holes.
 
     Args:
@@ -493,7 +614,7 @@ def mask_from_samples(samples: Samples, threshold: float | None = None) -> NDArr
             Colours count by their brightest channel, so that a hole may be painted in red or blue as well as in
             white. With alpha: if everything visible has one colour, the drawing is in the alpha channel and alpha is
             the value; otherwise transparent pixels are black. Opaque alpha means nothing.
-        threshold: share of the range, 0 <= threshold < 1, above which a value is a hole; None for one half.
+        threshold: share of the range, 0 <= threshold < 1, above which a value is a hole.
 
     The range of an integer mask is that of its type, where types of more than 16 bits hold 8 or 16-bit values
     (whichever suffices). An integer mask with no value above 1 is boolean, whatever the threshold.
@@ -505,8 +626,7 @@ def mask_from_samples(samples: Samples, threshold: float | None = None) -> NDArr
         MaskError: another shape or type, NaN, or values outside the range.
         OptionError: a threshold outside [0, 1).
     """
-    if threshold is not None and not 0 <= threshold < 1:
-        raise OptionError(f"the mask threshold is {threshold}, not in [0, 1)")
+    check_threshold(threshold)
     if samples.ndim == 2:
         samples = samples[..., None]
     if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
@@ -521,21 +641,35 @@ def mask_from_samples(samples: Samples, threshold: float | None = None) -> NDArr
     values = _mask_values(samples, full)
     if np.issubdtype(samples.dtype, np.integer) and samples.size and samples.max() <= 1:
         return values > 0
-    limit = full * (0.5 if threshold is None else threshold)
+    limit = full * threshold
     return values > (limit if isinstance(full, float) else int(limit))
 
 
-def read_mask(source: Source, *, threshold: float | None = None) -> NDArray[np.bool_]:
+def read_mask(
+    source: Source, *, threshold: float = Options.threshold, name: str | None = None, page: int = 0
+) -> NDArray[np.bool_]:
     """Read a mask from a picture file: (height, width) bool, True = hole.
 
-    Any file that `Photo.open` takes, of any depth, grey or colour, upright as viewers show it. For `threshold` and
-    what counts as a hole see `mask_from_samples`. Raises `PhotoError`, `MaskError` and `OptionError`.
+    Any page, from 0, of any file that `Photo.open` takes, of any depth, grey or colour, upright as viewers show it.
+    For `threshold` and what counts as a hole see `mask_from_samples`. Raises `PhotoError`, `MaskError` and
+    `OptionError`; warns, with a `PhotoWarning`, where nothing is hole.
     """
-    photo = Photo.open(source)
+    photo = Photo.open(source, name=name, page=page)
+    samples = photo.read_all()
     try:
-        return mask_from_samples(photo.read_all(), threshold)
+        holes = mask_from_samples(samples, threshold)
     except MaskError as error:
         raise MaskError(f"{photo.name}: {error}") from None
+    if not holes.any():
+        full = _full_range(samples)
+        largest = _mask_values(samples, full).max()
+        warnings.warn(
+            f"{photo.name}: marks nothing: its largest value is {largest} of {full}, and a hole is what lies above "
+            f"{threshold:g} of the range (--threshold)",
+            PhotoWarning,
+            stacklevel=2,
+        )
+    return holes
 
 
 def _full_range(samples: Samples) -> float | int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 _AS_THEY_ARE = ("L", "LA", "RGB", "RGBA")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+_BECOMES = {"1": "L", "P": "RGB", "PA": "RGBA"}
+_BECOMES_CLEAR = {"1": "LA", "L": "LA", "RGB": "RGBA", "P": "RGBA", "PA": "RGBA"}
+_ORIENTATION = 274
 
 
 def is_pil_image(value: object) -> TypeGuard[Image]:
@@ -23,20 +28,64 @@ def is_pil_image(value: object) -> TypeGuard[Image]:
     return module is not None and isinstance(value, module.Image)
 
 
+@dataclass(frozen=True)
+class PilMetadata:
+    """What a PIL image knows about itself besides its samples.
+
+    Attributes:
+        profile: ICC profile.
+        exif: EXIF block, "Exif" prefix included.
+        xmp: XMP packet.
+        dpi: horizontal and vertical resolution.
+        orientation: EXIF orientation of the samples, 1 to 8.
+    """
+
+    profile: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    orientation: int = 1
+
+
+def metadata_of_pil(image: Image) -> PilMetadata:
+    """Gather what `info` and the EXIF tags of a PIL image say; what makes no sense is left out."""
+    # Before its samples: once they are loaded, Pillow has closed the file, and turned those of a TIFF upright.
+    exif = image.getexif()
+    block = exif.tobytes() if exif else None
+    image.load()
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    return PilMetadata(
+        profile=image.info.get("icc_profile") or None,
+        exif=block,
+        xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
+        dpi=_dpi_of(image.info.get("dpi")),
+        orientation=orientation if orientation in range(1, 9) else 1,
+    )
+
+
+def _dpi_of(value: Any) -> tuple[float, float] | None:
+    try:
+        across, down = (float(number) for number in value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < math.inf and 0 < down < math.inf else None
+
+
 def samples_of_pil(image: Image) -> NDArray[Any]:
     """The samples of a PIL image, uint8 or uint16, (H, W) or (H, W, C); an array of its own.
 
-    Modes L, LA, RGB, RGBA and I;16 as they are; 1 becomes grey, and P becomes RGB, or RGBA if it has transparency.
+    Modes L, LA, RGB, RGBA and I;16 as they are; 1 becomes grey, and P becomes RGB. With a transparent colour, modes 1,
+    L, RGB and P get an alpha channel: among the samples to come, that colour would be transparent too.
 
     Raises:
         PhotoError: any other mode.
     """
     if image.mode in _SIXTEEN_BIT:
         return np.array(image).astype(np.uint16)
-    if image.mode == "1":
-        image = image.convert("L")
-    elif image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
+    becomes = _BECOMES_CLEAR if "transparency" in image.info else _BECOMES
+    if image.mode in becomes:
+        image = image.convert(becomes[image.mode])
     if image.mode not in _AS_THEY_ARE:
         known = ", ".join(("1", "P", *_AS_THEY_ARE, "I;16"))
         raise PhotoError(f"image: PIL mode {image.mode} is not supported, only {known}")
@@ -49,4 +98,6 @@ def pil_of_samples(samples: NDArray[Any], like: Image) -> Image:
 
     result = images.fromarray(samples)
     result.info = dict(like.info)
+    if result.mode not in _SIXTEEN_BIT:
+        result.info.pop("transparency", None)  # now an alpha channel
     return result

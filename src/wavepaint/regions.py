@@ -46,6 +46,8 @@ Below it a crop of the hole as a whole is as good, and no dearer: docs/large-pho
 """
 RIM = 32
 """Width of the rim that is filled at full resolution around the depth of a wide hole, pixels."""
+FEATHER = 16
+"""Width of the inner part of the rim, across which it blends with the depth, pixels; even."""
 MAX_WIDE = 2048
 """Longest side of one piece of a wide hole, pixels; with `MAX_WIDE_CONTEXT` it bounds the memory a hole needs."""
 MAX_WIDE_CONTEXT = 1024
@@ -81,12 +83,19 @@ class WideHole:
     Attributes:
         crop: the window that is reduced; it lies inside the picture.
         box: the piece.
-        deep: (box.height, box.width) bool, its samples more than `RIM` from every known one, rows and columns apart.
+        share: (box.height, box.width) float32, what the reduced copy contributes to each sample: 1 in the depth, more
+            than `RIM` rows or columns from every known sample, 0 at the outer edge of the rim, between them in steps.
     """
 
     crop: Box
     box: Box
-    deep: Mask
+    share: NDArray[np.float32]
+
+    @property
+    def deep(self) -> Mask:
+        """(box.height, box.width) bool: the depth."""
+        deep: Mask = self.share == 1
+        return deep
 
 
 def find_wide(mask: Mask) -> list[WideHole]:
@@ -107,7 +116,7 @@ def find_wide(mask: Mask) -> list[WideHole]:
         context = int(min(CONTEXT_SHARE * cells[:, 2].sum() / max(box.width, box.height), MAX_WIDE_CONTEXT))
         pieces.append((_crop(box, context, mask.shape), box))
     ordered = (region for wave in _waves(_from_outside_in(pieces, mask)) for region in wave)
-    return [WideHole(region.crop, region.holes, _depth(mask, region.holes)) for region in ordered]
+    return [WideHole(region.crop, region.holes, _share(mask, region.holes)) for region in ordered]
 
 
 def find_regions(mask: Mask) -> list[list[Region]]:
@@ -210,20 +219,34 @@ def _gap_or_middle(cells: Cells) -> tuple[int, int] | None:
     return axis, int(cells[:, axis].min() + sides[axis] // 2)
 
 
-def _depth(mask: Mask, box: Box) -> Mask:
-    """Samples of a box with nothing known within `RIM` rows and columns; outside the picture nothing is known."""
+def _share(mask: Mask, box: Box) -> NDArray[np.float32]:
+    """See `WideHole.share`; outside the picture nothing is known."""
     height, width = mask.shape
     around = Box(box.left - RIM, box.top - RIM, box.width + 2 * RIM, box.height + 2 * RIM)
     inside = around.clip(width, height)
     known = np.zeros((around.height, around.width), np.bool_)
     known[inside.relative_to(around).slices] = ~mask[inside.slices]
-    deep: Mask = _box_sums(known, 2 * RIM + 1) == 0
-    return deep
+    sums = _sums(known)
+    radii = range(RIM, RIM - FEATHER, -2)
+    share = np.zeros((box.height, box.width), np.float32)
+    for radius in radii:
+        margin = RIM - radius
+        part = sums[margin : len(sums) - margin, margin : sums.shape[1] - margin]
+        share += _squares(part, 2 * radius + 1) == 0
+    return share / np.float32(len(radii))
 
 
 def _box_sums(marks: Mask, side: int) -> NDArray[np.int32]:
     """Count the marks in every square of `side` that lies inside: (H, W) -> (H - side + 1, W - side + 1)."""
-    sums = np.pad(marks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
+    return _squares(_sums(marks), side)
+
+
+def _sums(marks: Mask) -> NDArray[np.int32]:
+    """A summed-area table: (H, W) -> (H + 1, W + 1), the marks above and left of every corner."""
+    return np.pad(marks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
+
+
+def _squares(sums: NDArray[np.int32], side: int) -> NDArray[np.int32]:
     counts: NDArray[np.int32] = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     return counts
 

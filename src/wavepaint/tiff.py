@@ -7,6 +7,7 @@ when. Those travel as an EXIF block here: `exif_block` gathers one from a TIFF, 
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
@@ -26,7 +27,9 @@ _PROVENANCE = {269, 271, 272, 285, 305, 306, 315, 316, 33432, _EXIF, _GPS}
 _VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _UNIT_BYTES = {**_VALUE_BYTES, 5: 4, 10: 4}
 _INTEGERS = {1, 3, 4, 16}
-_LONG, UNDEFINED = 4, 7
+_LONG, UNDEFINED, _LONG8 = 4, 7, 16
+# Of strips and of tiles.
+_SAMPLE_OFFSETS = (273, 324)
 _MAX_VALUE_BYTES = 2**15
 _MAX_DEPTH = 3
 # What it may raise to follow an offset or a count of a damaged file: it ends early, or the number fits no file.
@@ -147,6 +150,52 @@ def append_tags(stream: BinaryIO, added: Directory) -> None:
     stream.write(struct.pack(layout.offset, start))
 
 
+def append_page(stream: BinaryIO, page: BinaryIO) -> None:
+    """Add the first page of one TIFF file behind the last of another, or to an empty one.
+
+    Args:
+        stream: open for reading and writing.
+        page: open for reading, of the same byte order and kind as `stream`; for example by the same encoder.
+
+    Raises:
+        ValueError: the files differ in kind, or the result is too large for it.
+    """
+    layout, offset = _read_header(page)
+    directory = _read_entries(page, layout, offset, _MAX_DEPTH, limit=None)
+    page.seek(0)
+    base = stream.seek(0, io.SEEK_END)
+    if base == 0:
+        shutil.copyfileobj(page, stream)
+        return
+    whole, last = _read_header(stream)
+    if whole != layout:
+        raise ValueError("the pages are of different kinds of TIFF")
+    while last:
+        offset, last = last, _next_directory(stream, layout, last)
+    link = stream.tell() - struct.calcsize(layout.offset)
+    base += _pad(stream)
+    shutil.copyfileobj(page, stream)
+    start = base + page.tell()
+    start += _pad(stream)
+    for tag in _SAMPLE_OFFSETS:
+        offsets = directory.get(tag)
+        if isinstance(offsets, Value):
+            moved = np.frombuffer(offsets.data, f"<u{_VALUE_BYTES[offsets.kind]}").astype(np.uint64) + np.uint64(base)
+            kind = _LONG8 if layout.big else _LONG
+            directory[tag] = Value(kind, moved.astype(f"<u{_VALUE_BYTES[kind]}").tobytes())
+    block = _pack(directory, {}, layout, start)
+    if not layout.big and start + len(block) >= 2**32:
+        raise ValueError("the pages together are too large for a TIFF")
+    stream.write(block)
+    stream.seek(link)
+    stream.write(struct.pack(layout.offset, start))
+
+
+def _pad(stream: BinaryIO) -> int:
+    """Directories and what they point to stand at even offsets."""
+    return stream.write(b"\0" * (stream.seek(0, io.SEEK_END) % 2))
+
+
 def _provenance(directory: Directory) -> Directory:
     """Return the tags that travel; the picture's size, which EXIF repeats, may change on the way."""
     kept = {tag: value for tag, value in directory.items() if tag in _PROVENANCE}
@@ -178,7 +227,9 @@ def _next_directory(stream: BinaryIO, layout: _Layout, offset: int) -> int:
     return _read(stream, layout.offset)[0]
 
 
-def _read_entries(stream: BinaryIO, layout: _Layout, offset: int, depth: int) -> Directory:
+def _read_entries(
+    stream: BinaryIO, layout: _Layout, offset: int, depth: int, limit: int | None = _MAX_VALUE_BYTES
+) -> Directory:
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
     block = stream.read(min(count, 2**16) * layout.entry_bytes)
@@ -189,17 +240,19 @@ def _read_entries(stream: BinaryIO, layout: _Layout, offset: int, depth: int) ->
         field = block[start + layout.head_bytes : start + layout.entry_bytes]
         size = values * _VALUE_BYTES.get(kind, 0)
         # The first of equal tags counts, and directories that name each other a thousand times cost nothing.
-        if tag in directory or not 0 < size <= _MAX_VALUE_BYTES:
+        if tag in directory or size <= 0 or (limit is not None and size > limit):
             continue
         try:
             if size > len(field):
                 stream.seek(struct.unpack(layout.offset, field)[0])
                 field = stream.read(size)
+                if len(field) < size:
+                    continue
             value = Value(kind, _swapped(field[:size], kind, layout.order))
             if tag not in _SUBDIRECTORIES:
                 directory[tag] = value
             elif depth:
-                directory[tag] = _read_entries(stream, layout, value.first_integer(), depth - 1)
+                directory[tag] = _read_entries(stream, layout, value.first_integer(), depth - 1, limit)
         except _DAMAGE:
             continue
     return directory

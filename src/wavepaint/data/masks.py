@@ -273,7 +273,7 @@ class Scratches:
         for speck in range(count):
             ellipse = hexagon * (stretch[speck], 1 / stretch[speck])
             outline = centre[speck] + radius[speck] * _turned(ellipse, angle[speck])
-            _opencv().fillConvexPoly(canvas, _points(outline), 1)
+            opencv().fillConvexPoly(canvas, _points(outline), 1)
 
     def _hair(self, canvas: Canvas, rng: np.random.Generator) -> None:
         h, w = canvas.shape
@@ -524,7 +524,7 @@ def _polyline(canvas: Canvas, path: Path, width: float) -> None:
     # path, and keep the part of it that lies on the canvas.
     (left, top), (right, bottom) = points.min(axis=0) - thickness, points.max(axis=0) + thickness + 1
     sheet = np.zeros((bottom - top, right - left), np.uint8)
-    _opencv().polylines(sheet, [points - (left, top)], False, 1, thickness)
+    opencv().polylines(sheet, [points - (left, top)], False, 1, thickness)
     y, x = max(top, 0), max(left, 0)
     part = canvas[y : max(bottom, 0), x : max(right, 0)]
     part |= sheet[y - top :, x - left :][: part.shape[0], : part.shape[1]]

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from wavepaint.atomic import replacing
 from wavepaint.data.lettering import CAP_HEIGHT, pen_strokes
-from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, rng_for
+from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, opencv, rng_for
 from wavepaint.errors import OptionError
 
 _CELL = 128
@@ -75,12 +75,10 @@ def statistics_table(statistics: Mapping[str, MaskStatistics]) -> Table:
 
 
 def _label(text: str) -> NDArray[np.uint8]:
-    import cv2
-
     cell = np.full((_CELL, _LABEL), _GREY, np.uint8)
     strokes, width = pen_strokes(text)
     scale = min(2.5, (_LABEL - 16) / width)
     for stroke in strokes:
         points = np.rint(stroke * scale + (8, _CELL / 2 + scale * CAP_HEIGHT / 2)).astype(np.int32)
-        cv2.polylines(cell, [points], False, 255, 2)
+        opencv().polylines(cell, [points], False, 255, 2)
     return cell

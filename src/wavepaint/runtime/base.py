@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import numpy as np
@@ -11,15 +12,13 @@ from wavepaint.errors import CheckpointError
 
 Planes = NDArray[np.float32]
 
-RUNTIMES = ("auto", "onnxruntime", "openvino", "torch")
-
 
 class Runtime(Protocol):
     """A loaded network; calling it is safe from several threads at once."""
 
     @property
     def name(self) -> str:
-        """One of `RUNTIMES`, never "auto"."""
+        """One of `options.RUNTIMES`, never "auto"."""
         ...
 
     @property
@@ -38,6 +37,19 @@ class Runtime(Protocol):
             (B, 3, H, W) float32: `image` where the mask is 0, the network's picture elsewhere, not clipped.
         """
         ...
+
+
+def check_names(inputs: Collection[str], outputs: Collection[str], label: str) -> None:
+    """Refuse a graph that does not take and give what `Runtime` says.
+
+    Raises:
+        CheckpointError: the graph named `label` has other inputs than `image` and `mask`, or no output `filled`.
+    """
+    if set(inputs) != {"image", "mask"} or "filled" not in outputs:
+        raise CheckpointError(
+            f"{label}: not a WavePaint graph: it makes {', '.join(outputs)} from {', '.join(inputs)}, "
+            "not filled from image and mask"
+        )
 
 
 def read_multiple(text: str | None, label: str) -> int:

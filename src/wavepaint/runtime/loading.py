@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from importlib import import_module
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from wavepaint.errors import CheckpointError, MissingExtraError, OptionError
-from wavepaint.runtime.base import RUNTIMES, Runtime
+from wavepaint.options import Engine
+from wavepaint.runtime.base import Runtime
 
 DEFAULT_MODEL = "default"
 
@@ -28,11 +30,11 @@ def load_runtime(
     """Load a network, ready to run.
 
     Args:
-        model: None or "default" for the packaged network, an `.onnx` file that `wavepaint export` wrote, or a
-            checkpoint (`.safetensors`, `.pth`).
-        name: one of `RUNTIMES`. "auto" runs a checkpoint in PyTorch, and anything else in ONNX Runtime, unless the
-            job is long enough for a faster one that is installed to repay its slower start: PyTorch for the
-            packaged network where a graphics processor is present, or OpenVINO. Another runtime than
+        model: None or "default" for the packaged network, an ONNX file that `wavepaint export` wrote, or a checkpoint
+            (safetensors or PyTorch's own format); what counts is what the file contains, not its name.
+        name: one of `options.RUNTIMES`. "auto" runs a checkpoint in PyTorch, and anything else in ONNX Runtime, unless
+            the job is long enough for a faster one that is installed to repay its slower start: PyTorch for the
+            packaged network where it finds a graphics processor, or OpenVINO. Another runtime than
             torch runs a checkpoint by exporting it first.
         threads: threads for one run; None = every core.
         expected_crops: the length of the job, in crops of 256x256; None = short.
@@ -42,23 +44,18 @@ def load_runtime(
         MissingExtraError: the runtime, or PyTorch to read or export a checkpoint, is not installed.
         OptionError: no such runtime, bad `threads`, or an ONNX file for the torch runtime.
     """
-    if name not in RUNTIMES:
-        raise OptionError(f"unknown runtime {name!r}; known: {', '.join(RUNTIMES)}")
-    if threads is not None and threads < 1:
-        raise OptionError(f"threads must be at least 1, got {threads}")
-    path = None if model is None or str(model) == DEFAULT_MODEL else Path(model)
-    if path is not None and not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-
+    Engine(model=model, runtime=name, threads=threads)
+    path = model_file(model)
+    checkpoint = path is not None and _is_checkpoint(path)
     if name == "auto":
-        name = _choose(path, expected_crops or 1)
+        name = _choose(path, checkpoint, expected_crops or 1)
     if name == "torch":
         from wavepaint.runtime.torch_runtime import TorchRuntime
 
-        if path is not None and not _is_checkpoint(path):
+        if path is not None and not checkpoint:
             raise OptionError(f"{path}: the torch runtime runs checkpoints, not ONNX files")
         return TorchRuntime(path or DEFAULT_MODEL, threads)
-    graph, label = _graph(path), str(path or "the packaged model")
+    graph, label = _graph(path, checkpoint), str(path or "the packaged model")
     if name == "openvino":
         from wavepaint.runtime.openvino_runtime import OpenVinoRuntime
 
@@ -68,32 +65,78 @@ def load_runtime(
     return OnnxRuntime(graph, label, threads)
 
 
-def _choose(path: Path | None, crops: int) -> str:
-    if path is not None and _is_checkpoint(path):
+def model_file(model: str | Path | None) -> Path | None:
+    """The file of a network; None for the packaged one.
+
+    Raises:
+        CheckpointError: there is no such file.
+    """
+    if model is None or str(model) == DEFAULT_MODEL:
+        return None
+    if not os.path.isfile(model):
+        raise CheckpointError(f"{model or 'the model'}: no such file")
+    return Path(model)
+
+
+def _choose(path: Path | None, checkpoint: bool, crops: int) -> str:
+    """A runtime that is sure to be there, except PyTorch for a checkpoint, which nothing else reads."""
+    if checkpoint:
         return "torch"
-    if path is None and crops >= TORCH_REPAYS and _has_gpu() and find_spec("torch") is not None:
+    if path is None and crops >= TORCH_REPAYS and _may_have_gpu() and _torch_has_gpu():
         return "torch"
-    if crops >= OPENVINO_REPAYS and find_spec("openvino") is not None:
+    if crops >= OPENVINO_REPAYS and _imports("openvino"):
         return "openvino"
     return "onnxruntime"
 
 
-def _has_gpu() -> bool:
+def _may_have_gpu() -> bool:
     """Whether asking PyTorch for a graphics processor is worth importing it."""
     return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
 
 
+def _torch_has_gpu() -> bool:
+    """Whether the torch runtime could load a network, and would run it on a graphics processor."""
+    from wavepaint.runtime.torch_runtime import best_device
+
+    return _imports("wavepaint.network") and best_device() != "cpu"
+
+
+def _imports(module: str) -> bool:
+    """Whether a package is there and works, which is more than that it can be found."""
+    try:
+        import_module(module)
+    except (ImportError, OSError):  # OSError: a shared library that it needs is missing
+        return False
+    return True
+
+
 def _is_checkpoint(path: Path) -> bool:
-    return path.suffix.lower() != ".onnx"
+    """Whether a file is a checkpoint (True) or an ONNX graph (False), by its contents.
+
+    Raises:
+        CheckpointError: it is neither, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}") from None
+    # A safetensors file: the length of a JSON object and the object; PyTorch's: a ZIP archive or, long ago, a pickle.
+    if head[8:] == b"{" or head.startswith((b"PK\3\4", b"\x80\2")):
+        return True
+    # A graph begins with its version: field 1 of its protocol buffer, a number.
+    if head.startswith(b"\x08"):
+        return False
+    raise CheckpointError(f"{path}: neither a WavePaint checkpoint nor an ONNX graph")
 
 
-def _graph(path: Path | None) -> Path | bytes:
+def _graph(path: Path | None, checkpoint: bool) -> Path | bytes:
     if path is None:
         packaged = files("wavepaint") / "weights" / "default.onnx"
         if not packaged.is_file():
             raise CheckpointError("the packaged model is missing: reinstall wavepaint, or name a model")
         return packaged if isinstance(packaged, Path) else packaged.read_bytes()
-    if not _is_checkpoint(path):
+    if not checkpoint:
         return path
     try:
         from wavepaint.network import load_checkpoint

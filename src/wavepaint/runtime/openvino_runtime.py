@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wavepaint.errors import CheckpointError, MissingExtraError
-from wavepaint.runtime.base import Planes, read_multiple
+from wavepaint.runtime.base import Planes, check_names, read_multiple
 
 
 class OpenVinoRuntime:
@@ -43,6 +43,9 @@ class OpenVinoRuntime:
         path = ["framework", "multiple"]
         entry = model.get_rt_info(path).astype(str) if model.has_rt_info(path) else None
         self.multiple = read_multiple(entry, label)
+        # A value may have several names, or none.
+        inputs, outputs = ([name for value in side for name in value.names] for side in (model.inputs, model.outputs))
+        check_names(inputs, outputs, label)
         self._requests = threading.local()
 
     def __call__(self, image: Planes, mask: Planes) -> Planes:

@@ -33,7 +33,7 @@ class TorchRuntime:
         if threads:
             torch.set_num_threads(threads)
         self._torch = torch
-        self._device = _best_device()
+        self._device = best_device()
         network = load_checkpoint(checkpoint)
         self.multiple = network.config.multiple
         self._network = network.to(self._device)
@@ -51,7 +51,8 @@ class TorchRuntime:
         return filled
 
 
-def _best_device() -> str:
+def best_device() -> str:
+    """What PyTorch finds: "cuda", "mps" or "cpu"; imports it, and raises what that raises."""
     import torch
 
     if torch.cuda.is_available():

@@ -14,7 +14,7 @@ import uvicorn
 
 from wavepaint.errors import OptionError
 from wavepaint.options import Engine
-from wavepaint.pictures import PhotoWarning
+from wavepaint.photo import PhotoWarning
 from wavepaint.runtime.loading import DEFAULT_MODEL
 from wavepaint.server.app import Model, create_app
 from wavepaint.server.filling import Filler

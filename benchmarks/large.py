@@ -1,0 +1,183 @@
+"""Cost against the area of the photograph and of the hole, and against other methods on the same samples.
+
+    python benchmarks/large.py [--small] [--rounds 3] [--budget 20] [--methods NAME,NAME] [--json large.json]
+
+Three series of arrays: one hole of 64 px in photographs of 1 to 100 megapixels; holes of 32 to 1500 px in one of 12;
+1 to 1000 holes of 24 px in one of 24. Every round runs all methods in turn, and medians are reported, so that a
+machine that slows down slows all of them down. A method that needs longer than the budget, in seconds, for a case is
+left out of the rest of the series. The last series are whole processes, cold, from file to file, with their peak
+memory. `--small` is a quick look: the first case or two of each series. PatchMatch, in NumPy the slowest by far, runs
+only if it is named: wavepaint, opencv-telea, opencv-ns, biharmonic, patchmatch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from wavepaint import Inpainter
+from wavepaint.evaluation.methods import CLASSICAL
+from wavepaint.regions import WIDE
+
+Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+MEGAPIXEL = 10**6
+ASPECT = 4 / 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """`count` square holes of `side` pixels in a photograph of `megapixels`."""
+
+    series: str
+    megapixels: float
+    side: int
+    count: int
+
+    def picture(self) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 3) uint8 and (H, W) bool: waves and noise, holes on a grid."""
+        height = int((self.megapixels * MEGAPIXEL / ASPECT) ** 0.5)
+        width = int(height * ASPECT)
+        rows, columns = np.ogrid[:height, :width]
+        rng = np.random.default_rng(0)
+        image = np.empty((height, width, 3), np.uint8)
+        for channel in range(3):
+            waves = 127 + 80 * np.sin(rows / (40 + 9 * channel), dtype=np.float32) * np.cos(columns / 60)
+            noise = rng.standard_normal((height, width), np.float32)
+            image[..., channel] = (waves + 4 * noise).clip(0, 255)
+        mask = np.zeros((height, width), np.bool_)
+        across = int(np.ceil((self.count * ASPECT) ** 0.5))
+        down = -(-self.count // across)
+        for hole in range(self.count):
+            top = (2 * (hole // across) + 1) * height // (2 * down) - self.side // 2
+            left = (2 * (hole % across) + 1) * width // (2 * across) - self.side // 2
+            mask[top : top + self.side, left : left + self.side] = True
+        return image, mask
+
+
+@dataclass
+class Timing:
+    """Seconds of every round."""
+
+    case: Case
+    method: str
+    seconds: list[float] = field(default_factory=list)
+    peak_mib: int | None = None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def series(small: bool) -> list[list[Case]]:
+    areas = [Case("photo area", size, 64, 1) for size in (1, 4, 12, 24, 50, 100)]
+    holes = [Case("hole size", 12, side, 1) for side in (32, 64, 128, WIDE - 1, 2 * WIDE, 1000, 1500)]
+    counts = [Case("holes", 24, 24, count) for count in (1, 10, 100, 1000)]
+    if small:
+        return [areas[:2], [Case("hole size", 1, side, 1) for side in (32, 128, 400)], [Case("holes", 1, 24, 10)]]
+    return [areas, holes, counts]
+
+
+def methods(names: list[str]) -> dict[str, Fill]:
+    inpainter = Inpainter()
+    inpainter.load()
+    known: dict[str, Callable[[], Fill]] = {"wavepaint": lambda: inpainter, **CLASSICAL}
+    return {name: known[name]() for name in names}
+
+
+def measure(cases: list[Case], fills: dict[str, Fill], rounds: int, budget: float) -> Iterator[Timing]:
+    """The timings of one series, from the cheapest case to the dearest."""
+    fills = dict(fills)
+    for case in cases:
+        image, mask = case.picture()
+        timings = {name: Timing(case, name) for name in fills}
+        for _ in range(rounds):
+            for name in list(fills):
+                started = time.perf_counter()
+                result = fills[name](image, mask)
+                timings[name].seconds.append(time.perf_counter() - started)
+                if name == "wavepaint" and not np.array_equal(result[~mask], image[~mask]):
+                    raise AssertionError(f"{case}: a sample outside the hole has changed")
+                if timings[name].seconds[-1] > budget:
+                    del fills[name]
+        yield from timings.values()
+
+
+def measure_files(small: bool, rounds: int) -> Iterator[Timing]:
+    """Whole processes, from file to file."""
+    sizes = [(1, "jpg", np.uint8), (12, "jpg", np.uint8), (100, "tif", np.uint16)]
+    for megapixels, suffix, dtype in sizes[:1] if small else sizes:
+        case = Case(f"{np.dtype(dtype).itemsize * 8}-bit {suffix} file", megapixels, 64, 1 if suffix == "jpg" else 100)
+        with tempfile.TemporaryDirectory() as folder:
+            photo, mask = Path(folder) / f"photo.{suffix}", Path(folder) / "mask.png"
+            write_files(case, dtype, photo, mask)
+            timing = Timing(case, "wavepaint, whole process")
+            command = [sys.executable, "-m", "wavepaint", "inpaint", photo, mask, "-o", f"{folder}/filled.{suffix}"]
+            for _ in range(rounds):
+                started = time.perf_counter()
+                process = subprocess.Popen(command)
+                _, status, usage = os.wait4(process.pid, 0)
+                timing.seconds.append(time.perf_counter() - started)
+                if status:
+                    raise SystemExit(f"wavepaint failed on {photo.name}")
+                timing.peak_mib = max(timing.peak_mib or 0, usage.ru_maxrss // 1024)
+        yield timing
+
+
+def write_files(case: Case, dtype: type, photo: Path, mask: Path) -> None:
+    """In a process of its own would be tidier, but a child's peak memory does not count its parent's."""
+    import pyvips
+
+    samples, hole = case.picture()
+    if dtype is np.uint16:
+        samples = samples.astype(np.uint16) * 257
+    interpretation = "rgb16" if dtype is np.uint16 else "srgb"
+    pyvips.Image.new_from_array(samples, interpretation=interpretation).write_to_file(str(photo))
+    pyvips.Image.new_from_array(hole.astype(np.uint8) * 255).write_to_file(str(mask))
+
+
+def table(timings: list[Timing]) -> str:
+    lines = [f"{'series':<16}{'MP':>6}{'side':>6}{'holes':>6}{'hole px':>10}  {'method':<26}{'median s':>9}{'MiB':>6}"]
+    for timing in timings:
+        case = timing.case
+        peak = "" if timing.peak_mib is None else timing.peak_mib
+        lines.append(
+            f"{case.series:<16}{case.megapixels:>6g}{case.side:>6}{case.count:>6}{case.side**2 * case.count:>10}  "
+            f"{timing.method:<26}{timing.median:>9.3f}{peak:>6}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--budget", type=float, default=20)
+    parser.add_argument("--methods", default="wavepaint,opencv-telea,opencv-ns,biharmonic")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    timings = list(measure_files(options.small, options.rounds))
+    fills = methods(options.methods.split(","))
+    for cases in series(options.small):
+        timings += measure(cases, fills, options.rounds, options.budget)
+    print(table(timings))
+    if options.json is not None:
+        machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        results = [{**asdict(timing), "median": timing.median} for timing in timings]
+        options.json.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""JPEG in, JPEG out, without compressing again what has not changed.
+
+A JPEG is a grid of blocks of 8x8 quantised DCT coefficients. Only blocks in which a sample has changed are computed
+anew, with the file's own tables; all others keep their coefficients, so that no photograph wears out by being
+retouched. Needs jpeglib, which reads and writes coefficients (libjpeg inside).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.uint8]
+Strip = tuple[int, Samples, Samples]
+"""First row of some whole rows of the picture, and their samples before and after: (rows, width, 1 or 3) uint8."""
+Floats = NDArray[np.float32]
+
+ROW_MULTIPLE = 32
+"""Strips begin at a multiple of this, and all but the last are one high: whole blocks at any subsampling."""
+
+_SIDE = 8
+_SPACES = {1: "JCS_GRAYSCALE", 3: "JCS_YCbCr"}
+_PLANES = ("Y", "Cb", "Cr")
+# JFIF: luminance, and blue and red chrominance around 128.
+_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
+_APP0, _APP15, _COMMENT, _SCAN = 0xE0, 0xEF, 0xFE, 0xDA
+
+
+def can_keep_blocks() -> bool:
+    """Whether jpeglib is installed."""
+    return find_spec("jpeglib") is not None
+
+
+def keep_blocks(source: bytes, encoded: bytes, strips: Iterable[Strip]) -> bytes:
+    """Replace the blocks of a JPEG in which a sample has changed.
+
+    Args:
+        source: the JPEG before: sequential, Huffman coded with 8 bits, grey or YCbCr.
+        encoded: a JPEG with the metadata that the result is to have.
+        strips: what has changed, in whole rows, from top to bottom.
+
+    Returns:
+        A JPEG with the coefficients of `source`, but for changed blocks, and the metadata of `encoded`.
+
+    Raises:
+        ValueError: a kind of JPEG that this cannot edit, with the reason.
+    """
+    with TemporaryDirectory(prefix="wavepaint-") as folder:
+        before, after = Path(folder) / "before.jpg", Path(folder) / "after.jpg"
+        before.write_bytes(source)
+        try:
+            jpeg = import_module("jpeglib").read_dct(str(before))
+        except OSError as error:
+            raise ValueError(str(error)) from None
+        components = 1 if jpeg.Cb is None else 3
+        if jpeg.jpeg_color_space.name != _SPACES[components]:
+            raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
+        if jpeg.progressive_mode:
+            # jpeglib would write it in sequential order.
+            raise ValueError("it is progressive")
+        factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
+        if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
+            raise ValueError("its chroma subsampling is not a whole number")
+        for strip in strips:
+            _edit(jpeg, strip, factors)
+        jpeg.write_dct(str(after))
+        edited = after.read_bytes()
+    metadata, _ = _segments(encoded)
+    _, picture = _segments(edited)
+    return b"\xff\xd8" + metadata + picture
+
+
+def _edit(jpeg: Any, strip: Strip, factors: list[tuple[int, int]]) -> None:
+    top, before, after = strip
+    changed = np.logical_or.reduce(before != after, axis=2)
+    columns = np.flatnonzero(changed.any(axis=0))
+    if not len(columns):
+        return
+    left = int(columns[0]) // ROW_MULTIPLE * ROW_MULTIPLE
+    right = (int(columns[-1]) // ROW_MULTIPLE + 1) * ROW_MULTIPLE
+    planes = _to_planes(_to_whole_blocks(after[:, left:right]))
+    changed = _to_whole_blocks(changed[:, left:right])
+    for index, plane in enumerate(planes):
+        rows, cells = (whole // own for whole, own in zip(factors[0], factors[index], strict=True))
+        height, width = plane.shape[0] // rows, plane.shape[1] // cells
+        small = plane.reshape(height, rows, width, cells).mean(axis=(1, 3), dtype=np.float32)
+        cells_changed = changed.reshape(height // _SIDE, rows * _SIDE, width // _SIDE, cells * _SIDE)
+        touched = np.logical_or.reduce(cells_changed, axis=(1, 3))
+        table = jpeg.get_component_qt(index).astype(np.float32)
+        new = np.round(_dct(small) / table).astype(np.int16)
+        blocks = getattr(jpeg, _PLANES[index])
+        part = blocks[top // (rows * _SIDE) :, left // (cells * _SIDE) :][: new.shape[0], : new.shape[1]]
+        inside = touched[: part.shape[0], : part.shape[1]]
+        part[inside] = new[: part.shape[0], : part.shape[1]][inside]
+
+
+def _to_whole_blocks(rows: NDArray[Any]) -> NDArray[Any]:
+    """Repeat the last row and column until both sides are multiples of `ROW_MULTIPLE`."""
+    bottom, right = (-side % ROW_MULTIPLE for side in rows.shape[:2])
+    return np.pad(rows, [(0, bottom), (0, right)] + [(0, 0)] * (rows.ndim - 2), mode="edge")
+
+
+def _to_planes(samples: Samples) -> Floats:
+    """(h, w, 1 or 3) -> (1 or 3, h, w), centred on zero as the DCT takes them."""
+    values = samples.astype(np.float32)
+    if samples.shape[2] == 3:
+        values = values @ _YCBCR.T
+    planes = np.moveaxis(values, 2, 0).copy()
+    planes[0] -= 128
+    return planes
+
+
+def _dct(plane: Floats) -> Floats:
+    """(h, w) -> (h/8, w/8, 8, 8): the orthonormal DCT-II of every block, vertical frequency first."""
+    height, width = plane.shape
+    blocks = plane.reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE).transpose(0, 2, 1, 3)
+    steps = np.arange(_SIDE)
+    basis = np.cos(np.pi / _SIDE * (steps + 0.5) * steps[:, None]) * np.sqrt(2 / _SIDE)
+    basis[0] /= np.sqrt(2)
+    basis = basis.astype(np.float32)
+    coefficients: Floats = basis @ blocks @ basis.T
+    return coefficients
+
+
+def _segments(jpeg: bytes) -> tuple[bytes, bytes]:
+    """The application and comment segments of a JPEG, and all that is needed to decode it."""
+    metadata, picture, position = b"", b"", 2
+    while jpeg[position + 1] != _SCAN:
+        marker = jpeg[position + 1]
+        end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
+        if _APP0 <= marker <= _APP15 or marker == _COMMENT:
+            metadata += jpeg[position:end]
+        else:
+            picture += jpeg[position:end]
+        position = end
+    return metadata, picture + jpeg[position:]

@@ -1,0 +1,102 @@
+"""TIFF files of several pages: every page is a photograph of its own, and the result has them all."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+from wavepaint import tiff
+from wavepaint.atomic import replacing
+from wavepaint.errors import MaskError, PhotoError
+from wavepaint.mask import Mask, find_hole
+from wavepaint.options import Options
+from wavepaint.photo import Patch, Photo, read_mask
+from wavepaint.pictures import PhotoPicture, warn
+
+Fill = Callable[[PhotoPicture, Mask], list[Patch]]
+
+
+def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, fill: Fill) -> Path | bytes:
+    """Fill every page of a TIFF.
+
+    Args:
+        picture: the file, or the bytes of one.
+        pages: how many it has.
+        mask: as in `find_hole`, for all pages; or a picture file with as many pages as the photograph, one for each.
+        options: for all pages.
+        fill: finds the patches of a page.
+
+    Returns:
+        What `picture.finish` returns for one page: the path of the result, or its bytes. Each page keeps its own size,
+        depth, compression and metadata; with nothing to fill on any, the file stays as it is.
+
+    Raises:
+        PhotoError, MaskError: as for one page, with the number of the page.
+    """
+    mask_pages = _pages_of(mask)
+    if mask_pages not in (1, pages):
+        raise MaskError(f"the mask has {mask_pages} pages, but {picture.name} has {pages}")
+
+    def write(stream: BinaryIO) -> None:
+        filled = False
+        with TemporaryDirectory(prefix="wavepaint-") as folder:
+            for page in range(pages):
+                with _naming_page(page):
+                    photo = picture.turn_to(page)
+                    here = mask if mask_pages == 1 else read_mask(mask, threshold=options.threshold, page=page)
+                    patches = fill(picture, find_hole(picture, here, options))
+                    filled = filled or bool(patches)
+                    warn(photo.warnings)
+                    _append(stream, photo, patches, Path(folder) / "page.tif", options.quality)
+        if not filled:
+            _copy(picture.source, stream)
+
+    if picture.target is None:
+        stream = io.BytesIO()
+        write(stream)
+        return stream.getvalue()
+    try:
+        with replacing(picture.target) as unfinished, open(unfinished, "r+b") as file:
+            write(file)
+    except OSError as error:
+        raise PhotoError(f"{picture.target}: cannot be written: {error.strerror or error}") from None
+    return picture.target if isinstance(picture.source, Path) else picture.target.read_bytes()
+
+
+def _append(stream: BinaryIO, photo: Photo, patches: list[Patch], place: Path, quality: int | None) -> None:
+    photo.save(place, patches, quality)
+    with open(place, "rb") as page:
+        try:
+            tiff.append_page(stream, page)
+        except ValueError as error:
+            raise PhotoError(f"{photo.name}: cannot be written: {error}") from None
+
+
+def _copy(source: Path | bytes, stream: BinaryIO) -> None:
+    """Replace what a stream holds by a file."""
+    stream.seek(0)
+    stream.truncate()
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        shutil.copyfileobj(file, stream)
+
+
+def _pages_of(mask: Any) -> int:
+    if isinstance(mask, (bytearray, memoryview)):
+        mask = bytes(mask)
+    if not isinstance(mask, (str, bytes, Path)):
+        return 1
+    photo = Photo.open(mask, every_page=True)
+    return photo.pages if photo.format == "tiff" else 1
+
+
+@contextmanager
+def _naming_page(page: int) -> Iterator[None]:
+    try:
+        yield
+    except (PhotoError, MaskError) as error:
+        raise type(error)(f"page {page + 1}: {error}") from None

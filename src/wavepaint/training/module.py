@@ -1,0 +1,106 @@
+"""The network as it is trained: bytes in, weighted losses out, everything in between on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavepaint.network import WavePaint
+from wavepaint.network.prefill import halve_known
+from wavepaint.training.losses import WeightedLosses
+
+
+class FillTraining(nn.Module):
+    """A network and its losses as one module, so that one autocast and one gradient exchange cover a whole step.
+
+    Args:
+        network: what is trained.
+        losses: what it is trained for; frozen.
+        freeze_batch_norm: keep normalising with the running statistics, and leave them as they are.
+    """
+
+    def __init__(self, network: WavePaint, losses: WeightedLosses, freeze_batch_norm: bool = False) -> None:
+        super().__init__()
+        self.network = network
+        self.losses = losses
+        self._freeze_batch_norm = freeze_batch_norm
+
+    def train(self, mode: bool = True) -> FillTraining:
+        """As in `nn.Module`, but frozen batch normalisation stays in evaluation mode."""
+        super().train(mode)
+        self.losses.eval()
+        if self._freeze_batch_norm:
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, image: Tensor, mask: Tensor, coarse: bool) -> dict[str, Tensor]:
+        """Fill a batch and compare.
+
+        Args:
+            image: (B, 3, H, W) uint8 RGB, the truth.
+            mask: (B, 1, H, W) bool, True = hole.
+            coarse: start from the network's own result at half resolution instead of the prefill.
+
+        Returns:
+            Weighted losses by name, float32 scalars.
+        """
+        truth = (image.float() / 255).contiguous(memory_format=torch.channels_last)
+        hole = mask.float()
+        guess = coarse_guess(self.network, truth, hole) if coarse else None
+        filled = self.network(truth, hole, guess).float()
+        losses: dict[str, Tensor] = self.losses(filled, truth, hole)
+        return losses
+
+
+def coarse_guess(network: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
+    """The network's result at half resolution, enlarged: a better start than the prefill. No gradient through it.
+
+    Args:
+        network: called as `WavePaint`; left in the mode that it is in.
+        image: (B, 3, H, W) float in [0, 1]; half of H and W are multiples of the network's stride.
+        mask: (B, 1, H, W) float, 1 = hole.
+
+    Returns:
+        (B, 3, H, W) float32.
+    """
+    with torch.no_grad(), evaluating(network):
+        coarse = network(*halve_known(image, mask))
+    return F.interpolate(coarse.float(), scale_factor=2, mode="bilinear", align_corners=False)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; then every module gets its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def is_finite(network: nn.Module) -> bool:
+    """Whether all weights and running statistics are finite."""
+    return all(bool(value.isfinite().all()) for value in network.state_dict().values())
+
+
+@torch.no_grad()
+def update_average(average: Mapping[str, Tensor], current: Mapping[str, Tensor], decay: float) -> None:
+    """Move an average of weights towards the current ones, in place; what is not floating point is copied.
+
+    Args:
+        average: state of the average.
+        current: state of the network, same keys.
+        decay: how much of the average stays; 0 makes it a copy.
+    """
+    floats = [name for name, value in current.items() if value.is_floating_point()]
+    torch._foreach_lerp_([average[name] for name in floats], [current[name] for name in floats], 1 - decay)
+    for name in current.keys() - floats:
+        average[name].copy_(current[name])

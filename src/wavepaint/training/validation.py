@@ -1,0 +1,123 @@
+"""How good a network is on photographs that it does not train on: always the same crops with the same holes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavepaint.data.crops import random_crop
+from wavepaint.data.masks import random_mask, rng_for
+from wavepaint.data.photographs import RGB, PhotographSource
+from wavepaint.errors import PhotoError
+from wavepaint.network import WavePaint
+from wavepaint.training.losses import Loss
+
+PSNR = "hole-psnr"
+"""A score of every validation beside the recipe's metric: dB in the hole, larger is better."""
+
+_SEED = 0
+_BATCH = 8
+_TINY_MSE = 1e-10
+_HOLE_GREY = 0.5
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a validation found.
+
+    Attributes:
+        by_kind: for every mask preset the mean over its holes of every score, by name.
+        metric: the recipe's metric over all holes; smaller is better.
+    """
+
+    by_kind: Mapping[str, Mapping[str, float]]
+    metric: float
+
+
+class ValidationSet:
+    """Crops held in memory as bytes, and a hole of every kind for each.
+
+    What a photograph gives depends on its name alone, not on a run's seed: runs can be compared.
+
+    Args:
+        source: photographs; broken ones are left out.
+        kinds: mask presets.
+        count: photographs at most.
+        crop: side in pixels.
+        max_pixels: larger photographs are reduced to about this many pixels.
+    """
+
+    def __init__(self, source: PhotographSource, kinds: Sequence[str], count: int, crop: int, max_pixels: int) -> None:
+        self.kinds = tuple(kinds)
+        self.names: list[str] = []
+        crops: list[RGB] = []
+        for index in range(len(source)):
+            if len(crops) == count:
+                break
+            try:
+                picture = source.read(index, max_pixels)
+            except PhotoError:
+                continue
+            name = source.name(index)
+            crops.append(random_crop(picture, crop, 2.0, rng_for(_SEED, f"validation/{name}")))
+            self.names.append(name)
+        self._crops = crops
+        self._size = (crop, crop)
+
+    def __len__(self) -> int:
+        return len(self._crops)
+
+    def batch(self, kind: str, start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Crops `start` to `stop`: (B, 3, H, W) float32 in [0, 1], and masks (B, 1, H, W) float32, 1 = hole."""
+        masks = [
+            random_mask(kind, self._size, rng_for(_SEED, f"validation/{kind}/{name}"))
+            for name in self.names[start:stop]
+        ]
+        image = torch.from_numpy(np.stack(self._crops[start:stop])).to(device).permute(0, 3, 1, 2).float() / 255
+        return image, torch.from_numpy(np.stack(masks))[:, None].to(device).float()
+
+
+@torch.no_grad()
+def validate(network: WavePaint, crops: ValidationSet, metrics: Mapping[str, Loss], decisive: str) -> Scores:
+    """Score a network.
+
+    Args:
+        network: in evaluation mode.
+        crops: at least one.
+        metrics: losses to report, on the network's device.
+        decisive: the one of them that becomes `Scores.metric`.
+    """
+    device = next(network.parameters()).device
+    by_kind = {}
+    for kind in crops.kinds:
+        rows: list[dict[str, float]] = []
+        for start in range(0, len(crops), _BATCH):
+            image, mask = crops.batch(kind, start, min(start + _BATCH, len(crops)), device)
+            filled = network(image, mask).clamp(0, 1)
+            for one in zip(filled.split(1), image.split(1), mask.split(1), strict=True):
+                rows.append({PSNR: _hole_psnr(*one), **{name: float(loss(*one)) for name, loss in metrics.items()}})
+        by_kind[kind] = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return Scores(by_kind, float(np.mean([scores[decisive] for scores in by_kind.values()])))
+
+
+@torch.no_grad()
+def sample_grid(network: WavePaint, crops: ValidationSet, count: int = 6) -> NDArray[np.uint8]:
+    """A picture (rows * H, 3 * W, 3) uint8: with the hole, filled, true; one row per crop, kinds taken in turn."""
+    device = next(network.parameters()).device
+    rows = []
+    for index in range(min(count, len(crops))):
+        image, mask = crops.batch(crops.kinds[index % len(crops.kinds)], index, index + 1, device)
+        filled = network(image, mask).clamp(0, 1)
+        row = torch.cat((image * (1 - mask) + _HOLE_GREY * mask, filled, image), dim=-1)[0]
+        rows.append((row * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).cpu().numpy())
+    return np.concatenate(rows)
+
+
+def _hole_psnr(filled: Tensor, truth: Tensor, mask: Tensor) -> float:
+    mse = float(((filled - truth) ** 2).sum() / (3 * mask.sum()))
+    return float(-10 * np.log10(max(mse, _TINY_MSE)))

@@ -1,0 +1,224 @@
+"""Who looks on while a run goes on: a journal on disk, TensorBoard, a terminal.
+
+The engine tells its watchers what happens and knows nothing of files, curves or terminals.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.atomic import replacing
+from wavepaint.training.validation import Scores
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JOURNAL = "journal.jsonl"
+TENSORBOARD = "tensorboard"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a run goes; means are over the steps since the last one and over all processes.
+
+    Attributes:
+        step: optimiser steps done.
+        seconds: time trained, earlier sittings included.
+        phase: number of the phase, from 0.
+        side: of the crops, in pixels.
+        loss: sum of `losses`.
+        losses: weighted losses by name.
+        learning_rate: of the last step.
+        images_per_second: crops trained on, by all processes together.
+        waiting: share of the time spent waiting for crops, 0 to 1.
+        fraction: share of the run that is done; None when its length is not known.
+        seconds_left: at the pace so far; None when the length is not known.
+    """
+
+    step: int
+    seconds: float
+    phase: int
+    side: int
+    loss: float
+    losses: Mapping[str, float]
+    learning_rate: float
+    images_per_second: float
+    waiting: float
+    fraction: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A validation.
+
+    Attributes:
+        step: optimiser steps done.
+        seconds: time trained, earlier sittings included.
+        scores: what was found.
+        best: whether it is the best so far.
+    """
+
+    step: int
+    seconds: float
+    scores: Scores
+    best: bool
+
+
+class Watcher:
+    """Looks on and does nothing; watchers override what they care for."""
+
+    def note(self, message: str) -> None:
+        """Something worth a line happened."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Some steps were made."""
+
+    def validated(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
+        """The network was validated; `grid` is what `validation.sample_grid` made."""
+
+    def close(self) -> None:
+        """The run is over, or stopped."""
+
+
+class Journal(Watcher):
+    """Every entry as a line of JSON in the folder of the run; the report is made from it.
+
+    Args:
+        folder: of the run.
+        step: entries of later steps, written before a kill that the checkpoints do not know of, are dropped.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        path = folder / JOURNAL
+        kept = [json.dumps(entry) for entry in read_journal(folder) if entry["step"] <= step]
+        with replacing(path) as unfinished:
+            unfinished.write_text("".join(f"{line}\n" for line in kept))
+        self._file = path.open("a")
+
+    def progressed(self, progress: Progress) -> None:
+        """See `Watcher`."""
+        self._write({"kind": "progress", **asdict(progress)})
+
+    def validated(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
+        """See `Watcher`."""
+        self._write({"kind": "validation", **asdict(validated)})
+
+    def close(self) -> None:
+        """See `Watcher`."""
+        self._file.close()
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
+
+
+def read_journal(folder: Path) -> Iterator[dict[str, Any]]:
+    """The entries of a run's journal: fields of `Progress` or `Validated`, and `kind`; a line cut short ends them."""
+    path = folder / JOURNAL
+    if not path.is_file():
+        return
+    for line in path.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+class TensorBoard(Watcher):
+    """Scalars and picture grids for TensorBoard, in the folder of the run.
+
+    Args:
+        folder: of the run.
+        step: where the run goes on; TensorBoard drops what an earlier sitting showed beyond it.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        # Looks for TensorFlow otherwise, and says so at length.
+        logging.getLogger("tensorboard").setLevel(logging.ERROR)
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=step)
+
+    def progressed(self, progress: Progress) -> None:
+        """See `Watcher`."""
+        scalars = {f"loss/{name}": value for name, value in progress.losses.items()}
+        scalars["loss/total"] = progress.loss
+        for name in ("learning_rate", "images_per_second", "waiting", "side"):
+            scalars[f"run/{name}"] = getattr(progress, name)
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, value, progress.step)
+
+    def validated(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
+        """See `Watcher`."""
+        for kind, scores in validated.scores.by_kind.items():
+            for name, value in scores.items():
+                self._writer.add_scalar(f"validation {name}/{kind}", value, validated.step)
+        self._writer.add_image("hole, filled, true", grid, validated.step, dataformats="HWC")
+        self._writer.flush()
+
+    def close(self) -> None:
+        """See `Watcher`."""
+        self._writer.close()
+
+
+class Terminal(Watcher):
+    """A progress bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._console = console
+        columns = (
+            TextColumn("step {task.fields[step]}  {task.fields[numbers]}"),
+            BarColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        self._bar = Bar(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", total=1.0, step=0, numbers="", left="")
+
+    def note(self, message: str) -> None:
+        """See `Watcher`."""
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def progressed(self, progress: Progress) -> None:
+        """See `Watcher`."""
+        numbers = f"loss {progress.loss:.4f}  {progress.images_per_second:.1f} images/s"
+        left = "" if progress.seconds_left is None else f"{format_seconds(progress.seconds_left)} left"
+        if self._console.is_terminal:
+            # Not before there is something to see: processes but the first are never told anything.
+            self._bar.start()
+            total, completed = (None, 0.0) if progress.fraction is None else (1.0, progress.fraction)
+            self._bar.update(
+                self._task, total=total, completed=completed, step=progress.step, numbers=numbers, left=left
+            )
+        else:
+            self.note(f"step {progress.step}  {numbers}  {left}".rstrip())
+
+    def validated(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
+        """See `Watcher`."""
+        kinds = "; ".join(
+            f"{kind} " + " ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            for kind, scores in validated.scores.by_kind.items()
+        )
+        self.note(f"step {validated.step}  validation{' (best)' if validated.best else ''}: {kinds}")
+
+    def close(self) -> None:
+        """See `Watcher`."""
+        self._bar.stop()
+
+
+def format_seconds(seconds: float) -> str:
+    """`2:05:09`, or `5:09` below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

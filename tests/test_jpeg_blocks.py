@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pictures import SRGB_PROFILE, pillow, soft
+from wavepaint import jpeg_blocks
+from wavepaint.box import Box
+from wavepaint.photo import Photo, PhotoWarning
+
+jpeglib = pytest.importorskip("jpeglib")
+
+BOX = Box(37, 69, 24, 19)
+
+
+def coefficients(data: bytes, folder: Path) -> list[np.ndarray]:
+    path = folder / "read.jpg"
+    path.write_bytes(data)
+    jpeg = jpeglib.read_dct(str(path))
+    return [plane.copy() for plane in (jpeg.Y, jpeg.Cb, jpeg.Cr) if plane is not None]
+
+
+@pytest.mark.parametrize("size", [(200, 160), (131, 97)])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0", "4:2:2", "grey"])
+@pytest.mark.parametrize("options", [{"quality": 60}, {"quality": 93, "optimize": True}])
+def test_only_blocks_with_a_changed_sample_are_compressed_again(
+    tmp_path: Path, size: tuple[int, int], subsampling: str, options: dict[str, int]
+) -> None:
+    samples = soft(*size, 1 if subsampling == "grey" else 3)
+    rng = np.random.default_rng(0)
+    samples = (samples + rng.integers(0, 8, samples.shape)).clip(0, 255).astype(np.uint8)
+    extra = {} if subsampling == "grey" else {"subsampling": subsampling, "icc_profile": SRGB_PROFILE}
+    data = pillow(samples, "JPEG", dpi=(300, 300), **options, **extra)
+    photo = Photo.open(data)
+    patch = 255 - photo.read(BOX)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = photo.encode([(BOX, patch)])
+    sides = [(1, 1)] + [{"4:4:4": (1, 1), "4:2:0": (2, 2), "4:2:2": (1, 2), "grey": (1, 1)}[subsampling]] * 2
+    before, after = coefficients(data, tmp_path), coefficients(result, tmp_path)
+    for old, new, (rows, columns) in zip(before, after, sides, strict=False):
+        same = (old == new).all(axis=(2, 3))
+        inside = np.zeros_like(same)
+        high, wide = 8 * rows, 8 * columns
+        inside[BOX.top // high : -(-BOX.bottom // high), BOX.left // wide : -(-BOX.right // wide)] = True
+        assert same[~inside].all()
+    assert not np.array_equal(before[0], after[0])
+    seen = Photo.open(result).read(BOX)
+    coarse = 40 if options["quality"] < 90 else 20
+    assert np.abs(seen.astype(int) - patch).mean() < coarse
+    picture = Image.open(io.BytesIO(result))
+    assert picture.info.get("icc_profile") == extra.get("icc_profile")
+    assert picture.info["dpi"] == (300, 300)
+    assert picture.quantization == Image.open(io.BytesIO(data)).quantization
+
+
+def test_new_blocks_are_as_good_as_an_encoder_s(tmp_path: Path) -> None:
+    samples = soft(96, 96)
+    data = pillow(samples, "JPEG", quality=90, subsampling="4:2:0")
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data)
+    photo = Photo.open(path)
+    wanted = np.ascontiguousarray(soft(128, 96)[32:])
+    photo.save(path, [(Box(0, 0, 96, 96), wanted)])
+    expected = Photo.open(pillow(wanted, "JPEG", quality=90, subsampling="4:2:0")).read_all().astype(int)
+    assert np.abs(Photo.open(path).read_all().astype(int) - expected).mean() < 0.5
+
+
+def test_without_a_change_every_coefficient_stays(tmp_path: Path) -> None:
+    data = pillow(soft(70, 90), "JPEG", quality=75)
+    result = Photo.open(data).encode([(BOX, Photo.open(data).read(Box(37, 50, 24, 19)))][:0])
+    for old, new in zip(coefficients(data, tmp_path), coefficients(result, tmp_path), strict=True):
+        assert np.array_equal(old, new)
+
+
+def test_the_thumbnail_of_the_old_picture_does_not_survive() -> None:
+    thumbnail = pillow(soft(20, 20), "JPEG")
+    ifd = b"\1\0" + b"\x12\1\3\0\1\0\0\0\1\0\0\0" + (26).to_bytes(4, "little")
+    second = b"\2\0" + b"\1\2\4\0\1\0\0\0" + (56).to_bytes(4, "little")
+    second += b"\2\2\4\0\1\0\0\0" + len(thumbnail).to_bytes(4, "little") + bytes(4)
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + ifd + second + thumbnail
+    data = pillow(soft(100, 120), "JPEG", quality=80, exif=exif)
+    assert thumbnail in data
+    photo = Photo.open(data)
+    result = photo.encode([(BOX, 255 - photo.read(BOX))])
+    assert Image.open(io.BytesIO(result)).getexif().get_ifd(1) == {}
+
+
+def test_what_cannot_be_edited_is_compressed_again_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photo = Photo.open(pillow(soft(160, 160), "JPEG", exif=turned.tobytes()))
+    with pytest.warns(PhotoWarning, match="not only what has changed: it is stored turned or mirrored"):
+        photo.encode([(BOX, photo.read(BOX))])
+    progressive = Photo.open(pillow(soft(160, 160), "JPEG", progressive=True))
+    with pytest.warns(PhotoWarning, match="it is progressive"):
+        progressive.encode([(BOX, progressive.read(BOX))])
+    rgb = Photo.open(pillow(soft(160, 160), "JPEG", keep_rgb=True))
+    with pytest.warns(PhotoWarning, match="its colours are coded as RGB"):
+        rgb.encode([(BOX, rgb.read(BOX))])
+    monkeypatch.setattr(jpeg_blocks, "find_spec", lambda name: None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        photo.encode([(BOX, photo.read(BOX))])

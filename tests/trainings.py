@@ -1,0 +1,61 @@
+"""Small photographs, recipes and weight files for tests of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from pictures import pillow, soft
+from wavepaint.perceptual import ALEX_WIDTHS
+from wavepaint.training.recipes import Recipe, load_recipe
+
+TINY = (
+    "network={preset: published-2, num_modules: 1, blocks_per_module: 1, final_dim: 8, ff_channel: 8, prefill: haar}",
+    "network.sweeps=1",
+    "steps=8",
+    "batch=2",
+    "crops=[48, 48]",
+    "self_condition=0.5",
+    "data.masks=box",
+    "data.crops_per_photo=1",
+    "data.pool_size=4",
+    "data.workers=0",
+    "validation={share: 0.3, every: 4, metric: l1, masks: [box], photographs: 2, crop: 48}",
+    "phases.0.warmup=2",
+    "log_every=1",
+    "save_seconds=1000",
+)
+"""Changes to the default recipe: a run of a second or two in which dropout and coarse starts matter."""
+
+
+def tiny_recipe(*changes: str) -> Recipe:
+    return load_recipe("default", [*TINY, *changes])
+
+
+def write_photographs(folder: Path, count: int = 20) -> Path:
+    folder.mkdir(parents=True)
+    for index in range(count):
+        picture = np.roll(soft(56 + index % 5, 64), 7 * index, axis=1)
+        (folder / f"{index:02d}.png").write_bytes(pillow(picture, "PNG"))
+    return folder
+
+
+def write_alexnet(folder: Path) -> dict[str, Path]:
+    """Random weights of the right shapes: the backbone and the heads of LPIPS."""
+    generator = torch.Generator().manual_seed(0)
+    widths, kernels, state = (3, *ALEX_WIDTHS), (11, 5, 3, 3, 3), {}
+    for position, fan_in, width, kernel in zip((0, 3, 6, 8, 10), widths, widths[1:], kernels, strict=False):
+        weight = torch.randn((width, fan_in, kernel, kernel), generator=generator)
+        state[f"features.{position}.weight"] = weight / (fan_in * kernel**2) ** 0.5
+        state[f"features.{position}.bias"] = torch.zeros(width)
+    heads = {
+        f"lin{layer}.model.1.weight": torch.rand((1, width, 1, 1), generator=generator)
+        for layer, width in enumerate(ALEX_WIDTHS)
+    }
+    files = {"alexnet": folder / "alexnet.safetensors", "lpips-alex": folder / "lpips.safetensors"}
+    save_file(state, files["alexnet"])
+    save_file(heads, files["lpips-alex"])
+    return files
