@@ -281,6 +281,16 @@ def test_patchmatch_takes_any_size_and_leaves_known_samples(size):
     assert (filled == patchmatch_inpaint(known, mask)).all()
 
 
+def test_patchmatch_fills_a_hole_that_vanishes_at_coarser_scales():
+    rng = np.random.default_rng(0)
+    known = rng.integers(0, 256, (256, 256, 3), np.uint8)
+    mask = np.zeros((256, 256), bool)
+    mask[101:104, 77:81] = True
+    filled = patchmatch_inpaint(known, mask)
+    assert (filled[~mask] == known[~mask]).all()
+    assert (filled[mask] != known[mask]).any()
+
+
 def test_patchmatch_copes_with_one_known_pixel():
     known = np.zeros((40, 40, 3), np.uint8)
     mask = np.ones((40, 40), bool)

@@ -195,7 +195,7 @@ def _pyramid(picture: FloatPicture, hole: BoolMask) -> Iterator[tuple[FloatPictu
         share = _halved(known)
         picture = np.divide(_halved(picture * known), np.maximum(share, 1e-6), dtype=np.float32)
         hole = share[..., 0] < 0.5
-        if hole.all():
+        if hole.all() or not hole.any():
             return
         yield picture, hole
 
