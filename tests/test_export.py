@@ -82,9 +82,10 @@ def test_float16_weights_only_where_they_change_little() -> None:
     assert change > 0
     assert (len(onnx_bytes(modest)) == len(half)) == (change < HALF_TOLERANCE)
     assert len(half) < 0.75 * len(full)
-    wild = random_network(config)
-    wild.wavemodules[0].synthesis.weight.data *= 1000
-    assert len(onnx_bytes(wild)) == len(onnx_bytes(wild, half=False))
+    for factor in (1e3, 1e8):  # too coarse, and more than float16 holds
+        wild = random_network(config)
+        wild.wavemodules[0].synthesis.weight.data *= factor
+        assert len(onnx_bytes(wild)) == len(onnx_bytes(wild, half=False))
 
 
 def test_packaged_files_are_one_network() -> None:
@@ -98,4 +99,5 @@ def test_packaged_files_are_one_network() -> None:
         expected = model(image, mask)
     (filled,) = session.run(None, {"image": image.numpy(), "mask": mask.numpy()})
     np.testing.assert_allclose(filled, expected.numpy(), atol=1 / 512, rtol=0)
+    assert all(value.isfinite().all() for value in model.state_dict().values())
     assert sum(path.stat().st_size for path in weights.iterdir()) <= 6_000_000

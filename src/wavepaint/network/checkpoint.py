@@ -73,14 +73,15 @@ def save_checkpoint(
     Args:
         model: gives the configuration, and the weights unless `state` is given.
         path: target, conventionally `.safetensors`.
-        half: store floating-point tensors as float16.
+        half: store convolution kernels as float16.
         extra: more metadata (recipe, step, scores), strings only.
         state: weights to write instead of the model's own (an average, say), same keys.
     """
     tensors = {}
     for name, value in (state or model.state_dict()).items():
         value = value.detach().to("cpu").contiguous()
-        tensors[name] = value.half() if half and value.is_floating_point() else value
+        # Only kernels: biases and statistics are small, and statistics may exceed what float16 holds.
+        tensors[name] = value.half() if half and value.is_floating_point() and value.ndim > 1 else value
     metadata = {**(extra or {}), CONFIG_KEY: json.dumps(model.config.to_dict())}
     with replacing(path) as unfinished:
         unfinished.write_bytes(serialize(tensors, metadata))
