@@ -33,7 +33,7 @@ def client():
 
 
 def test_fills_the_hole_and_nothing_else(client):
-    response = client.post("/v1/inpaint", files=upload())
+    response = client.post("/v1/inpaint", files=upload(), data={"grain": "off"})
     assert response.status_code == 200
     assert response.headers["content-type"] == "image/png"
     assert response.headers["content-disposition"] == 'inline; filename="filled.png"'
@@ -87,16 +87,16 @@ def test_inverted_mask_and_threshold(client):
     mask = np.full((40, 60, 1), 255, np.uint8)
     mask[10:20, 15:30] = 40
     files = {"image": png(IMAGE), "mask": png(mask)}
-    response = client.post("/v1/inpaint", files=files, data={"invert_mask": "true", "threshold": "0.5"})
+    response = client.post("/v1/inpaint", files=files, data={"invert_mask": "true", "threshold": "0.5", "grain": "off"})
     assert (decoded(response.content)[HOLE] == 128).all()
-    response = client.post("/v1/inpaint", files=files, data={"invert_mask": "true", "threshold": "0.1"})
+    response = client.post("/v1/inpaint", files=files, data={"invert_mask": "true", "threshold": "0.1", "grain": "off"})
     assert response.content == files["image"], "a mask without a hole returns the very same file"
 
 
 def test_transparent_pixels(client):
     image = noise(40, 60, 4)
     image[..., 3] = np.where(HOLE, 0, 255)
-    response = client.post("/v1/inpaint", files={"image": png(image)}, data={"alpha": "true"})
+    response = client.post("/v1/inpaint", files={"image": png(image)}, data={"alpha": "true", "grain": "off"})
     filled = decoded(response.content)
     assert np.array_equal(filled[~HOLE], image[~HOLE])
     assert (filled[HOLE][:, :3] == 128).all()
