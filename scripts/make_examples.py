@@ -1,4 +1,4 @@
-"""Writes `examples/`: photographs that may be shared, masks of ours, and what the packaged network makes of them.
+"""Writes `examples/` and the README's first picture from photographs that may be shared, masks of ours, and the model.
 
 The photographs are those that scikit-image distributes; `examples/README.md` names their licences.
 """
@@ -15,6 +15,7 @@ from skimage import data
 import wavepaint
 
 FOLDER = Path(__file__).parents[1] / "examples"
+BEFORE_AFTER = FOLDER.parent / "docs" / "images" / "before-after.jpg"
 Picture = NDArray[np.uint8]
 
 
@@ -64,11 +65,15 @@ def main() -> None:
     }
     for name, (photograph, mask, suffix) in cases.items():
         path = FOLDER / f"{name}{suffix}"
-        cv2.imwrite(str(path), photograph[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == ".jpg" else []
+        cv2.imwrite(str(path), photograph[..., ::-1], quality)
         # A mask a little wider than the damage: compression smears its edge into the surroundings.
         grown = cv2.dilate(mask, np.ones((5, 5), np.uint8))
         cv2.imwrite(str(FOLDER / f"{name}-mask.png"), grown)
         wavepaint.inpaint(path, FOLDER / f"{name}-mask.png", output=FOLDER / f"{name}-filled.png")
+    strip = [cv2.imread(str(FOLDER / name)) for name in ("rocket.jpg", "rocket-mask.png", "rocket-filled.png")]
+    BEFORE_AFTER.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(BEFORE_AFTER), np.hstack(strip), [cv2.IMWRITE_JPEG_QUALITY, 90])
 
 
 if __name__ == "__main__":
