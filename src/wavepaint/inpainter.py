@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -187,7 +188,11 @@ class Inpainter:
         # A quarter of a window is what its reduced copy holds.
         pixels = sum(piece.crop.area // 4 for piece in wide)
         pixels += sum(region.crop.area for wave in waves for region in wave)
-        runtime = self.load(expected_crops=pixels // CROP_PIXELS)
+        # Decoding and loading the network keep one core busy each: together they take as long as the longer one.
+        with ThreadPoolExecutor(1) as loader:
+            loading = loader.submit(self.load, pixels // CROP_PIXELS)
+            picture.read_boxes([])
+            runtime = loading.result()
         return _fill_holes(runtime, picture, hole, wide, waves, options.grain == "auto")
 
 
