@@ -31,6 +31,8 @@ BROWSER_FLAGS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Last: Playwright keeps an event loop in this thread until the session ends, and other tests run loops of their own.
+    items.sort(key=_in_browser)
     if CHROMIUM is None:
         missing = "needs Chromium"
     elif not (STATIC / INDEX).is_file():
@@ -38,8 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     else:
         return
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if _in_browser(item):
             item.add_marker(pytest.mark.skip(missing))
+
+
+def _in_browser(item: pytest.Item) -> bool:
+    return Path(__file__).parent in item.path.parents
 
 
 @pytest.fixture(scope="session")
