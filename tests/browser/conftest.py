@@ -31,7 +31,7 @@ BROWSER_FLAGS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Last: Playwright keeps an event loop in this thread until the session ends, and other tests run loops of their own.
+    # Last: Playwright keeps an event loop in this thread until the session ends; other tests run loops of their own.
     items.sort(key=_in_browser)
     if CHROMIUM is None:
         missing = "needs Chromium"
