@@ -20,6 +20,7 @@ from wavepaint.training.resident import (
     PhotographBank,
     ResidentOptions,
     Trainer,
+    hole_windows,
     main,
     photographs_in,
     run,
@@ -183,3 +184,14 @@ def test_the_accelerator_script_trains_stops_and_resumes_on_the_cpu(shard: Path,
     assert later["steps"] > progress["steps"]
     assert max(path.stat().st_size for path in (tmp_path / "second").iterdir()) <= 15_000_000
     assert load_checkpoint(tmp_path / "second" / "ema.safetensors").config.stem == "haar"
+
+
+def test_windows_hold_the_hole_and_match_each_other() -> None:
+    mask = torch.zeros(3, 1, 20, 32)
+    mask[0, 0, 0, 0] = mask[1, 0, 19, 31] = mask[2, 0, 9, 16] = 1
+    place = torch.arange(20 * 32).view(1, 1, 20, 32).expand(3, 2, 20, 32).float()
+    places, masks = hole_windows([place, mask], 8, torch.Generator().manual_seed(0))
+    assert places.shape == (3, 2, 8, 8)
+    assert masks.sum((1, 2, 3)).tolist() == [1, 1, 1]
+    assert [places[0, 0, 0, 0], places[1, 1, -1, -1]] == [0, 20 * 32 - 1]
+    assert places[2, 0, 0, 0] == 5 * 32 + 12  # four samples up and left of the hole sample at (9, 16)

@@ -53,6 +53,7 @@ class ResidentOptions:
         mask_bank: masks drawn beforehand; crops, flips and rotations of them are what a step sees.
         vgg: weight of the VGG16 feature distance; 0 never loads VGG16.
         vgg_batch: crops of a step that it looks at, where VGG16 costs more than the network; 0 for all.
+        vgg_side: side of the window around a hole sample that it sees of each crop; 0 for the whole crop.
         vgg_from: share of the run after which the feature distance joins.
         bands: weight of the L1 of the residual picture's horizontal and vertical differences.
         self_condition: probability that a step starts from the network's own half-resolution result.
@@ -71,6 +72,7 @@ class ResidentOptions:
     mask_bank: int = 2000
     vgg: float = 0.0
     vgg_batch: int = 0
+    vgg_side: int = 0
     vgg_from: float = 0.0
     bands: float = 0.0
     self_condition: float = 0.0
@@ -166,6 +168,28 @@ class MaskBank:
         masks[:, 0, 0] &= area[order] < 1
         masks[:, -1, -1] |= area[order] == 0
         return masks.unsqueeze(1).float()
+
+
+def hole_windows(tensors: Sequence[Tensor], side: int, generator: torch.Generator) -> list[Tensor]:
+    """Cut the same square windows, each around a random hole sample, out of all tensors.
+
+    Args:
+        tensors: (B, C, H, W) each, any C; the last one is the mask, 1 = hole.
+        side: of the windows, at most H and W.
+
+    Returns:
+        (B, C, side, side) each. Windows stay inside; a crop without a hole gets a window anywhere.
+    """
+    mask = tensors[-1]
+    batch, _, height, width = mask.shape
+    weights = mask.flatten(1) + 1e-9
+    centre = torch.multinomial(weights, 1, generator=generator).squeeze(1)
+    top = (centre // width - side // 2).clamp(0, height - side)
+    left = (centre % width - side // 2).clamp(0, width - side)
+    steps = torch.arange(side, device=mask.device)
+    rows, columns = (top[:, None] + steps)[:, :, None], (left[:, None] + steps)[:, None, :]
+    sample = torch.arange(batch, device=mask.device)[:, None, None]
+    return [tensor[sample, :, rows, columns].permute(0, 3, 1, 2) for tensor in tensors]
 
 
 def photographs_in(shards: Sequence[str | Path], max_side: int) -> Iterator[NDArray[np.uint8]]:
@@ -276,8 +300,10 @@ class Trainer:
         if options.bands > 0:
             losses["bands"] = options.bands * self.gradient(filled, image, mask)
         if self.vgg is not None and progress >= options.vgg_from:
-            some = slice(options.vgg_batch or None)
-            losses["vgg"] = options.vgg * self.vgg(filled[some], image[some], mask[some])
+            looked_at = [x[: options.vgg_batch or None] for x in (filled, image, mask)]
+            if 0 < options.vgg_side < image.shape[-1]:
+                looked_at = hole_windows(looked_at, options.vgg_side, self.generator)
+            losses["vgg"] = options.vgg * self.vgg(*looked_at)
         return losses
 
     def _update_average(self) -> None:
