@@ -3,6 +3,7 @@
     python benchmarks/score.py PHOTOS --method default --method opencv-ns [--photographs 50] [--vgg16 FILE]
 
 The VGG16 feature distance is by far the slowest score; with `--photographs` the first ones stand for all.
+`--method runtime:NAME` is the packaged network in that runtime: onnxruntime, openvino or torch.
 """
 
 from __future__ import annotations
@@ -15,11 +16,22 @@ from pathlib import Path
 import numpy as np
 
 from wavepaint.data.photographs import find_photographs
-from wavepaint.evaluation.methods import find_method
+from wavepaint.evaluation.methods import NetworkMethod, find_method
 from wavepaint.evaluation.metrics import pixel_scores
-from wavepaint.evaluation.protocol import KINDS, Scorer, evaluate, make_items
+from wavepaint.evaluation.protocol import KINDS, Method, Scorer, evaluate, make_items
 from wavepaint.evaluation.scorers import VGGDistanceScorer
 from wavepaint.features import VGG16Features
+from wavepaint.runtime import load_runtime
+
+RUNTIME_PREFIX = "runtime:"
+
+
+def method_of(spec: str) -> Method:
+    """What `wavepaint evaluate` calls by that name, or a runtime."""
+    if not spec.startswith(RUNTIME_PREFIX):
+        return find_method(spec)
+    runtime = load_runtime(None, spec.removeprefix(RUNTIME_PREFIX))
+    return NetworkMethod(spec, runtime, runtime.multiple)
 
 
 def main() -> None:
@@ -34,7 +46,7 @@ def main() -> None:
     if arguments.vgg16:
         scorers.append(VGGDistanceScorer(VGG16Features(arguments.vgg16)))
         names.append("vgg_distance")
-    methods = [find_method(spec) for spec in arguments.method]
+    methods = [method_of(spec) for spec in arguments.method]
     photographs = islice(find_photographs(arguments.photographs_in), arguments.photographs)
     values = defaultdict(list)
     for evaluated in evaluate(make_items(photographs), methods, scorers):
