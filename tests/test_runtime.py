@@ -49,6 +49,28 @@ def test_runs_batches_of_any_size(runtime: Runtime) -> None:
         assert np.abs(filled - mean_fill(image, mask)).max() < 1e-5
 
 
+def test_openvino_keeps_what_it_has_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("WAVEPAINT_CACHE", str(tmp_path / "cache"))
+    image, mask = sample(1, 64, 64)
+    first = load_runtime(None, "openvino", threads=1)(image, mask)
+    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert kept
+    changed = [path.stat().st_mtime_ns for path in kept]
+    assert np.array_equal(load_runtime(None, "openvino", threads=1)(image, mask), first)
+    assert [path.stat().st_mtime_ns for path in kept] == changed
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:1000])
+    assert np.array_equal(load_runtime(None, "openvino", threads=1)(image, mask), first)
+
+
+def test_openvino_does_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WAVEPAINT_CACHE", str(tmp_path / "file"))
+    assert load_runtime(None, "openvino", threads=1)(*sample(1, 64, 64)).shape == (1, 3, 64, 64)
+
+
 def test_results_are_arrays_of_their_own(runtime: Runtime) -> None:
     first = runtime(*sample(1, 32, 32, seed=1))
     before = first.copy()

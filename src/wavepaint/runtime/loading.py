@@ -57,9 +57,11 @@ def load_runtime(
         return TorchRuntime(path or DEFAULT_MODEL, threads)
     graph, label = _graph(path, checkpoint), str(path or "the packaged model")
     if name == "openvino":
+        from wavepaint.downloads import cache_folder
         from wavepaint.runtime.openvino_runtime import OpenVinoRuntime
 
-        return OpenVinoRuntime(graph, label, threads)
+        # Only the packaged network comes again and again; a copy of every checkpoint would fill the disk.
+        return OpenVinoRuntime(graph, label, threads, cache_folder() / "openvino" if path is None else None)
     from wavepaint.runtime.onnx_runtime import OnnxRuntime
 
     return OnnxRuntime(graph, label, threads)
