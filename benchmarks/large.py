@@ -1,13 +1,16 @@
 """Cost against the area of the photograph and of the hole, and against other methods on the same samples.
 
-    python benchmarks/large.py [--small] [--rounds 3] [--budget 20] [--methods NAME,NAME] [--json large.json]
+    python benchmarks/large.py [--small] [--rounds 3] [--budget 20] [--methods NAME,NAME] [--only SERIES,SERIES]
+        [--json large.json] [--plots FOLDER]
 
 Three series of arrays: one hole of 64 px in photographs of 1 to 100 megapixels; holes of 32 to 1500 px in one of 12;
 1 to 1000 holes of 24 px in one of 24. Every round runs all methods in turn, and medians are reported, so that a
 machine that slows down slows all of them down. A method that needs longer than the budget, in seconds, for a case is
-left out of the rest of the series. The last series are whole processes, cold, from file to file, with their peak
-memory. `--small` is a quick look: the first case or two of each series. PatchMatch, in NumPy the slowest by far, runs
-only if it is named: wavepaint, opencv-telea, opencv-ns, biharmonic, patchmatch.
+left out of the rest of the series. Then whole processes, cold, from file to file, with their peak memory: JPEGs, one
+of them with a hole of 200 px and one of 1500, and a 10,000 x 10,000 16-bit TIFF with 100 holes of 60 px. Last a folder
+of JPEGs of 2 megapixels: one process of ours, against OpenCV decoding, filling and encoding one after the other.
+`--small` is a quick look: the first case or two of each series. PatchMatch, in NumPy the slowest by far, runs only if
+it is named: wavepaint, opencv-telea, opencv-ns, biharmonic, patchmatch.
 """
 
 from __future__ import annotations
@@ -45,11 +48,12 @@ class Case:
     megapixels: float
     side: int
     count: int
+    aspect: float = ASPECT
 
     def picture(self) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 and (H, W) bool: waves and noise, holes on a grid."""
-        height = int((self.megapixels * MEGAPIXEL / ASPECT) ** 0.5)
-        width = int(height * ASPECT)
+        height = int((self.megapixels * MEGAPIXEL / self.aspect) ** 0.5)
+        width = int(height * self.aspect)
         rows, columns = np.ogrid[:height, :width]
         rng = np.random.default_rng(0)
         image = np.empty((height, width, 3), np.uint8)
@@ -58,7 +62,7 @@ class Case:
             noise = rng.standard_normal((height, width), np.float32)
             image[..., channel] = (waves + 4 * noise).clip(0, 255)
         mask = np.zeros((height, width), np.bool_)
-        across = int(np.ceil((self.count * ASPECT) ** 0.5))
+        across = int(np.ceil((self.count * self.aspect) ** 0.5))
         down = -(-self.count // across)
         for hole in range(self.count):
             top = (2 * (hole // across) + 1) * height // (2 * down) - self.side // 2
@@ -117,35 +121,117 @@ def measure(cases: list[Case], fills: dict[str, Fill], rounds: int, budget: floa
 
 def measure_files(small: bool, rounds: int) -> Iterator[Timing]:
     """Whole processes, from file to file."""
-    sizes = [(1, "jpg", np.uint8), (12, "jpg", np.uint8), (100, "tif", np.uint16)]
-    for megapixels, suffix, dtype in sizes[:1] if small else sizes:
-        case = Case(f"{np.dtype(dtype).itemsize * 8}-bit {suffix} file", megapixels, 64, 1 if suffix == "jpg" else 100)
+    cases = [
+        (Case("file: jpg to jpg", 1, 64, 1), "jpg", np.uint8),
+        (Case("file: jpg to jpg", 12, 200, 1), "jpg", np.uint8),
+        (Case("file: jpg to jpg", 12, 1500, 1), "jpg", np.uint8),
+        (Case("file: 16-bit tif", 100, 60, 100, aspect=1), "tif", np.uint16),
+    ]
+    for case, suffix, dtype in cases[:1] if small else cases:
         with tempfile.TemporaryDirectory() as folder:
             photo, mask = Path(folder) / f"photo.{suffix}", Path(folder) / "mask.png"
             write_files(case, dtype, photo, mask)
             timing = Timing(case, "wavepaint, whole process")
             command = [sys.executable, "-m", "wavepaint", "inpaint", photo, mask, "-o", f"{folder}/filled.{suffix}"]
             for _ in range(rounds):
-                started = time.perf_counter()
-                process = subprocess.Popen(command)
-                _, status, usage = os.wait4(process.pid, 0)
-                timing.seconds.append(time.perf_counter() - started)
-                if status:
-                    raise SystemExit(f"wavepaint failed on {photo.name}")
-                timing.peak_mib = max(timing.peak_mib or 0, usage.ru_maxrss // 1024)
+                seconds, peak = run_apart(command)
+                timing.seconds.append(seconds)
+                timing.peak_mib = max(timing.peak_mib or 0, peak)
         yield timing
 
 
+def run_apart(command: list[str | Path]) -> tuple[float, int]:
+    """Seconds and peak MiB of a process, start included."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(map(str, command))} failed")
+    return time.perf_counter() - started, usage.ru_maxrss // 1024
+
+
+FOLDER_SCRIPT = """
+import sys, pathlib, cv2
+source, mask, target = map(pathlib.Path, sys.argv[1:])
+hole = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
+for photo in sorted(source.iterdir()):
+    filled = cv2.inpaint(cv2.imread(str(photo)), hole, 3, cv2.INPAINT_TELEA)
+    cv2.imwrite(str(target / photo.name), filled)
+"""
+
+
+def measure_folder(small: bool, rounds: int) -> Iterator[Timing]:
+    """A folder of photographs, by one process of ours and by a loop over OpenCV."""
+    count = 8 if small else 60
+    case = Case(f"folder of {count}", 2, 64, 4)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        photo, mask = folder / "photo.jpg", folder / "mask.png"
+        write_files(case, np.uint8, photo, mask)
+        (folder / "in").mkdir()
+        for number in range(count):
+            (folder / "in" / f"{number:03}.jpg").write_bytes(photo.read_bytes())
+        timings = {name: Timing(case, name) for name in ("wavepaint, folder", "opencv-telea, loop")}
+        for number in range(rounds):
+            for name, timing in timings.items():
+                target = folder / f"{name.split(',')[0]}-{number}"
+                target.mkdir()
+                command = [sys.executable, "-m", "wavepaint", "inpaint", folder / "in", mask, "-o", target]
+                if name.startswith("opencv"):
+                    command = [sys.executable, "-c", FOLDER_SCRIPT, folder / "in", mask, target]
+                seconds, peak = run_apart(command)
+                assert len(list(target.iterdir())) == count
+                timing.seconds.append(seconds)
+                timing.peak_mib = max(timing.peak_mib or 0, peak)
+        yield from timings.values()
+
+
 def write_files(case: Case, dtype: type, photo: Path, mask: Path) -> None:
-    """In a process of its own would be tidier, but a child's peak memory does not count its parent's."""
+    """By a process of its own: a child's peak memory counts what its parent held when it began."""
+    run_apart([sys.executable, __file__, "--write", json.dumps(asdict(case)), np.dtype(dtype).name, photo, mask])
+
+
+def write_picture(case: Case, dtype: str, photo: str, mask: str) -> None:
     import pyvips
 
     samples, hole = case.picture()
-    if dtype is np.uint16:
+    if dtype == "uint16":
         samples = samples.astype(np.uint16) * 257
-    interpretation = "rgb16" if dtype is np.uint16 else "srgb"
-    pyvips.Image.new_from_array(samples, interpretation=interpretation).write_to_file(str(photo))
-    pyvips.Image.new_from_array(hole.astype(np.uint8) * 255).write_to_file(str(mask))
+    interpretation = "rgb16" if dtype == "uint16" else "srgb"
+    options = {"Q": 92} if photo.endswith("jpg") else {"compression": "deflate", "tile": True}
+    pyvips.Image.new_from_array(samples, interpretation=interpretation).write_to_file(photo, **options)
+    pyvips.Image.new_from_array(hole.astype(np.uint8) * 255).write_to_file(mask)
+
+
+def plot(timings: list[Timing], folder: Path) -> None:
+    """Cost of each series on logarithmic axes, one SVG each."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "wavepaint"
+    from matplotlib import pyplot
+
+    axes = {
+        "photo area": ("area of the photograph, megapixels; one hole of 64 px", lambda case: case.megapixels),
+        "hole size": ("area of the hole, pixels; photograph of 12 megapixels", lambda case: case.side**2),
+        "holes": ("number of holes of 24 px; photograph of 24 megapixels", lambda case: case.count),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (label, position) in axes.items():
+        figure, plane = pyplot.subplots(figsize=(6.4, 3.6))
+        for method in dict.fromkeys(timing.method for timing in timings):
+            line = [timing for timing in timings if timing.method == method and timing.case.series == name]
+            if line:
+                plane.loglog([position(timing.case) for timing in line], [t.median for t in line], "o-", label=method)
+        if not plane.lines:
+            pyplot.close(figure)
+            continue
+        plane.set(xlabel=label, ylabel="seconds, median")
+        plane.grid(alpha=0.3)
+        plane.legend()
+        figure.tight_layout()
+        figure.savefig(folder / f"{name.replace(' ', '-')}.svg", metadata={"Date": None})
+        pyplot.close(figure)
 
 
 def table(timings: list[Timing]) -> str:
@@ -166,13 +252,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--budget", type=float, default=20)
     parser.add_argument("--methods", default="wavepaint,opencv-telea,opencv-ns,biharmonic")
+    parser.add_argument("--only", default="files,folder,photo area,hole size,holes", help="series to run")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--plots", type=Path, help="folder for SVG plots")
+    parser.add_argument("--write", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    timings = list(measure_files(options.small, options.rounds))
+    if options.write:
+        case, *rest = options.write
+        write_picture(Case(**json.loads(case)), *rest)
+        return
+    only, timings = options.only.split(","), []
+    if "files" in only:
+        timings += measure_files(options.small, options.rounds)
+    if "folder" in only:
+        timings += measure_folder(options.small, options.rounds)
     fills = methods(options.methods.split(","))
     for cases in series(options.small):
-        timings += measure(cases, fills, options.rounds, options.budget)
+        if cases[0].series in only:
+            timings += measure(cases, fills, options.rounds, options.budget)
     print(table(timings))
+    if options.plots is not None:
+        plot(timings, options.plots)
     if options.json is not None:
         machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
         results = [{**asdict(timing), "median": timing.median} for timing in timings]
