@@ -18,8 +18,8 @@ from wavepaint.evaluation.metrics import PSNR_CEILING, Summary, pixel_scores
 from wavepaint.evaluation.patchmatch import patchmatch_inpaint
 from wavepaint.evaluation.protocol import Item, centre_crop, evaluate, item_name, make_items
 from wavepaint.evaluation.report import Provenance, write_report
-from wavepaint.evaluation.results import PICTURES, Results
-from wavepaint.evaluation.run import evaluate_set, provenance_of
+from wavepaint.evaluation.results import EMBEDDED_SCORES, PICTURES, SET_METRICS, Results
+from wavepaint.evaluation.run import evaluate_set, load_scorers, provenance_of
 from wavepaint.evaluation.testset import (
     encode_png,
     make_test_set,
@@ -510,8 +510,19 @@ def test_results_that_do_not_match_the_set_are_named(test_set, tmp_path):
     odd.unlink()
     with pytest.raises(OptionError, match=r"a_mask000\.png: no such result"):
         evaluate_set(open_test_set(test_set), [spec])
-    with pytest.raises(OptionError, match="unknown name 'ssim2'; known: vgg, lpips-alex"):
+    with pytest.raises(OptionError, match="unknown name 'ssim2'; known: vgg, vgg-set, lpips-alex"):
         evaluate_set(open_test_set(test_set), ["opencv-ns"], metrics=["ssim2"])
+
+
+def test_the_distance_of_pictures_and_that_of_sets_are_asked_for_apart(monkeypatch):
+    pytest.importorskip("torch")
+    loaded = []
+    monkeypatch.setattr("wavepaint.perceptual.load_vgg16", lambda path, layers: loaded.append(layers))
+    scorers, embedders = load_scorers(["vgg"], {})
+    assert (len(scorers), list(embedders), loaded) == (1, [], [("relu1_2", "relu2_2", "relu3_3")])
+    scorers, embedders = load_scorers(["vgg-set"], {})
+    assert (scorers, list(embedders), loaded[1:]) == ([], ["vgg"], [("relu5_3",)])
+    assert not any("FID" in SET_METRICS[name].label for name in EMBEDDED_SCORES["vgg"])
 
 
 # Commands

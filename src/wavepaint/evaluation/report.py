@@ -179,6 +179,19 @@ def markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+def console_table(table: Table) -> RichTable:
+    """A table as it is, for the terminal."""
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=table.title)
+    for number, name in enumerate(table.header):
+        shown.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number == 0)
+    for row in table.rows:
+        shown.add_row(*map(escape, row))
+    return shown
+
+
 def _table(title: str, results: Results, chosen: Sequence[SummaryRow], differences: bool = False) -> Table:
     found = {(row.method, row.metric): row for row in chosen}
     metrics = [METRICS[name] for name in results.metrics]

@@ -14,8 +14,9 @@ from wavepaint.evaluation.report import Provenance
 from wavepaint.evaluation.results import Results
 from wavepaint.evaluation.testset import EvaluationSet
 
-EXTRA_METRICS = ("vgg", "lpips-alex", "lpips-vgg", "fid")
-"""What costs a trained network: VGG16 feature distance and statistics, LPIPS, FID with P-IDS and U-IDS."""
+EXTRA_METRICS = ("vgg", "vgg-set", "lpips-alex", "lpips-vgg", "fid")
+"""What costs a trained network: VGG16 feature distance of pictures; distances of whole sets by VGG16
+features, which are not FID; LPIPS; FID with P-IDS and U-IDS."""
 
 WEIGHTS = ("vgg16", "alexnet", "lpips-alex", "lpips-vgg", "inception")
 """Names of weight files that `load_scorers` takes."""
@@ -85,6 +86,7 @@ def load_scorers(metrics: Sequence[str], weights: Mapping[str, Path]) -> tuple[l
     vgg16 = weights.get("vgg16")
     if "vgg" in metrics:
         scorers.append(VGGDistanceScorer(load_vgg16(vgg16, DISTANCE_LAYERS)))
+    if "vgg-set" in metrics:
         embedders["vgg"] = VGGEmbedder(load_vgg16(vgg16, (EMBEDDING_LAYER,)))
     if "lpips-alex" in metrics:
         model = load_lpips("alex", weights.get("alexnet"), weights.get("lpips-alex"))

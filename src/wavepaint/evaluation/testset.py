@@ -70,11 +70,12 @@ class EvaluationSet:
         return len(self.entries)
 
     def __iter__(self) -> Iterator[Item]:
-        """Read the items one by one; `OptionError` where a file is missing or not what the manifest says."""
+        """Read the items one by one; see `read`."""
         for entry in self.entries:
-            yield self._read(entry)
+            yield self.read(entry)
 
-    def _read(self, entry: Entry) -> Item:
+    def read(self, entry: Entry) -> Item:
+        """Read one item; `OptionError` where a file is missing or not what the manifest says."""
         image, mask = _paths(self.folder, entry)
         truth = read_picture(image)
         hole = read_picture(mask)[..., 0] > 127

@@ -1,0 +1,1 @@
+"""Generators of other inpainting networks, of the published size, with random weights: for speed and memory only."""
