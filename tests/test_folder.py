@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import noise, pillow
+from pictures import noise, pillow, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.errors import OptionError
@@ -86,6 +86,23 @@ def test_given_up_work_begins_no_more_and_leaves_no_parts(inpainter: Inpainter, 
     written = sorted(path.name for path in jobs[0].target.parent.iterdir())
     assert written == sorted(watched.begun)
     assert len(written) <= 4
+
+
+def test_photographs_with_one_target_are_not_both_written(inpainter: Inpainter, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.gif").write_bytes(pillow(soft(24, 30), "GIF"))
+    (photos / "a.gif.png").write_bytes(pillow(noise(24, 30, 3), "PNG"))
+    first, second = plan_folder(photos, None, tmp_path / "out")
+    assert first.target == second.target
+    assert first.problem is None
+    for overwrite in (False, True):
+        outcomes = list(inpaint_folder(inpainter, [first, second], OPTIONS, overwrite=overwrite, workers=1))
+        assert [outcome.status for outcome in outcomes] == ["filled", "failed"]
+        assert outcomes[1].reason.startswith(f"{second.photo}: its result would replace that of {first.photo}")
+        expected = inpainter.fill(first.photo.read_bytes(), None, OPTIONS)
+        assert first.target.read_bytes() == expected
+        first.target.unlink()
 
 
 def test_an_error_of_the_network_ends_the_work(inpainter: Inpainter, jobs: list[Job]) -> None:

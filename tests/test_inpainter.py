@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import wavepaint
-from pictures import noise, pillow, soft, tiff
+from pictures import decoded, noise, pillow, png, soft, tiff
 from standin import Recorder, write_standin
-from wavepaint import Inpainter, inpainter
+from wavepaint import Inpainter, inpainter, regions
+from wavepaint.box import Box
 from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
 from wavepaint.haar_fill import haar_fill
 from wavepaint.options import Engine, Options
@@ -87,6 +88,57 @@ def test_outside_the_hole_nothing_changes(
         assert np.array_equal(result[~mask], image[~mask])
     if np.issubdtype(dtype, np.floating):
         assert 0 <= result.min() <= result.max() <= 1
+
+
+def encoded(kind: str, samples: np.ndarray) -> bytes:
+    if kind == "png":
+        return png(samples)
+    if kind == "webp":
+        return pillow(samples, "WEBP", lossless=True, exact=True)
+    return tiff(samples, **({"tile": (32, 32), "compression": "zlib"} if kind == "tiled" else {}))
+
+
+FILE_KINDS = [
+    (kind, channels, dtype) for kind in ("png", "tiff", "tiled") for channels in (1, 2, 3, 4) for dtype in KINDS[:2]
+]
+FILE_KINDS += [("webp", channels, np.uint8) for channels in (3, 4)]
+
+
+def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
+    fill: Inpainter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {"WIDE": 48, "RIM": 8, "FEATHER": 4, "MAX_WIDE": 96, "MAX_WIDE_CONTEXT": 32}
+    for name, value in small.items():
+        monkeypatch.setattr(regions, name, value)
+    monkeypatch.setattr(inpainter, "READ_PIXELS", 2**14)
+    wide_pieces = []
+
+    @settings(max_examples=30, deadline=None)
+    @given(
+        kind=st.sampled_from(FILE_KINDS),
+        streamed=st.booleans(),
+        size=st.tuples(*[st.integers(60, 200)] * 2),
+        seed=st.integers(0, 9999),
+    )
+    def check(kind: tuple[str, int, type], streamed: bool, size: tuple[int, int], seed: int) -> None:
+        name, channels, dtype = kind
+        samples = noise(*size, channels, dtype, seed)
+        mask = np.zeros(size, np.bool_)
+        for left, top, width, height in np.random.default_rng(seed).integers(
+            [0, 0, 1, 1], [100, 100, 180, 180], (2, 4)
+        ):
+            mask[top : top + height, left : left + width] = True
+        mask[0, 0] = False
+        monkeypatch.setattr(wavepaint.photo, "DECODED_LIMIT", 0 if streamed else 2**28)
+        result = fill.fill(encoded(name, samples), mask, Options())
+        after = decoded(result)
+        assert after.dtype == dtype
+        assert np.array_equal(after[~mask], samples[~mask])
+        wide_pieces.append(len(regions.find_wide(mask)))
+
+    check()
+    assert max(wide_pieces) > 1
+    assert np.count_nonzero(wide_pieces) >= 5
 
 
 def test_memory_layout_and_byte_order_do_not_matter(fill: Inpainter, tmp_path: Path) -> None:
@@ -233,6 +285,31 @@ def test_a_wide_hole_of_a_streamed_file_is_the_same(
     assert np.array_equal(wavepaint.photo.Photo.open(fill(path, mask)).read_all(), expected)
 
 
+def test_crops_of_all_waves_are_read_in_one_pass_over_a_streamed_file(
+    fill: Inpainter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, mask = noise(150, 1900, 1), np.zeros((150, 1900), np.bool_)
+    mask[60:70, 20:1860] = True
+    waves = regions.find_regions(mask)
+    assert len(waves) > 1
+    expected = fill(samples, mask)
+    monkeypatch.setattr(wavepaint.photo, "DECODED_LIMIT", 0)
+    passes: list[int] = []
+    read_boxes = wavepaint.photo.Photo.read_boxes
+
+    def counted(self: wavepaint.photo.Photo, boxes: list[Box]) -> list[np.ndarray]:
+        passes.append(len(boxes))
+        return read_boxes(self, boxes)
+
+    monkeypatch.setattr(wavepaint.photo.Photo, "read_boxes", counted)
+    assert np.array_equal(decoded(fill(png(samples), mask)), expected)
+    assert [count for count in passes if count] == [sum(map(len, waves))]
+    monkeypatch.setattr(inpainter, "READ_PIXELS", 1)
+    passes.clear()
+    assert np.array_equal(decoded(fill(png(samples), mask)), expected)
+    assert len([count for count in passes if count]) == sum(map(len, waves))
+
+
 def test_grain_is_continued_unless_it_is_turned_off(fill: Inpainter) -> None:
     rng = np.random.default_rng(0)
     for side in (60, 330):
@@ -246,6 +323,20 @@ def test_grain_is_continued_unless_it_is_turned_off(fill: Inpainter) -> None:
         assert np.array_equal(grained, fill(image, mask))
     with pytest.raises(OptionError, match="grain must be one of auto, off"):
         fill(image, mask, grain="on")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grain_is_as_strong_where_rim_and_depth_meet(fill: Inpainter, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    image = (0.5 + 0.03 * rng.standard_normal((700, 700, channels))).astype(np.float32)
+    mask = np.zeros((700, 700), np.bool_)
+    mask[112:592, 112:592] = True
+    result = fill(image, mask)
+    rows, columns = np.mgrid[:480, :480]
+    distance = np.minimum(np.minimum(rows, columns), np.minimum(479 - rows, 479 - columns))
+    hole = result[112:592, 112:592]
+    deviations = [hole[(distance >= start) & (distance < start + 2)].std() for start in range(0, 64, 2)]
+    assert np.abs(np.array(deviations) / 0.03 - 1).max() < 0.12
 
 
 @pytest.mark.parametrize("size", [(1, 2), (2, 1), (3, 5), (15, 16), (1, 400)])

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import io
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import SRGB_PROFILE, pillow, soft
+from pictures import SRGB_PROFILE, XMP, pillow, soft
 from wavepaint import jpeg_blocks
 from wavepaint.box import Box
 from wavepaint.photo import Photo, PhotoWarning
@@ -73,7 +74,9 @@ def test_new_blocks_are_as_good_as_an_encoder_s(tmp_path: Path) -> None:
 
 def test_without_a_change_every_coefficient_stays(tmp_path: Path) -> None:
     data = pillow(soft(70, 90), "JPEG", quality=75)
-    result = Photo.open(data).encode([(BOX, Photo.open(data).read(Box(37, 50, 24, 19)))][:0])
+    photo = Photo.open(data)
+    box = Box(37, 50, 24, 19)
+    result = photo.encode([(box, photo.read(box))])
     for old, new in zip(coefficients(data, tmp_path), coefficients(result, tmp_path), strict=True):
         assert np.array_equal(old, new)
 
@@ -89,6 +92,48 @@ def test_the_thumbnail_of_the_old_picture_does_not_survive() -> None:
     photo = Photo.open(data)
     result = photo.encode([(BOX, 255 - photo.read(BOX))])
     assert Image.open(io.BytesIO(result)).getexif().get_ifd(1) == {}
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+def test_metadata_are_those_of_the_photograph(tmp_path: Path, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0110] = "Camera"
+    exif.get_ifd(0x8769).update({40962: 120, 40963: 100, 36867: "2020:01:02 03:04:05"})
+    data = pillow(soft(100, 120), "JPEG", exif=exif.tobytes(), comment=b"by hand", dpi=(72, 72), xmp=XMP)
+    photo = Photo.open(data)
+    patches = [(BOX, 255 - photo.read(BOX))]
+    photo.save(tmp_path / "out.jpg", patches)
+    picture = Image.open(io.BytesIO(photo.encode(patches)) if kind == "bytes" else tmp_path / "out.jpg")
+    seen = picture.getexif()
+    assert seen[0x0110] == "Camera"
+    details = seen.get_ifd(0x8769)
+    assert (details[40962], details[40963], details[36867]) == (120, 100, "2020:01:02 03:04:05")
+    assert (picture.info["comment"], picture.info["dpi"]) == (b"by hand", (72, 72))
+    assert b"tiff:Orientation" in picture.info["xmp"]
+
+
+@pytest.mark.parametrize("step", ["read_dct", "write_dct"])
+def test_what_jpeglib_cannot_do_is_compressed_again_and_names_no_temporary_file(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fail(self: object, path: str, *rest: object) -> None:
+        raise OSError(f"writing DCT to {path} failed")
+
+    photo = Photo.open(pillow(soft(100, 120), "JPEG"))
+    monkeypatch.setattr(
+        *((jpeglib, step, partial(fail, None)) if step == "read_dct" else (jpeglib.DCTJPEG, step, fail))
+    )
+    with pytest.warns(PhotoWarning, match="all of it is compressed again.*jpeglib cannot read or write") as said:
+        result = photo.encode([(BOX, 255 - photo.read(BOX))])
+    assert "before.jpg" not in str(said[0].message)
+    assert "after.jpg" not in str(said[0].message)
+    assert np.abs(Photo.open(result).read(BOX).astype(int) + photo.read(BOX) - 255).mean() < 40
+
+
+def test_the_picture_is_not_encoded_for_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = Photo.open(pillow(soft(100, 120), "JPEG"))
+    monkeypatch.setattr(Photo, "_encoding", lambda *_: pytest.fail("encoded the whole picture"))
+    assert photo.encode([(BOX, 255 - photo.read(BOX))]).startswith(b"\xff\xd8")
 
 
 def test_what_cannot_be_edited_is_compressed_again_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

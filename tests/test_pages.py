@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 
+import wavepaint.pages
 from pictures import noise, pillow
 from standin import write_standin
-from wavepaint import Inpainter
+from wavepaint import Inpainter, encoders
 from wavepaint.errors import MaskError, PhotoError
-from wavepaint.pictures import PhotoWarning
+from wavepaint.photo import Photo, PhotoWarning
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +111,73 @@ def test_a_mask_of_one_picture_serves_all_pages(fill: Inpainter) -> None:
     assert [page.tobytes() for page in read(fill(book(PAGES), mask))] == [
         page.tobytes() for page in read(fill(book(PAGES), mask_page(30)))
     ]
+
+
+# -- reduced copies --------------------------------------------------------------------------------------------------
+
+
+def with_preview() -> bytes:
+    """Two pages, each followed by a preview."""
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        for page in (PAGES[0], PAGES[2]):
+            writer.write(page, photometric="rgb", metadata=None)
+            writer.write(page[::2, ::2], photometric="rgb", metadata=None, subfiletype=1)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("options", [{}, {"subifd": True}, {"bigtiff": True}])
+def test_a_pyramid_is_one_page_and_its_levels_are_left_out(fill: Inpainter, options: dict[str, bool]) -> None:
+    samples = noise(150, 200, 3)
+    image = pyvips.Image.new_from_array(samples)
+    data = image.tiffsave_buffer(tile=True, tile_width=32, tile_height=32, pyramid=True, **options)
+    mask = np.zeros((150, 200), np.uint8)
+    mask[30:60, 80:120] = 255
+    with pytest.warns(PhotoWarning, match="reduced copies, such as .*, are left out") as said:
+        result = fill(data, mask)
+    assert len(said) == 1
+    (page,) = read(result)
+    assert np.array_equal(page, fill(samples, mask))
+    assert fill(data, np.zeros_like(mask)) == data
+
+
+def test_previews_are_not_pages(fill: Inpainter, tmp_path: Path) -> None:
+    data, masks = with_preview(), [mask_page(5), mask_page(30)]
+    with pytest.warns(PhotoWarning, match="reduced copies, such as .*, are left out") as said:
+        result = read(fill(data, book(masks)))
+    assert len(said) == 1
+    for before, after, mask in zip((PAGES[0], PAGES[2]), result, masks, strict=True):
+        assert np.array_equal(after, fill(before, mask))
+    with pytest.raises(PhotoError, match="has 2 pages, there is no page 2"):
+        Photo.open(data, page=2)
+    with pytest.raises(MaskError, match="the mask has 2 pages, but <bytes> has 4"):
+        fill(book(PAGES), with_preview())
+    path = tmp_path / "scan.tif"
+    path.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fill(path, np.zeros((40, 60), np.uint8)).read_bytes() == data
+
+
+# -- BigTIFF ---------------------------------------------------------------------------------------------------------
+
+
+def test_pages_that_are_large_only_together_become_a_bigtiff(fill: Inpainter, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [page.nbytes for page in PAGES]
+    for limit, big in ((max(sizes), True), (sum(sizes) - 1, True), (sum(sizes), False)):
+        for module in (encoders, wavepaint.pages):
+            monkeypatch.setattr(module, "BIGTIFF_BYTES", limit)
+        result = fill(book(PAGES), mask_page(30))
+        assert result.startswith(b"II+\0" if big else b"II*\0")
+        assert np.array_equal(read(result)[3], fill(PAGES[3], mask_page(30)))
+
+
+def test_a_bigtiff_stays_one(fill: Inpainter) -> None:
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream, bigtiff=True) as writer:
+        for page in PAGES[:2]:
+            writer.write(page, photometric="rgb" if page.ndim == 3 else "minisblack", metadata=None)
+    result = fill(stream.getvalue(), mask_page(30))
+    assert result.startswith(b"II+\0")
+    for before, after in zip(PAGES, read(result), strict=False):
+        assert np.array_equal(after, fill(before, mask_page(30)))

@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -741,6 +742,48 @@ def test_masks_with_alpha() -> None:
     assert mask_from_samples(drawn_in_alpha)[0].tolist() == [True, False, True, False]
     layered = np.array([[[255, 255, 255, 255], [0, 0, 0, 255], [255, 255, 255, 0], [250, 250, 250, 80]]], np.uint8)
     assert mask_from_samples(layered)[0].tolist() == [True, False, False, False]
+
+
+def test_what_a_mask_means_may_show_in_its_last_rows_only() -> None:
+    grey = np.zeros((200, 3, 1), np.uint8)
+    grey[:100] = 1
+    assert mask_from_samples(grey)[:100].all()
+    np.testing.assert_array_equal(read_mask(png(grey)), mask_from_samples(grey))
+    grey[-1] = 255
+    assert mask_from_samples(grey).sum() == 3
+    np.testing.assert_array_equal(read_mask(png(grey)), mask_from_samples(grey))
+
+    alpha = np.full((200, 3, 4), 255, np.uint8)
+    alpha[-1, :, 3] = 0
+    assert mask_from_samples(alpha).sum() == 597  # one visible colour: the drawing is in the alpha channel
+    np.testing.assert_array_equal(read_mask(png(alpha)), mask_from_samples(alpha))
+    alpha[150, 0] = [9, 9, 9, 200]
+    np.testing.assert_array_equal(
+        mask_from_samples(alpha)[148:], [[True] * 3] * 2 + [[False, True, True]] + [[True] * 3] * 48 + [[False] * 3]
+    )
+    np.testing.assert_array_equal(read_mask(png(alpha)), mask_from_samples(alpha))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_mask_files_are_read_like_arrays(channels: int, dtype: type) -> None:
+    for seed, lowest in enumerate((0, 200)):
+        samples = noise(150, 40, channels, dtype, seed=seed)
+        samples[samples < lowest] = 0
+        np.testing.assert_array_equal(read_mask(png(samples)), mask_from_samples(samples))
+
+
+def test_reading_a_mask_takes_a_byte_a_pixel(tmp_path: Path) -> None:
+    """Above that, some strips: tracemalloc sees the arrays, though not what libvips holds."""
+    path = tmp_path / "mask.png"
+    path.write_bytes(png(np.full((2000, 1000, 1), 255, np.uint8)))
+    read_mask(path)
+    tracemalloc.start()
+    try:
+        assert read_mask(path).all()
+        assert tracemalloc.get_traced_memory()[1] < 1.4 * 2000 * 1000
+    finally:
+        tracemalloc.stop()
 
 
 def test_mask_files_of_every_depth(tmp_path: Path) -> None:

@@ -186,9 +186,12 @@ def test_the_share_of_the_reduced_copy_grows_across_the_inner_rim() -> None:
     assert row[-1] == 1
 
 
-def test_a_wide_hole_at_the_border_has_no_rim_there() -> None:
-    deep = check_wide(mask_of(800, 800, (0, 0, 400, 800)))
-    assert np.array_equal(deep, mask_of(800, 800, (0, 0, 400 - regions.RIM, 800)))
+@pytest.mark.parametrize("side", [800, 805])
+def test_a_wide_hole_at_the_border_has_no_rim_there(side: int) -> None:
+    deep = check_wide(mask_of(side, side, (0, 0, 400, side)))
+    assert np.array_equal(deep, mask_of(side, side, (0, 0, 400 - regions.RIM, side)))
+    deep = check_wide(mask_of(side, side, (0, 400, side, side - 400)))
+    assert np.array_equal(deep, mask_of(side, side, (0, 400 + regions.RIM, side, side - 400 - regions.RIM)))
 
 
 def test_wide_holes_apart_are_pieces_apart() -> None:

@@ -32,7 +32,8 @@ HEIF_COMPRESSION = {"avif": "av1", "heic": "hevc"}
 _FAST_PNG = {"compression": 1, "filter": "up"}
 _SMALL_PNG = {"compression": 6, "filter": "all"}
 _FAST_PNG_BYTES = 4 * 2**20
-_BIGTIFF_BYTES = 3 * 2**30
+BIGTIFF_BYTES = 3 * 2**30
+"""A TIFF of more decoded bytes than this, of all its pages, becomes a BigTIFF: others address 4 GiB."""
 
 # Values of the tags of a TIFF.
 _LOSSLESS_COMPRESSION = {
@@ -62,6 +63,7 @@ class Stored:
         tile: width and height of the tiles of a TIFF; zeros without.
         jpeg: of a JPEG.
         tags: integer tags of a TIFF.
+        bigtiff: whether a TIFF is a BigTIFF.
         lossless_webp: whether it is a lossless WebP.
     """
 
@@ -74,6 +76,7 @@ class Stored:
     tile: tuple[int, int] = (0, 0)
     jpeg: JpegEncoding | None = None
     tags: dict[int, int] = field(default_factory=dict)
+    bigtiff: bool = False
     lossless_webp: bool = False
 
     @property
@@ -133,7 +136,7 @@ def _tiff_options(stored: Stored, depth: int) -> dict[str, Any]:
     options: dict[str, Any] = {
         "compression": "ccittfax4" if fax else _LOSSLESS_COMPRESSION.get(compression, "deflate"),
         "predictor": "horizontal" if predicted and depth >= 8 else "none",
-        "bigtiff": stored.decoded_bytes > _BIGTIFF_BYTES,
+        "bigtiff": stored.bigtiff or stored.decoded_bytes > BIGTIFF_BYTES,
     }
     if depth < 8:
         options["bitdepth"] = depth

@@ -59,7 +59,8 @@ def plan_folder(photos: Path, masks: Path | None, output: Path) -> list[Job]:
         photos: folder; hidden files and folders, other files than pictures, and what lies in `masks` or `output` are
             left out.
         masks: a mask for all; or a folder with, in the same sub-folder, a mask of the same stem for each; or None.
-        output: folder for the results: the same sub-folders and names (`NAME.gif.png` for formats only read).
+        output: folder for the results: the same sub-folders and names (`NAME.gif.png` for formats only read). Where two
+            photographs would have the same one, the later has a `Job.problem`.
 
     Raises:
         PhotoError: no such folder, or no photograph in it.
@@ -83,9 +84,14 @@ def plan_folder(photos: Path, masks: Path | None, output: Path) -> list[Job]:
             masks_by_name[path.relative_to(masks).with_suffix("")].append(path)
 
     jobs = []
+    photo_of: dict[Path, Path] = {}
     for photo in found:
         name = photo.relative_to(photos)
         target = output / (name if name.suffix.lower() in FORMAT_OF_SUFFIX else f"{name}.png")
+        first = photo_of.setdefault(target, photo)
+        if first != photo:
+            jobs.append(Job(photo, None, target, f"{photo}: its result would replace that of {first}, {target}"))
+            continue
         if masks is None or not masks.is_dir():
             jobs.append(Job(photo, masks, target))
             continue
@@ -144,14 +150,11 @@ def inpaint_folder(
 
 
 def _do(inpainter: Inpainter, job: Job, options: Options, overwrite: bool) -> Outcome:
-    if not overwrite and os.path.exists(job.target):
-        return Outcome(job, "skipped")
-    return _inpaint_job(inpainter, job, options)
-
-
-def _inpaint_job(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
+    # First, as the target may be there by another job.
     if job.problem is not None:
         return Outcome(job, "failed", job.problem)
+    if not overwrite and os.path.exists(job.target):
+        return Outcome(job, "skipped")
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         inpainter.fill(job.photo, job.mask, options, job.target)

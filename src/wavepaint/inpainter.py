@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -36,7 +37,7 @@ else:
 CROP_PIXELS = 256 * 256
 """The unit in which runtimes are told how much work there is."""
 READ_PIXELS = 2**24
-"""Crops of at most this many pixels are read in one pass over a file."""
+"""Crops of at most this many pixels are read in one pass over a file, and held together."""
 GRAIN_PIXELS = 2**20
 """Pixels around a wide hole whose grain is measured."""
 GRAIN_ROWS = 16
@@ -48,7 +49,8 @@ Planes = NDArray[np.float32]
 class Inpainter:
     """Fills holes in photographs with one network, loaded when it is first needed.
 
-    Calls are safe from several threads at once.
+    Calls are safe from several threads at once. `runtime` "auto" decides at the first call, by the work in that picture
+    alone: before a long loop, `load(expected_crops=...)` has it decide by all the work to come.
 
     Args:
         model: None for the packaged network, an `.onnx` file, or a checkpoint.
@@ -171,7 +173,9 @@ class Inpainter:
         """Load the network now, if it is not loaded yet.
 
         Args:
-            expected_crops: the length of the whole job in crops of 256x256, for the choice of the runtime.
+            expected_crops: the length of the whole job in crops of 256x256, for the choice of the runtime: "auto" takes
+                one that is slow to load but fast to run for many crops (`runtime.load_runtime`). None = a short job.
+                Once the network is loaded it has no effect.
         """
         with self._loading:
             if self._runtime is None:
@@ -182,7 +186,8 @@ class Inpainter:
     def _patches(self, picture: Picture, hole: Mask, options: Options) -> list[Patch]:
         """The boxes to paste: filled inside the hole, the picture's own samples around it."""
         wide = find_wide(hole)
-        waves = find_regions(_without_depths(hole, wide))
+        rest = _without_depths(hole, wide)
+        waves = find_regions(rest)
         if not waves:
             return []
         # A quarter of a window is what its reduced copy holds.
@@ -193,7 +198,7 @@ class Inpainter:
             loading = loader.submit(self.load, pixels // CROP_PIXELS)
             picture.read_boxes([])
             runtime = loading.result()
-        return _fill_holes(runtime, picture, hole, wide, waves, options.grain == "auto")
+        return _fill_holes(runtime, picture, hole, wide, rest, waves, options.grain == "auto")
 
 
 @overload
@@ -269,12 +274,13 @@ def _fill_holes(
     picture: _Readable,
     hole: Mask,
     wide: Sequence[WideHole],
+    rest: Mask,
     waves: Sequence[Sequence[Region]],
     grain: bool,
 ) -> list[Patch]:
-    """Fill the depths of wide holes first, then everything else; see `regions` for both."""
+    """Fill the depths of wide holes first, then the rest; see `regions` for both."""
     depths = _fill_depths(runtime, picture, hole, wide, grain)
-    rims = _fill_regions(runtime, picture, _without_depths(hole, wide), waves, depths, grain)
+    rims = _fill_regions(runtime, picture, rest, waves, depths, grain)
     for piece, (_, guess) in zip(wide, depths, strict=True):
         for box, patch in rims:
             _feather(box, patch, piece, guess)
@@ -297,20 +303,19 @@ def _fill_depths(
     runtime: Runtime, picture: _Readable, hole: Mask, wide: Sequence[WideHole], grain: bool
 ) -> list[Patch]:
     """The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the picture's own."""
-    unknown = hole.copy() if wide else hole
     patches: list[Patch] = []
     for group in in_groups(wide, READ_PIXELS):
         windows = picture.read_boxes([piece.crop for piece in group])
         for piece, samples in zip(group, windows, strict=True):
             _overlay(samples, piece.crop, patches)
+            unknown = _unknown(hole, piece.crop, wide[: len(patches)])
             patch = samples[piece.box.relative_to(piece.crop).slices].copy()
-            guess = _fill_reduced(runtime, samples, unknown[piece.crop.slices], piece.box.relative_to(piece.crop))
+            guess = _fill_reduced(runtime, samples, unknown, piece.box.relative_to(piece.crop))
             if grain:
-                guess += _grain_for(piece, samples, unknown[piece.crop.slices])
+                guess += _grain_for(piece, samples, unknown) * _strength_against_feathering(piece)
             shared = piece.share > 0
             patch[shared] = from_unit(guess[shared], patch.dtype)
             patches.append((piece.box, patch))
-            unknown[piece.box.slices] &= ~piece.deep
     return patches
 
 
@@ -319,17 +324,26 @@ def _fill_reduced(runtime: Runtime, samples: Samples, unknown: Mask, box: Box) -
     reduced, hole = halve_known(samples, unknown)
     picture = ArrayPicture(reduced)
     wide = find_wide(hole)
-    waves = find_regions(_without_depths(hole, wide))
-    filled = picture.finish(_fill_holes(runtime, picture, hole, wide, waves, grain=False), Options())
+    rest = _without_depths(hole, wide)
+    waves = find_regions(rest)
+    filled = picture.finish(_fill_holes(runtime, picture, hole, wide, rest, waves, grain=False), Options())
     return enlarge(filled, box)
 
 
 def _without_depths(hole: Mask, wide: Sequence[WideHole]) -> Mask:
     """What is left of a hole once the depths of its wide pieces are known."""
-    rest = hole.copy() if wide else hole
-    for piece in wide:
-        rest[piece.box.slices] &= ~piece.deep
-    return rest
+    height, width = hole.shape
+    return _unknown(hole, Box(0, 0, width, height), wide) if wide else hole
+
+
+def _unknown(hole: Mask, box: Box, known: Iterable[WideHole]) -> Mask:
+    """What is left of a hole in a box once the depths of some wide pieces are known; an array of its own."""
+    unknown = hole[box.slices].copy()
+    for piece in known:
+        common = piece.box.intersection(box)
+        if not common.is_empty:
+            unknown[common.relative_to(box).slices] &= piece.share[common.relative_to(piece.box).slices] < 1
+    return unknown
 
 
 def _fill_regions(
@@ -342,14 +356,16 @@ def _fill_regions(
 ) -> list[Patch]:
     """The boxes of regions, filled one wave after the other."""
     filled: dict[Box, Samples] = {}
-    for wave in waves:
-        for group in in_groups(wave, READ_PIXELS):
-            samples = picture.read_boxes([region.crop for region in group])
+    wave_of = {region: number for number, wave in enumerate(waves) for region in wave}
+    # Across waves, as every group costs a pass over a streamed file.
+    for group in in_groups(wave_of, READ_PIXELS):
+        samples = dict(zip(group, picture.read_boxes([region.crop for region in group]), strict=True))
+        for _, wave in groupby(group, key=wave_of.__getitem__):
             crops = {}
-            for region, crop in zip(group, samples, strict=True):
-                _overlay(crop, region.crop, depths)
-                crops[region] = _crop(region, crop, hole, filled)
-            for batch in batches(group):
+            for region in wave:
+                _overlay(samples[region], region.crop, depths)
+                crops[region] = _crop(region, samples[region], hole, filled)
+            for batch in batches(crops):
                 results = _run(runtime, [crops[region] for region in batch], grain)
                 filled |= {
                     # Copied, so that the much larger crop does not stay in memory.
@@ -433,6 +449,17 @@ def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> NDArray[np.f
         drawn = draw_grain(missing, piece.box.height, piece.box.width, _seed(piece.box))
         grain[..., :colours] = drawn.transpose(1, 2, 0)
     return grain
+
+
+def _strength_against_feathering(piece: WideHole) -> NDArray[np.float32]:
+    """How much stronger the grain of the depth is where it fades into that of the rim, (box.height, box.width, 1).
+
+    Two grains that know nothing of each other, weighted 1 - s and s, add up to sqrt((1 - s)^2 + s^2) of either, which
+    would show as a smooth seam. With the second one sqrt((2 - s) / s) times as strong it is 1 throughout.
+    """
+    share = np.where(piece.share > 0, piece.share, np.float32(1))[..., None]
+    strength: NDArray[np.float32] = np.sqrt((2 - share) / share)
+    return strength
 
 
 def _seed(box: Box) -> tuple[int, int]:

@@ -38,43 +38,49 @@ def can_keep_blocks() -> bool:
     return find_spec("jpeglib") is not None
 
 
-def keep_blocks(source: bytes, encoded: bytes, strips: Iterable[Strip]) -> bytes:
+def keep_blocks(source: bytes, metadata: bytes, strips: Iterable[Strip]) -> bytes:
     """Replace the blocks of a JPEG in which a sample has changed.
 
     Args:
         source: the JPEG before: sequential, Huffman coded with 8 bits, grey or YCbCr.
-        encoded: a JPEG with the metadata that the result is to have.
+        metadata: a JPEG, of any picture, with the metadata that the result is to have.
         strips: what has changed, in whole rows, from top to bottom.
 
     Returns:
-        A JPEG with the coefficients of `source`, but for changed blocks, and the metadata of `encoded`.
+        A JPEG with the coefficients of `source`, but for changed blocks, its comments, and the application segments of
+        `metadata`.
 
     Raises:
-        ValueError: a kind of JPEG that this cannot edit, with the reason.
+        ValueError: a JPEG that this cannot edit, with the reason.
     """
-    with TemporaryDirectory(prefix="wavepaint-") as folder:
-        before, after = Path(folder) / "before.jpg", Path(folder) / "after.jpg"
-        before.write_bytes(source)
-        try:
-            jpeg = import_module("jpeglib").read_dct(str(before))
-        except OSError as error:
-            raise ValueError(str(error)) from None
-        components = 1 if jpeg.Cb is None else 3
-        if jpeg.jpeg_color_space.name != _SPACES[components]:
-            raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
-        if jpeg.progressive_mode:
-            # jpeglib would write it in sequential order.
-            raise ValueError("it is progressive")
-        factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
-        if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
-            raise ValueError("its chroma subsampling is not a whole number")
-        for strip in strips:
-            _edit(jpeg, strip, factors)
-        jpeg.write_dct(str(after))
-        edited = after.read_bytes()
-    metadata, _ = _segments(encoded)
-    _, picture = _segments(edited)
-    return b"\xff\xd8" + metadata + picture
+    try:
+        with TemporaryDirectory(prefix="wavepaint-") as folder:
+            edited = _edit_file(source, strips, Path(folder))
+    except OSError as error:
+        # jpeglib names the temporary files in its errors, and little else.
+        raise ValueError(error.strerror or "jpeglib cannot read or write its coefficients") from None
+    application, _, _ = _segments(metadata)
+    _, comments, picture = _segments(edited)
+    return b"\xff\xd8" + application + comments + picture
+
+
+def _edit_file(source: bytes, strips: Iterable[Strip], folder: Path) -> bytes:
+    before, after = folder / "before.jpg", folder / "after.jpg"
+    before.write_bytes(source)
+    jpeg = import_module("jpeglib").read_dct(str(before))
+    components = 1 if jpeg.Cb is None else 3
+    if jpeg.jpeg_color_space.name != _SPACES[components]:
+        raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
+    if jpeg.progressive_mode:
+        # jpeglib would write it in sequential order.
+        raise ValueError("it is progressive")
+    factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
+    if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
+        raise ValueError("its chroma subsampling is not a whole number")
+    for strip in strips:
+        _edit(jpeg, strip, factors)
+    jpeg.write_dct(str(after))
+    return after.read_bytes()
 
 
 def _edit(jpeg: Any, strip: Strip, factors: list[tuple[int, int]]) -> None:
@@ -129,15 +135,17 @@ def _dct(plane: Floats) -> Floats:
     return coefficients
 
 
-def _segments(jpeg: bytes) -> tuple[bytes, bytes]:
-    """The application and comment segments of a JPEG, and all that is needed to decode it."""
-    metadata, picture, position = b"", b"", 2
+def _segments(jpeg: bytes) -> tuple[bytes, bytes, bytes]:
+    """The application segments of a JPEG, its comments, and all that is needed to decode it."""
+    application, comments, picture, position = b"", b"", b"", 2
     while jpeg[position + 1] != _SCAN:
         marker = jpeg[position + 1]
         end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        if _APP0 <= marker <= _APP15 or marker == _COMMENT:
-            metadata += jpeg[position:end]
+        if _APP0 <= marker <= _APP15:
+            application += jpeg[position:end]
+        elif marker == _COMMENT:
+            comments += jpeg[position:end]
         else:
             picture += jpeg[position:end]
         position = end
-    return metadata, picture + jpeg[position:]
+    return application, comments, picture + jpeg[position:]

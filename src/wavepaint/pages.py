@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from wavepaint import tiff
 from wavepaint.atomic import replacing
+from wavepaint.encoders import BIGTIFF_BYTES
 from wavepaint.errors import MaskError, PhotoError
 from wavepaint.mask import Mask, find_hole
 from wavepaint.options import Options
@@ -33,7 +34,8 @@ def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, f
 
     Returns:
         What `picture.finish` returns for one page: the path of the result, or its bytes. Each page keeps its own size,
-        depth, compression and metadata; with nothing to fill on any, the file stays as it is.
+        depth, compression and metadata; pyramid levels and previews are left out, with a warning. With nothing to fill
+        on any page the file stays as it is.
 
     Raises:
         PhotoError, MaskError: as for one page, with the number of the page.
@@ -42,8 +44,11 @@ def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, f
     if mask_pages not in (1, pages):
         raise MaskError(f"the mask has {mask_pages} pages, but {picture.name} has {pages}")
 
+    bigtiff = _needs_bigtiff(picture, pages)
+
     def write(stream: BinaryIO) -> None:
         filled = False
+        notes: dict[str, None] = {}
         with TemporaryDirectory(prefix="wavepaint-") as folder:
             for page in range(pages):
                 with _naming_page(page):
@@ -51,9 +56,13 @@ def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, f
                     here = mask if mask_pages == 1 else read_mask(mask, threshold=options.threshold, page=page)
                     patches = fill(picture, find_hole(picture, here, options))
                     filled = filled or bool(patches)
-                    warn(photo.warnings)
-                    _append(stream, photo, patches, Path(folder) / "page.tif", options.quality)
-        if not filled:
+                    notes |= dict.fromkeys(photo.warnings)
+                    place = Path(folder) / "page.tif"
+                    photo.save(place, patches, options.quality, bigtiff)
+                    _append(stream, place, photo.name)
+        if filled:
+            warn(list(notes))
+        else:
             _copy(picture.source, stream)
 
     if picture.target is None:
@@ -68,13 +77,21 @@ def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, f
     return picture.target if isinstance(picture.source, Path) else picture.target.read_bytes()
 
 
-def _append(stream: BinaryIO, photo: Photo, patches: list[Patch], place: Path, quality: int | None) -> None:
-    photo.save(place, patches, quality)
+def _needs_bigtiff(picture: PhotoPicture, pages: int) -> bool:
+    """Decided once for all pages, as a file has room for one kind of directory only."""
+    decoded_bytes = 0
+    for page in range(pages):
+        with _naming_page(page):
+            decoded_bytes += picture.turn_to(page).decoded_bytes
+    return decoded_bytes > BIGTIFF_BYTES
+
+
+def _append(stream: BinaryIO, place: Path, name: str) -> None:
     with open(place, "rb") as page:
         try:
             tiff.append_page(stream, page)
         except ValueError as error:
-            raise PhotoError(f"{photo.name}: cannot be written: {error}") from None
+            raise PhotoError(f"{name}: cannot be written: {error}") from None
 
 
 def _copy(source: Path | bytes, stream: BinaryIO) -> None:

@@ -82,7 +82,6 @@ _KEPT_FIELDS = frozenset(["icc-profile-data", "image-description", "resolution-u
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[2-8]")
 
 _CIELAB = {8, 9, 10}
-_REDUCED_COPY = 1
 _PREMULTIPLIED = 1
 
 
@@ -104,7 +103,8 @@ class Photo:
             is converted to sRGB.
         dtype: uint8 or uint16. Samples of 1, 2 and 4 bits are spread over 0-255, of 10 and 12 over 0-65535.
         format: "png", "jpeg", "webp", "tiff", "avif", "heic" or "gif".
-        pages: pictures in the file: pages of a TIFF, frames of an animation.
+        pages: pictures in the file: pages of a TIFF, without pyramid levels and previews; frames of an animation.
+        decoded_bytes: of all samples.
         lossless: whether the file stores its samples exactly, so that it is worth writing them exactly again.
         warnings: what a user should know about how the file was read, one line each.
     """
@@ -116,6 +116,7 @@ class Photo:
     dtype: np.dtype[Any]
     format: str
     pages: int
+    decoded_bytes: int
     lossless: bool
     warnings: tuple[str, ...]
 
@@ -125,7 +126,9 @@ class Photo:
         self._page, self._every_page = page, every_page
         with self._stream() as stream:
             container = self._container(stream)
-            directory = tiff.read_directory(stream, page) if container == "tiff" else {}
+            tiff_pages = tiff.read_pages(stream) if container == "tiff" else tiff.Pages()
+            self._directory = self._directory_of(page, tiff_pages) if container == "tiff" else page
+            directory = tiff.read_directory(stream, self._directory) if container == "tiff" else {}
             jpeg = containers.jpeg_encoding(stream) if container == "jpeg" else None
             lossless_webp = container == "webp" and containers.webp_is_lossless(stream)
             self._png_frames = containers.png_frames(stream) if container == "png" else 0
@@ -140,21 +143,23 @@ class Photo:
             self._header = self._prepare(raw)
         self.width, self.height, self.channels = self._header.width, self._header.height, self._header.bands
         self.dtype = _DTYPES[self._header.format]
-        self.pages = _get(raw, "n-pages", 1)
+        self.pages = len(tiff_pages.directories) if container == "tiff" else _get(raw, "n-pages", 1)
+        self._reduced_copies = tiff_pages.reduced_copies
         self.format: str = _heif_format(raw) if container == "heif" else container
         if not 1 <= self.channels <= 4:
             raise PhotoError(f"{self.name}: pictures of {self.channels} channels are not supported")
-        decoded_bytes = self.width * self.height * self.channels * self.dtype.itemsize
+        self.decoded_bytes = self.width * self.height * self.channels * self.dtype.itemsize
         self._stored = Stored(
             container=container,
             bits=_get(raw, "bits-per-sample", 8 * self.dtype.itemsize),
             channels=self.channels,
-            decoded_bytes=decoded_bytes,
-            streamed=decoded_bytes > DECODED_LIMIT,
+            decoded_bytes=self.decoded_bytes,
+            streamed=self.decoded_bytes > DECODED_LIMIT,
             progressive=bool(_get(raw, "interlaced", 0)),
             tile=(_get(raw, "tile-width", 0), _get(raw, "tile-height", 0)),
             jpeg=jpeg,
             tags=tags,
+            bigtiff=tiff_pages.bigtiff,
             lossless_webp=lossless_webp,
         )
         self.lossless = self._stored.lossless
@@ -174,8 +179,8 @@ class Photo:
 
         Args:
             source: path or file contents: PNG, JPEG, WebP, TIFF, GIF, and AVIF or HEIC if libvips has the decoder.
-            page: which picture of a TIFF, GIF, animated WebP or AVIF, from 0. The others are neither read nor written;
-                `warnings` says so.
+            page: which of the `pages` of a TIFF, GIF, animated WebP or AVIF, from 0. The others are neither read nor
+                written; `warnings` says so.
             name: what messages call it.
             every_page: whoever opens this page opens the others too: no warning about them.
 
@@ -215,6 +220,13 @@ class Photo:
     def read_all(self) -> Samples:
         """Return all samples, (height, width, channels) of `dtype`; an array of its own."""
         return self.read(Box(0, 0, self.width, self.height))
+
+    def stream(self) -> Iterator[tuple[Box, Samples]]:
+        """Yield the picture in strips of full width, from top to bottom: (box, samples), not writable.
+
+        Decoded anew each time and never kept, however small the picture. Raises `PhotoError` for a damaged file.
+        """
+        return self._strips(self.height, keep=False)
 
     def alpha_holes(self) -> NDArray[np.bool_]:
         """Return (height, width) bool, True where the picture is fully transparent (alpha is 0).
@@ -284,33 +296,45 @@ class Photo:
         if format is None:
             format = self._own_format
         patches = list(patches)
+        self._check_writing(patches, format, quality)
+        edited = self._edited_blocks(patches, format, quality)
+        if edited is not None:
+            return edited
         with self._encoding(self.name, patches, format, quality) as (image, options):
             stream = io.BytesIO(getattr(image, _SAVERS[format] + "_buffer")(**options))
         self._complete(stream, format)
-        self._keep_blocks(stream, patches, format, quality)
         return stream.getvalue()
 
-    def save(self, target: str | Path, patches: Iterable[Patch] = (), quality: int | None = None) -> None:
+    def save(
+        self, target: str | Path, patches: Iterable[Patch] = (), quality: int | None = None, bigtiff: bool = False
+    ) -> None:
         """Write the picture to a file, with some boxes replaced, in the format of `output_format(target)`.
 
         The file is complete or not there: it is written beside the target and renamed. `target` may be the file the
-        picture was opened from. For `patches`, `quality` and what is kept see `encode`.
+        picture was opened from. For `patches`, `quality` and what is kept see `encode`. With `bigtiff` a TIFF becomes a
+        BigTIFF even if it is small and its source is none.
 
         Raises `PhotoError` and `OptionError` like `encode`, and `PhotoError` if the target cannot be written.
         """
         format = self.output_format(target)
         patches = list(patches)
+        self._check_writing(patches, format, quality)
+        edited = self._edited_blocks(patches, format, quality)
         with _writing(target) as unfinished:
+            if edited is not None:
+                unfinished.write_bytes(edited)
+                return
             with (
                 self._encoding(str(target), patches, format, quality) as (image, options),
                 open(unfinished, "r+b") as file,
             ):
+                if format == "tiff" and bigtiff:
+                    options["bigtiff"] = True
                 # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
                 descriptor = _pyvips().Target.new_to_descriptor(file.fileno())
                 getattr(image, _SAVERS[format] + "_target")(descriptor, **options)
             with open(unfinished, "r+b") as file:
                 self._complete(file, format)
-                self._keep_blocks(file, patches, format, quality)
 
     def copy(self, target: str | Path) -> None:
         """Write the picture to a file as it is, byte for byte; whole or not at all, and errors like `save`."""
@@ -351,8 +375,8 @@ class Photo:
     def _load(self, access: str) -> Any:
         """Return a fresh libvips image of the stored picture; decodes nothing yet."""
         options: dict[str, Any] = {"access": access, "fail_on": "error"}
-        if self._page:
-            options["page"] = self._page
+        if self._directory:
+            options["page"] = self._directory
         vips = _pyvips()
         if isinstance(self._source, bytes):
             return getattr(vips.Image, self._loader + "_buffer")(self._source, **options)
@@ -360,6 +384,12 @@ class Photo:
         with self._stream() as stream:
             source = vips.Source.new_from_descriptor(stream.fileno())
             return getattr(vips.Image, self._loader + "_source")(source, **options)
+
+    def _directory_of(self, page: int, pages: tiff.Pages) -> int:
+        try:
+            return pages.directories[page]
+        except IndexError:
+            raise PhotoError(f"{self.name}: has {len(pages.directories)} pages, there is no page {page}") from None
 
     def _prepare(self, raw: Any) -> Any:
         """Return the picture in colours and orientation as users see it."""
@@ -375,8 +405,8 @@ class Photo:
         return raw.autorot()
 
     def _check_tags(self, tags: dict[int, int]) -> None:
-        thumbnail_first = self._page == 0 and tags.get(tiff.NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY
-        if tiff.DNG_VERSION in tags or thumbnail_first:
+        # Only the first of all pages can be one: see `tiff.Pages`.
+        if tiff.DNG_VERSION in tags or tiff.is_reduced(tags):
             raise PhotoError(f"{self.name}: is a camera raw file; develop it to a TIFF, PNG or JPEG first")
         if tags.get(tiff.PHOTOMETRIC) in _CIELAB:
             raise PhotoError(f"{self.name}: CIELAB pictures are not supported, only grey, RGB and CMYK")
@@ -393,6 +423,8 @@ class Photo:
             yield f"{self.name}: colours that were multiplied by their transparency are stored straight"
         if self.pages > 1 and not self._every_page:
             yield f"{self.name}: has {self.pages} pages, only page {self._page + 1} is used"
+        if self._reduced_copies:
+            yield f"{self.name}: reduced copies, such as pyramid levels and previews, are left out"
         if self._png_frames > 1:
             yield f"{self.name}: is an animation of {self._png_frames} frames, only its still picture is used"
 
@@ -417,9 +449,12 @@ class Photo:
     def _upright(self) -> Any:
         return self._prepare(self._load("random" if self._random else "sequential"))
 
-    def _row_reader(self) -> Callable[[Box], Samples]:
-        """Return a function that reads one box after the other; those of a sequential picture top to bottom."""
-        if not self._stored.streamed:
+    def _row_reader(self, keep: bool = True) -> Callable[[Box], Samples]:
+        """Return a function that reads one box after the other; those of a sequential picture top to bottom.
+
+        keep: whether to hold what is decoded, of a picture that is not streamed.
+        """
+        if keep and not self._stored.streamed:
             decoded = self._decoded_samples()
             return lambda box: decoded[box.slices]
         with self._decoding():
@@ -434,9 +469,9 @@ class Photo:
 
         return fetch
 
-    def _strips(self, bottom: int) -> Iterator[tuple[Box, Samples]]:
+    def _strips(self, bottom: int, keep: bool = True) -> Iterator[tuple[Box, Samples]]:
         """Yield the picture down to row `bottom` in strips of full width: (box, samples), not writable."""
-        fetch = self._row_reader()
+        fetch = self._row_reader(keep)
         for top in range(0, bottom, STRIP_ROWS):
             strip = Box(0, top, self.width, min(STRIP_ROWS, bottom - top))
             yield strip, fetch(strip)
@@ -450,11 +485,7 @@ class Photo:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _encoding(
-        self, name: str, patches: list[Patch], format: str, quality: int | None
-    ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Provide the libvips image of the result and the options of its saver; `name` is for errors."""
+    def _check_writing(self, patches: list[Patch], format: str, quality: int | None) -> None:
         check_format(format)
         if quality is not None:
             check_quality(quality)
@@ -462,6 +493,12 @@ class Photo:
             self._check_inside(box)
             if samples.shape != (box.height, box.width, self.channels) or samples.dtype != self.dtype:
                 raise PhotoError(f"{self.name}: a patch of {samples.shape} {samples.dtype} does not fit {box}")
+
+    @contextmanager
+    def _encoding(
+        self, name: str, patches: list[Patch], format: str, quality: int | None
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Provide the libvips image of the result and the options of its saver; `name` is for errors."""
         options = saver_options(self._stored, format, quality, [samples for _, samples in patches])
         rows = StripSource(self.width, self.height, self.channels, self.dtype, self._patched_rows(patches))
         try:
@@ -515,10 +552,10 @@ class Photo:
             image.set_type(blob, "photoshop-data", containers.photoshop_without_thumbnails(self._photoshop))
         return image
 
-    def _keep_blocks(self, stream: BinaryIO, patches: list[Patch], format: str, quality: int | None) -> None:
-        """Give an encoded JPEG (open for reading and writing) the source's own blocks where nothing has changed."""
+    def _edited_blocks(self, patches: list[Patch], format: str, quality: int | None) -> bytes | None:
+        """The bytes of a JPEG with the source's own blocks where nothing has changed; None where that cannot be."""
         if not (format == self.format == "jpeg" and quality is None and can_keep_blocks()):
-            return
+            return None
         try:
             if self._orientation != 1:
                 raise ValueError("it is stored turned or mirrored")
@@ -528,15 +565,21 @@ class Photo:
                 raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
             with self._stream() as source:
                 original = source.read()
-            stream.seek(0)
-            kept = keep_blocks(original, stream.read(), self._changed_strips(patches))
+            return keep_blocks(original, self._metadata_of_jpeg(), self._changed_strips(patches))
         except ValueError as error:
             reason = f"{self.name}: all of it is compressed again, not only what has changed: {error}"
             warnings.warn(reason, PhotoWarning, stacklevel=2)
-            return
-        stream.seek(0)
-        stream.write(kept)
-        stream.truncate()
+            return None
+
+    def _metadata_of_jpeg(self) -> bytes:
+        """A JPEG with the metadata of the result, but all black, which is soon encoded."""
+        # Of its true size, which libvips repeats in the EXIF block.
+        black = _pyvips().Image.black(self.width, self.height, bands=self.channels)
+        try:
+            encoded: bytes = self._with_metadata(black, "jpeg").jpegsave_buffer()
+        except _pyvips().Error as error:
+            raise ValueError(_reason(error)) from None
+        return encoded
 
     def _changed_strips(self, patches: list[Patch]) -> Iterator[tuple[int, Samples, Samples]]:
         """Yield whole rows that meet a patch: the first row, the samples before and after."""
@@ -631,18 +674,24 @@ def mask_from_samples(samples: Samples, threshold: float = Options.threshold) ->
         samples = samples[..., None]
     if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
         raise MaskError(f"a mask of shape {samples.shape} is neither grey nor colour")
+    full: float | int = 1
     if samples.dtype == np.bool_:
-        return _mask_values(samples, True).astype(np.bool_)
-    if not np.issubdtype(samples.dtype, np.integer) and not np.issubdtype(samples.dtype, np.floating):
+        samples = samples.view(np.uint8)
+    elif np.issubdtype(samples.dtype, np.integer) or np.issubdtype(samples.dtype, np.floating):
+        full = _full_range(samples)
+    else:
         raise MaskError(f"a mask cannot have samples of type {samples.dtype}")
-    full = _full_range(samples)
     if samples.size and not (samples.min() >= 0 and samples.max() <= full):
         raise MaskError(f"the mask has values outside 0 to {full} (or NaN)")
-    values = _mask_values(samples, full)
-    if np.issubdtype(samples.dtype, np.integer) and samples.size and samples.max() <= 1:
-        return values > 0
-    limit = full * threshold
-    return values > (limit if isinstance(full, float) else int(limit))
+    height, width = samples.shape[:2]
+
+    def strips() -> Iterator[tuple[Box, Samples]]:
+        for top in range(0, height if width else 0, STRIP_ROWS):
+            box = Box(0, top, width, min(STRIP_ROWS, height - top))
+            yield box, samples[box.slices]
+
+    holes, _ = _holes_of(strips, (height, width), full, threshold)
+    return holes
 
 
 def read_mask(
@@ -654,15 +703,11 @@ def read_mask(
     For `threshold` and what counts as a hole see `mask_from_samples`. Raises `PhotoError`, `MaskError` and
     `OptionError`; warns, with a `PhotoWarning`, where nothing is hole.
     """
+    check_threshold(threshold)
     photo = Photo.open(source, name=name, page=page)
-    samples = photo.read_all()
-    try:
-        holes = mask_from_samples(samples, threshold)
-    except MaskError as error:
-        raise MaskError(f"{photo.name}: {error}") from None
+    full = int(np.iinfo(photo.dtype).max)
+    holes, largest = _holes_of(photo.stream, (photo.height, photo.width), full, threshold)
     if not holes.any():
-        full = _full_range(samples)
-        largest = _mask_values(samples, full).max()
         warnings.warn(
             f"{photo.name}: marks nothing: its largest value is {largest} of {full}, and a hole is what lies above "
             f"{threshold:g} of the range (--threshold)",
@@ -681,19 +726,86 @@ def _full_range(samples: Samples) -> float | int:
     return 255 if samples.size == 0 or samples.max() <= 255 else 65535
 
 
-def _mask_values(samples: Samples, full: float | int) -> Samples:
+def _holes_of(
+    strips: Callable[[], Iterator[tuple[Box, Samples]]], shape: tuple[int, int], full: float | int, threshold: float
+) -> tuple[NDArray[np.bool_], float]:
+    """Find the holes of a mask in memory of its own size in bytes, whatever the depth and channels of its samples.
+
+    Args:
+        strips: gives the strips of the mask, from top to bottom, each time it is called.
+        shape: of the mask, (height, width).
+        full: value of a full hole.
+        threshold: share of it above which a value is a hole.
+
+    Returns:
+        (height, width) bool, and the largest value.
+    """
+    holes = np.zeros(shape, np.bool_)
+    evidence = _Evidence(full)
+
+    def mark(strips: Iterator[tuple[Box, Samples]], layer: str, limit: float) -> float:
+        largest: float = 0
+        for box, samples in strips:
+            values = _values(samples, layer, full)
+            np.greater(values, limit, out=holes[box.slices])
+            largest = max(largest, values.max())
+        return largest
+
+    limit = full * threshold if isinstance(full, float) else int(full * threshold)
+    largest = mark(evidence.watch(strips()), "colours", limit)
+    if evidence.layer != "colours" or evidence.boolean:
+        largest = mark(strips(), evidence.layer, 0 if evidence.boolean else limit)
+    return holes, largest
+
+
+class _Evidence:
+    """What the samples of a mask tell about how it was drawn, gathered strip by strip."""
+
+    def __init__(self, full: float | int) -> None:
+        self._full = full
+        self._largest: float = 0
+        self._opaque = self._one_colour = True
+        self._colour: Samples | None = None
+
+    def watch(self, strips: Iterator[tuple[Box, Samples]]) -> Iterator[tuple[Box, Samples]]:
+        for box, samples in strips:
+            self._largest = max(self._largest, samples.max())
+            if samples.shape[2] in (2, 4):
+                self._look_at_alpha(samples[..., :-1], samples[..., -1])
+            yield box, samples
+
+    def _look_at_alpha(self, colours: Samples, alpha: Samples) -> None:
+        self._opaque = self._opaque and bool((alpha == self._full).all())
+        if self._one_colour and len(visible := colours[alpha > 0]):
+            if self._colour is None:
+                self._colour = visible[0].copy()
+            self._one_colour = bool((visible == self._colour).all())
+
+    @property
+    def boolean(self) -> bool:
+        """Whether the values can only be meant as no and yes."""
+        return not isinstance(self._full, float) and self._largest <= 1
+
+    @property
+    def layer(self) -> str:
+        """Where the drawing is: in the "colours", in "alpha", or in "both"."""
+        if self._opaque:
+            return "colours"
+        return "alpha" if self._one_colour else "both"
+
+
+def _values(samples: Samples, layer: str, full: float) -> Samples:
     """Reduce (height, width, channels) to (height, width): the brightest channel, or what is drawn in alpha."""
     channels = samples.shape[2]
-    if channels in (1, 3):
-        brightest: Samples = samples.max(axis=2)
-        return brightest
-    colours, alpha = samples[..., :-1], samples[..., -1]
-    values: Samples = colours.max(axis=2)
-    if (alpha == full).all():
+    if channels == 1:
+        return samples[..., 0]
+    if channels == 3:
+        return np.asarray(samples.max(axis=2))
+    alpha, values = samples[..., -1], np.asarray(samples[..., :-1].max(axis=2))
+    if layer == "alpha":
+        return alpha
+    if layer == "colours":
         return values
-    visible = colours[alpha > 0]
-    if (visible == visible[:1]).all():
-        return np.asarray(alpha)
     return np.where(alpha == full, values, values * (alpha / full)).astype(samples.dtype)
 
 

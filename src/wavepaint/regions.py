@@ -112,7 +112,7 @@ def find_wide(mask: Mask) -> list[WideHole]:
     for cells in _divide(_wide_cells(mask)):
         top, left = (int(start) * CELL for start in cells[:, :2].min(axis=0))
         bottom, right = (int(stop + 1) * CELL for stop in cells[:, :2].max(axis=0))
-        box = Box.from_edges(left, top, right, bottom)
+        box = Box.from_edges(left, top, right, bottom).clip(mask.shape[1], mask.shape[0])
         context = int(min(CONTEXT_SHARE * cells[:, 2].sum() / max(box.width, box.height), MAX_WIDE_CONTEXT))
         pieces.append((_crop(box, context, mask.shape), box))
     ordered = (region for wave in _waves(_from_outside_in(pieces, mask)) for region in wave)
@@ -177,7 +177,9 @@ def _occupied_cells(mask: Mask) -> Cells:
 def _wide_cells(mask: Mask) -> Cells:
     """The cells under all squares of `WIDE` that are hole as a whole: a morphological opening."""
     cells = _occupied_cells(mask)
-    cells = cells[cells[:, 2] == CELL**2]
+    # At the right and the lower edge of the picture a cell may be smaller.
+    sides = np.minimum(CELL, np.array(mask.shape) - cells[:, :2] * CELL)
+    cells = cells[cells[:, 2] == sides.prod(axis=1)]
     side = WIDE // CELL
     if len(cells) < side**2:
         return np.empty((0, 3), np.int64)

@@ -15,7 +15,10 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 
 COMPRESSION, PHOTOMETRIC, PREDICTOR, EXTRA_SAMPLES = 259, 262, 317, 338
-NEW_SUBFILE_TYPE, DNG_VERSION, IPTC = 254, 50706, 33723
+DNG_VERSION, IPTC = 50706, 33723
+_NEW_SUBFILE_TYPE, _SUB_IFDS = 254, 330
+# Bit of the former: a pyramid level or a preview of another page.
+_REDUCED = 1
 _EXIF_PREFIX = b"Exif\0\0"
 _EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
 _EXIF_PICTURE_SIZE = {40962, 40963}
@@ -78,8 +81,23 @@ class _Layout:
         return 12 if self.big else 8
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What a TIFF file consists of; by default a single page.
+
+    Attributes:
+        directories: the numbers, from 0, of those directories that are pages: the first, and all but reduced copies.
+        reduced_copies: whether there are pyramid levels or previews, between the pages or in directories below them.
+        bigtiff: whether the file is a BigTIFF.
+    """
+
+    directories: tuple[int, ...] = (0,)
+    reduced_copies: bool = False
+    bigtiff: bool = False
+
+
 def read_directory(stream: BinaryIO, page: int = 0) -> Directory:
-    """Read the tags of one page of a TIFF or BigTIFF file, with those of its EXIF and GPS directories.
+    """Read the tags of one directory of a TIFF or BigTIFF file, with those of the EXIF and GPS directories in it.
 
     Values of more than 32 kB are left out, and so is what cannot be followed to its end: that is for the decoder to
     complain about.
@@ -91,6 +109,33 @@ def read_directory(stream: BinaryIO, page: int = 0) -> Directory:
         return _read_entries(stream, layout, offset, _MAX_DEPTH)
     except _DAMAGE:
         return {}
+
+
+def read_pages(stream: BinaryIO) -> Pages:
+    """Tell the pages of a TIFF or BigTIFF file from reduced copies of them; what follows damage is left out."""
+    pages: list[int] = []
+    reduced_copies = bigtiff = False
+    seen: set[int] = set()
+    try:
+        layout, offset = _read_header(stream)
+        bigtiff = layout.big
+        while offset and offset not in seen:
+            directory = _read_entries(stream, layout, offset, 0)
+            if seen and is_reduced(integer_tags(directory)):
+                reduced_copies = True
+            else:
+                pages.append(len(seen))
+            reduced_copies = reduced_copies or _SUB_IFDS in directory
+            seen.add(offset)
+            offset = _next_directory(stream, layout, offset)
+    except _DAMAGE:
+        pass
+    return Pages(tuple(pages) or (0,), reduced_copies, bigtiff)
+
+
+def is_reduced(tags: dict[int, int]) -> bool:
+    """Whether the integer tags of a directory are those of a reduced copy."""
+    return bool(tags.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED)
 
 
 def integer_tags(directory: Directory) -> dict[int, int]:
