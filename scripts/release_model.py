@@ -1,15 +1,17 @@
 """Makes a checkpoint the packaged model: weights in both formats, and the float32 state that the next run starts from.
 
-    python scripts/release_model.py RUN/ema.safetensors
+    python scripts/release_model.py RUN/ema.safetensors [--blend EARLIER.safetensors 0.25]
 
-Afterwards measure it (the command stands in the model card), and write the table and the printed hashes there.
+`--blend` mixes in the weights of an earlier checkpoint of the same run, here a quarter of them: between weights trained
+for exactness and weights trained for detail lie networks that are better than either in most scores (network
+interpolation, Wang et al., "ESRGAN", 2018). Afterwards measure it (the command stands in the model card), and write the
+table and the printed hashes there.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
 from pathlib import Path
 
 from wavepaint.network import load_checkpoint, save_checkpoint
@@ -19,18 +21,30 @@ from wavepaint.network.export import export_onnx
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "wavepaint" / "weights"
 STATE = ROOT / "training" / "default"
+KEPT = ("steps", "seconds", "options")
 
 
 def main() -> None:
     """Write the packaged files and print their SHA-256."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    checkpoint = parser.parse_args().checkpoint
+    parser.add_argument("--blend", nargs=2, metavar=("EARLIER", "SHARE"), help="mix in so much of another checkpoint")
+    options = parser.parse_args()
     STATE.mkdir(parents=True, exist_ok=True)
-    if checkpoint.resolve() != (STATE / "ema.safetensors").resolve():
-        shutil.copyfile(checkpoint, STATE / "ema.safetensors")
-    extra = {key: value for key, value in read_metadata(checkpoint).items() if key in ("steps", "seconds", "options")}
-    save_checkpoint(load_checkpoint(checkpoint), WEIGHTS / "default.safetensors", half=True, extra=extra)
+    network = load_checkpoint(options.checkpoint)
+    extra = {key: value for key, value in read_metadata(options.checkpoint).items() if key in KEPT}
+    if options.blend:
+        earlier, share = load_checkpoint(options.blend[0]).state_dict(), float(options.blend[1])
+        if not 0 <= share <= 1:
+            parser.error(f"the share must be from 0 to 1, not {share}")
+        blended = network.state_dict()
+        for name, value in blended.items():
+            if value.is_floating_point():
+                value.lerp_(earlier[name], share)
+        network.load_state_dict(blended)
+        extra["blend"] = f"{share} of the weights after {read_metadata(options.blend[0]).get('steps', '?')} steps"
+    save_checkpoint(network, STATE / "ema.safetensors", extra=extra)
+    save_checkpoint(network, WEIGHTS / "default.safetensors", half=True, extra=extra)
     export_onnx(load_checkpoint("default"), WEIGHTS / "default.onnx")
     for path in sorted(WEIGHTS.glob("default.*")):
         print(hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size, path.name)
