@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -133,8 +134,8 @@ def wait_for(output: Path, count: int, driver: subprocess.Popen[bytes]) -> int:
     raise SystemExit(f"no {count} results after {PATIENCE} seconds")
 
 
-def killed(inputs: Path, output: Path, count: int, nodes: int) -> dict[str, object]:
-    """The run that loses a node and a driver."""
+def killed(inputs: Path, output: Path, count: int, nodes: int, *options: str) -> dict[str, Any]:
+    """The run that loses a node and a driver; `options` are for both drivers."""
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
@@ -145,7 +146,16 @@ def killed(inputs: Path, output: Path, count: int, nodes: int) -> dict[str, obje
         cluster.wait_for_nodes()
         up = time.perf_counter()
         arguments = command(
-            "batch", inputs, output, "--address", cluster.address, "--workers", str(nodes), "--group", str(GROUP)
+            "batch",
+            inputs,
+            output,
+            "--address",
+            cluster.address,
+            "--workers",
+            str(nodes),
+            "--group",
+            str(GROUP),
+            *options,
         )
         # What Ray says of a lost node is long.
         driver = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)

@@ -2,7 +2,8 @@
 
     python benchmarks/scale.py --measured cluster.json [--megabytes 6] [--json scale.json]
 
-Calibrated by what `benchmarks/cluster.py` measured on one machine. What it prints of more nodes is a prediction.
+Calibrated by what `benchmarks/cluster.py` measured of one node. What it prints of more nodes is extrapolated from that,
+and was not checked against a sweep over several nodes.
 `--measure-dispatch` only measures the driver's processor time for a ticket, `--measure-cost` that of a photograph.
 
 The model, event by event: workers take tickets (groups of photographs) from one driver, which serves them one after
@@ -74,11 +75,22 @@ class Model:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a number of nodes is predicted to do; shares are of the workers' time."""
+    """What a number of nodes is predicted to do.
+
+    Attributes:
+        efficiency: share of the workers' time that is work.
+        waiting: share of it that is waiting for the store's answers, request by request.
+        bottleneck: "driver", "store: bytes" or "store: requests" where one of them is busy for over 90 % of the time,
+            "stragglers" where workers idle at the end for over 10 %, else what takes more of the workers' time: "work"
+            (decoding, encoding, the network) or "waiting for requests".
+        driver_use, store_use: share of the run in which they are busy.
+        idle_at_the_end, lost: share of the workers' time.
+    """
 
     nodes: int
     photographs_per_second: float
     efficiency: float
+    waiting: float
     bottleneck: str
     driver_use: float
     store_use: float
@@ -94,7 +106,10 @@ def simulate(model: Model, nodes: int, seed: int = 0) -> Prediction:
     workers = nodes * model.cores
     tickets = workers * TICKETS_PER_WORKER
     sigma = math.log(model.p99 / model.median) / Z99
-    moving = model.group * max(model.megabytes / model.bandwidth, 3 / model.requests)
+    moving, store_limit = max(
+        (model.group * model.megabytes / model.bandwidth, "store: bytes"),
+        (model.group * 3 / model.requests, "store: requests"),
+    )
     waiting = model.group * 3 * model.latency
     free = [(0.0, worker) for worker in range(workers)]
     driver = store = lost = 0.0
@@ -118,19 +133,23 @@ def simulate(model: Model, nodes: int, seed: int = 0) -> Prediction:
         heapq.heappush(free, (end, worker))
     duration = float(ends.max())
     rate = tickets * model.group / duration
-    uses = {"driver": tickets * model.dispatch / duration, "store": tickets * moving / duration}
+    uses = {"driver": tickets * model.dispatch / duration, store_limit: tickets * moving / duration}
     idle = float((duration - ends).mean() / duration)
+    efficiency = rate * model.mean / workers
+    waited = tickets * waiting / (duration * workers)
     bottleneck = max(uses, key=uses.__getitem__)
     if uses[bottleneck] < 0.9:
-        bottleneck = "stragglers" if idle > 0.1 else "the network's work"
+        shares = {"work": efficiency, "waiting for requests": waited}
+        bottleneck = "stragglers" if idle > 0.1 else max(shares, key=shares.__getitem__)
     hours = 1e6 / rate / 3600
     return Prediction(
         nodes=nodes,
         photographs_per_second=round(rate, 1),
-        efficiency=round(rate * model.mean / workers, 3),
+        efficiency=round(efficiency, 3),
+        waiting=round(waited, 3),
         bottleneck=bottleneck,
         driver_use=round(uses["driver"], 3),
-        store_use=round(uses["store"], 3),
+        store_use=round(uses[store_limit], 3),
         idle_at_the_end=round(idle, 3),
         lost=round(lost / (duration * workers), 4),
         cost_per_million=round(hours * nodes * model.price, 2),

@@ -10,18 +10,23 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pictures import noise, pillow
 from standin import Recorder, mean_fill, write_standin
 from wavepaint import Inpainter
-from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
+from wavepaint.cli import app
+from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError, WavepaintError
 from wavepaint.folder import inpaint_folder, plan_folder
 from wavepaint.options import Engine, Options, as_boxes
 
@@ -30,6 +35,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wavepaint.cluster import batch as driver
+from wavepaint.cluster import storage
 from wavepaint.cluster import worker as worker_module
 from wavepaint.cluster.batch import Batch, Cluster, run_batch
 from wavepaint.cluster.inputs import Columns, Masks, Ticket, make_plan, open_ticket
@@ -85,13 +91,18 @@ def tickets(monkeypatch: pytest.MonkeyPatch) -> list[Ticket]:
     """Do tickets in this process instead of a cluster, and remember them."""
     seen: list[Ticket] = []
 
-    def spread(todo: list[Ticket], work: Work, _: Cluster) -> Iterator[tuple[str, Finished]]:
-        worker = Worker(work)
-        for ticket in todo:
-            seen.append(Ticket.from_json(ticket.to_json()))
-            yield ticket.id, worker.do(seen[-1])
+    @contextmanager
+    def workers(todo: list[Ticket], _: Cluster) -> Iterator[driver.Spread]:
+        def spread(work: Work) -> Generator[tuple[str, Finished]]:
+            worker = Worker(work)
+            for ticket in todo:
+                seen.append(Ticket.from_json(ticket.to_json()))
+                yield ticket.id, worker.do(seen[-1])
 
-    monkeypatch.setattr(driver, "_spread", spread)
+        yield spread
+
+    monkeypatch.setattr(driver, "_workers", workers)
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
     return seen
 
 
@@ -181,9 +192,35 @@ def test_a_list_names_photographs_and_masks(
     assert "nowhere.png" in rows["photos/nowhere.png"]["reason"]
     assert len(rows) == 5
 
-    (tmp_path / "all.txt").write_text("photos/one.png\n./photos/one.png\n")
-    with pytest.raises(OptionError, match=r"all\.txt: names .*one\.png more than once"):
-        do(Batch(input=str(tmp_path / "all.txt"), output=str(tmp_path / "b"), masks=str(masks), engine=engine))
+    again = Batch(
+        input=str(tmp_path / "all.txt"), output=str(tmp_path / "b"), masks=str(masks / "one.png"), engine=engine
+    )
+    for pair in (
+        "photos/one.png\n./photos/one.png\n",
+        f"{photos}/one.png\n{photos}/./one.png\n",
+        f"{photos}/one.png\n{photos}/sub/../one.png\n",
+        f"{photos}/one.png\nfile://{photos}/one.png\n",
+    ):
+        (tmp_path / "all.txt").write_text(pair)
+        with pytest.raises(OptionError, match=r"all\.txt: names .*one\.png more than once"):
+            do(again)
+
+
+def test_no_listed_name_leads_out_of_the_output_folder(tmp_path: Path, photos: Path, engine: Engine) -> None:
+    (tmp_path / "lists/q").mkdir(parents=True)
+    # With the mark that Windows editors put before the first line.
+    lines = ["\ufeffq/../../photos/one.png", f"/../{photos}/sub/two.png", "local:///../../nowhere.png"]
+    (tmp_path / "lists/all.txt").write_text("\n".join(lines))
+    output = tmp_path / "deep/out"
+    batch = Batch(
+        input=str(tmp_path / "lists/all.txt"), output=str(output), masks=f"{tmp_path}/masks/one.png", engine=engine
+    )
+    rows = do(batch)
+    whole = str(photos).lstrip("/")
+    assert {row["result"] for row in rows} == {f"{whole}/one.png", f"{whole}/sub/two.png", "nowhere.png"}
+    assert {row["status"] for row in rows if row["result"].endswith("one.png")} == {"done"}
+    written = {path for path in tmp_path.rglob("*.png") if not path.is_relative_to(output)}
+    assert written == {*photos.rglob("*.png"), *(tmp_path / "masks").rglob("*.png")}
 
 
 @pytest.mark.parametrize("kind", ["paths", "contents"])
@@ -226,7 +263,8 @@ def test_shards_hold_photographs_with_masks(
         return made
 
     shard(tmp_path / "s-000.tar", members(NAMES[:2]))
-    odd = {"../../out.png": b"", "bare.png": (photos / "one.png").read_bytes(), "two.png": b"", "x.txt": b""}
+    twice = {"a/0.png": b"", "./b.txt": b"", "./a/0.png": b""}
+    odd = {**twice, "../../out.png": b"", "bare.png": (photos / "one.png").read_bytes(), "two.png": b"", "x.txt": b""}
     shard(tmp_path / "s-001.tar", {**members(NAMES[2:]), **odd})
     with open(tmp_path / "s-002.tar", "wb") as cut:
         cut.write((tmp_path / "s-000.tar").read_bytes()[:2000])
@@ -241,7 +279,8 @@ def test_shards_hold_photographs_with_masks(
     assert any("../../out: its name leads out of the output folder" in reason for reason in failed)
     assert any("bare: there is no mask" in reason for reason in failed)
     assert any("s-002.tar: damaged" in reason for reason in failed)
-    assert len(rows) == len(NAMES) + 4
+    assert any("s-001.tar/a/0: the shard holds this key more than once" in reason for reason in failed)
+    assert len(rows) == len(NAMES) + 6
     assert not (tmp_path / "out.png").exists()
 
     before = len(tickets)
@@ -327,12 +366,131 @@ def test_a_driver_goes_on_where_the_last_one_stopped(batch: Batch, photos: Path,
     assert len(tickets) == 3
 
 
+def test_two_drivers_at_once_do_everything_once_each_in_its_own_groups(
+    batch: Batch, expected: dict[str, bytes], tickets: list[Ticket]
+) -> None:
+    first = run_batch(batch, Cluster())
+    next(first)
+    assert sum(next(first).counts.values()) == 2
+    second = run_batch(replace(batch, group=3), Cluster())
+    assert sum(next(second).counts.values()) == 2
+    assert sum(next(first).counts.values()) == 4
+    for driver_left in (second, first):
+        assert list(driver_left)[-1].counts == {"done": 5, "skipped": 0, "failed": 0}
+    rows = rows_of(batch.output)
+    assert {row["input"].removeprefix(f"{batch.input}/"): content(batch.output, row) for row in rows} == expected
+    assert not [path for path in (Path(batch.output) / ".wavepaint/plan").iterdir() if path.is_dir()]
+    assert {ticket.inputs for ticket in tickets} == {1, 2, 3}
+
+
+def test_a_driver_that_cannot_account_for_all_inputs_says_so(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = run_batch(batch, Cluster())
+    next(steps)
+    (plan,) = (path for path in (Path(batch.output) / ".wavepaint/plan").rglob("*.parquet"))
+    plan.unlink()
+    with pytest.raises(WavepaintError, match=r"only 0 of 5 inputs are recorded: .*No such file.*again goes on"):
+        list(steps)
+    assert rows_of(batch.output) == []
+    assert len(do(batch)) == len(NAMES)
+
+    monkeypatch.setattr(Manifest, "add", lambda *_: "")
+    with pytest.raises(WavepaintError, match="only 0 of 5 inputs are recorded; the same command again goes on"):
+        do(replace(batch, output=f"{batch.output}2"))
+
+
+def test_inputs_that_are_gone_stay_recorded(batch: Batch, photos: Path) -> None:
+    do(batch)
+    (photos / "one.png").unlink()
+    (photos / "new.png").write_bytes((photos / "sub/two.png").read_bytes())
+    assert len(do(batch)) == len(NAMES) + 1
+    assert read_status(Place.of(batch.output)).waiting == 0
+
+
+def test_giving_up_is_not_held_against_what_was_under_way(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill = Worker._fill
+
+    def interrupted(self: Worker, item: Any) -> str:
+        raise KeyboardInterrupt
+
+    for _ in range(4):
+        monkeypatch.setattr(Worker, "_fill", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            do(batch)
+        monkeypatch.setattr(Worker, "_fill", fill)
+        with closing(run_batch(replace(batch, group=1), Cluster())) as steps:
+            next(steps)
+    assert {row["status"] for row in do(batch)} == {"done"}
+
+
 def test_another_batch_does_not_mix_with_it(batch: Batch, tmp_path: Path) -> None:
     do(batch)
     with pytest.raises(OptionError, match=r"holds a batch in which threshold was 0\.5, not 0\.25"):
         do(replace(batch, options=Options(threshold=0.25)))
     with pytest.raises(OptionError, match="in which input was"):
         do(replace(batch, input=str(tmp_path / "masks")))
+    steps = run_batch(batch, Cluster(gpus=1))
+    with pytest.raises(OptionError, match="in which device was cpu, not gpu"):
+        next(steps)
+
+
+def test_what_auto_was_decided_to_be_stays(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is installed where the next driver runs."""
+    asked: list[str] = []
+
+    def load(model: Any, name: str, *_: Any) -> Any:
+        asked.append(name)
+        return SimpleNamespace(name="onnxruntime")
+
+    monkeypatch.setattr(driver, "load_runtime", load)
+    auto = replace(batch, engine=Engine(model=batch.engine.model, runtime="auto"))
+    do(auto)
+    do(auto)
+    assert asked == ["auto", "onnxruntime"]
+
+
+def test_results_replace_neither_photographs_nor_masks(
+    batch: Batch, tmp_path: Path, photos: Path, engine: Engine
+) -> None:
+    (tmp_path / "link").symlink_to(photos)
+    (tmp_path / "all.txt").write_text("photos/sub/two.png\n")
+    mask = str(tmp_path / "masks/one.png")
+    for wrong, words in (
+        ({"output": str(photos)}, "is INPUT and the output folder"),
+        ({"output": str(tmp_path / "link")}, "is INPUT and the output folder"),
+        ({"output": str(tmp_path / "masks")}, "is --masks and the output folder"),
+        ({"input": str(tmp_path / "all.txt"), "output": str(tmp_path), "masks": mask}, "its result would replace it"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            do(replace(batch, overwrite=True, **wrong))
+    before = (photos / "one.png").read_bytes()
+    (tmp_path / "out/t").mkdir(parents=True)
+    (tmp_path / "out/t/0000000.png").symlink_to(photos / "one.png")
+    pq.write_table(pa.table({"photo": [str(photos / "one.png")]}), tmp_path / "t.parquet")
+    (row,) = do(
+        replace(batch, input=str(tmp_path / "t.parquet"), output=f"{tmp_path}/out/t/..", masks=mask, overwrite=True)
+    )
+    assert (row["status"], (photos / "one.png").read_bytes()) == ("failed", before)
+    assert "its result would replace" in row["reason"]
+
+
+def test_names_need_not_be_utf8(tmp_path: Path, batch: Batch, photos: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        (photos / name).write_bytes((photos / "one.png").read_bytes())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    (photos / os.fsdecode(b"bad\xe9.png")).write_bytes(b"no picture")
+    wanted = replace(batch, masks=str(tmp_path / "masks/one.png"))
+    for _ in range(2):
+        rows = {row["result"]: row for row in do(wanted)}
+        assert rows["caf\\xe9.png"]["status"] == "done"
+        assert rows["caf\\xe9.png"]["session"] == 1
+        assert "bad\\xe9.png: " in rows["bad\\xe9.png"]["reason"]
+    assert (Path(batch.output) / name).is_file()
+
+    (tmp_path / "all.lst").write_bytes(b"photos/caf\xe9.png\n")
+    (row,) = do(replace(wanted, input=str(tmp_path / "all.lst"), output=str(tmp_path / "b")))
+    assert (row["result"], row["status"]) == ("photos/caf\\xe9.png", "done")
 
 
 def test_what_cannot_begin_leaves_nothing_behind(batch: Batch, tmp_path: Path) -> None:
@@ -394,11 +552,81 @@ def test_storage_that_fails_for_a_moment_is_asked_again(batch: Batch, monkeypatc
         return fill(self, item)
 
     monkeypatch.setattr(Worker, "_fill", shaky)
-    monkeypatch.setattr(worker_module, "FIRST_PAUSE", 0.001)
     rows = {row["result"]: row for row in do(batch)}
     assert rows["sub/two.png"]["status"] == "done"
     assert rows["one.png"]["reason"].endswith("one.png: Connection reset by peer (3 tries)")
     assert fails == {"sub/two.png": 0, "one.png": 6}
+
+
+@pytest.mark.parametrize("kind", ["shard", "parquet", "plan"])
+@pytest.mark.parametrize("breaks", [2, 3])
+def test_a_read_that_breaks_loses_nothing(
+    tmp_path: Path, photos: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch, kind: str, breaks: int
+) -> None:
+    """After one item; three breaks are more than `tries` allow."""
+    contents = [(photos / name).read_bytes() for name in ("one.png", "sub/two.png", "one.png")]
+    if kind == "shard":
+        shard(tmp_path / "s.tar", {f"{n}.png": data for n, data in enumerate(contents)})
+    elif kind == "parquet":
+        pq.write_table(pa.table({"photo": contents}), tmp_path / "s.parquet")
+    source = {"shard": tmp_path / "s.tar", "parquet": tmp_path / "s.parquet", "plan": photos}[kind]
+    wanted = replace(batch, input=str(source), masks=None, options=Options(boxes=as_boxes([(3, 3, 5, 5)])), group=9)
+    left, given = [breaks], []
+
+    def shaky(ticket: Ticket, masks: Masks, columns: Columns) -> Iterator[Any]:
+        for number, item in enumerate(open_ticket(ticket, masks, columns)):
+            if number == 1 and left[0]:
+                left[0] -= 1
+                raise ConnectionResetError(104, "Connection reset by peer")
+            given.append(item.result)
+            yield item
+
+    monkeypatch.setattr(worker_module, "open_ticket", shaky)
+    if breaks == 3:
+        with pytest.raises(WavepaintError, match=r"are recorded: .*: Connection reset by peer; the same command"):
+            do(wanted)
+        assert len(rows_of(wanted.output)) == 1, "what was read is done"
+    rows = do(wanted)
+    assert {row["status"] for row in rows} == {"done"}
+    assert len(rows) == len(set(given)) == (5 if kind == "plan" else 3)
+
+
+def test_every_row_of_a_damaged_row_group_fails(tmp_path: Path, photos: Path, batch: Batch) -> None:
+    path = tmp_path / "rows.parquet"
+    picture = (photos / "one.png").read_bytes()
+    pq.write_table(pa.table({"photo": [picture] * 4}), path, row_group_size=2, use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    place = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data[place : place + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    wanted = replace(batch, input=str(path), masks=None, options=Options(boxes=as_boxes([(3, 3, 5, 5)])))
+    assert [row["status"] for row in do(wanted)] == ["done", "done", "failed", "failed"]
+
+
+def test_a_manifest_that_cannot_be_written_for_a_moment_is_written_later(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, children = Place.write, Place.children
+    fails: Counter[str] = Counter()
+
+    def shaky(place: Place, act: Callable[[], Any]) -> Any:
+        if "/parts/" in place.url or "/tries/" in place.url:
+            fails[place.url] += 1
+            if fails[place.url] == 1:
+                raise OSError(5, "Input/output error")
+        return act()
+
+    monkeypatch.setattr(Place, "write", lambda self, data: shaky(self, lambda: write(self, data)))
+    monkeypatch.setattr(Place, "children", lambda self: shaky(self, lambda: children(self)))
+    assert {row["status"] for row in do(batch)} == {"done"}
+    assert len(fails) >= 4 * 3
+
+    def broken(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Manifest, "_tables_of", broken)
+    with pytest.raises(WavepaintError, match=r"/\.wavepaint: No space left on device \(3 tries\)"):
+        Manifest(Place.of(batch.output)).records_of("any")
 
 
 CRASHING = """
@@ -513,6 +741,65 @@ def test_places_are_absolute_and_expand(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / name).touch()
     assert [place.name for place in Place.of("t-{08..10}.tar").expand()] == ["t-08.tar", "t-09.tar", "t-10.tar"]
     assert [place.name for place in Place.of("t-0?.tar").expand()] == ["t-08.tar", "t-09.tar"]
+
+
+def test_a_file_of_that_very_name_is_no_pattern(tmp_path: Path) -> None:
+    for name in ("x[1]/s.tar", "x1/s.tar", "y{1..2}.tar"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("x[1]/s.tar", "y{1..2}.tar"):
+        assert [place.url for place in Place.of(tmp_path / name).expand()] == [str(tmp_path / name)]
+    assert [place.url for place in Place.of(tmp_path / "x[12]/s.tar").expand()] == [str(tmp_path / "x1/s.tar")]
+    assert Place.of(f"local://{tmp_path}/x1/s.tar").read() == b""
+    (tmp_path / "a::b.png").write_bytes(b"here")
+    assert Place.of(tmp_path / "a::b.png").read() == b"here"
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+def test_exit_status_and_the_status_command(batch: Batch, photos: Path) -> None:
+    def call(*words: str) -> Any:
+        return CliRunner().invoke(app, ["batch", *words])
+
+    words = [batch.input, "-o", batch.output, "--masks", str(batch.masks), "--model", str(batch.engine.model)]
+    words += ["--runtime", "onnxruntime"]
+    good = call(*words)
+    assert (good.exit_code, good.stderr.splitlines()[-1]) == (0, "5 done, 0 skipped, 0 failed")
+    (photos / "new.png").write_bytes(b"no picture")
+    bad = call(*words)
+    assert (bad.exit_code, bad.stderr.splitlines()[-1]) == (1, "5 done, 0 skipped, 1 failed")
+    status = call("status", batch.output)
+    assert status.exit_code == 0
+    lines = dict(line.rsplit(maxsplit=1) for line in status.stdout.splitlines()[:5])
+    assert lines == {"done": "5", "skipped": "0", "failed": "1", "waiting": "0", "drivers": "2"}
+    assert status.stdout.splitlines()[-1].startswith(f"  {photos}/new.png: ")
+    assert "wavepaint batch status OUTPUT" in call("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("127.0.0.1:1", "no Ray cluster to work on: Connection refused"), ("somewhere", "HOST:PORT or auto")],
+)
+def test_an_address_where_nobody_answers_ends_it_at_once(batch: Batch, address: str, words: str) -> None:
+    steps = run_batch(batch, Cluster(address=address))
+    with pytest.raises(OptionError, match=f"^{address}: .*{words}"):
+        next(steps)
+    assert not Path(batch.output).exists()
+
+
+def test_a_cluster_without_room_leaves_the_output_folder_free(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def full(*_: Any) -> Iterator[Any]:
+        raise OptionError("no room")
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "_workers", full)
+        with pytest.raises(OptionError, match="no room"):
+            do(batch)
+    assert not [path for path in Path(batch.output).rglob("*") if path.is_file()]
+    assert len(do(replace(batch, options=Options(threshold=0.25)))) == len(NAMES)
 
 
 # -- photographs that share runs ---------------------------------------------------------------------------------------

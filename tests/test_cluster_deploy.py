@@ -122,6 +122,9 @@ def test_the_autoscaler_file_passes_rays_own_schema() -> None:
     assert config["head_node_type"] in config["available_node_types"]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**config, "idle_timeout": 2}, schema)
+    machines = config["available_node_types"]["processors"]
+    workers = machines["max_workers"] * machines["resources"]["CPU"]
+    assert f"--workers {workers}" in (DEPLOY / "autoscaler.yaml").read_text()
 
 
 def test_images_and_versions_agree() -> None:

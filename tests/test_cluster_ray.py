@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import os
 import platform
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("ray")
 
+from wavepaint.cli import app
 from wavepaint.cluster.batch import Cluster, _Actor, _room
 from wavepaint.cluster.inputs import Ticket
 from wavepaint.errors import MissingExtraError, OptionError
@@ -20,19 +21,34 @@ BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "cluster.py"
 
 
 @pytest.mark.skipif(not BENCHMARK.exists(), reason="the scenario is part of the repository, not of the package")
-def test_killing_a_node_and_the_driver_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, str(BENCHMARK), "--photographs", "60", "--nodes", "2", "--kills-only"]
-    run = subprocess.run(
-        [*command, "--json", str(tmp_path / "report.json")], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    report = json.loads((tmp_path / "report.json").read_text())["killed"]
+def test_killing_a_node_and_the_driver_loses_and_repeats_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that needs Ray itself, on one start of it; the rest is in test_cluster.py."""
+    scenario = runpy.run_path(str(BENCHMARK))
+    monkeypatch.setitem(os.environ, "RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+    inputs, output = tmp_path / "inputs", tmp_path / "out"
+    scenario["make_photographs"](inputs, 60)
+    words = [str(inputs / "photographs"), str(inputs / "masks"), "-o", str(tmp_path / "folder"), "--threads", "1"]
+    # The runtime that starts fastest.
+    runtime = ("--runtime", "onnxruntime")
+    assert CliRunner().invoke(app, ["inpaint", *words, *runtime]).exit_code == 0
+    expected = scenario["results_of"](tmp_path / "folder")
+
+    report = scenario["killed"](inputs, output, 60, 2, *runtime)
     assert 20 <= report["results_when_node_was_killed"] < report["results_when_driver_was_killed"]
     assert report["second_driver_exit_status"] == 0
-    check = report["check"]
-    assert check["recorded_once"] == check["equal_bytes"] == check["equal_hashes"] == check["inputs"] == 60
-    assert check["by_status"] == {"done": 60}
-    assert (check["missing"], check["repeated"], check["left_over_files"]) == (0, 0, 0)
+    check = scenario["check"](output, expected)
+    assert scenario["whole"](check), check
+    assert check["inputs"] == 60
+
+    # Nothing is left to do, so that no cluster is needed.
+    again = CliRunner().invoke(app, scenario["command"]("batch", inputs, output, *runtime)[3:])
+    assert (again.exit_code, again.stderr.splitlines()[-1]) == (0, "60 done, 0 skipped, 0 failed")
+    status = CliRunner().invoke(app, ["batch", "status", str(output)])
+    lines = dict(line.split(maxsplit=1) for line in status.stdout.splitlines()[:5])
+    assert lines == {"done": "60", "skipped": "0", "failed": "0", "waiting": "0", "drivers": "3"}
 
 
 def test_room_is_counted_in_whole_workers() -> None:
@@ -65,4 +81,5 @@ def test_what_a_worker_lacks_comes_back_as_a_value(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("wavepaint.cluster.batch.hear_warnings", lambda: None)
     row = _Actor(None)({"ticket": [Ticket("shard", "x.tar", "1").to_json()]})  # type: ignore[arg-type]
     assert "wavepaint[train]" in row["error"][0]
+    assert row["unread"] == [""]
     assert (row["ticket"], row["done"], row["node"]) == (["1"], [0], [platform.node()])

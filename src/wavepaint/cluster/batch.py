@@ -6,16 +6,17 @@ import hashlib
 import logging
 import os
 import platform
+import socket
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wavepaint import __version__
 from wavepaint.cluster.inputs import Columns, Masks, Ticket, make_plan
-from wavepaint.cluster.manifest import STATUSES, Manifest, read_status, write_total
+from wavepaint.cluster.manifest import STATUSES, Manifest, read_status
 from wavepaint.cluster.storage import Place
 from wavepaint.cluster.worker import Finished, Work, Worker, hear_warnings
 from wavepaint.errors import OptionError, WavepaintError
@@ -26,6 +27,8 @@ from wavepaint.server.settings import available_cores
 LOCAL = "local"
 OBJECT_STORE_BYTES = 200 * 2**20
 """Of a Ray that runs on this machine alone: only tickets pass through it."""
+CONNECT_SECONDS = 5.0
+"""That the address of a cluster may take to answer; Ray itself would wait for minutes."""
 TICKET_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0)
 
 
@@ -39,12 +42,12 @@ class Batch:
         output: folder or URL for the results and the manifest.
         masks: a folder of masks, or one for all; None where the inputs bring theirs, or `options` say what to fill.
         options: of every photograph.
-        engine: of the network; "auto" is decided once, for all workers.
+        engine: of the network; "auto" is decided once, for all workers and all drivers.
         columns: of Parquet inputs.
         group: inputs that are handed out together, and that a kill costs at most.
         together: photographs under way in a worker at a time; crops of the same size then run through the network
             together, which pays on graphics processors.
-        tries: how often an input may end its worker until it is set aside; at least 2.
+        tries: how often an input may end its worker, or storage fail, until it is given up; at least 2.
         deadline: seconds for one photograph.
         overwrite: replace results that were in the output folder before the batch began.
         retry_failed: do again what failed before.
@@ -122,60 +125,95 @@ class Progress:
 def run_batch(batch: Batch, cluster: Cluster) -> Generator[Progress]:
     """Do a batch, or go on with it; the first progress comes before the work, and one after every ticket.
 
-    Giving up the iteration, Ctrl-C included, ends the work; `manifest.parquet` is written in any case.
+    Giving up the iteration, Ctrl-C included, ends the work; `manifest.parquet` is written in any case. Nothing is noted
+    in the output folder before the cluster has answered.
 
     Raises:
         PhotoError, MaskError: there is no input, or no such masks.
-        OptionError: a value that makes no sense, or an output folder that holds another batch.
+        OptionError: a value that makes no sense, no such cluster, or an output folder that holds another batch or the
+            inputs.
         CheckpointError, MissingExtraError: the network cannot be loaded.
-        WavepaintError: it cannot be loaded by a worker, whose machine is named.
+        WavepaintError: it cannot be loaded by a worker, whose machine is named; the manifest cannot be written; or, at
+            the end, inputs are left because a file could not be read.
     """
     begun = time.time()
     options = batch.options
+    _check_address(_address(cluster))
     masks = Masks.find(batch.masks, wanted=not (options.boxes or options.alpha))
     output = Place.of(batch.output)
-    manifest = Manifest(output)
+    _check_apart(Place.of(batch.input), masks, output)
+    manifest = Manifest(output, batch.tries)
     model = _read_model(batch.engine)
-    runtime = _choose_runtime(batch.engine, cluster)
-    settings = _settings(batch, masks, model, runtime)
+    runtime = _choose_runtime(batch.engine, cluster, manifest)
+    settings = _settings(batch, masks, model, runtime, cluster)
     manifest.check_settings(settings)
     if batch.retry_failed:
         manifest.drop_failed()
     plan = make_plan(Place.of(batch.input).url, masks, manifest, batch.columns, batch.group)
-    session = manifest.begin_session(settings)
-    write_total(manifest, plan.total)
-    counts = Counter(read_status(output, 0).counts)
-    yield Progress(dict(counts), plan.total, [])
-    work = Work(
-        output=output,
-        masks=masks,
-        columns=batch.columns,
-        options=options,
-        model=model,
-        runtime=runtime,
-        threads=cluster.cores,
-        group=batch.group,
-        together=batch.together,
-        tries=batch.tries,
-        deadline=batch.deadline,
-        overwrite=batch.overwrite,
-        session=session,
-    )
-    # What is recorded of files that are left is in the counts already, and comes again with their end.
-    partial = {ticket.id: manifest.counts_of(ticket.id) for ticket in plan.tickets if ticket.kind != "plan"}
+    session = None
+    unread: list[str] = []
     try:
-        if plan.tickets:
-            for ticket, finished in _spread(plan.tickets, work, cluster):
-                counts.update(finished.counts)
-                counts.subtract(partial.pop(ticket, {}))
-                yield Progress(dict(counts), plan.total, finished.reasons)
+        with _workers(plan.tickets, cluster) as spread:
+            session = manifest.begin_session(settings)
+            manifest.write_total(plan.total)
+            counts = Counter(read_status(output, 0).counts)
+            yield Progress(dict(counts), plan.total, [])
+            work = Work(
+                output=output,
+                masks=masks,
+                columns=batch.columns,
+                options=options,
+                model=model,
+                runtime=runtime,
+                threads=cluster.cores,
+                group=batch.group,
+                together=batch.together,
+                tries=batch.tries,
+                deadline=batch.deadline,
+                overwrite=batch.overwrite,
+                session=session,
+            )
+            # What is recorded of files that are left is in the counts already, and comes again with their end.
+            partial = {ticket.id: manifest.counts_of(ticket.id) for ticket in plan.tickets if ticket.kind != "plan"}
+            with closing(spread(work)) as results:
+                for ticket, finished in results:
+                    counts.update(finished.counts)
+                    counts.subtract(partial.pop(ticket, {}))
+                    unread += [finished.unread] if finished.unread else []
+                    yield Progress(dict(counts), plan.total, finished.reasons)
         manifest.forget_tries()
         manifest.sweep(before=begun)
         final = read_status(output, 0).counts
-        write_total(manifest, plan.total or sum(final.values()))
-        yield Progress(final, sum(final.values()), [])
+        recorded = sum(final.values())
+        if unread or recorded < (plan.total or 0):
+            raise WavepaintError(_what_is_left(output, recorded, plan.total, unread))
+        manifest.write_total(recorded)
+        yield Progress(final, recorded, [])
+    except (GeneratorExit, KeyboardInterrupt, SystemExit, WavepaintError):
+        # The photographs that were under way have not ended their workers.
+        manifest.forget_tries()
+        raise
     finally:
-        manifest.write_merged()
+        if plan.place is not None:
+            plan.place.remove()
+        if session is not None:
+            manifest.write_merged()
+
+
+def _what_is_left(output: Place, recorded: int, total: int | None, unread: list[str]) -> str:
+    known = f"only {recorded} of {total} inputs are recorded" if total is not None else "not all inputs are recorded"
+    return ": ".join([output.url, known, *unread[:1]]) + "; the same command again goes on"
+
+
+def _check_apart(source: Place, masks: Masks, output: Place) -> None:
+    """Refuse to replace photographs or masks by results.
+
+    Raises:
+        OptionError: they would.
+    """
+    for what, place in (("INPUT", source), ("--masks", masks.place)):
+        if place is not None and place.is_same(output):
+            raise OptionError(f"{output.url}: is {what} and the output folder: results would replace what is there")
 
 
 def _read_model(engine: Engine) -> tuple[str, bytes] | None:
@@ -184,18 +222,23 @@ def _read_model(engine: Engine) -> tuple[str, bytes] | None:
     return None if path is None else (path.name, path.read_bytes())
 
 
-def _choose_runtime(engine: Engine, cluster: Cluster) -> str:
-    """The runtime of all workers: on processors, what a folder of many photographs would take here.
+def _choose_runtime(engine: Engine, cluster: Cluster, manifest: Manifest) -> str:
+    """The runtime of all workers: that of the drivers before, or what a folder of many photographs would take here.
 
     The network is loaded for that, so that one that cannot be is found out at once; graphics processors are perhaps
     the workers' alone.
     """
+    name = engine.runtime
+    if name == "auto" and (before := manifest.read_batch()) is not None:
+        name = before["settings"].get("runtime", name)
     if cluster.gpus > 0:
-        return "torch" if engine.runtime == "auto" else engine.runtime
-    return load_runtime(engine.model, engine.runtime, cluster.cores, OPENVINO_REPAYS).name
+        return "torch" if name == "auto" else name
+    return load_runtime(engine.model, name, cluster.cores, OPENVINO_REPAYS).name
 
 
-def _settings(batch: Batch, masks: Masks, model: tuple[str, bytes] | None, runtime: str) -> dict[str, Any]:
+def _settings(
+    batch: Batch, masks: Masks, model: tuple[str, bytes] | None, runtime: str, cluster: Cluster
+) -> dict[str, Any]:
     """What results depend on, in plain values."""
     options = asdict(batch.options)
     options["boxes"] = [[box.left, box.top, box.width, box.height] for box in batch.options.boxes]
@@ -205,6 +248,7 @@ def _settings(batch: Batch, masks: Masks, model: tuple[str, bytes] | None, runti
         "columns": asdict(batch.columns),
         "model": "packaged" if model is None else hashlib.sha256(model[1]).hexdigest(),
         "runtime": runtime,
+        "device": "gpu" if cluster.gpus > 0 else "cpu",
         "overwrite": batch.overwrite,
         "version": __version__,
         **options,
@@ -214,32 +258,72 @@ def _settings(batch: Batch, masks: Masks, model: tuple[str, bytes] | None, runti
 # -- Ray ---------------------------------------------------------------------------------------------------------------
 
 
-def _spread(tickets: list[Ticket], work: Work, cluster: Cluster) -> Iterator[tuple[str, Finished]]:
-    """Have every ticket done by workers, and yield what became of each, as they end."""
+Spread = Callable[[Work], Generator[tuple[str, Finished]]]
+"""Has tickets done by workers, and yields what became of each, as they end."""
+
+
+@contextmanager
+def _workers(tickets: list[Ticket], cluster: Cluster) -> Iterator[Spread]:
+    """Room for workers on a cluster that has answered, if there are tickets."""
+    if not tickets:
+        yield _no_work
+        return
     with _connected(cluster) as ray:
         room = _room(ray.cluster_resources(), cluster)
-        workers = cluster.workers or room
-        # One ticket a block: that is what Ray hands out, and what it hands out again when a machine is lost.
-        rows = ray.data.from_items([{"ticket": each.to_json()} for each in tickets], override_num_blocks=len(tickets))
-        finished = rows.map_batches(
-            _Actor,
-            fn_constructor_args=(work,),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(
-                min_size=1,
-                max_size=workers,
-                initial_size=min(workers, room, len(tickets)),
-                # One under way and one at hand.
-                max_tasks_in_flight_per_actor=2,
-            ),
-            num_cpus=cluster.cores,
-            num_gpus=cluster.gpus,
-        )
-        for row in finished.iter_rows():
-            if row["error"]:
-                raise WavepaintError(f"on {row['node']}: {row['error']}")
-            counts = {status: row[status] for status in STATUSES}
-            yield row["ticket"], Finished(counts, list(row["reasons"]), row["seconds"])
+        yield lambda work: _spread(ray, tickets, work, cluster, room)
+
+
+def _no_work(_: Work) -> Generator[tuple[str, Finished]]:
+    yield from ()
+
+
+def _spread(
+    ray: Any, tickets: list[Ticket], work: Work, cluster: Cluster, room: int
+) -> Generator[tuple[str, Finished]]:
+    workers = cluster.workers or room
+    # One ticket a block: that is what Ray hands out, and what it hands out again when a machine is lost.
+    rows = ray.data.from_items([{"ticket": each.to_json()} for each in tickets], override_num_blocks=len(tickets))
+    finished = rows.map_batches(
+        _Actor,
+        fn_constructor_args=(work,),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1,
+            max_size=workers,
+            initial_size=min(workers, room, len(tickets)),
+            # One under way and one at hand.
+            max_tasks_in_flight_per_actor=2,
+        ),
+        num_cpus=cluster.cores,
+        num_gpus=cluster.gpus,
+    )
+    for row in finished.iter_rows():
+        if row["error"]:
+            raise WavepaintError(f"on {row['node']}: {row['error']}")
+        counts = {status: row[status] for status in STATUSES}
+        yield row["ticket"], Finished(counts, list(row["reasons"]), row["seconds"], row["unread"])
+
+
+def _address(cluster: Cluster) -> str:
+    return cluster.address or os.environ.get("RAY_ADDRESS") or LOCAL
+
+
+def _check_address(address: str) -> None:
+    """See whether anything listens there.
+
+    Raises:
+        OptionError: it is no address, or nothing does.
+    """
+    if address in (LOCAL, "auto"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise OptionError(f"{address}: not the address of a Ray cluster, which is HOST:PORT or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"{address}: no Ray cluster to work on: {reason}") from None
 
 
 def _room(resources: dict[str, float], cluster: Cluster) -> int:
@@ -274,7 +358,7 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
     if ray.is_initialized():
         yield _quiet(ray)
         return
-    address = cluster.address or os.environ.get("RAY_ADDRESS") or LOCAL
+    address = _address(cluster)
     try:
         if address == LOCAL:
             cores = max(available_cores(), cluster.cores)
@@ -332,6 +416,7 @@ class _Actor:
             **{status: finished.counts.get(status, 0) for status in STATUSES},
             "reasons": finished.reasons,
             "seconds": finished.seconds,
+            "unread": finished.unread,
             "error": error,
             "node": platform.node(),
         }

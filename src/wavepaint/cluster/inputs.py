@@ -12,9 +12,9 @@ import json
 import posixpath
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wavepaint.cluster.manifest import Manifest, digest, holds
+from wavepaint.cluster.manifest import Manifest, digest, holds, printable
 from wavepaint.cluster.storage import Place
 from wavepaint.containers import sniff
 from wavepaint.errors import MaskError, OptionError, PhotoError
@@ -35,7 +35,8 @@ MASK_MEMBER = "mask"
 """In a shard, `KEY.mask.png` (or another picture's suffix) is the mask of `KEY.jpg`."""
 
 _SUFFIX_OF_KIND = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "gif": ".gif"}
-_PLAN_SCHEMA = pa.schema([(name, pa.string()) for name in ("label", "result", "photo", "mask", "problem")])
+# Binary: the name of a file need not be UTF-8.
+_PLAN_SCHEMA = pa.schema([(name, pa.binary()) for name in ("label", "result", "photo", "mask", "problem")])
 
 
 @dataclass(frozen=True)
@@ -161,10 +162,17 @@ class Columns:
 
 @dataclass(frozen=True)
 class Plan:
-    """All tickets that are left, and how many inputs the batch has in all (None: not known)."""
+    """All tickets that are left.
+
+    Attributes:
+        tickets: what is left to do.
+        total: inputs of the batch in all, those recorded before included; None: not known.
+        place: the folder with the items of the tickets, this driver's to remove; None where none was needed.
+    """
 
     tickets: list[Ticket]
     total: int | None
+    place: Place | None = None
 
 
 def make_plan(source: str, masks: Masks, manifest: Manifest, columns: Columns, group: int) -> Plan:
@@ -179,7 +187,8 @@ def make_plan(source: str, masks: Masks, manifest: Manifest, columns: Columns, g
 
     Raises:
         PhotoError: there is nothing there, or a file of it cannot be read.
-        OptionError: a list that names a photograph twice, or a Parquet file without the columns.
+        OptionError: a list that names a photograph twice or would replace it by its result, or a Parquet file without
+            the columns.
     """
     place = Place.of(source)
     suffix = posixpath.splitext(place.name)[1].lower()
@@ -197,7 +206,7 @@ def make_plan(source: str, masks: Masks, manifest: Manifest, columns: Columns, g
         counts = [ticket.inputs for ticket in tickets]
         return Plan(left, None if None in counts else sum(count or 0 for count in counts))
     if suffix in LISTS:
-        items = _list_items(place, masks)
+        items = _list_items(place, masks, manifest.output)
     elif place.is_folder():
         items = _folder_items(place, masks, manifest.output)
     else:
@@ -209,19 +218,38 @@ def open_ticket(ticket: Ticket, masks: Masks, columns: Columns) -> Iterator[Item
     """The items of a ticket, read one after the other.
 
     Raises:
-        PhotoError: the file cannot be read to its end; what lies before is yielded first.
+        PhotoError: the file is damaged; what lies before is yielded first.
+        OSError, or what else the store's library raises: it could not be read this time. Arrow, too, says so of some
+            damaged files, by a plain OSError without a number.
     """
     try:
         if ticket.kind == "plan":
             with Place(ticket.url).open() as file:
                 for row in pq.ParquetFile(file).read_row_group(ticket.group).to_pylist():
-                    yield Item(**row)
+                    yield Item(**{name: _from_bytes(value) for name, value in row.items()})
         elif ticket.kind == "parquet":
             yield from _parquet_items(ticket, masks, columns)
         else:
             yield from _shard_items(ticket, masks)
     except (pa.ArrowException, tarfile.TarError, EOFError) as error:
         raise PhotoError(f"{ticket.url}: damaged: {' '.join(str(error).split())}") from None
+
+
+def damaged_items(ticket: Ticket, reason: str, given: Collection[str]) -> Iterator[Item]:
+    """What is left of a file that is damaged, as items that fail: the rows of a row group, or one for a shard.
+
+    Args:
+        ticket: of the file.
+        reason: what is wrong with it.
+        given: the results of its items before the damage.
+    """
+    if ticket.inputs is None:
+        yield Item(ticket.url, f"{ticket.stem}#{ticket.group}", None, None, reason)
+        return
+    rows = {posixpath.basename(name).partition(".")[0] for name in given}
+    for row in range(ticket.first, ticket.first + ticket.inputs):
+        if f"{row:07d}" not in rows:
+            yield Item(f"{ticket.url}#{row}", f"{ticket.stem}/{row:07d}.png", None, None, reason)
 
 
 def is_picture(name: str) -> bool:
@@ -253,11 +281,11 @@ def _folder_items(photos: Place, masks: Masks, output: Place) -> Iterator[Item]:
             if (photo := (photos / name).url) == masks.shared:
                 continue
             result = result_name(name)
-            if result in taken:
+            if printable(result) in taken:
                 problem = f"{photo}: another photograph of the folder has a result of the same name, {result}"
                 yield Item(photo, f"{name}.{len(taken)}.png", None, None, problem)
                 continue
-            taken.add(result)
+            taken.add(printable(result))
             yield chooser.item(photo, name)
 
 
@@ -278,7 +306,7 @@ class _Chooser:
         return Item(photo, result_name(name), None if problem else photo, mask, problem)
 
 
-def _list_items(place: Place, masks: Masks) -> Iterator[Item]:
+def _list_items(place: Place, masks: Masks, output: Place) -> Iterator[Item]:
     """One photograph a line, after a tab its mask; paths are relative to the list's folder."""
     names = np.sort(np.fromiter((digest(result_name(name)) for _, name, _ in _lines(place)), "S16"))
     repeated = names[1:][names[1:] == names[:-1]]
@@ -286,23 +314,31 @@ def _list_items(place: Place, masks: Masks) -> Iterator[Item]:
     for photo, name, mask in _lines(place):
         if len(repeated) and holds(repeated, result_name(name)):
             raise OptionError(f"{place.url}: names {photo} more than once, or another whose result has the same name")
+        if (output / result_name(name)).url == Place.of(photo).url:
+            raise OptionError(f"{photo}: its result would replace it: name another output folder than {output.url}")
         yield chooser.item(photo, name, mask if masks.wanted else None)
 
 
 def _lines(place: Place) -> Iterator[tuple[str, str, str | None]]:
     """Photograph, the relative name of its result, mask."""
     try:
-        with place.open() as file, io.TextIOWrapper(file, "utf-8", "surrogateescape") as lines:
+        with place.open() as file, io.TextIOWrapper(file, "utf-8-sig", "surrogateescape") as lines:
             for line in lines:
                 photo, _, mask = line.rstrip("\r\n").partition("\t")
                 if photo:
-                    url = _beside(place, photo)
-                    # What is named by a relative path keeps it; anything else its whole path.
-                    inside = "://" not in photo and not posixpath.isabs(photo) and not photo.startswith("..")
-                    name = posixpath.normpath(photo) if inside else url.partition("://")[2] or url
-                    yield url, name.lstrip("/"), _beside(place, mask) if mask else None
+                    yield _beside(place, photo), _listed_name(place, photo), _beside(place, mask) if mask else None
     except OSError as error:
         raise PhotoError(f"{place.url}: {error.strerror or error}") from None
+
+
+def _listed_name(place: Place, photo: str) -> str:
+    """The relative name of a listed photograph: its relative path; of what is not below the list, its whole path."""
+    name = posixpath.normpath(photo)
+    if "://" in photo or name.startswith("/") or name.split("/")[0] == "..":
+        url = _beside(place, photo)
+        # From the root, so that no ".." is left.
+        name = posixpath.normpath(f"/{url.partition('://')[2] or url}").lstrip("/")
+    return name
 
 
 def _beside(place: Place, name: str) -> str:
@@ -317,38 +353,55 @@ def _beside(place: Place, name: str) -> str:
 def _plan_items(items: Iterator[Item], manifest: Manifest, group: int, source: str) -> Plan:
     """Write the items that are not recorded yet, `group` to a ticket, without holding them all."""
     recorded = manifest.latest().keys
-    manifest.plan.remove()
+    folder = manifest.new_plan()
     tickets: list[Ticket] = []
-    pending: list[list[Item]] = [[]]
-    total, number = 0, 0
-    for item in items:
-        total += 1
-        if holds(recorded, item.result):
-            continue
-        if len(pending[-1]) == group:
-            if len(pending) == PLAN_TICKETS:
-                tickets += _write_plan(manifest.plan / f"{number:06d}.parquet", pending)
-                number += 1
-                pending = []
-            pending.append([])
-        pending[-1].append(item)
-    if pending[-1]:
-        tickets += _write_plan(manifest.plan / f"{number:06d}.parquet", pending)
-    if total == 0:
+    found = fresh = 0
+
+    def left() -> Iterator[Item]:
+        nonlocal found, fresh
+        for item in items:
+            found += 1
+            if not holds(recorded, item.result):
+                fresh += 1
+                yield item
+
+    try:
+        for number, some in enumerate(_chunks(left(), PLAN_TICKETS * group)):
+            tickets += _write_plan(folder / f"{number:06d}.parquet", list(_chunks(some, group)))
+    except BaseException:
+        folder.remove()
+        raise
+    if found == 0:
         raise PhotoError(f"{source}: there are no photographs in it")
-    return Plan(tickets, total)
+    # What was recorded counts even where its photograph is gone since.
+    return Plan(tickets, len(recorded) + fresh, folder)
+
+
+def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
 
 
 def _write_plan(place: Place, groups: list[list[Item]]) -> list[Ticket]:
     stream = io.BytesIO()
     with pq.ParquetWriter(stream, _PLAN_SCHEMA) as writer:
         for items in groups:
-            writer.write_table(pa.Table.from_pylist([asdict(item) for item in items], _PLAN_SCHEMA))
+            rows = [{name: _to_bytes(value) for name, value in asdict(item).items()} for item in items]
+            writer.write_table(pa.Table.from_pylist(rows, _PLAN_SCHEMA))
     place.write(stream.getvalue())
     return [
         Ticket("plan", place.url, _ticket_id("\n".join(item.result for item in items)), number, inputs=len(items))
         for number, items in enumerate(groups)
     ]
+
+
+def _to_bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("utf-8", "surrogateescape")
+
+
+def _from_bytes(content: Any) -> Any:
+    return None if content is None else content.decode("utf-8", "surrogateescape")
 
 
 def _ticket_id(text: str) -> str:
@@ -453,8 +506,11 @@ def _shard_items(ticket: Ticket, masks: Masks) -> Iterator[Item]:
 
 
 def _key_of(name: str) -> tuple[str, str]:
-    """WebDataset's division of a member's name: up to the first dot of its last part, and what follows."""
-    folder, file = posixpath.split(name)
+    """WebDataset's division of a member's name: up to the first dot of its last part, and what follows.
+
+    Names that lead to the same file, such as `./a/0.jpg` and `a/0.jpg`, have the same key.
+    """
+    folder, file = posixpath.split(posixpath.normpath(name).lstrip("/"))
     key, _, extension = file.partition(".")
     return posixpath.join(folder, key), extension.lower()
 
@@ -463,7 +519,7 @@ def _sample_item(ticket: Ticket, key: str, files: dict[str, bytes], masks: Masks
     found = {name: content for name, content in files.items() if name.split(".")[0] == MASK_MEMBER}
     photos = {name: content for name, content in files.items() if name not in found}
     label = f"{ticket.url}/{key}"
-    inner = posixpath.normpath(key).lstrip("/")
+    inner = key
     own = masks.wanted and masks.shared is None
     problem = None
     if inner.split("/")[0] == "..":

@@ -4,7 +4,8 @@ Beside the results lies a folder `.wavepaint`:
 
     batch.json              what the batch computes, and how many drivers have worked on it
     existing.parquet        results that were there before the first driver began: their inputs are skipped
-    plan/                   the inputs a driver found still to do, in groups; rewritten by every driver
+    plan/DRIVER/            the inputs a driver found still to do, in groups; removed when it ends
+    plan/total.json         how many inputs there are
     parts/TICKET/           one small Parquet file for each group of inputs that is finished
     parts/TICKET/end        nothing is left to do in that ticket
     tries/                  marks of what was begun, by which inputs that kill their worker are found
@@ -19,21 +20,22 @@ import io
 import json
 import os
 import re
+import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from wavepaint.cluster.storage import Place
-from wavepaint.errors import OptionError
+from wavepaint.cluster.storage import Place, persist, reason_of
+from wavepaint.errors import OptionError, WavepaintError
 
 FOLDER = ".wavepaint"
 MANIFEST = "manifest.parquet"
@@ -57,6 +59,7 @@ SCHEMA = pa.schema(
     ]
 )
 
+_Result = TypeVar("_Result")
 Digests = NDArray[np.bytes_]
 """Sorted 16-byte hashes of names, dtype S16: a set of which ten million take 160 MB."""
 
@@ -90,9 +93,14 @@ class Record:
     node: str = ""
 
 
+def printable(text: str) -> str:
+    r"""A text as Parquet can hold it: bytes of a file's name that are not UTF-8 become `\xff`."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def digest(name: str) -> bytes:
-    """16 bytes that stand for a name."""
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:16]
+    """16 bytes that stand for a name, and for its `printable` form."""
+    return hashlib.sha256(printable(name).encode()).digest()[:16]
 
 
 def digests(names: Iterable[str]) -> Digests:
@@ -109,11 +117,25 @@ def holds(known: Digests, name: str) -> bool:
 
 
 class Manifest:
-    """The folder `.wavepaint` of an output folder."""
+    """The folder `.wavepaint` of an output folder.
 
-    def __init__(self, output: Place) -> None:
+    Args:
+        output: the output folder.
+        tries: how often storage is asked by the methods that workers call.
+    """
+
+    def __init__(self, output: Place, tries: int = 3) -> None:
         self.output = output
         self._root = output / FOLDER
+        self._tries = tries
+
+    def _persist(self, act: Callable[[], _Result]) -> _Result:
+        try:
+            return persist(act, self._tries)
+        except WavepaintError:
+            raise
+        except Exception as error:
+            raise WavepaintError(f"{self._root.url}: {reason_of(error)} ({self._tries} tries)") from None
 
     # -- the batch -----------------------------------------------------------------------------------------------------
 
@@ -154,19 +176,35 @@ class Manifest:
             return None
 
     def _write_existing(self) -> None:
-        names = [f"{folder}/{name}".lstrip("/") for folder, files in self.output.walk() for name in files]
+        names = [printable(f"{folder}/{name}".lstrip("/")) for folder, files in self.output.walk() for name in files]
         _write_table(self._root / "existing.parquet", pa.table({"result": pa.array(names, pa.string())}))
 
     def existing(self) -> Digests:
         """The names of files that were in the output folder before the batch."""
-        return digests(_read_table(self._root / "existing.parquet")["result"].to_pylist())
+        table = self._persist(lambda: _read_table(self._root / "existing.parquet"))
+        return digests(table["result"].to_pylist())
 
     # -- the plan ------------------------------------------------------------------------------------------------------
 
+    def new_plan(self) -> Place:
+        """A folder for the plan of one driver: another may be under way, and its workers read its own."""
+        return self._plans / secrets.token_hex(8)
+
     @property
-    def plan(self) -> Place:
-        """The folder of the plan."""
+    def _plans(self) -> Place:
         return self._root / "plan"
+
+    def write_total(self, total: int | None) -> None:
+        """Keep how many inputs there are; None where nobody can know yet."""
+        (self._plans / "total.json").write(json.dumps(total).encode())
+
+    def read_total(self) -> int | None:
+        """What `write_total` kept; None also before that."""
+        try:
+            total = json.loads((self._plans / "total.json").read())
+        except FileNotFoundError:
+            return None
+        return None if total is None else int(total)
 
     # -- tickets -------------------------------------------------------------------------------------------------------
 
@@ -176,18 +214,17 @@ class Manifest:
         The same inputs again replace it.
         """
         name = f"{digest(chr(10).join(record.result for record in records)).hex()}.parquet"
-        _write_table(self._parts / ticket / name, _table(records))
+        self._persist(lambda: _write_table(self._parts / ticket / name, _table(records)))
         return name
 
     def end(self, ticket: str) -> None:
         """Note that every input of a ticket is recorded."""
-        (self._parts / ticket / "end").write(b"")
+        self._persist(lambda: (self._parts / ticket / "end").write(b""))
 
     def records_of(self, ticket: str) -> list[Record]:
         """What is recorded for a ticket so far, each input once."""
-        files, _ = (self._parts / ticket).children()
-        parts = [self._parts / ticket / name for name in files if name.endswith(".parquet")]
-        records = sorted(_records(map(_read_table, parts)), key=lambda record: record.session)
+        tables = self._persist(lambda: self._tables_of(ticket))
+        records = sorted(_records(tables), key=lambda record: record.session)
         return list({record.result: record for record in records}.values())
 
     def counts_of(self, ticket: str) -> dict[str, int]:
@@ -210,12 +247,12 @@ class Manifest:
     def mark(self, name: str) -> int:
         """Note that something is begun; return how often it was begun before."""
         folder = self._root / "tries" / digest(name).hex()
-        before = len(folder.children()[0])
-        (folder / str(before + 1)).write(b"")
+        before = len(self._persist(folder.children)[0])
+        self._persist(lambda: (folder / str(before + 1)).write(b""))
         return before
 
     def forget_tries(self) -> None:
-        """Remove the marks: the batch is through."""
+        """Remove the marks: nothing that was begun has to answer for how the driver ended."""
         (self._root / "tries").remove()
 
     def sweep(self, before: float) -> None:
@@ -365,7 +402,7 @@ def read_status(output: Place, failures: int = 10) -> Status:
             record for record, is_last in zip(records, current, strict=True) if is_last and record.status == "failed"
         ]
         del failed[failures:]
-    total = read_total(manifest)
+    total = manifest.read_total()
     return Status(
         counts={status: int(count) for status, count in zip(STATUSES, counts, strict=True)},
         waiting=None if total is None else max(0, total - len(latest.keys)),
@@ -375,20 +412,6 @@ def read_status(output: Place, failures: int = 10) -> Status:
         failures=failed,
         seconds=seconds,
     )
-
-
-def write_total(manifest: Manifest, total: int | None) -> None:
-    """Keep how many inputs there are; None where nobody can know yet."""
-    (manifest.plan / "total.json").write(json.dumps(total).encode())
-
-
-def read_total(manifest: Manifest) -> int | None:
-    """What `write_total` kept; None also before that."""
-    try:
-        total = json.loads((manifest.plan / "total.json").read())
-    except FileNotFoundError:
-        return None
-    return None if total is None else int(total)
 
 
 def _records(tables: Iterable[pa.Table]) -> Iterator[Record]:
@@ -408,7 +431,11 @@ def _sessions(table: pa.Table) -> NDArray[np.int32]:
 
 
 def _table(records: list[Record]) -> pa.Table:
-    return pa.Table.from_pylist([asdict(record) for record in records], SCHEMA)
+    rows = [
+        {name: printable(value) if isinstance(value, str) else value for name, value in asdict(record).items()}
+        for record in records
+    ]
+    return pa.Table.from_pylist(rows, SCHEMA)
 
 
 def _write_table(place: Place, table: pa.Table) -> None:

@@ -7,22 +7,62 @@ import posixpath
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from wavepaint.atomic import replacing
-from wavepaint.errors import OptionError
+from wavepaint.errors import OptionError, WavepaintError
 
 WHOLE_WRITERS = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"})
 """Protocols of stores in which an object that is being written cannot be seen."""
 
+FIRST_PAUSE = 0.5
+"""Seconds before storage that failed is asked again; doubled with every further try."""
+LOCAL_SCHEMES = ("file://", "local://")
+
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_PATTERN = re.compile(r"[*?\[]|" + _RANGE.pattern)
+_Result = TypeVar("_Result")
+
+
+def attempts(tries: int) -> Iterator[bool]:
+    """So many turns with a growing pause between them; each is told whether it is the last."""
+    pause = FIRST_PAUSE
+    for left in reversed(range(tries)):
+        yield left == 0
+        if left:
+            time.sleep(pause)
+            pause *= 2
+
+
+def persist(act: Callable[[], _Result], tries: int) -> _Result:
+    """What `act` returns, called again when storage fails; that something is not there, or is wrong, is an answer.
+
+    Raises:
+        WavepaintError, FileNotFoundError: what `act` raised, at once.
+        Exception: what it raised the last time.
+    """
+    for last in attempts(tries):
+        try:
+            return act()
+        except (WavepaintError, FileNotFoundError):
+            raise
+        except Exception:  # stores raise whatever their libraries do
+            if last:
+                raise
+    raise AssertionError("tries is at least 1")
+
+
+def reason_of(error: Exception) -> str:
+    """One line that says what failed."""
+    return getattr(error, "strerror", None) or " ".join(f"{type(error).__name__}: {error}".split())
 
 
 @dataclass(frozen=True)
@@ -41,11 +81,16 @@ class Place:
     @classmethod
     def of(cls, text: str | Path) -> Place:
         """A place by what a user calls it: relative paths become absolute, because workers run elsewhere."""
-        name = os.fspath(text).removeprefix("file://")
+        name = os.fspath(text)
+        for scheme in LOCAL_SCHEMES:
+            name = name.removeprefix(scheme)
         return cls(name.rstrip("/") if "://" in name else os.path.abspath(os.path.expanduser(name)))
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
+        if "://" not in self.url:
+            # Not by fsspec's parser: here "::" is part of a name.
+            return LocalFileSystem(), self.url
         try:
             # A listing that is remembered would hide what others have written meanwhile.
             fs, path = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
@@ -66,7 +111,7 @@ class Place:
     @property
     def local(self) -> Path | None:
         """Its path on this machine; None for a URL."""
-        return Path(self.url) if isinstance(self.fs, LocalFileSystem) else None
+        return Path(self.path) if isinstance(self.fs, LocalFileSystem) else None
 
     @property
     def name(self) -> str:
@@ -118,6 +163,12 @@ class Place:
     def _whole(self) -> _Renamed:
         return _Renamed(self.fs, self.path)
 
+    def is_same(self, other: Place) -> bool:
+        """Whether both are the same file or folder, by whatever links."""
+        if self.local is not None and other.local is not None:
+            return os.path.realpath(self.local) == os.path.realpath(other.local)
+        return self.url == other.url
+
     def children(self) -> tuple[list[str], list[str]]:
         """Names of the files and of the folders in this folder, sorted; none where it does not exist.
 
@@ -168,14 +219,17 @@ class Place:
             return
 
     def expand(self) -> list[Place]:
-        """The files that a pattern names, sorted: `*`, `?`, `[...]` and numbers `{0000..0031}`."""
+        """The files that a pattern names, sorted: `*`, `?`, `[...]` and numbers `{0000..0031}`.
+
+        A file of that very name comes first.
+        """
+        if not _PATTERN.search(self.url) or self.is_file():
+            return [self]
         if found := _RANGE.search(self.url):
             first, last = found.groups()
             numbers = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
             places = (Place(self.url[: found.start()] + number + self.url[found.end() :]) for number in numbers)
             return [each for place in places for each in place.expand()]
-        if not re.search(r"[*?\[]", self.url):
-            return [self]
         remote = self.local is None
         return [Place(self.fs.unstrip_protocol(path) if remote else path) for path in sorted(self.fs.glob(self.path))]
 

@@ -20,16 +20,14 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from wavepaint.cluster.inputs import Columns, Item, Masks, Ticket, open_ticket
-from wavepaint.cluster.manifest import Digests, Manifest, Record, holds
+from wavepaint.cluster.inputs import Columns, Item, Masks, Ticket, damaged_items, open_ticket
+from wavepaint.cluster.manifest import Digests, Manifest, Record, holds, printable
 from wavepaint.cluster.sharing import SharingInpainter
-from wavepaint.cluster.storage import Place
+from wavepaint.cluster.storage import Place, attempts, persist, reason_of
 from wavepaint.errors import MaskError, PhotoError, WavepaintError
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Options
 
-FIRST_PAUSE = 0.5
-"""Seconds before storage that failed is asked again; doubled with every further try."""
 MAX_REASONS = 10
 """Reasons of failures that a worker tells the driver, for each ticket; the manifest has them all."""
 
@@ -70,11 +68,19 @@ class Work:
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of a ticket: how many inputs, by status; a few of the reasons; seconds it took this worker."""
+    """What became of a ticket.
+
+    Attributes:
+        counts: inputs by status.
+        reasons: why inputs failed, a few of them.
+        seconds: that it took this worker.
+        unread: why its file could not be read to its end this time; what is left is for another driver.
+    """
 
     counts: dict[str, int]
     reasons: list[str]
     seconds: float
+    unread: str = ""
 
 
 class Worker:
@@ -86,7 +92,7 @@ class Worker:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._manifest = Manifest(work.output)
+        self._manifest = Manifest(work.output, work.tries)
 
     def do(self, ticket: Ticket) -> Finished:
         """Do what is not recorded yet of a ticket, and record it.
@@ -98,22 +104,21 @@ class Worker:
 
         Raises:
             CheckpointError, MissingExtraError: the network cannot be loaded here.
+            WavepaintError: the manifest cannot be written or read.
         """
         begun = time.monotonic()
         self._prepare()
         records = self._manifest.records_of(ticket.id)
-        recorded = {record.result for record in records}
-        if len(recorded) == ticket.inputs:
-            return _finished(records, begun)
         careful = self._manifest.mark(ticket.id) > 0
-        items = (item for item in self._items(ticket) if item.result not in recorded)
+        unread: list[str] = []
+        items = self._items(ticket, {record.result for record in records}, unread)
         while group := list(islice(items, 1 if careful else self._work.group)):
             done = [self._do_marked(group[0])] if careful else self._do_group(group)
             self._manifest.add(ticket.id, done)
             records += done
-        if ticket.kind != "plan":
+        if ticket.kind != "plan" and not unread:
             self._manifest.end(ticket.id)
-        return _finished(records, begun)
+        return _finished(records, begun, unread)
 
     def _prepare(self) -> None:
         """Get what all photographs need, once, and before one of them could be blamed for what is missing or slow."""
@@ -121,17 +126,42 @@ class Worker:
         import_module("pyvips")
         if self._work.masks.shared is not None:
             try:
-                _ = self._shared_mask
+                persist(lambda: self._shared_mask, self._work.tries)
             except OSError as error:
                 raise MaskError(f"{self._work.masks.shared}: {error.strerror or error}") from None
 
-    def _items(self, ticket: Ticket) -> Iterator[Item]:
-        """The items of a ticket; a file that is damaged is one more of them, which fails."""
-        try:
-            yield from open_ticket(ticket, self._work.masks, self._work.columns)
-        except (PhotoError, OSError) as error:
-            reason = str(error) if isinstance(error, PhotoError) else f"{ticket.url}: {error.strerror or error}"
-            yield Item(ticket.url, f"{ticket.stem or ticket.id}#{ticket.group}", None, None, reason)
+    def _items(self, ticket: Ticket, recorded: set[str], unread: list[str]) -> Iterator[Item]:
+        """The items of a ticket that are not recorded; what is damaged is among them, and fails.
+
+        Args:
+            ticket: whose items.
+            recorded: results that are recorded already.
+            unread: where to say why the file could not be read to its end, unless it is damaged.
+        """
+        given = set(recorded)
+
+        def fresh(items: Iterator[Item]) -> Iterator[Item]:
+            for item in items:
+                if (name := printable(item.result)) not in given:
+                    given.add(name)
+                    yield item
+
+        for last in attempts(self._work.tries):
+            try:
+                yield from fresh(open_ticket(ticket, self._work.masks, self._work.columns))
+                return
+            except Exception as error:  # stores raise whatever their libraries do
+                # Of some damaged files Arrow raises a plain OSError, without a number; else it may be well next time.
+                damaged = isinstance(error, PhotoError) or (last and type(error) is OSError and error.errno is None)
+                if not damaged and not last and not isinstance(error, FileNotFoundError):
+                    continue
+                reason = str(error) if isinstance(error, PhotoError) else f"{ticket.url}: {reason_of(error)}"
+            # A plan is this package's own: of its inputs nothing is known.
+            if damaged and ticket.kind != "plan":
+                yield from fresh(damaged_items(ticket, reason, frozenset(given)))
+            else:
+                unread.append(reason)
+            return
 
     def _do_marked(self, item: Item) -> Record:
         before = self._manifest.mark(item.result)
@@ -158,28 +188,25 @@ class Worker:
             return self._record(item, "skipped")
         if item.problem is not None:
             return self._record(item, "failed", reason=item.problem)
-        pause = FIRST_PAUSE
-        for left in reversed(range(self._work.tries)):
-            try:
-                return self._record(item, "done", sha256=self._fill(item))
-            except (PhotoError, MaskError) as error:
-                return self._record(item, "failed", reason=str(error))
-            except WavepaintError:  # of the installation or the options, not of this input
-                raise
-            except FileNotFoundError as error:
-                return self._record(item, "failed", reason=f"{error.filename or item.label}: no such file")
-            except Exception as error:  # stores raise whatever their libraries do
-                if left == 0:
-                    reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-                    return self._record(item, "failed", reason=f"{item.label}: {reason} ({self._work.tries} tries)")
-                time.sleep(pause)
-                pause *= 2
-        raise AssertionError("tries is at least 1")
+        tries = self._work.tries
+        try:
+            return self._record(item, "done", sha256=persist(lambda: self._fill(item), tries))
+        except (PhotoError, MaskError) as error:
+            return self._record(item, "failed", reason=str(error))
+        except WavepaintError:  # of the installation or the options, not of this input
+            raise
+        except FileNotFoundError as error:
+            return self._record(item, "failed", reason=f"{error.filename or item.label}: no such file")
+        except Exception as error:  # stores raise whatever their libraries do
+            return self._record(item, "failed", reason=f"{item.label}: {reason_of(error)} ({tries} tries)")
 
     def _fill(self, item: Item) -> str:
         """Write the result of one item; return the hash of its file."""
         assert item.photo is not None
         target = self._work.output / item.result
+        for picture in (item.photo, item.mask):
+            if isinstance(picture, str) and Place.of(picture).is_same(target):
+                raise PhotoError(f"{item.label}: its result would replace {picture}")
         with tempfile.TemporaryDirectory(prefix="wavepaint-") as folder:
             photo = self._local(item.photo, Path(folder) / f"photo{PurePosixPath(item.result).suffix}")
             mask = self._local_mask(item.mask, Path(folder) / "mask")
@@ -251,10 +278,10 @@ class Worker:
         )
 
 
-def _finished(records: list[Record], begun: float) -> Finished:
+def _finished(records: list[Record], begun: float, unread: list[str]) -> Finished:
     counts = Counter(record.status for record in records)
-    reasons = [record.reason for record in records if record.status == "failed"]
-    return Finished(dict(counts), reasons[:MAX_REASONS], time.monotonic() - begun)
+    reasons = [printable(record.reason) for record in records if record.status == "failed"]
+    return Finished(dict(counts), reasons[:MAX_REASONS], time.monotonic() - begun, printable("; ".join(unread)))
 
 
 @contextmanager
