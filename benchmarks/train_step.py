@@ -4,10 +4,10 @@
 
 The baseline is written anew here after the paper's description: the same layers with the same weights, but the DWT as
 grouped convolutions in an autograd function of its own, batch-major float32, and (on CUDA) autocast around the loss
-alone. Ours is what `wavepaint train` runs: a sliced Haar transform, channels last, and on CUDA autocast over the whole
-step. Steps of the two alternate, so that whatever else the machine does meets both; rates are medians, by the clock on
-the wall or by processor time. Both must agree on the picture before anything is timed. Peak memory is that of a
-process of its own for each.
+alone. Ours is what `wavepaint train` runs: a sliced Haar transform, and on CUDA channels last and autocast over the
+whole step. Steps of the two alternate, so that whatever else the machine does meets both; rates are medians, by the
+clock on the wall or by processor time. Both must agree on the picture before anything is timed. Peak memory is that of
+a process of its own for each.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from torch import Tensor
 from wavepaint.network import WavePaint, preset
 from wavepaint.network.dwt import analysis_filters
 from wavepaint.training.losses import WeightedLosses, load_losses
-from wavepaint.training.module import FillTraining
+from wavepaint.training.module import FillTraining, memory_format
 
 MODELS = ("default", "published-4")
 LOSSES = {"l1": 0.5, "l2": 0.5}
@@ -87,7 +87,7 @@ def make_network(name: str, device: torch.device) -> WavePaint:
 
 def our_step(network: WavePaint, image: Tensor, mask: Tensor) -> Step:
     device = image.device
-    network = network.to(memory_format=torch.channels_last)
+    network = network.to(memory_format=memory_format(device))
     training = FillTraining(network, WeightedLosses(load_losses(LOSSES, {}), LOSSES)).to(device).train()
     if device.type == "cuda":
         network.compile()
@@ -138,7 +138,7 @@ def check_agreement(network: WavePaint, image: Tensor, mask: Tensor) -> None:
     network = copy.deepcopy(network).eval()
     truth, hole = image[:1].float() / 255, mask[:1].float()
     with torch.no_grad():
-        ours = network.to(memory_format=torch.channels_last)(truth, hole)
+        ours = network.to(memory_format=memory_format(image.device))(truth, hole)
         with mock.patch("wavepaint.network.blocks.dwt2", grouped_dwt2):
             published = network(truth, hole)
     difference = float((ours - published).abs().max())

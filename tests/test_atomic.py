@@ -79,3 +79,27 @@ def test_what_is_no_file_stays(tmp_path: Path) -> None:
             replaceable_mode(tmp_path / name)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     assert sorted(os.listdir(tmp_path)) == ["folder", "link", "loop", "pipe"]
+
+
+def test_what_has_to_survive_a_power_cut_is_on_the_disk_before_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    replace, fsync = os.replace, os.fsync
+
+    def replaced(source: Path, target: Path) -> None:
+        done.append("replace")
+        replace(source, target)
+
+    def flushed(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(os, "fsync", flushed)
+    write(tmp_path / "quick")
+    assert done == ["replace"]
+    with replacing(tmp_path / "safe", durable=True) as unfinished:
+        unfinished.write_text("new")
+    assert done == ["replace", "file", "replace", "folder"]
+    assert (tmp_path / "safe").read_text() == "new"

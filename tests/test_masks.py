@@ -187,6 +187,12 @@ def test_the_preview_shows_every_preset(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["masks.png"]
 
 
+def test_nothing_is_drawn_when_nothing_can_be_measured(tmp_path):
+    result = CliRunner().invoke(app, ["masks", "--preview", str(tmp_path / "y.png"), "--stats", "--count", "0"])
+    assert (result.exit_code, result.stderr) == (2, "wavepaint: --count must be at least 1, not 0\n")
+    assert not (tmp_path / "y.png").exists()
+
+
 def test_a_preview_that_cannot_be_made_leaves_nothing_behind(tmp_path):
     sheet = preview_sheet(["box"], count=1)
     with pytest.raises(OptionError, match=r"nowhere/masks\.png: cannot be written: No such file"):

@@ -1,6 +1,7 @@
 import functools
 import http.server
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wavepaint.data.photographs import Skipped, find_photographs, is_validation
+from wavepaint.data.photographs import Skipped, find_photographs, is_validation, printable
 from wavepaint.errors import OptionError, PhotoError
 
 torch = pytest.importorskip("torch")
@@ -138,6 +139,71 @@ def test_nothing_there_is_an_error(tmp_path):
         find_photographs(tmp_path / "notes.txt")
     with pytest.raises(PhotoError, match="No such file"):
         find_photographs(tmp_path / "nothing.tar")
+    (tmp_path / "page.tar").write_text("<html>not found</html>")
+    with pytest.raises(PhotoError, match=r"page\.tar: no photographs in it; page\.tar: not a tar file"):
+        find_photographs(tmp_path / "page.tar")
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (["only"], "only"),
+        (["train-0008", "train-0009", "train-0010"], "train-{0008..0010}"),
+        (["train-0", "train-2"], "{train-0,train-2}"),
+        (["a1", "b2"], "{a1,b2}"),
+    ],
+)
+def test_a_folder_of_shards_says_how_to_name_them(tmp_path, names, pattern):
+    for name in names:
+        write_shard(tmp_path / f"{name}.tar", ["picture"])
+    with pytest.raises(PhotoError) as caught:
+        find_photographs(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: no photographs in it, but shards: use '{tmp_path}/{pattern}.tar'"
+    assert len(find_photographs(f"{tmp_path}/{pattern}.tar")) == len(names)
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for folder in (root / "own", elsewhere / "deeper"):
+        folder.mkdir(parents=True)
+        (folder / "picture.png").write_bytes(encoded(picture(1)))
+    (root / "a-link-to-own").symlink_to(root / "own")
+    (root / "own" / "up").symlink_to(root)
+    (root / "there").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(root)
+    (root / "gone").symlink_to(tmp_path / "nowhere")
+    assert [name for name, _ in find_photographs(root)] == ["own/picture.png", "there/deeper/picture.png"]
+
+
+def test_folders_that_cannot_be_read_are_named(mixed_folder, monkeypatch):
+    scandir = os.scandir
+
+    def closed(path):
+        if os.fspath(path) == os.fspath(mixed_folder / "deeper"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    source = find_photographs(mixed_folder)
+    assert len(source) == 12
+    assert source.skipped == [Skipped("deeper", "folder cannot be read: Permission denied")]
+    with pytest.raises(PhotoError, match=r"deeper: no photographs in it; \.: folder cannot be read: Permission denied"):
+        find_photographs(mixed_folder / "deeper")
+
+
+def test_names_need_not_be_utf8(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / name).write_bytes(encoded(picture(1)))
+    (tmp_path / os.fsdecode(b"cut\xff.png")).write_bytes(b"")
+    source = find_photographs(tmp_path)
+    assert [found for found, _ in source] == [name]
+    assert [each.name for each in source.skipped] == [r"cut\xff.png"]
+    with pytest.raises(PhotoError, match=r"^cut\\xff\.png: "):
+        source.read(1)
+    assert sum(map(len, source.split(0.5))) == 2
+    assert len(source.digest()) == 64
+    assert rng_for(0, name).integers(2**32) != rng_for(0, "caf.png").integers(2**32)
+    assert printable("schön.png") == "schön.png"
 
 
 def test_shards_with_braces(tmp_path):
@@ -170,11 +236,14 @@ def test_shards_behind_a_url_are_fetched_once(tmp_path):
         for _ in range(2):
             source = find_photographs(url, cache=tmp_path / "cache")
             assert [rgb[0, 0, 2] for _, rgb in source] == [0, 9, 18]
+        # What follows the path is not part of the name.
+        assert len(find_photographs(url + "?token=a.b", cache=tmp_path / "other")) == 3
         missing = f"http://127.0.0.1:{server.server_port}/missing.tar"
         with pytest.raises(PhotoError, match=r"missing\.tar"):
             find_photographs(missing, cache=tmp_path / "cache")
         server.shutdown()
-    assert [path for path in requests if "train" in path] == ["/train-0.tar", "/train-1.tar"]
+    plain = ["/train-0.tar", "/train-1.tar"]
+    assert [path for path in requests if "train" in path] == plain + [f"{path}?token=a.b" for path in plain]
 
 
 def test_a_cut_shard_gives_what_lies_before_the_cut(tmp_path):

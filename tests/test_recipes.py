@@ -7,7 +7,7 @@ import torch
 
 from wavepaint.errors import OptionError
 from wavepaint.network import WavePaint
-from wavepaint.training.recipes import PACKAGED, load_recipe, parse_recipe
+from wavepaint.training.recipes import PACKAGED, change_recipe, load_recipe, parse_recipe
 from wavepaint.training.schedule import average_decay, cosine, crop_side, parse_duration, warmup
 
 
@@ -86,6 +86,28 @@ def test_what_makes_no_sense_names_the_key(change: str, message: str) -> None:
     with pytest.raises(OptionError, match=message) as caught:
         load_recipe("default", [change])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["net #2.safetensors", "2024", "null", "[a]: b"])
+def test_a_file_to_start_from_may_have_any_name(name: str) -> None:
+    recipe = load_recipe("default", ["batch=3"], init=name)
+    assert (recipe.init, recipe.network, recipe.batch) == (name, None, 3)
+    assert parse_recipe(recipe.to_yaml(), "printed") == recipe
+
+
+def test_a_run_that_goes_on_can_change_what_ended_it() -> None:
+    recipe = load_recipe("published")
+    changed, told = change_recipe(recipe, ["batch=11", "phases.1.learning_rate=1e-4", "data.workers=null"])
+    assert (changed.batch, changed.phases[1].learning_rate) == (11, 1e-4)
+    assert told == ["batch: 22 before, 11 from now on", "phases.1.learning_rate: 0.001 before, 0.0001 from now on"]
+    assert change_recipe(recipe, []) == (recipe, [])
+    for change in ("steps=9", "phases.0.optimizer=sgd", "network.level=2", "batchsize=3"):
+        with pytest.raises(OptionError, match=r"a run that goes on can change batch, accumulate, clip, data\.workers"):
+            change_recipe(recipe, [change])
+    with pytest.raises(OptionError, match="batch must be at least 1"):
+        change_recipe(recipe, ["batch=0"])
+    with pytest.raises(OptionError, match=r"the recipe has no phases\.7\.learning_rate"):
+        change_recipe(recipe, ["phases.7.learning_rate=1"])
 
 
 def test_files_that_are_no_recipes(tmp_path: Path) -> None:

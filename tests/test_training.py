@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.fabric import Fabric
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -23,7 +26,7 @@ from pictures import pillow, png, soft
 from trainings import TINY, tiny_recipe, write_alexnet, write_photographs
 from wavepaint.cli import app
 from wavepaint.data.crops import CropDataset
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.photographs import find_photographs, is_validation
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.network import load_checkpoint, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
@@ -189,6 +192,80 @@ def test_a_killed_run_goes_on_as_if_it_had_not(
     assert not list(killed.glob(".*"))
 
 
+def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(photographs: Path, tmp_path: Path) -> None:
+    """Ctrl-C on a terminal reaches the loader's worker, too, here in the middle of a step of eight batches."""
+    run, log = tmp_path / "run", tmp_path / "stderr"
+    changes = (*TINY, "steps=100000", "data.workers=1", "accumulate=8", "validation.every=100000")
+    command = [sys.executable, "-m", "wavepaint", "train", str(photographs), "-o", str(run), "--accelerator", "cpu"]
+    command += ["--no-tensorboard", *(part for change in changes for part in ("--set", change))]
+    with log.open("w") as stderr, subprocess.Popen(command, stderr=stderr, start_new_session=True) as process:
+        try:
+            while "step 2" not in log.read_text() and process.poll() is None:
+                time.sleep(0.2)
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(timeout=300) == 128 + signal.SIGINT
+        finally:
+            process.kill()
+    assert "Traceback" not in log.read_text()
+    step = int(re.findall(r"stopped at step (\d+)", log.read_text())[0])
+    assert read_state(run)["position"]["step"] == step >= 2
+
+
+def test_a_worker_that_is_stopped_too_is_replaced_for_the_step_at_hand(
+    start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, next_batch, calls = tiny_recipe("accumulate=2"), CropStream.next, []
+    start("whole", recipe)
+
+    def die(stream: CropStream, side: int) -> object:
+        calls.append(side)
+        if len(calls) == 6:
+            interrupt()
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
+        return next_batch(stream, side)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CropStream, "next", die)
+        outcome = start("parts", recipe)
+    assert (outcome.step, outcome.signal) == (3, signal.SIGINT)
+    resume(tmp_path / "parts", CPU)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_worker_that_dies_ends_the_run_with_a_line(
+    start: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(stream: CropStream, side: int) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(CropStream, "next", die)
+    with pytest.raises(WavepaintError, match=r"has died.*lower data\.workers; .*holds the last good state"):
+        start("run", tiny_recipe())
+
+
+def test_several_processes_go_on_with_the_time_that_was_saved(
+    start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They agree on the time in every tenth step, and the saved step is none of these."""
+
+    class Crash(Exception):
+        pass
+
+    def crash() -> None:
+        raise Crash
+
+    monkeypatch.setattr(Fabric, "world_size", property(lambda fabric: 2))
+    monkeypatch.setattr(torch.distributed, "all_gather_object", lambda found, own: None)
+    recipe = tiny_recipe("steps=15", "save_seconds=0", "validation.every=100")
+    with pytest.raises(Crash):
+        start("run", recipe, AtStep(13, crash), max_seconds=10_000)
+    position = read_state(tmp_path / "run")["position"]
+    assert (position["step"], position["seconds"] > 0) == (12, True)
+    resume(tmp_path / "run", CPU)
+    seconds = {entry["step"]: entry["seconds"] for entry in read_journal(tmp_path / "run")}
+    assert seconds[13] >= position["seconds"]
+
+
 def test_two_processes_learn_what_one_with_twice_the_batch_does(
     start: Callable[..., Outcome], photographs: Path, tmp_path: Path
 ) -> None:
@@ -258,7 +335,7 @@ def test_the_published_recipe_switches_to_sgd_from_the_best(
 
 
 def test_patience_survives_a_resume(start: Callable[..., Outcome], tmp_path: Path) -> None:
-    """A learning rate of nearly nothing: no validation after the first is better by more than noise."""
+    """A learning rate so high that no validation is better for long."""
     changes = ("steps=40", "ema=0", "validation.every=2", "phases.0.patience=3", "phases.0.learning_rate=0.5")
     start("whole", tiny_recipe(*changes))
     start("parts", tiny_recipe(*changes), AtStep(3, interrupt))
@@ -313,6 +390,38 @@ def test_a_full_disk_leaves_a_usable_checkpoint(start: Callable[..., Outcome], t
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
+def test_a_full_disk_that_the_journal_meets_first(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_disk() -> None:
+        size = (tmp_path / "run" / "journal.jsonl").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, limits[1]))
+
+    try:
+        with pytest.raises(
+            WavepaintError, match=r"journal\.jsonl: cannot be written: .*; .*holds the last good state$"
+        ):
+            start("run", tiny_recipe(), AtStep(3, fill_disk))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read_state(tmp_path / "run")["position"]["step"] == 0
+    assert resume(tmp_path / "run", CPU).step == 8
+    assert steps_of(tmp_path / "run") == list(range(1, 9))
+
+
+def test_a_run_goes_on_without_tensorboard_when_that_cannot_be_written(
+    start: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tensorboard.summary.writer.event_file_writer.EventFileWriter.flush", full)
+    watcher = AtStep(-1, interrupt)
+    assert start("run", tiny_recipe(), watcher, tensorboard=True).step == 8
+    told = [note for note in watcher.notes if "tensorboard: cannot be written: No space left on device" in note]
+    assert len(told) == 1
+
+
 def test_too_little_memory_says_what_to_change(start: Callable[..., Outcome], tmp_path: Path) -> None:
     def allocate() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation.")
@@ -361,6 +470,8 @@ def test_a_folder_with_every_kind_of_bad_file_trains_to_the_end(start: Callable[
     assert outcome.step == 14
     assert {each.name for each in outcome.skipped} == {"empty.png", "truncated.jpg", "text.jpg"}
     assert any(note.startswith("3 photographs could not be read") for note in watcher.notes)
+    # What an earlier sitting has found is not forgotten.
+    assert set(resume(tmp_path / "run", CPU).skipped) == set(outcome.skipped)
     page = (tmp_path / "run" / REPORT).read_text()
     assert "3 photographs left out" in page
     assert "<li>text.jpg: " in page
@@ -372,6 +483,25 @@ def test_without_validation_the_best_is_the_last(start: Callable[..., Outcome], 
     best, last = (load_checkpoint(tmp_path / "run" / name).state_dict() for name in (BEST, LAST))
     assert all(torch.equal(best[name], last[name]) for name in best)
     assert any("raise validation.share" in note for note in watcher.notes)
+
+
+def test_weights_that_are_not_finite_are_no_best(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    """Without validation every look takes the weights for the best."""
+    changes = ("validation.share=0", "validation.every=1", "phases.0.learning_rate=1e30", "log_every=1000")
+    with pytest.raises(WavepaintError, match="not finite by step"):
+        start("run", tiny_recipe(*changes))
+    assert all(value.isfinite().all() for value in load_checkpoint(tmp_path / "run" / BEST).state_dict().values())
+
+
+def test_patience_needs_a_held_out_photograph_that_can_be_read(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    folder = write_photographs(tmp_path / "photographs")
+    held_out = [path for path in folder.iterdir() if is_validation(path.name, 0.3)]
+    assert held_out
+    for path in held_out:
+        path.write_bytes(b"")
+    with pytest.raises(OptionError, match=f"none of the {len(held_out)} photographs held out for it can be read"):
+        start("run", tiny_recipe("phases.0.patience=2"), photographs=str(folder))
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_an_average_the_weights_themselves_are_kept(start: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -434,6 +564,82 @@ def test_folders_of_runs_are_neither_overwritten_nor_invented(start: Callable[..
     (tmp_path / "run" / STATE).write_bytes((tmp_path / "run" / STATE).read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"last\.ckpt: damaged"):
         resume(tmp_path / "run", CPU)
+
+
+def test_files_that_no_run_wrote_are_left_alone(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / BEST).write_bytes(b"somebody's network")
+    with pytest.raises(
+        OptionError, match=r"run: holds best\.safetensors, which a run would replace, but no last\.ckpt"
+    ):
+        start("run", tiny_recipe())
+    assert (folder / BEST).read_bytes() == b"somebody's network"
+    (folder / BEST).unlink()
+
+    others = [folder / ".download.part", folder / ".0123456789abcdef.part"]
+    for path in others:
+        path.write_bytes(b"somebody's download")
+    start("run", tiny_recipe("steps=2"), AtStep(1, interrupt))
+    assert all(path.exists() for path in others)
+    resume(folder, CPU)
+    assert [path.exists() for path in others] == [True, False]
+
+
+def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(
+    start: Callable[..., Outcome], tmp_path: Path, photographs: Path
+) -> None:
+    start("run", tiny_recipe(), AtStep(3, interrupt))
+    run, moved = tmp_path / "run", write_photographs(tmp_path / "moved", 21)
+    changes = ["batch=1", "accumulate=2", "clip=0.5", "phases.0.learning_rate=0.001", "data.workers=0"]
+    command = ["train", str(moved), "--resume", str(run), "--accelerator", "cpu", "--precision", "bf16-mixed"]
+    result = CliRunner().invoke(app, [*command, *(part for change in changes for part in ("--set", change))])
+    assert result.exit_code == 0, result.stderr
+    for line in (
+        "batch: 2 before, 1 from now on",
+        "accumulate: 1 before, 2 from now on",
+        "clip: 1.0 before, 0.5 from now on",
+        "phases.0.learning_rate: 0.0025 before, 0.001 from now on",
+        "the crops go on in a new order",
+        "precision: 32-true before, bf16-mixed from now on",
+    ):
+        assert line in result.stderr
+    assert re.search(r"photographs: 20 with names .* before, 21 with names .* from now on", result.stderr)
+    state = read_state(run)
+    recipe = parse_recipe(state["recipe"], "state")
+    assert (recipe.batch, recipe.accumulate, recipe.clip, recipe.phases[0].learning_rate) == (1, 2, 0.5, 0.001)
+    assert recipe == parse_recipe((run / RECIPE).read_text(), "file")
+    assert state["settings"]["photographs"] == str(moved)
+    assert state["position"]["step"] == 8
+    assert not (run / "tensorboard").exists()
+
+    result = CliRunner().invoke(app, ["train", "--resume", str(run), "--set", "steps=9"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("wavepaint: --set steps=9: a run that goes on can change batch, accumulate, clip, ")
+
+
+def test_what_the_machine_suggests_is_no_part_of_a_run(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    watcher = AtStep(-1, interrupt)
+    start("run", tiny_recipe("data.workers=null", "steps=1"), watcher)
+    assert parse_recipe(read_state(tmp_path / "run")["recipe"], "state").data.workers is None
+    assert any("photographs to train on, " in note and " of these scored; " in note for note in watcher.notes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--accelerator", "tpu"], "unknown accelerator 'tpu'; known: auto, cpu, cuda, gpu, mps"),
+        (["--accelerator", "cpu", "--precision", "16-mixed"], "precision 16-mixed needs a CUDA or MPS device; .*"),
+        (["--accelerator", "cpu", "--devices", "none"], "cannot use this hardware: .*"),
+    ],
+)
+def test_hardware_that_is_not_there_is_a_line(
+    arguments: list[str], message: str, photographs: Path, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(app, ["train", str(photographs), "-o", str(tmp_path / "run"), *arguments])
+    assert result.exit_code == 2
+    assert re.fullmatch(f"wavepaint: {message}\n", result.stderr)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_trains_shows_and_leaves_a_network_for_inpaint(photographs: Path, tmp_path: Path) -> None:

@@ -12,11 +12,15 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(target: str | Path) -> Iterator[Path]:
+def replacing(target: str | Path, durable: bool = False) -> Iterator[Path]:
     """An empty file beside `target` to write to; it becomes `target` when the block ends without an error.
 
     Otherwise, Ctrl-C included, it is removed and an old `target` stays as it was. What replaces an old file has its
     permissions; of a symbolic link, the file that it names is replaced.
+
+    Args:
+        target: of the file.
+        durable: have it on the disk before going on, so that a power cut leaves the old file or the new one, whole.
 
     Raises:
         OSError: a `target` that cannot be written, or is something else than a file (a directory, a device, a pipe).
@@ -30,9 +34,21 @@ def replacing(target: str | Path) -> Iterator[Path]:
         yield temporary
         if mode is not None:
             os.chmod(temporary, mode)
+        if durable:
+            _flush_to_disk(temporary)
         os.replace(temporary, place)
+        if durable and os.name == "posix":  # elsewhere folders cannot be opened
+            _flush_to_disk(place.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def replaceable_mode(target: str | Path) -> int | None:

@@ -14,9 +14,11 @@ with the distance D chosen such that at most `pool_size` decoded photographs are
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypedDict
 
@@ -220,14 +222,16 @@ class CropLoader(Iterable[Batch]):
             num_workers=workers,
             collate_fn=_as_it_is,
             multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=_one_thread if workers else None,
+            worker_init_fn=_begin_worker if workers else None,
             # Its own generator, so that iterating leaves torch's global random state alone.
             generator=torch.Generator(),
         )
 
     def __iter__(self) -> Iterator[Batch]:
         self._batched.start = self.batches
-        for images, masks, names, skipped in self._loader:
+        with _stop_signals_held():
+            arrays = iter(self._loader)
+        for images, masks, names, skipped in arrays:
             self._skipped.update((each.name, each) for each in skipped)
             self.batches += 1
             yield Batch(image=self._tensor(images), mask=self._tensor(masks), name=names)
@@ -318,10 +322,28 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _one_thread(worker: int) -> None:
-    """Keep libvips and OpenCV in a worker to one thread: the workers are the parallelism."""
+@contextmanager
+def _stop_signals_held() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back while workers start: they inherit that, and none dies before it can ignore them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(worker: int) -> None:
+    """Leave Ctrl-C and SIGTERM, which reach the whole process group, to the training process, which ends its workers.
+
+    And keep libvips and OpenCV to one thread: the workers are the parallelism.
+    """
     import cv2
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.environ.setdefault("VIPS_CONCURRENCY", "1")
     cv2.setNumThreads(1)
 

@@ -458,7 +458,8 @@ def rng_for(seed: int, name: str) -> np.random.Generator:
 
     Derived by SHA-256, so what an item gets depends neither on the order nor on the number of items.
     """
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    # File names need not be UTF-8; Python then keeps their bytes as lone surrogates.
+    digest = hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tarfile
 from abc import ABC, abstractmethod
 from array import array
@@ -64,7 +65,7 @@ class PhotographSource(ABC):
 
         A failure is added to `skipped`.
         """
-        name = self.name(index)
+        name = printable(self.name(index))
         try:
             return _decode(self.encoded(index), max_pixels)
         except (OSError, PhotoError) as error:
@@ -82,8 +83,15 @@ class PhotographSource(ABC):
 
     @property
     def skipped(self) -> list[Skipped]:
-        """What this process found broken so far, each once, in the order of discovery."""
+        """What this process found broken so far, each once, in the order of discovery, names fit to be printed."""
         return [Skipped(name, reason) for name, reason in self._skipped.items()]
+
+    def digest(self) -> str:
+        """Return a SHA-256 of all names in their order, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        for index in range(len(self)):
+            digest.update(_bytes_of(self.name(index)) + b"\0")
+        return digest.hexdigest()
 
     def split(self, share: float = 0.02) -> tuple[PhotographSource, PhotographSource]:
         """Return the training and the validation part; see `is_validation`."""
@@ -92,12 +100,15 @@ class PhotographSource(ABC):
 
 
 class Folder(PhotographSource):
-    """All pictures below a folder, by extension, sorted by relative path; hidden files are left out."""
+    """All pictures below a folder, by extension, sorted by relative path; hidden files are left out.
+
+    Links to folders are followed, each folder once. Folders that cannot be read stand in `skipped`.
+    """
 
     def __init__(self, root: Path, names: Sequence[str] | None = None) -> None:
         super().__init__()
         self._root = root
-        self._names = sorted(_pictures_below(root)) if names is None else list(names)
+        self._names = sorted(self._pictures_below()) if names is None else list(names)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -110,12 +121,33 @@ class Folder(PhotographSource):
         """Return the file's bytes; raises `OSError`."""
         return (self._root / self._names[index]).read_bytes()
 
+    def _pictures_below(self) -> Iterator[str]:
+        seen: set[tuple[int, int]] = set()
+        starts = [self._root]
+        # Linked folders come last: a folder that also lies below the root itself goes by that name.
+        for start in starts:
+            for folder, subfolders, names in os.walk(start, onerror=self._skip_folder):
+                status = os.stat(folder)
+                if (status.st_dev, status.st_ino) in seen:
+                    subfolders.clear()
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+                starts.extend(path for name in subfolders if (path := Path(folder, name)).is_symlink())
+                yield from (
+                    Path(folder, name).relative_to(self._root).as_posix() for name in names if _is_picture(name)
+                )
+
+    def _skip_folder(self, error: OSError) -> None:
+        folder = Path(error.filename).relative_to(self._root).as_posix()
+        self._skipped[printable(folder)] = f"folder cannot be read: {error.strerror}"
+
 
 class Shards(PhotographSource):
     """The pictures of local tar files in WebDataset's layout; other members are ignored.
 
     Opening reads the tar headers only. A shard that is cut short yields what lies before the cut and stands
-    in `skipped`.
+    in `skipped`, as does a file that is no tar at all.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -127,8 +159,10 @@ class Shards(PhotographSource):
             self._index(number, path)
 
     def _index(self, number: int, path: Path) -> None:
+        opened = False
         try:
             with tarfile.open(path, "r:") as shard:
+                opened = True
                 for member in shard:
                     if member.isfile() and _is_picture(member.name):
                         self._members.append(member.name)
@@ -136,7 +170,8 @@ class Shards(PhotographSource):
                         self._offset.append(member.offset_data)
                         self._size.append(member.size)
         except tarfile.TarError as error:
-            self._skipped[path.name] = f"not a whole tar file: {error}"
+            reason = "not a whole tar file" if opened else "not a tar file (a compressed one has to be unpacked)"
+            self._skipped[printable(path.name)] = f"{reason}: {error}"
         except OSError as error:
             raise PhotoError(f"{path}: {error.strerror}") from None
 
@@ -178,15 +213,15 @@ class Selection(PhotographSource):
 def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> PhotographSource:
     """Return the photographs of `source`.
 
-    `source` is a folder (searched recursively), one picture, or `.tar` shards: a path or an `http(s)` URL,
-    with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched once, into
-    `cache`. Raises `PhotoError` when there is nothing there.
+    `source` is a folder (searched recursively, links to folders followed), one picture, or `.tar` shards: a path
+    or an `http(s)` URL, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
+    once, into `cache`. Raises `PhotoError` when there is nothing there.
     """
     text = os.fspath(source)
     path = Path(text).expanduser()
     if path.is_dir():
         found: PhotographSource = Folder(path)
-    elif text.endswith(".tar"):
+    elif _names_shards(text):
         found = Shards(_local_shards(text, cache))
     elif path.is_file() and _is_picture(path.name):
         found = Folder(path.parent, [path.name])
@@ -195,7 +230,7 @@ def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> Photogr
     else:
         raise PhotoError(f"{source}: no such file or folder")
     if len(found) == 0:
-        raise PhotoError(f"{source}: no photographs in it ({', '.join(sorted(EXTENSIONS))})")
+        raise PhotoError(f"{source}: {_why_empty(path, found)}")
     return found
 
 
@@ -204,17 +239,49 @@ def is_validation(name: str, share: float = 0.02) -> bool:
 
     Decided by the SHA-256 of the name alone, so it never moves when photographs are added or removed.
     """
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") < share * 2**64
+    return int.from_bytes(hashlib.sha256(_bytes_of(name)).digest()[:8], "big") < share * 2**64
+
+
+def printable(name: str) -> str:
+    """Return a file's name with `\\xff` for bytes that are not UTF-8, which no output stream would take."""
+    return _bytes_of(name).decode("utf-8", "backslashreplace")
+
+
+def _bytes_of(name: str) -> bytes:
+    """Return the bytes of a name; Python keeps those that are not UTF-8 as lone surrogates."""
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in EXTENSIONS and not Path(name).name.startswith(".")
 
 
-def _pictures_below(root: Path) -> Iterator[str]:
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield from ((Path(folder) / name).relative_to(root).as_posix() for name in names if _is_picture(name))
+def _names_shards(source: str) -> bool:
+    path = re.split(r"[?#]", source, maxsplit=1)[0] if "://" in source else source
+    return path.endswith(".tar")
+
+
+def _why_empty(path: Path, found: PhotographSource) -> str:
+    if found.skipped:
+        return f"no photographs in it; {found.skipped[0].name}: {found.skipped[0].reason}"
+    shards = sorted(path.glob("*.tar")) if path.is_dir() else []
+    if shards:
+        return f"no photographs in it, but shards: use '{_pattern(shards)}'"
+    return f"no photographs in it ({', '.join(sorted(EXTENSIONS))})"
+
+
+def _pattern(shards: Sequence[Path]) -> str:
+    """Return what names shards of one folder: `DIR/train-{0000..0008}.tar` if they are numbered."""
+    stems = [shard.stem for shard in shards]
+    numbers = [re.search(r"\d*$", stem)[0] for stem in stems]  # type: ignore[index]  # which always matches
+    prefixes = {stem[: len(stem) - len(number)] for stem, number in zip(stems, numbers, strict=True)}
+    if len(stems) == 1:
+        inside = stems[0]
+    elif len(prefixes) == 1 and all(numbers) and int(numbers[-1]) - int(numbers[0]) == len(numbers) - 1:
+        inside = f"{prefixes.pop()}{{{numbers[0]}..{numbers[-1]}}}"
+    else:
+        inside = f"{{{','.join(stems)}}}"
+    return f"{shards[0].parent}/{inside}.tar"
 
 
 def _local_shards(source: str, cache: Path) -> list[Path]:

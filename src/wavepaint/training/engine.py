@@ -24,9 +24,11 @@ import io
 import math
 import os
 import pickle
+import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +39,28 @@ from lightning.fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 
 from wavepaint.atomic import replacing
-from wavepaint.data.crops import CropDataset
+from wavepaint.data.crops import Batch, CropDataset
 from wavepaint.data.masks import rng_for
 from wavepaint.data.photographs import PhotographSource, Skipped
-from wavepaint.errors import CheckpointError, WavepaintError
+from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.training.losses import Loss, WeightedLosses
-from wavepaint.training.module import FillTraining, is_finite, update_average
+from wavepaint.training.module import FillTraining, is_finite, memory_format, update_average
 from wavepaint.training.recipes import Phase, Recipe
 from wavepaint.training.report import write_report
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
 from wavepaint.training.stopping import StopRequests
 from wavepaint.training.stream import CropStream
 from wavepaint.training.validation import Scores, ValidationSet, sample_grid, validate
-from wavepaint.training.watching import Journal, Progress, TensorBoard, Validated, Watcher
+from wavepaint.training.watching import JOURNAL, TENSORBOARD, Journal, Progress, TensorBoard, Validated, Watcher
 
 STATE = "last.ckpt"
 LAST = "last.safetensors"
 BEST = "best.safetensors"
 RECIPE = "recipe.yaml"
 REPORT = "report.html"
+FILES = (STATE, LAST, BEST, RECIPE, REPORT, JOURNAL, TENSORBOARD)
+"""All that a run leaves in its folder."""
 
 ALWAYS_REPORTED = "hole-l1"
 _AGREE_EVERY = 10
@@ -64,6 +68,8 @@ _AGREE_EVERY = 10
 _MAX_WORKERS = 8
 _NAMED_AT_MOST = 20
 """Broken photographs named on the terminal; the report names all."""
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")
+"""Names under which `wavepaint.atomic.replacing` writes."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,8 @@ def read_state(folder: Path) -> dict[str, Any]:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: damaged: {(str(error).splitlines() or ['unreadable'])[0]}") from None
-    if not isinstance(state, dict) or not {"recipe", "settings", "position", "network"} <= state.keys():
+    known = {"recipe", "settings", "conditions", "position", "network", "skipped"}
+    if not isinstance(state, dict) or not known <= state.keys():
         raise CheckpointError(f"{path}: not the state of a run")
     return state
 
@@ -154,19 +161,18 @@ class Engine:
         sources: tuple[PhotographSource, PhotographSource, PhotographSource],
         watchers: Sequence[Watcher],
     ) -> None:
-        self.source, kept, held_out = sources
-        if recipe.data.workers is None:
-            recipe = replace(recipe, data=replace(recipe.data, workers=_suggested_workers(fabric)))
+        self.source, self.kept, self.held_out = sources
         self.recipe, self.settings, self.fabric = recipe, settings, fabric
         self.position = Position()
+        self.resumed = False
         self.watchers = list(watchers) if fabric.is_global_zero else []
         self.steps_per_epoch = max(
             1,
-            len(kept) * recipe.data.crops_per_photo // (recipe.batch * recipe.accumulate * fabric.world_size),
+            len(self.kept) * recipe.data.crops_per_photo // (recipe.batch * recipe.accumulate * fabric.world_size),
         )
 
         self.average = copy.deepcopy(network).eval().requires_grad_(False).to(fabric.device)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
         if recipe.compile and fabric.device.type == "cuda":
             network.compile()
         if recipe.batch_norm == "sync" and fabric.world_size > 1:
@@ -179,10 +185,11 @@ class Engine:
         self.module = fabric.setup_module(self.training)
         self._begin_phase()
 
+        workers = _suggested_workers(fabric) if recipe.data.workers is None else recipe.data.workers
         self.stream = CropStream(
-            self._dataset(kept), recipe.batch, recipe.seed, recipe.data.workers or 0, fabric.device.type == "cuda"
+            self._dataset(self.kept), recipe.batch, recipe.seed, workers, fabric.device.type == "cuda"
         )
-        self.held_out = held_out
+        self.broken: dict[str, Skipped] = {}
         self.crops: ValidationSet | None = None
         self.requests = StopRequests()
         self.stop_signal: int | None = None
@@ -226,52 +233,73 @@ class Engine:
                 f"out of memory on {self.fabric.device} in step {self.position.step + 1}, {self.recipe.batch} crops of "
                 f"{side}x{side}: lower batch, and raise accumulate instead; {self._last_good()} ({_first_line(error)})"
             ) from None
+        except RuntimeError as error:
+            if _is_worker_death(error):
+                raise WavepaintError(
+                    "a process that loads photographs has died, perhaps for want of memory: lower data.workers; "
+                    f"{self._last_good()} ({_first_line(error)})"
+                ) from None
+            if _is_peer_death(error):
+                raise WavepaintError(
+                    f"process {self.fabric.global_rank} of {self.fabric.world_size} ends because another one has"
+                ) from None
+            raise
         except OSError as error:
             raise WavepaintError(
                 f"{error.filename or self.settings.folder}: cannot be written: {error.strerror or error}; "
                 f"{self._last_good()}"
             ) from None
         finally:
-            self.stream.close()
             for watcher in self.watchers:
-                watcher.close()
-        return Outcome(self.position.step, self.stop_signal, tuple(self._skipped()))
+                # All they had to write was flushed before: a disk that is full by now must not hide what ended the run.
+                with suppress(OSError):
+                    watcher.close()
+            self.stream.close()
+        return Outcome(self.position.step, self.stop_signal, tuple(self.broken.values()))
 
     def _open(self) -> None:
-        """What the first process keeps: the folder, the journal, the validation crops."""
+        """What the first process keeps: the validation crops, the folder, the journal."""
         fabric, folder, validation = self.fabric, self.settings.folder, self.recipe.validation
         if fabric.is_global_zero:
+            self.crops = ValidationSet(
+                self.held_out, validation.masks, validation.photographs, validation.crop, self.recipe.data.max_pixels
+            )
+        scored = fabric.broadcast(0 if self.crops is None else len(self.crops))
+        if scored == 0 and any(phase.patience is not None for phase in self.recipe.phases):
+            raise OptionError(
+                f"{self.settings.photographs}: patience needs validation, but none of the {len(self.held_out)} "
+                "photographs held out for it can be read: raise validation.share"
+            )
+        if fabric.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
-            for left_over in folder.glob(".*.part"):
-                left_over.unlink()
+            if self.resumed:
+                _remove_unfinished(folder)
             with replacing(folder / RECIPE) as unfinished:
                 unfinished.write_text(self.recipe.to_yaml())
             step = self.position.step
             self.watchers.append(Journal(folder, step))
             if self.settings.tensorboard:
-                self.watchers.append(TensorBoard(folder, step))
-            self.crops = ValidationSet(
-                self.held_out, validation.masks, validation.photographs, validation.crop, self.recipe.data.max_pixels
-            )
-            if len(self.crops) == 0:
+                self.watchers.append(TensorBoard(folder, step, self._note))
+            if scored == 0:
                 self._note(
-                    f"no photograph belongs to the validation part ({validation.share:.0%}): {BEST} will be the "
+                    f"no photograph to validate with ({validation.share:.0%} are held out): {BEST} will be the "
                     "last weights; raise validation.share"
                 )
-            self._introduce()
+            self._introduce(scored)
+        self.elapsed = self.position.seconds
         self.started = time.monotonic() - self.position.seconds
         self.saved = time.monotonic()
         self.start_fraction = self._fraction() or 0.0
         self.start_seconds = self.position.seconds
 
-    def _introduce(self) -> None:
+    def _introduce(self, scored: int) -> None:
         """The recipe in full, and what it meets here."""
-        fabric, crops = self.fabric, self.crops
+        fabric = self.fabric
         parameters = sum(value.numel() for value in self.network.parameters())
         self._note(self.recipe.to_yaml())
         self._note(
             f"{parameters / 1e6:.3f} M parameters on {fabric.world_size} x {fabric.device}, "
-            f"{len(self.source)} photographs, {0 if crops is None else len(crops)} of them for validation, "
+            f"{len(self.kept)} photographs to train on, {len(self.held_out)} held out, {scored} of these scored; "
             f"{self.steps_per_epoch} steps an epoch"
         )
 
@@ -335,9 +363,7 @@ class Engine:
 
         self.training.train()
         for part in range(1, recipe.accumulate + 1):
-            asked = time.monotonic()
-            batch = self.stream.next(side)
-            self.waited += time.monotonic() - asked
+            batch = self._next_batch(side)
             image = batch["image"].to(fabric.device, non_blocking=True)
             mask = batch["mask"].to(fabric.device, non_blocking=True)
             with fabric.no_backward_sync(self.module, enabled=part < recipe.accumulate):
@@ -352,6 +378,19 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         position.step += 1
         update_average(self.average.state_dict(), self.network.state_dict(), average_decay(recipe.ema, position.step))
+
+    def _next_batch(self, side: int) -> Batch:
+        asked = time.monotonic()
+        try:
+            batch = self.stream.next(side)
+        except RuntimeError as error:
+            if self.requests.received is None or not _is_worker_death(error):
+                raise
+            # Whoever asked this process to stop has ended its workers, too; others finish the step at hand.
+            self.stream.close()
+            batch = self.stream.next(side)
+        self.waited += time.monotonic() - asked
+        return batch
 
     def _rate(self) -> float:
         phase, position = self.recipe.phases[self.position.phase], self.position
@@ -448,8 +487,9 @@ class Engine:
         validated = position.validated == position.step or position.phase == len(self.recipe.phases)
         if self.stop_signal is None and not validated:
             self._validate()
+        self._gather_broken()
         self._save()
-        skipped = self._skipped()
+        skipped = list(self.broken.values())
         if skipped:
             names = "".join(f"\n  {each.name}: {each.reason}" for each in skipped[:_NAMED_AT_MOST])
             self._note(f"{len(skipped)} photographs could not be read and were left out:{names}")
@@ -457,9 +497,17 @@ class Engine:
             grid = None if not self.crops else sample_grid(self.average, self.crops)
             write_report(self.settings.folder / REPORT, self.settings.folder, self.recipe, grid, skipped)
 
-    def _skipped(self) -> list[Skipped]:
-        found = {each.name: each for each in (*self.source.skipped, *self.stream.skipped)}
-        return list(found.values())
+    def _collect_broken(self) -> None:
+        """What this process has found, beside what it knows from other processes and earlier sittings."""
+        self.broken.update((each.name, each) for each in (*self.source.skipped, *self.stream.skipped))
+
+    def _gather_broken(self) -> None:
+        self._collect_broken()
+        if self.fabric.world_size > 1:
+            found: list[dict[str, Skipped]] = [{}] * self.fabric.world_size
+            torch.distributed.all_gather_object(found, self.broken)
+            for one in found:
+                self.broken.update(one)
 
     def _save(self) -> None:
         """Write the state and the averaged weights, in the first process."""
@@ -469,12 +517,15 @@ class Engine:
         if not is_finite(self.network):
             raise self._not_finite("the weights")
         self._write_network(LAST, None)
+        self._collect_broken()
         buffer = io.BytesIO()
         torch.save(self._state(), buffer)
-        with replacing(self.settings.folder / STATE) as unfinished:
+        with replacing(self.settings.folder / STATE, durable=True) as unfinished:
             unfinished.write_bytes(buffer.getbuffer())
 
     def _write_network(self, name: str, scores: Scores | None) -> None:
+        if not is_finite(self.average):
+            raise self._not_finite("the averaged weights")
         note = {
             "recipe": self.recipe.to_yaml(),
             "step": str(self.position.step),
@@ -495,6 +546,7 @@ class Engine:
                 "weights": {name: str(path.resolve()) for name, path in settings.weights.items()},
                 "tensorboard": settings.tensorboard,
             },
+            "conditions": self._conditions(),
             "config": self.network.config.to_dict(),
             "position": asdict(self.position),
             "network": self.network.state_dict(),
@@ -502,11 +554,21 @@ class Engine:
             "optimizer": self.raw_optimizer.state_dict(),
             "precision": precision.state_dict() if isinstance(precision, MixedPrecision) else {},
             "stream": self.stream.state_dict(),
+            "skipped": {each.name: each.reason for each in self.broken.values()},
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from what `_state` returned."""
+    def _conditions(self) -> dict[str, str]:
+        """What decides the steps beside recipe and position, as `load` compares it."""
+        return {
+            "photographs": f"{len(self.source)} with names of SHA-256 {self.source.digest()[:16]}",
+            "precision": str(self.fabric.strategy.precision.precision),
+        }
+
+    def load(self, state: dict[str, Any], differences: Sequence[str] = ()) -> None:
+        """Go on from what `_state` returned; say what is not as it was, beginning with `differences` of the recipe."""
+        self.resumed = True
         self.position = Position(**state["position"])
+        self.broken = {name: Skipped(name, reason) for name, reason in state["skipped"].items()}
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._begin_phase()
@@ -516,6 +578,11 @@ class Engine:
             precision.load_state_dict(state["precision"])
         if not self.stream.load_state_dict(state["stream"]):
             self._note("other workers, processes or batches than before: the crops go on in a new order")
+        for difference in differences:
+            self._note(difference)
+        for what, now in self._conditions().items():
+            if (before := state["conditions"][what]) != now:
+                self._note(f"{what}: {before} before, {now} from now on; the steps are not those of one whole run")
 
     def _note(self, message: str) -> None:
         for watcher in self.watchers:
@@ -545,6 +612,22 @@ def _suggested_workers(fabric: Fabric) -> int:
         return 0 if cores <= 2 else 1
     local = int(os.environ.get("LOCAL_WORLD_SIZE", torch.cuda.device_count() or 1))
     return max(1, min(_MAX_WORKERS, cores // local))
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a killed sitting was about to write."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            path.unlink()
+
+
+def _is_worker_death(error: RuntimeError) -> bool:
+    return str(error).startswith("DataLoader worker")
+
+
+def _is_peer_death(error: RuntimeError) -> bool:
+    """Whether another process of the run is gone, as Gloo and NCCL say it."""
+    return isinstance(error, torch.distributed.DistError) or "by peer" in str(error)
 
 
 def _absolute(photographs: str) -> str:

@@ -50,12 +50,17 @@ class FillTraining(nn.Module):
         Returns:
             Weighted losses by name, float32 scalars.
         """
-        truth = (image.float() / 255).contiguous(memory_format=torch.channels_last)
+        truth = (image.float() / 255).contiguous(memory_format=memory_format(image.device))
         hole = mask.float()
         guess = coarse_guess(self.network, truth, hole) if coarse else None
         filled = self.network(truth, hole, guess).float()
         losses: dict[str, Tensor] = self.losses(filled, truth, hole)
         return losses
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Channels last on CUDA devices; on a CPU without matrix units it makes a training step slower."""
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 
 def coarse_guess(network: nn.Module, image: Tensor, mask: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ precision) and how long at most is not part of a recipe.
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ PACKAGED = ("default", "finetune", "published")
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
 BATCH_NORMS = ("local", "sync", "frozen")
+RESUMED_WITH = ("batch", "accumulate", "clip", "data.workers", "phases.N.learning_rate")
+"""What a resumed run may change, because it may be what ended it: memory, and steps too large."""
 
 
 @dataclass(frozen=True)
@@ -195,12 +198,13 @@ class Recipe:
         return str(yaml.safe_dump(_plain(asdict(self)), sort_keys=False, default_flow_style=None))
 
 
-def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str | Path, changes: Sequence[str] = (), init: str | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
         name: one of `PACKAGED`, or a YAML file.
         changes: `key=value`, for instance `batch=8`, `data.workers=2` or `phases.0.learning_rate=0.001`.
+        init: start from this checkpoint, or "default", whatever the recipe says.
 
     Raises:
         OptionError: naming the file and the key: no such recipe, not YAML, an unknown or missing key, a value
@@ -211,7 +215,30 @@ def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
     for change in changes:
         _change(values, change)
         label = f"{name} with --set"
+    if init is not None:
+        values.update(network=None, init=init)
     return _recipe(values, label)
+
+
+def change_recipe(recipe: Recipe, changes: Sequence[str]) -> tuple[Recipe, list[str]]:
+    """A run's recipe with changes among `RESUMED_WITH`, and a line for each that makes a difference.
+
+    Raises:
+        OptionError: another key, or a value as in `load_recipe`.
+    """
+    before = _plain(asdict(recipe))
+    after = _plain(asdict(recipe))
+    keys = []
+    for change in changes:
+        key = change.partition("=")[0]
+        if re.sub(r"^phases\.\d+\.", "phases.N.", key) not in RESUMED_WITH:
+            raise OptionError(f"--set {change}: a run that goes on can change {', '.join(RESUMED_WITH)} only")
+        _change(after, change)
+        keys.append(key)
+    changed = _recipe(after, "with --set")
+    after = _plain(asdict(changed))
+    values = [(key, _value(before, key), _value(after, key)) for key in dict.fromkeys(keys)]
+    return changed, [f"{key}: {old} before, {new} from now on" for key, old, new in values if old != new]
 
 
 def parse_recipe(text: str, label: str) -> Recipe:
@@ -275,6 +302,12 @@ def _change(values: dict[str, Any], change: str) -> None:
         inside[int(last) if isinstance(inside, list) else last] = value
     except (KeyError, IndexError, ValueError, TypeError):
         raise OptionError(f"--set {change}: the recipe has no {key}") from None
+
+
+def _value(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[int(part) if isinstance(values, list) else part]
+    return values
 
 
 def _build(kind: type, values: Any, label: str, where: str) -> Any:

@@ -14,12 +14,13 @@ from lightning.fabric import Fabric
 from wavepaint.data.photographs import find_photographs
 from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint
-from wavepaint.training.engine import ALWAYS_REPORTED, STATE, Engine, Outcome, Settings, read_state
+from wavepaint.training.engine import ALWAYS_REPORTED, FILES, STATE, Engine, Outcome, Settings, read_state
 from wavepaint.training.losses import load_losses
 from wavepaint.training.module import is_finite
-from wavepaint.training.recipes import Recipe, parse_recipe
+from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
 from wavepaint.training.watching import Watcher
 
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -29,16 +30,15 @@ class Hardware:
     """Where a run computes; names are Lightning's.
 
     Attributes:
-        accelerator: "auto", "cpu", "cuda" or "mps".
-        devices: "auto", a number, or indices such as "0,2". Under `torchrun` its own numbers count.
-        nodes: machines.
+        accelerator: "auto", "cpu", "cuda" ("gpu" is the same) or "mps".
+        devices: "auto", a number, or indices such as "0,2". Under `torchrun`, the way to several machines, its own
+            numbers count.
         precision: "auto" (bfloat16 or float16 autocast on CUDA devices, else float32), "32-true",
             "bf16-mixed" or "16-mixed".
     """
 
     accelerator: str = "auto"
     devices: str = "auto"
-    nodes: int = 1
     precision: str = "auto"
 
 
@@ -49,7 +49,7 @@ def train(
 
     Args:
         recipe: what to compute.
-        settings: from and to where; the folder must not hold a run already.
+        settings: from and to where; the folder must hold nothing by the name of a run's files.
         hardware: where to compute; by default on all devices of the best kind.
         watchers: told what happens, in the first process only, and closed at the end.
 
@@ -62,6 +62,11 @@ def train(
     """
     if (settings.folder / STATE).exists():
         raise OptionError(f"{settings.folder}: holds a run already; resume it, or choose another folder")
+    if found := [name for name in FILES if os.path.lexists(settings.folder / name)]:
+        raise OptionError(
+            f"{settings.folder}: holds {found[0]}, which a run would replace, but no {STATE} to resume from: "
+            "remove it, or choose another folder"
+        )
     return _launch(recipe, settings, hardware or Hardware(), watchers, None)
 
 
@@ -70,30 +75,37 @@ def resume(
     hardware: Hardware | None = None,
     watchers: Sequence[Watcher] = (),
     max_seconds: float | None = None,
+    changes: Sequence[str] = (),
+    photographs: str | None = None,
+    tensorboard: bool | None = None,
 ) -> Outcome:
-    """Go on with a run; see `train`.
+    """Go on with a run; see `train`. Watchers are told of everything that is not as it was.
 
     Args:
         folder: of the run.
         hardware: may be other than before; then the order of the crops is not continued exactly.
         watchers: see `train`.
         max_seconds: a new limit for the whole run, earlier sittings included; None keeps the old one.
+        changes: `key=value` for keys among `recipes.RESUMED_WITH`.
+        photographs: where they lie now; None for where they lay.
+        tensorboard: see `Settings`; None as before.
 
     Raises:
+        OptionError: a change that a run cannot go on with.
         CheckpointError: there is no run, or its state is damaged.
         WavepaintError: see `train`.
     """
     state = read_state(Path(folder))
     kept = state["settings"]
     settings = Settings(
-        photographs=kept["photographs"],
+        photographs=photographs or kept["photographs"],
         folder=Path(folder),
         max_seconds=max_seconds or kept["max_seconds"],
         weights={name: Path(path) for name, path in kept["weights"].items()},
-        tensorboard=kept["tensorboard"],
+        tensorboard=kept["tensorboard"] if tensorboard is None else tensorboard,
     )
-    recipe = parse_recipe(state["recipe"], str(Path(folder) / STATE))
-    return _launch(recipe, settings, hardware or Hardware(), watchers, state)
+    recipe, differences = change_recipe(parse_recipe(state["recipe"], str(Path(folder) / STATE)), changes)
+    return _launch(recipe, settings, hardware or Hardware(), watchers, state, differences)
 
 
 def _launch(
@@ -102,6 +114,7 @@ def _launch(
     hardware: Hardware,
     watchers: Sequence[Watcher],
     state: dict[str, Any] | None,
+    differences: Sequence[str] = (),
 ) -> Outcome:
     source = find_photographs(settings.photographs)
     kept, held_out = source.split(recipe.validation.share)
@@ -126,14 +139,18 @@ def _launch(
         raise OptionError("batch_norm: sync needs CUDA devices; use local or frozen")
     engine = Engine(recipe, settings, fabric, network, losses, (source, kept, held_out), watchers)
     if state is not None:
-        engine.load(state)
+        engine.load(state, differences)
     return engine.run()
 
 
 def _make_fabric(hardware: Hardware) -> Fabric:
     precision = _precision(hardware)
+    if hardware.accelerator not in ACCELERATORS:
+        raise OptionError(f"unknown accelerator {hardware.accelerator!r}; known: {', '.join(ACCELERATORS)}")
+    if precision == "16-mixed" and not _has_float16(hardware):
+        raise OptionError("precision 16-mixed needs a CUDA or MPS device; on a CPU use 32-true or bf16-mixed")
     devices: int | str = hardware.devices
-    nodes = hardware.nodes
+    nodes = 1
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
@@ -141,6 +158,12 @@ def _make_fabric(hardware: Hardware) -> Fabric:
         return Fabric(accelerator=hardware.accelerator, devices=devices, num_nodes=nodes, precision=precision)
     except (ValueError, TypeError, RuntimeError) as error:
         raise OptionError(f"cannot use this hardware: {' '.join(str(error).split())}") from None
+
+
+def _has_float16(hardware: Hardware) -> bool:
+    if hardware.accelerator != "auto":
+        return hardware.accelerator != "cpu"
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def _check_length(recipe: Recipe, settings: Settings, can_validate: bool) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,14 +96,17 @@ class Journal(Watcher):
     Args:
         folder: of the run.
         step: entries of later steps, written before a kill that the checkpoints do not know of, are dropped.
+
+    Raises:
+        OSError: naming the file, from every method: it cannot be written.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        path = folder / JOURNAL
+        self._path = folder / JOURNAL
         kept = [json.dumps(entry) for entry in read_journal(folder) if entry["step"] <= step]
-        with replacing(path) as unfinished:
+        with replacing(self._path) as unfinished:
             unfinished.write_text("".join(f"{line}\n" for line in kept))
-        self._file = path.open("a")
+        self._file = self._path.open("a")
 
     def progressed(self, progress: Progress) -> None:
         """See `Watcher`."""
@@ -117,8 +121,11 @@ class Journal(Watcher):
         self._file.close()
 
     def _write(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(entry) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
 
 
 def read_journal(folder: Path) -> Iterator[dict[str, Any]]:
@@ -136,38 +143,60 @@ def read_journal(folder: Path) -> Iterator[dict[str, Any]]:
 class TensorBoard(Watcher):
     """Scalars and picture grids for TensorBoard, in the folder of the run.
 
+    The journal holds the same: when these files cannot be written, the run goes on without them.
+
     Args:
         folder: of the run.
         step: where the run goes on; TensorBoard drops what an earlier sitting showed beyond it.
+        tell: called with a line when writing has failed.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, tell: Callable[[str], None]) -> None:
         # Looks for TensorFlow otherwise, and says so at length.
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=step)
+        self._folder, self._tell = folder / TENSORBOARD, tell
+        self._writer: SummaryWriter | None = None
+        with self._optional():
+            self._writer = SummaryWriter(str(self._folder), purge_step=step + 1)
 
     def progressed(self, progress: Progress) -> None:
         """See `Watcher`."""
+        if self._writer is None:
+            return
         scalars = {f"loss/{name}": value for name, value in progress.losses.items()}
         scalars["loss/total"] = progress.loss
         for name in ("learning_rate", "images_per_second", "waiting", "side"):
             scalars[f"run/{name}"] = getattr(progress, name)
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, progress.step)
+        with self._optional():
+            for name, value in scalars.items():
+                self._writer.add_scalar(name, value, progress.step)
 
     def validated(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
         """See `Watcher`."""
-        for kind, scores in validated.scores.by_kind.items():
-            for name, value in scores.items():
-                self._writer.add_scalar(f"validation {name}/{kind}", value, validated.step)
-        self._writer.add_image("hole, filled, true", grid, validated.step, dataformats="HWC")
-        self._writer.flush()
+        if self._writer is None:
+            return
+        with self._optional():
+            for kind, scores in validated.scores.by_kind.items():
+                for name, value in scores.items():
+                    self._writer.add_scalar(f"validation {name}/{kind}", value, validated.step)
+            self._writer.add_image("hole, filled, true", grid, validated.step, dataformats="HWC")
+            self._writer.flush()
 
     def close(self) -> None:
         """See `Watcher`."""
-        self._writer.close()
+        if self._writer is not None:
+            with self._optional():
+                self._writer.close()
+
+    @contextmanager
+    def _optional(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            self._tell(f"{self._folder}: cannot be written: {error.strerror or error}; the run goes on without it")
 
 
 class Terminal(Watcher):
