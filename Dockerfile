@@ -5,6 +5,8 @@ WORKDIR /build/web
 COPY web/package.json web/package-lock.json web/.npmrc ./
 RUN npm ci
 COPY web/ ./
+COPY LICENSE /build/
+COPY src/wavepaint/weights/default.onnx /build/src/wavepaint/weights/
 RUN npm run build
 
 FROM python:3.13-slim AS package

@@ -48,7 +48,7 @@ def is_current(web: Path, static: Path) -> bool:
     page = static / "index.html"
     if not page.is_file():
         return False
-    sources = [path for folder in ("src", "public") for path in (web / folder).rglob("*")]
+    sources = [path for folder in ("src", "public", "build", "licenses") for path in (web / folder).rglob("*")]
     sources += [web / name for name in ("index.html", "package-lock.json", "vite.config.ts")]
     return all(path.stat().st_mtime <= page.stat().st_mtime for path in sources)
 

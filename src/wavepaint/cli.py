@@ -8,10 +8,11 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from wavepaint.inpainter import Inpainter
 
 STREAM = "-"
+
+Number = TypeVar("Number", int, float)
 
 
 # What unknown options and values of the wrong type raise; typer has no public name for it.
@@ -228,6 +231,8 @@ def masks(
     from wavepaint.data.masks import PRESETS
     from wavepaint.data.preview import measure_presets, preview_sheet, statistics_table, write_preview
 
+    if stats and count < 1:
+        raise OptionError(f"--count must be at least 1, not {count}")
     presets = list(PRESETS) if kinds is None else [kind.strip() for kind in kinds.split(",")]
     if preview is not None:
         write_preview(preview, preview_sheet(presets, seed=seed))
@@ -262,9 +267,11 @@ def train(
     ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[str, typer.Option(help="auto, how many, or which (0,2).")] = "auto",
-    nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
-    tensorboard: Annotated[bool, typer.Option(help="Write what TensorBoard shows.")] = True,
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option("--tensorboard/--no-tensorboard", help="Write what TensorBoard shows; on, or as the run had it."),
+    ] = None,
 ) -> None:
     """Train a network on photographs, or go on with a run.
 
@@ -273,8 +280,8 @@ def train(
     """
     if resume is None and (photographs is None or output is None):
         raise OptionError("training needs PHOTOGRAPHS and -o RUN, or --resume RUN")
-    if resume is not None and (photographs, output, change, init, weights, recipe) != (None,) * 5 + ("default",):
-        raise OptionError("--resume RUN goes on as the run began: of the other options only --max-time and hardware")
+    if resume is not None and (output, init, weights, recipe) != (None, None, None, "default"):
+        raise OptionError("--resume RUN goes on as the run began: without -o, --recipe, --init and --weights")
     from rich.console import Console
 
     try:
@@ -286,19 +293,18 @@ def train(
     except ImportError as error:
         raise MissingExtraError("wavepaint train", "train", str(error.name)) from None
     seconds = None if max_time is None else parse_duration(max_time)
-    hardware = run.Hardware(accelerator, devices, nodes, precision)
+    hardware = run.Hardware(accelerator, devices, precision)
     watchers = [Terminal(Console(stderr=True))]
     if resume is not None:
         folder = resume
-        outcome = run.resume(folder, hardware, watchers, seconds)
+        outcome = run.resume(folder, hardware, watchers, seconds, change or (), photographs, tensorboard)
     else:
         assert photographs is not None
         assert output is not None
         folder = output
-        changes = [*(change or ()), *([] if init is None else ["network=null", f"init={init}"])]
         files = dict(_parse_weights(text) for text in weights or ())
-        settings = RunSettings(photographs, folder, seconds, files, tensorboard)
-        outcome = run.train(load_recipe(recipe, changes), settings, hardware, watchers)
+        settings = RunSettings(photographs, folder, seconds, files, tensorboard is not False)
+        outcome = run.train(load_recipe(recipe, change or (), init), settings, hardware, watchers)
     if outcome.signal is not None:
         typer.echo(
             f"wavepaint: stopped at step {outcome.step}; go on with: wavepaint train --resume {folder}", err=True
@@ -347,6 +353,24 @@ def serve(
     run.serve(engine, settings, host=host, port=port, insecure_no_token=insecure_no_token)
 
 
+@app.command()
+def site(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write; an earlier site there is replaced.")
+    ],
+    model: Annotated[str | None, typer.Option(help="ONNX file, instead of the packaged network.")] = None,
+) -> None:
+    """Write the mask editor as static files for any web host; the network runs in the browser, nothing is uploaded."""
+    from wavepaint.site import write_site
+
+    written = write_site(output, model)
+    size, wasm, webgpu = (
+        f"{count / 1e6:.1f} MB" for count in (written.bytes, written.first_visit["wasm"], written.first_visit["webgpu"])
+    )
+    typer.echo(f"{written.folder}: {written.files} files, {size}")
+    typer.echo(f"a first visit transfers {wasm}, or {webgpu} with WebGPU; later ones nothing")
+
+
 @masks_app.command("make")
 def make_masks(
     photographs: Annotated[str, typer.Argument(help="Folder, picture or .tar shards (train-{0000..0008}.tar).")],
@@ -369,6 +393,40 @@ def make_masks(
         _say(f"left out {skipped.name}: {skipped.reason}")
 
 
+data_app = typer.Typer(
+    help="Data sets for training and evaluation.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data_app, name="data")
+
+
+@data_app.callback()
+def _data() -> None:
+    """Keep `prepare` a command of its own, though it is the only one."""
+
+
+@data_app.command("prepare")
+def prepare_data(
+    dataset: Annotated[str, typer.Argument(help="celeba-hq, imagenet or places.")],
+    source: Annotated[str, typer.Argument(help="Folder or .tar shards of the copy that you downloaded.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DATA", help="Folder to write, or to go on in.")],
+    lists: Annotated[
+        Path | None, typer.Option(help="Folder with train.txt, val.txt, ...: a file name a line, for other splits.")
+    ] = None,
+) -> None:
+    """Make shards of a data set in the published splits and sizes; the same call goes on after a kill."""
+    from wavepaint.data.photographs import find_photographs
+    from wavepaint.data.prepare import find_dataset, prepare
+
+    chosen = find_dataset(dataset)
+    with _progress() as progress:
+        task = progress.add_task(chosen.title, total=chosen.total * len(chosen.sizes))
+        for count in prepare(chosen, find_photographs(source), output, lists=lists):
+            progress.advance(task, count)
+
+
 @app.command()
 def evaluate(
     test_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder that `masks make` wrote.")],
@@ -381,7 +439,7 @@ def evaluate(
     ],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the report to write.")] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(help="Besides PSNR, SSIM and L1: vgg, lpips-alex, lpips-vgg, fid.")
+        list[str] | None, typer.Option(help="Besides PSNR, SSIM and L1: vgg, vgg-set, lpips-alex, lpips-vgg, fid.")
     ] = None,
     weights: Annotated[
         list[str] | None,
@@ -415,6 +473,319 @@ def evaluate(
     console = Console()
     for table in console_tables(results, summaries):
         console.print(table)
+
+
+@app.command()
+def benchmark(
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="wavepaint, network (each also with /onnxruntime, /openvino or /torch), opencv-telea, opencv-ns, "
+            "biharmonic, patchmatch, lama or migan. Repeatable; by default all that are installed."
+        ),
+    ] = None,
+    sizes: Annotated[str | None, typer.Option(help="Sides of the pictures in pixels: 256,512,1024.")] = None,
+    holes: Annotated[str | None, typer.Option(help="Holes in percent of the pictures' area: 1,6,25.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Measurements of each, in turns; 5 by default.")] = None,
+    limit: Annotated[float | None, typer.Option(help="Seconds that one picture may take; 20 by default.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One size, one hole, three rounds, no slow methods.")] = False,
+    peers: Annotated[
+        Path | None, typer.Option(help="Folder with lama.py and migan.py; the repository's if there is one.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
+    threads: Annotated[int | None, typer.Option(help=help_of(Engine, "threads"))] = Engine.threads,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.json", help="JSON file to write.")
+    ] = None,
+) -> None:
+    """Measure time and memory of every method and runtime, in turns, each in a process of its own."""
+    from rich.console import Console
+
+    from wavepaint.evaluation.benchmark import report
+    from wavepaint.evaluation.benchmark.machine import describe_machine
+    from wavepaint.evaluation.benchmark.run import QUICK, Plan, measure, steps_of
+    from wavepaint.evaluation.benchmark.subjects import find_subjects
+    from wavepaint.evaluation.report import console_table
+
+    basis = QUICK if quick else Plan()
+    plan = Plan(
+        sides=basis.sides if sizes is None else _parse_numbers("--sizes", sizes, int),
+        percents=basis.percents if holes is None else _parse_numbers("--holes", holes, float),
+        rounds=basis.rounds if rounds is None else rounds,
+        limit=basis.limit if limit is None else limit,
+    )
+    engine = Engine(model=model, threads=threads)
+    subjects = find_subjects(method or (), model=engine.model, peers=peers, threads=engine.threads, quick=quick)
+    machine = describe_machine()
+    with _progress() as progress:
+        task = progress.add_task("", total=steps_of(subjects, plan))
+        measurements = list(measure(subjects, plan, lambda step: progress.update(task, advance=1, description=step)))
+    if output is not None:
+        report.write_json(report.report_of(measurements, plan, machine), output)
+    console = Console()
+    for table in report.tables_of(measurements):
+        console.print(console_table(table))
+
+
+@app.command()
+def ablate(
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="no-dwt, wavelet, level, modules or prefill (with --photos and --test), cross-data (several of both), "
+            "mask-size (--test) or efficiency."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Folder of a new run, or to go on in.")],
+    photos: Annotated[
+        list[str] | None, typer.Option(help="Folder, picture or .tar shards to train on. Repeatable for cross-data.")
+    ] = None,
+    test: Annotated[
+        list[Path] | None, typer.Option(metavar="SET", help="Test set that `masks make` wrote. Repeatable.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="At full size, for an accelerator; by default under 20 minutes on one core.")
+    ] = False,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Training of all networks together: 90s, 10m, 2h.")
+    ] = None,
+    pictures: Annotated[
+        int | None, typer.Option(help="Of each test set, the first so many; 60, or all with --full.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    model: Annotated[str, typer.Option(help='mask-size: "default" or a checkpoint.')] = "default",
+    peers: Annotated[
+        Path | None, typer.Option(help="efficiency: folder with lama.py and migan.py; by default the repository's.")
+    ] = None,
+) -> None:
+    """Study what the network owes to its parts; the same call in the same RUN goes on after a kill.
+
+    Leaves report.html, results.json, tables.md and figures/ in RUN.
+    """
+    try:
+        from wavepaint.ablation.run import run_study
+        from wavepaint.training.schedule import parse_duration
+    except ImportError as error:
+        raise MissingExtraError("wavepaint ablate", "train", str(error.name)) from None
+    report = run_study(
+        study,
+        output,
+        photos=photos or (),
+        tests=test or (),
+        full=full,
+        budget=None if budget is None else parse_duration(budget),
+        pictures=pictures,
+        seed=seed,
+        model=model,
+        peers=peers,
+        say=_say,
+    )
+    typer.echo(report.conclusion)
+
+
+class _BatchCommands(TyperGroup):
+    """`batch INPUT` is short for `batch run INPUT`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args[:1] in (["run"], ["status"]) else ["run", *args])
+
+
+batch_app = typer.Typer(
+    cls=_BatchCommands, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
+)
+app.add_typer(
+    batch_app, name="batch", help="Fill many photographs on many machines; batch status OUTPUT: how far it is."
+)
+
+
+@batch_app.command("run")
+def run_batch(
+    input: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, list (.txt, .tsv), or .parquet files or .tar shards by pattern; here or at a URL."
+        ),
+    ],
+    output: Annotated[str, typer.Option("-o", "--output", help="Folder or URL for results and manifest.parquet.")],
+    masks: Annotated[
+        str | None, typer.Option(help="Folder of masks, or one for all; without it the inputs bring theirs.")
+    ] = None,
+    box: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y,W,H", help=help_of(Options, "boxes") + " Repeatable.")
+    ] = None,
+    alpha: Annotated[bool, typer.Option("--alpha", help=help_of(Options, "alpha"))] = Options.alpha,
+    dilate: Annotated[int, typer.Option(metavar="PX", help=help_of(Options, "dilate"))] = Options.dilate,
+    threshold: Annotated[float, typer.Option(help=help_of(Options, "threshold"))] = Options.threshold,
+    invert_mask: Annotated[
+        bool, typer.Option("--invert-mask", help=help_of(Options, "invert_mask"))
+    ] = Options.invert_mask,
+    grain: Annotated[str, typer.Option(help=help_of(Options, "grain"))] = Options.grain,
+    quality: Annotated[int | None, typer.Option(help=help_of(Options, "quality"))] = Options.quality,
+    photo_column: Annotated[str, typer.Option(help="Parquet: column of paths or of files' contents.")] = "photo",
+    mask_column: Annotated[str, typer.Option(help="Parquet: likewise for masks.")] = "mask",
+    model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
+    runtime: Annotated[str, typer.Option(help=help_of(Engine, "runtime"))] = Engine.runtime,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to work on; by default RAY_ADDRESS, or this machine alone.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Workers at most; by default as many as there is room for.")
+    ] = None,
+    cores: Annotated[int, typer.Option(help="Cores of a worker.")] = 1,
+    gpus: Annotated[float, typer.Option(help="Graphics processors of a worker; 0.5 lets two share one.")] = 0,
+    together: Annotated[
+        int, typer.Option(help="Photographs a worker fills at a time; their crops of one size share runs.")
+    ] = 1,
+    group: Annotated[int, typer.Option(help="Photographs handed out together: what a kill costs at most.")] = 32,
+    tries: Annotated[int, typer.Option(help="Times a photograph may end its worker until it is set aside.")] = 3,
+    deadline: Annotated[float, typer.Option(help="Seconds a photograph may take; then its worker is ended.")] = 600,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that were there before instead of skipping them.")
+    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do again what failed before.")] = False,
+) -> None:
+    """Fill many photographs on this machine or a Ray cluster; the same command again goes on where it stopped.
+
+    `wavepaint batch status OUTPUT` says how far it is, while it runs or afterwards.
+
+    OUTPUT/manifest.parquet says of each input: done, skipped or failed with the reason, and the hash of the result.
+    Results are those of `wavepaint inpaint`.
+    """
+    try:
+        from wavepaint.cluster import batch
+        from wavepaint.cluster.inputs import Columns
+    except ImportError as error:
+        raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
+    options = Options(
+        boxes=as_boxes(_parse_box(text) for text in box or ()),
+        alpha=alpha,
+        dilate=dilate,
+        threshold=threshold,
+        invert_mask=invert_mask,
+        grain=grain,
+        quality=quality,
+    )
+    wanted = batch.Batch(
+        input=input,
+        output=output,
+        masks=masks,
+        options=options,
+        engine=Engine(model=model, runtime=runtime),
+        columns=Columns(photo_column, mask_column),
+        group=group,
+        together=together,
+        tries=tries,
+        deadline=deadline,
+        overwrite=overwrite,
+        retry_failed=retry_failed,
+    )
+    place = batch.Cluster(address=address, workers=workers, cores=cores, gpus=gpus)
+    counts: dict[str, int] = {}
+    with _progress() as progress, closing(batch.run_batch(wanted, place)) as steps:
+        task = progress.add_task("batch", total=None)
+        for step in steps:
+            counts = step.counts
+            for reason in step.reasons:
+                progress.console.print(f"wavepaint: {reason}", markup=False)
+            progress.update(task, total=step.total, completed=sum(counts.values()))
+    typer.echo(", ".join(f"{count} {status}" for status, count in counts.items()), err=True)
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+@batch_app.command("status")
+def show_batch_status(
+    output: Annotated[str, typer.Argument(help="Output folder or URL of a batch.")],
+    failures: Annotated[int, typer.Option(help="Failures to list.")] = 10,
+) -> None:
+    """Say how far a batch is, while it runs or afterwards."""
+    try:
+        from wavepaint.cluster.manifest import read_status
+        from wavepaint.cluster.storage import Place
+    except ImportError as error:
+        raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
+    status = read_status(Place.of(output), failures)
+    waiting = "unknown, shards are left" if status.waiting is None else str(status.waiting)
+    lines = {
+        **status.counts,
+        "waiting": waiting,
+        "drivers": status.sessions,
+        "seconds of work": f"{status.seconds:.1f}",
+    }
+    if status.last is not None:
+        lines["last record"] = datetime.fromtimestamp(status.last / 1000, UTC).isoformat(" ", "seconds")
+    for name, value in lines.items():
+        typer.echo(f"{name:<16} {value}")
+    for record in status.failures:
+        typer.echo(f"  {record.reason}")
+    if (more := status.counts["failed"] - len(status.failures)) > 0:
+        typer.echo(f"  and {more} more in {output}/manifest.parquet")
+
+
+study_app = typer.Typer(
+    help="Ask people which of two results they prefer.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(study_app, name="study")
+
+
+@study_app.command("serve")
+def serve_study(
+    test_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder that `masks make` wrote.")],
+    methods: Annotated[
+        str, typer.Option(metavar="A,B", help="Two or more with commas between them, as for `wavepaint evaluate`.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="VOTES.sqlite", help="File to keep votes in.")],
+    host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 8010,
+    insecure_no_token: Annotated[
+        bool, typer.Option("--insecure-no-token", help="Bind to any host, and let anybody vote.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the order of questions.")] = 0,
+) -> None:
+    """Serve a page that shows two results side by side, without their names, and keeps the votes."""
+    try:
+        from wavepaint.study import run
+    except ImportError as error:
+        raise MissingExtraError("wavepaint study serve", "server", str(error.name)) from None
+    from wavepaint.evaluation.testset import open_test_set
+    from wavepaint.study.trials import Study
+    from wavepaint.study.votes import Votes
+
+    study = Study(open_test_set(test_set), [name.strip() for name in methods.split(",")], seed)
+    votes = Votes(output, study.identity)
+    try:
+        run.serve(study, votes, host=host, port=port, insecure_no_token=insecure_no_token)
+    finally:
+        votes.close()
+
+
+@study_app.command("report")
+def report_study(
+    votes: Annotated[Path, typer.Argument(metavar="VOTES.sqlite", help="File that `study serve` keeps.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.json", help="JSON file to write.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
+) -> None:
+    """Say which method was preferred, with intervals, overall and by kind of mask."""
+    from rich.console import Console
+
+    from wavepaint.evaluation.report import console_table
+    from wavepaint.study.preference import preferences
+    from wavepaint.study.report import preference_tables, write_preferences
+    from wavepaint.study.votes import read_votes
+
+    methods, found = read_votes(votes)
+    participants = len({vote.participant for vote in found})
+    preferred = preferences(methods, found, seed)
+    if output is not None:
+        write_preferences(preferred, participants, seed, output)
+    console = Console()
+    for table in preference_tables(preferred, participants):
+        console.print(console_table(table))
 
 
 def _inpaint_file(inpainter: Inpainter, image: str, mask: str | None, options: Options, output: str) -> None:
@@ -481,6 +852,13 @@ def _progress(*fields: str) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def _parse_numbers(option: str, text: str, kind: type[Number]) -> tuple[Number, ...]:
+    try:
+        return tuple(kind(number) for number in text.split(","))
+    except ValueError:
+        raise OptionError(f"{option} {text}: must be numbers with commas between them") from None
 
 
 def _parse_weights(text: str) -> tuple[str, Path]:

@@ -10,6 +10,7 @@ from wavepaint.errors import OptionError
 
 STEMS = ("conv", "haar")
 PREFILLS = ("haar", "zero")
+MIXINGS = ("dwt", "conv")
 
 _LIMITS = {
     "num_modules": (1, 64),
@@ -38,6 +39,8 @@ class WavePaintConfig:
         level: DWT levels L of a block, 1 to 4.
         dropout: probability of dropping a channel mix in training.
         wavelet: any orthogonal or biorthogonal PyWavelets name.
+        mixing: what a block mixes tokens with: "dwt", or "conv", a learned strided convolution of the same output in
+            its place, which is there to be compared with and cannot be exported.
         input_channels: 4 (RGB and mask) or 3 (a published variant that never sees the mask).
         stem: "conv" (published: strided convolutions, half resolution) or "haar" (wavelet packet).
         packet_levels: depth of the "haar" stem's packet; the blocks work at 1 / 2**packet_levels.
@@ -53,6 +56,7 @@ class WavePaintConfig:
     level: int = 1
     dropout: float = 0.5
     wavelet: str = "haar"
+    mixing: str = "dwt"
     input_channels: int = 4
     stem: str = "conv"
     packet_levels: int = 2
@@ -73,7 +77,7 @@ class WavePaintConfig:
             return f"final_dim must be a multiple of 4, got {self.final_dim}"
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             return f"dropout must be in [0, 1), got {self.dropout!r}"
-        for name, known in (("wavelet", None), ("stem", STEMS), ("prefill", PREFILLS)):
+        for name, known in (("wavelet", None), ("mixing", MIXINGS), ("stem", STEMS), ("prefill", PREFILLS)):
             value = getattr(self, name)
             if not isinstance(value, str):
                 return f"{name} must be a name, got {value!r}"

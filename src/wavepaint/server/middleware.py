@@ -18,6 +18,7 @@ access_log = logging.getLogger("wavepaint.access")
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
+        "script-src 'self' 'wasm-unsafe-eval'",  # WebAssembly, for filling on the visitor's device; not eval
         "img-src 'self' blob: data:",
         "connect-src 'self'",
         "worker-src 'self' blob:",
@@ -29,6 +30,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    # Together with the opener policy it lets the page use threads.
+    "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",

@@ -9,6 +9,10 @@ from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 INDEX = "index.html"
+MODEL = "model.onnx"
+"""The packaged network, for those who fill "on this device"."""
+WEIGHTS = Path(__file__).parents[1] / "weights" / "default.onnx"
+_SITE_ONLY = {"sw.js"}
 HINT = """\
 The mask editor is not part of this installation.
 
@@ -21,6 +25,7 @@ The HTTP interface works all the same; /docs describes it.
 """
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
+    ".gz": "application/gzip",
     ".html": "text/html; charset=utf-8",
     ".ico": "image/x-icon",
     ".js": "text/javascript; charset=utf-8",
@@ -47,12 +52,12 @@ def load_page(folder: Path = STATIC) -> dict[str, Asset]:
     """Read a built page.
 
     Returns:
-        Files by their path below the folder, with "/" between names. Without a built page: `INDEX` alone, a hint in
-        plain text how to build it.
+        Files by their path below the folder, with "/" between names, and the packaged network as `MODEL`. Without a
+        built page: `INDEX` alone, a hint in plain text how to build it.
     """
     if not (folder / INDEX).is_file():
         return {INDEX: _asset(HINT.encode(), _MEDIA_TYPES[".txt"], lasting=False)}
-    return {
+    page = {
         path.relative_to(folder).as_posix(): _asset(
             path.read_bytes(),
             _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
@@ -60,8 +65,10 @@ def load_page(folder: Path = STATIC) -> dict[str, Asset]:
             lasting=path.parent.name == "assets",
         )
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
+        if path.is_file() and not path.name.startswith(".") and path.name not in _SITE_ONLY
     }
+    page[MODEL] = _asset(WEIGHTS.read_bytes(), "application/octet-stream", lasting=False)
+    return page
 
 
 def _asset(content: bytes, media_type: str, lasting: bool) -> Asset:

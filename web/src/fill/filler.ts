@@ -1,3 +1,4 @@
+import type { Progress } from "../device/device";
 import type { FillRequest } from "../picture/picture";
 import type { Raster } from "../picture/raster";
 
@@ -5,9 +6,10 @@ import type { Raster } from "../picture/raster";
 export interface Filler {
   /**
    * Fill the holes of a region. The answer has the size, channels and depth of `request.image`; only its samples inside
-   * the holes are used. Rejects with a FillError that can be shown, or with the signal's reason when it is aborted.
+   * the holes are used. `report` is told how far it is by those that know. Rejects with a FillError that can be shown,
+   * or with the signal's reason when it is aborted.
    */
-  fill(request: FillRequest, signal: AbortSignal): Promise<Raster>;
+  fill(request: FillRequest, signal: AbortSignal, report?: (progress: Progress) => void): Promise<Raster>;
 }
 
 /** A fill that did not succeed, in words for the person who asked for it. */

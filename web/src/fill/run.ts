@@ -1,3 +1,4 @@
+import type { Progress } from "../device/device";
 import { area } from "../geometry";
 import type { Picture } from "../picture/picture";
 import { type Region, cellMeets, planRegions } from "../picture/regions";
@@ -8,8 +9,8 @@ export interface FillRun {
   readonly picture: Picture;
   readonly filler: Filler;
   readonly signal: AbortSignal;
-  /** Called before each request. */
-  progress(done: number, total: number): void;
+  /** Called before each request, and whenever the filler tells how far it is with it. */
+  progress(done: number, total: number, within: Progress | null): void;
   /** Resolves when nobody is in the middle of a stroke, whose tiles a paste must not replace. */
   quiet(): Promise<void>;
   /** Called with what each answer changed, right after it was pasted. */
@@ -24,10 +25,11 @@ export async function fillPending({ picture, filler, signal, progress, quiet, pa
   const waiting = planRegions(picture.pendingCells(), picture.size);
   const total = waiting.length;
   while (waiting.length) {
-    progress(total - waiting.length, total);
+    const done = total - waiting.length;
+    progress(done, total, null);
     const { core, region } = takeBestKnown(waiting, picture);
     const request = picture.request(region);
-    const answer = await filler.fill(request, signal);
+    const answer = await filler.fill(request, signal, (within) => progress(done, total, within));
     await quiet();
     signal.throwIfAborted();
     try {

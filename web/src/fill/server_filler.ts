@@ -19,10 +19,26 @@ export class ServerFiller implements Filler {
   constructor(
     private readonly codec: Pick<RemoteCodec, "encodePng" | "readPng">,
     private readonly askForToken: AskForToken,
-    private readonly url = new URL("v1/inpaint", document.baseURI),
+    private readonly url: URL,
   ) {}
 
-  async fill({ image, mask }: FillRequest, signal: AbortSignal): Promise<Raster> {
+  async fill(request: FillRequest, signal: AbortSignal): Promise<Raster> {
+    const response = await this.send(await this.formOf(request), signal);
+    return this.codec.readPng(new Uint8Array(await response.arrayBuffer()));
+  }
+
+  /** Send a request once, and tell whether it was answered; nobody is asked for a token. */
+  async probe(request: FillRequest): Promise<boolean> {
+    try {
+      const response = await this.post(await this.formOf(request), new AbortController().signal);
+      await response.arrayBuffer();
+      return response.ok;
+    } catch {
+      return false;
+    }
+  }
+
+  private async formOf({ image, mask }: FillRequest): Promise<FormData> {
     const white = mask.map((hole) => 255 * hole);
     const form = new FormData();
     form.append("image", pngFile(await this.codec.encodePng(image)), "image.png");
@@ -32,8 +48,7 @@ export class ServerFiller implements Filler {
       "mask.png",
     );
     form.append("format", "png");
-    const response = await this.send(form, signal);
-    return this.codec.readPng(new Uint8Array(await response.arrayBuffer()));
+    return form;
   }
 
   private async send(form: FormData, signal: AbortSignal): Promise<Response> {
@@ -72,6 +87,10 @@ function retryAfter(response: Response): number {
 
 function pause(seconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
     const timer = setTimeout(resolve, 1000 * seconds);
     signal.addEventListener(
       "abort",

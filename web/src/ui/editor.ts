@@ -1,12 +1,14 @@
 import type { RemoteCodec } from "../codec/client";
 import type { OpenedPhoto } from "../codec/codec";
-import { type Bytes, FormatError } from "../codec/bytes";
+import { FormatError } from "../codec/bytes";
 import { FORMATS } from "../codec/formats";
-import { FillError, type Filler } from "../fill/filler";
+import { FillError } from "../fill/filler";
 import { fillPending } from "../fill/run";
+import type { Progress } from "../device/device";
 import { clamp } from "../geometry";
 import type { Step } from "../picture/history";
 import { Picture } from "../picture/picture";
+import { planRegions } from "../picture/regions";
 import { depthOf } from "../picture/raster";
 import type { TileChange } from "../picture/sheet";
 import { listenToPointers } from "../view/pointer";
@@ -15,7 +17,8 @@ import { askToReplace, fillHelpSheet, showHelp } from "./dialogs";
 import { Divider } from "./divider";
 import { download, element } from "./dom";
 import { Drawing, type DrawingHost } from "./drawing";
-import { loadSettings, saveSettings } from "./settings";
+import type { Places } from "./places";
+import { type Settings, saveSettings } from "./settings";
 import { type Command, commandFor } from "./shortcuts";
 import { TOOLS, type ToolName } from "./tools";
 
@@ -39,7 +42,8 @@ interface Session {
 export class Editor implements DrawingHost {
   tool: ToolName = "brush";
   spaceHeld = false;
-  private readonly settings = loadSettings();
+  /** Called after each fill: for a page around this one. */
+  onFilled: () => void = () => undefined;
   private session: Session | null = null;
   private running: AbortController | null = null;
   private unsaved = false;
@@ -86,7 +90,8 @@ export class Editor implements DrawingHost {
 
   constructor(
     private readonly codec: RemoteCodec,
-    private readonly filler: Filler,
+    private readonly places: Places,
+    private readonly settings: Settings,
   ) {
     this.applyTheme();
     this.setBrushSize(this.settings.brushSize);
@@ -118,14 +123,19 @@ export class Editor implements DrawingHost {
     if (this.unsaved && !(await askToReplace())) return;
     this.say(`Opening ${file.name}…`);
     this.warn(null);
-    let photo: OpenedPhoto;
     try {
-      photo = await this.codec.openPhoto(file);
+      await this.openForHost(file);
     } catch (error) {
       this.say("");
       this.warn(`${file.name} cannot be opened: ${wordsOf(error)}.`);
       return;
     }
+    this.host.focus();
+  }
+
+  /** Open a file without asking anybody, and without taking the focus. Rejects with the reason where it cannot be read. */
+  async openForHost(file: File): Promise<void> {
+    const photo = await this.codec.openPhoto(file);
     this.close();
     const picture = new Picture(photo.raster);
     const stage = new Stage(this.host, picture, photo.displayP3, () => this.showZoom());
@@ -136,7 +146,6 @@ export class Editor implements DrawingHost {
     element("picture-size", HTMLElement).textContent = `${width} × ${height}`;
     this.say(`Opened ${file.name}: ${width} × ${height} pixels, ${depthOf(photo.raster)} bit, ${KINDS[channels]}.`);
     this.refresh();
-    this.host.focus();
   }
 
   private close(): void {
@@ -166,30 +175,42 @@ export class Editor implements DrawingHost {
     }
   }
 
-  /** Download the result, in the format of the source or losslessly. */
+  /** The result, in the format of the source or losslessly. Throws where no picture is open. */
+  async result(likeSource: boolean): Promise<Blob> {
+    const { picture, photo, file } = this.opened();
+    const format = likeSource && photo.format ? photo.format : "png";
+    const bytes = await this.codec.encodeLike(file, format, picture.current(), photo.chunks);
+    return new Blob([bytes], { type: FORMATS[format].mime });
+  }
+
+  /** The mask as PNG, white = hole. Throws where no picture is open. */
+  async maskFile(): Promise<Blob> {
+    const { picture } = this.opened();
+    const bytes = await this.codec.encodePng({ ...picture.size, channels: 1, data: picture.mask() });
+    return new Blob([bytes], { type: FORMATS.png.mime });
+  }
+
+  private opened(): Session {
+    if (!this.session) throw new Error("no picture is open");
+    return this.session;
+  }
+
   private async saveResult(likeSource: boolean): Promise<void> {
     const { session } = this;
     if (!session) return;
-    const { picture, photo, file } = session;
-    const format = likeSource && photo.format ? photo.format : "png";
-    const name = `${stem(file.name)}-filled.${FORMATS[format].extension}`;
-    const encode = (): Promise<Bytes> => this.codec.encodeLike(file, format, picture.current(), photo.chunks);
-    if (await this.save(name, FORMATS[format].mime, encode)) this.unsaved = false;
+    const format = likeSource && session.photo.format ? session.photo.format : "png";
+    const name = `${stem(session.file.name)}-filled.${FORMATS[format].extension}`;
+    if (await this.save(name, () => this.result(likeSource))) this.unsaved = false;
   }
 
   private async saveMask(): Promise<void> {
-    const { session } = this;
-    if (!session) return;
-    const { picture, file } = session;
-    await this.save(`${stem(file.name)}-mask.png`, FORMATS.png.mime, () =>
-      this.codec.encodePng({ ...picture.size, channels: 1, data: picture.mask() }),
-    );
+    if (this.session) await this.save(`${stem(this.session.file.name)}-mask.png`, () => this.maskFile());
   }
 
-  private async save(name: string, mime: string, encode: () => Promise<Bytes>): Promise<boolean> {
+  private async save(name: string, encode: () => Promise<Blob>): Promise<boolean> {
     this.say(`Preparing ${name}…`);
     try {
-      download(new Blob([await encode()], { type: mime }), name);
+      download(await encode(), name);
       this.say(`Downloaded ${name}.`);
       return true;
     } catch (error) {
@@ -226,16 +247,17 @@ export class Editor implements DrawingHost {
     try {
       await fillPending({
         picture,
-        filler: this.filler,
+        filler: this.places,
         signal: running.signal,
         quiet: () => drawing.quiet(),
-        progress: (done, total) => this.say(total > 1 ? `Filling ${done + 1} of ${total}…` : "Filling…"),
+        progress: (done, total, within) => this.sayOnce(progressWords(done, total, within)),
         pasted: (changes) => {
           step = picture.record("Fill", changes, step) ?? step;
           this.unsaved = true;
           stage.invalidate();
         },
       });
+      this.onFilled();
       this.say(`Filled in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
     } catch (error) {
       if (!running.signal.aborted) {
@@ -250,6 +272,13 @@ export class Editor implements DrawingHost {
     if (this.session === session && this.settings.fillOnRelease && this.alert.hidden && !running.signal.aborted) {
       if (picture.hasPending) void this.fill();
     }
+  }
+
+  /** Bring the times in the menu of places in line with what is painted. */
+  private estimate(): void {
+    const picture = this.session?.picture;
+    const regions = picture ? planRegions(picture.pendingCells(), picture.size) : [];
+    void this.places.estimate(picture ? regions.map(({ region }) => picture.request(region)) : []);
   }
 
   private undo(): void {
@@ -375,6 +404,11 @@ export class Editor implements DrawingHost {
     this.fading = window.setTimeout(() => this.status.classList.add("old"), MESSAGE_MILLISECONDS);
   }
 
+  /** Say what is going on, unless that was said last. */
+  private sayOnce(text: string): void {
+    if (this.status.textContent !== text) this.say(text);
+  }
+
   private warn(text: string | null): void {
     this.alert.hidden = text === null;
     element("alert-text", HTMLElement).textContent = text ?? "";
@@ -424,6 +458,7 @@ export class Editor implements DrawingHost {
     click("zoom-out", () => this.zoomBy(1 / ZOOM_STEP));
     click("fit", () => this.fit());
     click("help", showHelp);
+    element("where-open", HTMLButtonElement).addEventListener("click", () => this.estimate());
     click("save-source", () => void this.saveResult(true));
     click("save-png", () => void this.saveResult(false));
     click("save-mask", () => void this.saveMask());
@@ -517,6 +552,13 @@ export class Editor implements DrawingHost {
     this.host.classList.toggle("panning", held);
     this.session?.drawing.showCursor();
   }
+}
+
+/** What is going on; shares in steps of a tenth, as each is read out. */
+function progressWords(done: number, total: number, within: Progress | null): string {
+  const share = within && within.share > 0 ? ` ${10 * Math.floor(10 * within.share)} %` : "";
+  if (within?.doing === "loading") return `Loading the network…${share}`;
+  return (total > 1 ? `Filling ${done + 1} of ${total}…` : "Filling…") + share;
 }
 
 const stem = (name: string): string => name.replace(/\.[^.]*$/, "") || "picture";

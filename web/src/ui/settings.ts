@@ -1,20 +1,33 @@
+export type Place = "server" | "device";
+
 /** What the page remembers between visits, in this browser only. */
 export interface Settings {
   theme: "auto" | "light" | "dark";
   brushSize: number;
   fillOnRelease: boolean;
   singleKeys: boolean;
+  place: Place;
+  /** Seconds that each place has taken for a megapixel of crops. */
+  paces: Partial<Record<Place, number>>;
 }
 
 const KEY = "wavepaint";
-const DEFAULTS: Readonly<Settings> = { theme: "auto", brushSize: 40, fillOnRelease: false, singleKeys: true };
+const DEFAULTS: Readonly<Settings> = {
+  theme: "auto",
+  brushSize: 40,
+  fillOnRelease: false,
+  singleKeys: true,
+  place: "server",
+  paces: {},
+};
 
 export function loadSettings(): Settings {
   try {
     const stored: unknown = JSON.parse(localStorage.getItem(KEY) ?? "{}");
-    return { ...DEFAULTS, ...(stored as Partial<Settings>) };
+    const settings = { ...DEFAULTS, ...(stored as Partial<Settings>) };
+    return { ...settings, paces: { ...settings.paces } };
   } catch {
-    return { ...DEFAULTS }; // storage is blocked, or holds something else
+    return { ...DEFAULTS, paces: {} }; // storage is blocked, or holds something else
   }
 }
 

@@ -1,0 +1,1 @@
+"""Studies of what the network owes to its parts."""

@@ -1,0 +1,115 @@
+"""From scores of single pictures to differences, how sure they are, and a paragraph that says no more than that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wavepaint.evaluation.metrics import METRICS, FloatArray, Summary, summarise_columns
+
+ALL_KINDS = "all"
+COMPARED = ("hole_psnr", "hole_ssim")
+DIGITS: Mapping[str, int] = {"hole_psnr": 3, "hole_ssim": 4}
+SHORT: Mapping[str, tuple[str, str]] = {"hole_psnr": ("PSNR", " dB"), "hole_ssim": ("SSIM", "")}
+"""Names and units of what is compared, in the hole."""
+
+Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Kind of hole -> name of the picture -> metric -> score."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One arm on the holes of one kind.
+
+    Attributes:
+        arm: its name.
+        kind: of holes, or `ALL_KINDS` for the mean of each picture's holes.
+        metric: one of `COMPARED`.
+        summary: of the scores, the mean over the seeds for each picture.
+        difference: to the reference on the same pictures, with the same seeds; None for the reference.
+        noise: largest difference between two seeds of the reference; None while there is only one.
+    """
+
+    arm: str
+    kind: str
+    metric: str
+    summary: Summary
+    difference: Summary | None
+    noise: float | None
+
+    @property
+    def verdict(self) -> str:
+        """The difference, its interval and what they mean, in words."""
+        if self.difference is None:
+            return "reference"
+        name, unit = SHORT[self.metric]
+        shown = signed(self.difference, DIGITS[self.metric], unit)
+        if not excludes_zero(self.difference):
+            return f"no difference seen in {name} ({shown})"
+        better = (self.difference.mean > 0) == METRICS[self.metric].higher_is_better
+        words = f"{name} {'better' if better else 'worse'}, {shown}"
+        if self.noise is not None and abs(self.difference.mean) <= self.noise:
+            words += f", which is no more than another seed changes ({self.noise:.{DIGITS[self.metric]}f}{unit})"
+        return words
+
+
+def compare(runs: Mapping[str, Sequence[Scores]], seed: int = 0) -> list[Compared]:
+    """Every arm against the first, per kind of hole and over all of them.
+
+    Intervals are paired 95 % bootstrap intervals over the pictures. They say how far the difference between *these*
+    trained networks depends on the pictures; what another seed of training would change is `Compared.noise`.
+
+    Args:
+        runs: for every arm the scores of its runs, by seed in their order; on the same holes. Of the first arm, runs
+            that no other arm has count for the noise only.
+        seed: of the bootstrap.
+    """
+    reference = next(iter(runs))
+    paired = min(map(len, runs.values()))
+    found = []
+    for kind in (ALL_KINDS, *runs[reference][0]):
+        for metric in COMPARED:
+            columns = {arm: [column(scores, kind, metric) for scores in seeds] for arm, seeds in runs.items()}
+            noise = _noise(columns[reference])
+            for arm, values in columns.items():
+                own, other = (np.mean(each[:paired], axis=0) for each in (values, columns[reference]))
+                summary, difference = summarise_columns(np.stack((own, own - other), axis=1), seed)
+                found.append(Compared(arm, kind, metric, summary, None if arm == reference else difference, noise))
+    return found
+
+
+def column(scores: Scores, kind: str, metric: str) -> FloatArray:
+    """One value per picture, in the order of names; for `ALL_KINDS` the mean over the picture's holes."""
+    values: dict[str, list[float]] = {}
+    for each, pictures in scores.items():
+        if kind in (each, ALL_KINDS):
+            for name, row in pictures.items():
+                values.setdefault(name, []).append(row[metric])
+    return np.array([np.mean(values[name]) for name in sorted(values)])
+
+
+def _noise(reference: Sequence[FloatArray]) -> float | None:
+    means = sorted(float(values.mean()) for values in reference)
+    return means[-1] - means[0] if len(means) > 1 else None
+
+
+def excludes_zero(difference: Summary) -> bool:
+    """Whether the interval lies on one side of zero."""
+    return difference.low > 0 or difference.high < 0
+
+
+def signed(difference: Summary, digits: int, unit: str = "") -> str:
+    """A difference with its interval."""
+    return f"{difference.mean:+.{digits}f}{unit} [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
+
+
+def conclusion(rows: Iterable[Compared], reference: str, moment: str) -> str:
+    """What the intervals over all kinds of holes support, arm by arm."""
+    arms: dict[str, list[str]] = {}
+    for row in rows:
+        if row.kind == ALL_KINDS and row.difference is not None:
+            arms.setdefault(row.arm, []).append(row.verdict)
+    told = " ".join(f"{arm}: {'; '.join(verdicts)}." for arm, verdicts in arms.items())
+    return f"At {moment}, against {reference}: {told}"

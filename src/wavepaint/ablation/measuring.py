@@ -1,0 +1,79 @@
+"""Scores of networks on a test set, kept in files so that nothing is measured twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavepaint.ablation.comparison import COMPARED, Scores
+from wavepaint.atomic import replacing
+from wavepaint.evaluation.methods import NetworkMethod
+from wavepaint.evaluation.protocol import Item, Method, evaluate
+from wavepaint.evaluation.testset import EvaluationSet
+from wavepaint.network import WavePaint
+from wavepaint.network.prefill import halve_known
+
+
+def first_pictures(test_set: EvaluationSet, count: int) -> EvaluationSet:
+    """The part of a test set with its first `count` pictures by name, each with all its holes."""
+    chosen = set(sorted({entry.name for entry in test_set.entries})[:count])
+    return replace(test_set, entries=tuple(entry for entry in test_set.entries if entry.name in chosen))
+
+
+def score(method: Method, items: Iterable[Item]) -> Scores:
+    """What `COMPARED` says of a method, by kind and name."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for evaluated in evaluate(items, [method]):
+        row = evaluated.rows[0]
+        found.setdefault(row.kind, {})[row.name] = {metric: row.scores[metric] for metric in COMPARED}
+    return found
+
+
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What the JSON file holds; made and written first where there is none."""
+    if not path.is_file():
+        made = json.dumps(make())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as unfinished:
+            unfinished.write_text(made, encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def coarse_to_fine_method(model: WavePaint, name: str, octaves: int) -> NetworkMethod:
+    """The network over `octaves` halvings; 0 = one look, from its prefill."""
+
+    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            filled = fill_coarse_to_fine(model, torch.from_numpy(image), torch.from_numpy(mask), octaves)
+        return np.asarray(filled.numpy())
+
+    return NetworkMethod(name, run, model.config.multiple * 2**octaves)
+
+
+def fill_coarse_to_fine(model: WavePaint, image: Tensor, mask: Tensor, octaves: int) -> Tensor:
+    """Fill the halved picture first, and its result, enlarged, is the guess for the next.
+
+    Args:
+        model: in evaluation mode.
+        image: (B, 3, H, W) float in [0, 1]; H and W are multiples of `config.multiple * 2**octaves`.
+        mask: (B, 1, H, W) float, 1 = hole.
+        octaves: halvings.
+
+    Returns:
+        (B, 3, H, W), as the network's.
+    """
+    guess = None
+    if octaves:
+        coarse = fill_coarse_to_fine(model, *halve_known(image, mask), octaves - 1)
+        guess = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+    filled: Tensor = model(image, mask, guess)
+    return filled

@@ -1,0 +1,145 @@
+"""The editor as a folder of static files: the network runs in the visitor's browser, and nothing is uploaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+
+from wavepaint.errors import OptionError, WavepaintError
+from wavepaint.runtime.loading import model_file
+from wavepaint.server.page import INDEX, MODEL, STATIC
+
+WORKER = "sw.js"
+"""The service worker: it holds the list of all other files, and so tells a folder that holds a site."""
+LICENSES = "licenses"
+_SITE_LINE = "const SITE = "
+_SERVER_NOTE = re.compile(r'^\s*<meta name="wavepaint-server".*\n', re.MULTILINE)
+_RUNTIME = re.compile(r"assets/ort-(\w+)-.*")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site that was written.
+
+    Attributes:
+        folder: where it is.
+        files: number of files.
+        bytes: of all files.
+        first_visit: bytes that a browser fetches at its first visit, and keeps: page, network and ONNX Runtime, the
+            build for "wasm" or the one for "webgpu". Hosts that compress text send some 0.1 MB less.
+    """
+
+    folder: Path
+    files: int
+    bytes: int
+    first_visit: dict[str, int]
+
+
+def write_site(folder: Path, model: str | Path | None = None, *, page: Path = STATIC) -> Site:
+    """Write the editor and a network as a static site; the folder appears whole or not at all.
+
+    Args:
+        folder: a new or empty folder, or one that holds such a site, which is replaced.
+        model: an ONNX file that `wavepaint export` wrote; None or "default" for the packaged network.
+        page: the built page.
+
+    Raises:
+        CheckpointError: `model` is missing or not a WavePaint graph.
+        OptionError: `folder` holds something else, or cannot be written.
+        WavepaintError: the page is not part of this installation.
+    """
+    if not (page / INDEX).is_file():
+        raise WavepaintError(
+            "the editor is not part of this installation: build it from the source distribution with Node 20.19, "
+            "npm --prefix web ci && npm --prefix web run build"
+        )
+    network = read_network(model)
+    _check_target(folder)
+    target = folder.resolve()
+    unfinished = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        shutil.copytree(page, unfinished)
+        (unfinished / MODEL).write_bytes(network)
+        site = _finish(unfinished, folder)
+        if target.exists():
+            old = unfinished.with_suffix(".old")
+            target.rename(old)
+            unfinished.rename(target)
+            shutil.rmtree(old)
+        else:
+            unfinished.rename(target)
+    except OSError as error:
+        raise OptionError(f"{folder}: cannot be written: {error.strerror}") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return site
+
+
+def read_network(model: str | Path | None) -> bytes:
+    """The ONNX file of a network; see `write_site`."""
+    path = model_file(model)
+    if path is None:
+        return files("wavepaint").joinpath("weights", "default.onnx").read_bytes()
+    from wavepaint.runtime.onnx_runtime import OnnxRuntime
+
+    network = path.read_bytes()
+    OnnxRuntime(network, str(path), threads=1)
+    return network
+
+
+def manifest(folder: Path) -> dict[str, object]:
+    """What the service worker of a folder has to know: a version that changes with any file, and the files' names."""
+    names = _names(folder)
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(f"{name}\0{hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
+    used = [name for name in names if PurePosixPath(name).parts[0] != LICENSES]
+    return {
+        "version": digest.hexdigest()[:16],
+        "first": [name for name in used if not _RUNTIME.fullmatch(name)],
+        "later": [name for name in used if _RUNTIME.fullmatch(name)],
+    }
+
+
+def _finish(folder: Path, target: Path) -> Site:
+    """Turn a copy of the server's page into a site of its own."""
+    index = folder / INDEX
+    index.write_text(_SERVER_NOTE.sub("", index.read_text(encoding="utf-8")), encoding="utf-8")
+    worker = folder / WORKER
+    code = worker.read_text(encoding="utf-8")
+    known = json.dumps(manifest(folder), separators=(",", ":"))
+    worker.write_text(f"{_SITE_LINE}{known};\n{code}", encoding="utf-8")
+    sizes = {name: (folder / name).stat().st_size for name in [*_names(folder), WORKER]}
+    common, runtimes = 0, {"wasm": 0, "webgpu": 0}
+    for name, size in sizes.items():
+        runtime = _RUNTIME.fullmatch(name)
+        if runtime:
+            runtimes[runtime[1]] += size
+        elif PurePosixPath(name).parts[0] != LICENSES:
+            common += size
+    first_visit = {backend: common + size for backend, size in runtimes.items()}
+    return Site(target, len(sizes), sum(sizes.values()), first_visit)
+
+
+def _names(folder: Path) -> list[str]:
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in names if name != WORKER)
+
+
+def _check_target(folder: Path) -> None:
+    if not folder.exists():
+        if not folder.absolute().parent.is_dir():
+            raise OptionError(f"{folder}: there is no folder {folder.absolute().parent}")
+        return
+    if not folder.is_dir():
+        raise OptionError(f"{folder}: is not a folder")
+    worker = folder / WORKER
+    ours = worker.is_file() and worker.read_text(encoding="utf-8", errors="replace").startswith(_SITE_LINE)
+    if not ours and any(folder.iterdir()):
+        raise OptionError(f"{folder}: holds files that are not of an earlier site; name a new folder")

@@ -1,0 +1,332 @@
+"""The static site in Chromium, below a sub-path of a plain file server: no server computes anything here."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from editor_page import EditorPage, decode, encode
+from playwright.sync_api import Browser, Page, expect
+from static_server import ISOLATION, StaticServer
+
+from parity.make import CASES
+from wavepaint import Inpainter
+from wavepaint.site import write_site
+
+PARITY = Path(__file__).parents[1] / "parity"
+STROKE = [(30, 30), (70, 40), (60, 55)]
+TOLERANCE = 2
+SLOW = 180_000
+"""Milliseconds that loading and filling may take on a busy machine."""
+LOADED = "Ready: works without a connection from now on."
+HOST_PAGE = """\
+<!doctype html><title>host</title>
+<script type="module" src="site/wavepaint.js"></script>
+<wavepaint-editor label="Retouching"></wavepaint-editor>
+"""
+
+
+def photo(channels: int = 3, dtype: type = np.uint8, height: int = 80, width: int = 112) -> np.ndarray:
+    """(H, W, C) waves with noise on them."""
+    rng = np.random.default_rng(7)
+    rows, columns = np.mgrid[:height, :width]
+    waves = 0.5 + 0.3 * np.sin(columns[..., None] / 17 + np.arange(channels)) * np.cos(rows[..., None] / 11)
+    scale = np.iinfo(dtype).max
+    return (np.clip(waves + rng.normal(0, 0.02, waves.shape), 0.05, 1) * scale).astype(dtype)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticServer]:
+    """A host that isolates its pages, with the site below a sub-path."""
+    folder = tmp_path_factory.mktemp("host")
+    write_site(folder / "site")
+    (folder / "empty.html").write_text("<!doctype html><title>empty</title>")
+    (folder / "host.html").write_text(HOST_PAGE)
+    with StaticServer(folder, ISOLATION).running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def visited(browser: Browser, host: StaticServer) -> Iterator[EditorPage]:
+    """A tab in which the site has been visited and kept for offline use."""
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.on("dialog", lambda dialog: dialog.accept())
+    editor = EditorPage(page, f"{host.url}site/")
+    expect(editor.status).to_have_text(LOADED, timeout=30_000)
+    yield editor
+    context.close()
+
+
+@pytest.fixture
+def site(visited: EditorPage, host: StaticServer) -> Iterator[EditorPage]:
+    visited.errors.clear()
+    yield visited
+    assert visited.errors == []
+    assert [url for url in visited.requests if not url.startswith((host.url, "blob:"))] == []
+
+
+def fill(editor: EditorPage) -> None:
+    editor.button("Fill").click()
+    expect(editor.status).to_contain_text("Filled in", timeout=SLOW)
+
+
+@pytest.mark.parametrize("source", [photo(), photo(2, np.uint16)], ids=["rgb8", "grey-alpha16"])
+def test_fills_as_python_does_and_changes_nothing_else(site: EditorPage, source: np.ndarray) -> None:
+    site.open(encode(source), "waves.png")
+    site.drag(STROKE)
+    fill(site)
+    hole, result = site.mask(), site.result()
+    assert result.dtype == source.dtype
+    np.testing.assert_array_equal(result[~hole], source[~hole])
+    expected = Inpainter(runtime="onnxruntime", threads=1)(source, hole)
+    step = 1 if source.dtype == np.uint8 else 257
+    assert np.abs(result.astype(int) - expected)[hole].max() <= TOLERANCE * step
+    assert (result != source)[hole].mean() > 0.5
+
+
+def test_says_what_it_runs_on(site: EditorPage) -> None:
+    site.button("On this device").click()
+    menu = site.page.get_by_role("radiogroup", name="Where holes are filled")
+    threads = site.page.evaluate("Math.min(navigator.hardwareConcurrency, 8)")
+    expect(menu).to_contain_text(f"WebAssembly, {threads} thread")
+    expect(menu.get_by_role("radio")).to_have_count(1)
+    site.page.keyboard.press("Escape")
+    assert site.page.evaluate("crossOriginIsolated")
+
+
+def test_can_be_stopped_and_goes_on(site: EditorPage) -> None:
+    source = photo(1, height=200, width=900)
+    site.open(encode(source), "long.png")
+    site.choose("Rectangle")
+    site.drag([(10, 90), (890, 110)])
+    site.button("Fill").click()
+    expect(site.status).to_contain_text("Filling", timeout=30_000)
+    site.page.keyboard.press("Escape")
+    expect(site.status).to_have_text("Stopped.")
+    np.testing.assert_array_equal(site.result(), source)
+    fill(site)
+    assert (site.result() != source).any()
+
+
+def test_a_whole_picture_is_refused(site: EditorPage) -> None:
+    site.open(encode(photo()), "waves.png")
+    site.choose("Rectangle")
+    site.drag([(-5, -5), (120, 90)])
+    site.button("Fill").click()
+    expect(site.page.get_by_role("alert")).to_contain_text("nothing is left to fill from")
+
+
+def test_works_offline_after_the_first_visit(site: EditorPage, host: StaticServer) -> None:
+    context, asked = site.page.context, len(host.requests)
+    context.set_offline(True)
+    host.down = True
+    try:
+        site.page.reload()
+        source = photo()
+        site.open(encode(source), "waves.png")
+        site.drag(STROKE)
+        fill(site)
+        hole = site.mask()
+        np.testing.assert_array_equal(site.result()[~hole], source[~hole])
+        assert hole.any()
+    finally:
+        host.down = False
+        context.set_offline(False)
+    # The browser itself looks for a new version of the service worker, in vain.
+    assert set(host.requests[asked:]) <= {"/site/sw.js"}
+
+
+# -- the package -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def package(browser: Browser, host: StaticServer) -> Iterator[Page]:
+    """A page of the same site that is empty."""
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(f"{host.url}empty.html")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    yield page
+    assert requests
+    assert [url for url in requests if not url.startswith((host.url, "blob:"))] == []
+    context.close()
+
+
+RUN_CASE = """async ([module, picture, mask]) => {
+    const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    const { inpaint } = await import(module);
+    const { wide, grain, ...rest } = picture;
+    const raw = bytes(picture.data);
+    const data = wide ? new Uint16Array(raw.buffer) : raw;
+    const before = data.slice();
+    const shares = [];
+    const onProgress = ({ share }) => shares.push(share);
+    const filled = await inpaint({ ...rest, data }, { ...mask, data: bytes(mask.data) }, { grain, onProgress });
+    if (data.some((value, i) => value !== before[i])) throw new Error("the argument was changed");
+    if (shares.length === 0) throw new Error("no progress was told");
+    const out = new Uint8Array(filled.data.buffer);
+    let text = "";
+    for (let i = 0; i < out.length; i += 32768) text += String.fromCharCode(...out.subarray(i, i + 32768));
+    return btoa(text);
+}"""
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.channels], ids=lambda case: case.name)
+def test_parity_cases(package: Page, host: StaticServer, case: Any) -> None:
+    description = json.loads((PARITY / f"{case.name}.json").read_text())
+    source, expected = (decode((PARITY / description[key]).read_bytes()) for key in ("picture", "expected"))
+    hole = case.mask()
+    size = {"width": case.width, "height": case.height}
+    picture = {
+        **size,
+        "channels": case.channels,
+        "data": base64.b64encode(source.tobytes()).decode(),
+        "wide": source.dtype == np.uint16,
+        "grain": case.grain,
+    }
+    mask = {**size, "data": base64.b64encode(hole.astype(np.uint8).tobytes()).decode()}
+    answer = package.evaluate(RUN_CASE, [f"{host.url}site/wavepaint.js", picture, mask])
+    result = np.frombuffer(base64.b64decode(answer), source.dtype).reshape(source.shape)
+    np.testing.assert_array_equal(result[~hole], source[~hole])
+    step = 1 if source.dtype == np.uint8 else 257
+    assert np.abs(result.astype(int) - expected)[hole].max() <= TOLERANCE * step
+
+
+def test_package_takes_image_data(package: Page, host: StaticServer) -> None:
+    answers = package.evaluate(
+        """async (module) => {
+            const { inpaint, load } = await import(module);
+            const samples = new Uint8ClampedArray(48 * 32 * 4).map((_, i) => (i % 4 < 3 ? i % 191 : 255));
+            const image = new ImageData(samples, 48);
+            const mask = new ImageData(48, 32);
+            for (let i = 0; i < 4 * 48 * 4; i++) mask.data[4 * 48 * 10 + i] = 255;
+            const failure = (promise) => promise.then(() => null, (error) => `${error.name}: ${error.message}`);
+            const stop = new AbortController();
+            stop.abort(new Error("enough"));
+            const filled = await inpaint(image, mask);
+            return {
+                engine: await load(),
+                kind: filled.constructor.name,
+                changed: [...filled.data].flatMap((value, i) => (value === image.data[i] ? [] : [i >> 2])),
+                size: await failure(inpaint(image, new ImageData(8, 8))),
+                all: await failure(inpaint(image, new ImageData(mask.data.map(() => 255), 48))),
+                aborted: await failure(inpaint(image, mask, { signal: stop.signal })),
+            };
+        }""",
+        f"{host.url}site/wavepaint.js",
+    )
+    assert answers["engine"]["backend"] == "wasm"
+    assert answers["kind"] == "ImageData"
+    assert answers["changed"]
+    assert {pixel // 48 for pixel in answers["changed"]} <= {10, 11, 12, 13}
+    assert answers["size"] == "RangeError: the mask is 8x8 pixels, but the image is 48x32"
+    assert answers["all"].startswith("RangeError: the mask covers the whole image")
+    assert answers["aborted"] == "Error: enough"
+
+
+def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
+    page, source = package, photo()
+    page.goto(f"{host.url}host.html")
+    answers = page.evaluate(
+        """async (png) => {
+            const editor = document.querySelector("wavepaint-editor");
+            const failure = (promise) => promise.then(() => null, (error) => error.message);
+            const empty = await failure(editor.result());
+            const bytes = Uint8Array.from(atob(png), (c) => c.charCodeAt(0));
+            const damaged = await failure(editor.open(new Blob([bytes.subarray(0, 900)]), "half.png"));
+            await editor.open(new Blob([bytes], { type: "image/png" }), "waves.png");
+            window.changed = new Promise((resolve) => editor.addEventListener("change", resolve, { once: true }));
+            return { empty, damaged, type: (await editor.mask()).type };
+        }""",
+        base64.b64encode(encode(source)).decode(),
+    )
+    assert answers == {"empty": "no picture is open", "damaged": "it is cut short", "type": "image/png"}
+    frame = page.frame_locator("iframe[title=Retouching]")
+    stage = frame.get_by_role("application", name="Picture")
+    stage.focus()
+    for key in ("ArrowRight", "Enter", "ArrowRight", "ArrowDown", "Enter", "f"):
+        page.keyboard.press(key)
+    expect(frame.get_by_role("status")).to_contain_text("Filled in", timeout=SLOW)
+    texts = page.evaluate(
+        """async () => {
+            await window.changed;
+            const editor = document.querySelector("wavepaint-editor");
+            const read = (blob) => new Promise((resolve) => {
+                const reader = new FileReader();
+                reader.onload = () => resolve(reader.result.split(",")[1]);
+                reader.readAsDataURL(blob);
+            });
+            return [await read(await editor.result()), await read(await editor.mask())];
+        }"""
+    )
+    result, mask = (decode(base64.b64decode(text)) for text in texts)
+    hole = mask[..., 0] == 255
+    assert hole.any()
+    np.testing.assert_array_equal(result[~hole], source[~hole])
+    assert (result != source).any()
+
+
+# -- other hosts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
+
+
+def test_one_thread_without_headers_and_more_from_the_second_visit_on(fresh: Page, tmp_path: Path) -> None:
+    write_site(tmp_path / "site")
+    with StaticServer(tmp_path / "site", {}).running() as host:
+        editor = EditorPage(fresh, host.url)
+        assert not fresh.evaluate("crossOriginIsolated")
+        editor.open(encode(photo()), "waves.png")
+        editor.drag(STROKE)
+        fill(editor)
+        editor.button("On this device").click()
+        expect(fresh.get_by_role("radiogroup")).to_contain_text("WebAssembly, 1 thread")
+        fresh.wait_for_function("navigator.serviceWorker.controller !== null")
+        fresh.goto("about:blank")
+        fresh.goto(host.url)
+        assert fresh.evaluate("crossOriginIsolated")
+    assert editor.errors == []
+    assert [url for url in editor.requests if not url.startswith((host.url, "blob:"))] == []
+
+
+def test_the_servers_page_offers_both_places(editor: EditorPage) -> None:
+    page = editor.page
+    source = photo()
+    editor.open(encode(source), "waves.png")
+    editor.drag(STROKE)
+    editor.button("On the server").click()
+    menu = page.get_by_role("radiogroup", name="Where holes are filled")
+    server, device = (menu.get_by_role("radio", name=name) for name in ("On the server", "On this device"))
+    expect(server).to_be_checked()
+    expect(page.locator("#where-server-note")).to_contain_text("about", timeout=20_000)
+    expect(page.locator("#where-device-note")).to_contain_text("MB to load once")
+    device.check()
+    page.keyboard.press("Escape")
+    del editor.requests[:]
+    fill(editor)
+    assert [url for url in editor.requests if "v1/" in url] == []
+    hole = editor.mask()
+    np.testing.assert_array_equal(editor.result()[~hole], source[~hole])
+    editor.button("On this device").click()
+    expect(page.locator("#where-device-note")).to_contain_text("WebAssembly")
+    server.check()
+    page.keyboard.press("Escape")
+    editor.drag([(20, 60), (40, 65)])
+    editor.fill()
+    assert [url for url in editor.requests if "v1/inpaint" in url]

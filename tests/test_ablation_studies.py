@@ -1,0 +1,197 @@
+"""`wavepaint ablate` from end to end, tiny."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from test_ablation import TINY
+from trainings import write_photographs
+from wavepaint.ablation import efficiency, run
+from wavepaint.ablation.efficiency import Job, measure, measure_apart
+from wavepaint.ablation.holes import fades_at, gains_by_depth, sure_runs
+from wavepaint.ablation.plan import PLAN_FILE
+from wavepaint.cli import app
+from wavepaint.data.photographs import find_photographs
+from wavepaint.evaluation.metrics import Summary
+from wavepaint.evaluation.testset import make_test_set
+
+
+@pytest.fixture(name="here", autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with photographs `photos` and a test set `set`; small studies are tiny ones."""
+    write_photographs(tmp_path / "photos", 6)
+    write_photographs(tmp_path / "others", 6)
+    write_photographs(tmp_path / "held-out" / "test", 3)
+    list(make_test_set(find_photographs(tmp_path / "held-out"), tmp_path / "set", ("box", "blobs"), size=64))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "SMALL", TINY)
+    monkeypatch.setattr("wavepaint.ablation.trained.MASK_BANK", 8)
+    return tmp_path
+
+
+def ablate(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["ablate", *map(str, arguments)])
+
+
+def test_a_study_that_trains_and_its_repetition(here: Path) -> None:
+    command = ("no-dwt", "--photos", "photos", "--test", "set", "-o", "run", "--budget", "1s")
+    first = ablate(*command)
+    assert first.exit_code == 0, first.output
+    assert "training strided convolution, seed 0" in first.output
+    assert "At equal steps, against dwt: strided convolution:" in first.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert [arm["name"] for arm in results["arms"]] == ["dwt", "strided convolution"]
+    assert results["arms"][1]["parameters"] > results["arms"][0]["parameters"]
+    assert results["plan"]["equal_steps"] >= 1
+    assert {row["moment"] for row in results["compared"]} == {"equal steps", "equal time"}
+    assert {row["kind"] for row in results["compared"]} == {"all", "box", "blobs"}
+    assert results["conclusion"] in first.output
+    page = (here / "run" / "report.html").read_text()
+    assert "Does the wavelet transform do more" in page
+    assert page.count("<svg") == len(list((here / "run" / "figures").iterdir())) >= 5
+
+    # With the same plan elsewhere it is the same to the last digit; in place, nothing is redone.
+    (here / "again").mkdir()
+    (here / "again" / PLAN_FILE).write_bytes((here / "run" / PLAN_FILE).read_bytes())
+    assert ablate(*command[:-3], "again", *command[-2:]).exit_code == 0
+    again = json.loads((here / "again" / "results.json").read_text())
+    assert again["compared"] == results["compared"]
+    in_place = ablate(*command)
+    assert in_place.exit_code == 0
+    assert "training" not in in_place.stderr
+    assert "scoring" not in in_place.stderr
+    assert json.loads((here / "run" / "results.json").read_text())["compared"] == results["compared"]
+
+
+def test_coarse_to_fine_and_zero_prefill_are_measured(here: Path) -> None:
+    result = ablate("prefill", "--photos", "photos", "--test", "set", "-o", "run", "--budget", "1s")
+    assert result.exit_code == 0, result.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert [arm["network"]["prefill"] for arm in results["arms"]] == ["haar", "haar", "zero", "zero"]
+    assert [arm["octaves"] for arm in results["arms"]] == [0, 1, 0, 1]
+
+
+def test_cross_data_measures_every_arm_on_every_set(here: Path) -> None:
+    list(make_test_set(find_photographs(here / "held-out"), here / "set2", ("box",), size=64))
+    sources = ("--photos", "photos", "--photos", "others", "--test", "set", "--test", "set2")
+    result = ablate("cross-data", *sources, "-o", "run", "--budget", "1s")
+    assert result.exit_code == 0, result.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert {row["test"] for row in results["compared"]} == {"set", "set2"}
+    assert "At equal steps on set2, against trained on photos: trained on others:" in results["conclusion"]
+
+
+def test_mask_size_with_the_packaged_network(here: Path) -> None:
+    result = ablate("mask-size", "--test", "set", "-o", "run")
+    assert result.exit_code == 0, result.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert results["radii"] == [4, 8, 12, 16, 24]
+    assert set(results["means"]["hole_psnr"]) == {
+        "one look",
+        "half first",
+        "quarter first",
+        "prefill",
+        "opencv-telea",
+    }
+    assert len(results["by_depth"][0]["psnr"]) == 3
+    assert "surely better than prefill: PSNR:" in result.output
+    again = ablate("mask-size", "--test", "set", "-o", "run")
+    assert "filling discs" not in again.output
+
+
+def gain(mean: float, spread: float) -> Summary:
+    return Summary(mean, 1.0, mean - spread, mean + spread, 9)
+
+
+def test_where_a_lead_is_sure_is_told_in_runs() -> None:
+    gains = [gain(0.1, 0.2), gain(0.1, 0.05), gain(0.2, 0.1), gain(-0.2, 0.1), gain(0.3, 0.1)]
+    assert sure_runs("abcde", gains, 1) == "b to c, e"
+    assert sure_runs("abcde", gains, -1) == "d"
+    assert sure_runs("a", gains[:1], 1) == "none"
+
+
+def test_a_lead_fades_where_it_stays_below_half_of_the_largest() -> None:
+    assert fades_at([gain(m, 0.1) for m in (0.2, 0.9, 0.3, 0.5, 0.4, 0.1)]) == 4
+    assert fades_at([gain(m, 0.1) for m in (0.2, 0.9, 0.3, 0.5)]) is None
+
+
+def test_gains_by_depth_are_ratios_of_errors_in_db() -> None:
+    found = {"a": {"rings": [[0.01, 0.1]] * 4}, "b": {"rings": [[0.1, 0.1]] * 4}}
+    gains = gains_by_depth(found, "a", "b", 0)
+    assert [gain.mean for gain in gains] == pytest.approx([10, 0])
+
+
+def test_efficiency_against_peers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "peers").mkdir()
+    (here / "peers" / "lama.py").write_text(
+        "import torch\n"
+        "class Peer(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = torch.nn.Conv2d(4, 3, 3, padding=1)\n"
+        "    def forward(self, image, mask):\n"
+        "        return self.conv(torch.cat((image * (1 - mask), mask), 1)) * mask + image * (1 - mask)\n"
+        "def lama_generator():\n"
+        "    return Peer()\n"
+    )
+    monkeypatch.setattr(efficiency, "OWN", ("default",))
+    monkeypatch.setattr(efficiency, "SIDE", 32)
+    monkeypatch.setattr(efficiency, "measure_apart", measure)
+    result = ablate("efficiency", "--peers", "peers", "-o", "run")
+    assert result.exit_code == 0, result.output
+    own, peer = json.loads((here / "run" / "results.json").read_text())["costs"]
+    assert (own["name"], peer["name"]) == ("default", "lama")
+    assert peer["parameters"] == 4 * 3 * 9 + 3
+    assert own["images_per_second"] == pytest.approx(2 / np.median(own["seconds"]))
+    assert own["peak_bytes"] > 0
+    assert "lama trains" in result.output
+
+
+def test_memory_is_measured_in_a_fresh_process() -> None:
+    held = np.ones(400 << 20, np.uint8)  # which that process does not have
+    cost = measure_apart(Job("default", TINY.network, "", 2, 32, "cpu", 1))
+    assert cost.parameters < 20_000
+    assert min(cost.seconds) > 0
+    assert 0 < cost.peak_bytes < held.nbytes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("fourier",), "unknown study 'fourier'; known: no-dwt, wavelet"),
+        (("level", "--test", "set"), "the study level needs --photos"),
+        (("level", "--photos", "photos"), "the study level needs --test"),
+        (("mask-size", "--test", "set", "--photos", "photos"), "the study mask-size takes no --photos"),
+        (("mask-size", "--test", "set", "--budget", "1s"), "the study mask-size takes no --budget"),
+        (("mask-size", "--test", "set", "--pictures", "0"), "--pictures must be at least 1, got 0"),
+        (("efficiency", "--test", "set"), "the study efficiency takes no --test"),
+        (("efficiency", "--peers", "set"), "set: holds none of lama.py, migan.py"),
+        (("cross-data", "--photos", "photos", "--test", "set"), "two or more different --photos"),
+        (("cross-data", "--photos", "photos", "--photos", "others", "--test", "set"), "one --test for every --photos"),
+        (("level", "--photos", "nowhere", "--test", "set"), "nowhere: no such file or folder"),
+        (("level", "--photos", "photos", "--test", "photos"), "photos: no test set"),
+        (("level", "--photos", "photos", "--test", "set", "--budget", "soon"), "not a duration"),
+        (("mask-size", "--test", "set", "--model", "no.safetensors"), "no.safetensors: no such file"),
+    ],
+)
+def test_bad_calls_are_one_line_and_leave_nothing(here: Path, arguments: tuple[str, ...], reason: str) -> None:
+    result = ablate(*arguments, "-o", "run")
+    assert result.exit_code == 2
+    assert reason in result.stderr.splitlines()[-1]
+    assert not (here / "run").exists()
+
+
+def test_a_folder_of_something_else_is_refused(here: Path) -> None:
+    result = ablate("level", "--photos", "photos", "--test", "set", "-o", "photos")
+    assert result.exit_code == 2
+    assert "photos: exists and holds no plan.json" in result.stderr
+    assert ablate("mask-size", "--test", "set", "-o", "run", "--pictures", "1").exit_code == 0
+    result = ablate("mask-size", "--test", "set", "-o", "run", "--pictures", "2")
+    assert result.exit_code == 2
+    assert "begun with pictures 1, not 2" in result.stderr

@@ -1,0 +1,279 @@
+/** The main path of `wavepaint.inpainter` in TypeScript: a picture, its hole, the crops around it, the result. */
+
+import { type Box, type Size, area, intersection } from "../geometry";
+import type { Raster } from "../picture/raster";
+import { type Grain, drawGrain, grainOf, missingGrain } from "./grain";
+import { haarFill } from "./haar_fill";
+import { type FloatPixels, enlarge, halveKnown } from "./octaves";
+import {
+  type Mask,
+  type Pixels,
+  type Plane,
+  allocatePlane,
+  channelOf,
+  coloursOf,
+  cropMask,
+  cropPixels,
+  fromUnit,
+  paste,
+  rangeOf,
+  relativeTo,
+} from "./planes";
+import { type Region, type WideHole, clearDepth, findRegions, findWide, withoutDepths } from "./regions";
+
+/** Pixels around a wide hole whose grain is measured. */
+const GRAIN_PIXELS = 2 ** 20;
+/** Rows that are measured together: a multiple of the largest block of `grainOf`. */
+const GRAIN_ROWS = 16;
+
+/** A loaded network. */
+export interface Network {
+  /** Height and width of every crop must be multiples of it. */
+  readonly multiple: number;
+  /**
+   * Fill the hole of a crop: `image` holds three planes, `mask` one (1 = hole). The answer holds three planes: `image`
+   * where it is known, the network's picture elsewhere, not clipped.
+   */
+  run(image: Float32Array, mask: Float32Array, size: Size): Promise<Float32Array>;
+}
+
+export interface Job {
+  readonly network: Network;
+  /** Whether holes get noise like that of their surroundings. */
+  readonly grain: boolean;
+  /** Called before each crop with the pixels of those that are done; what it throws stops the work. */
+  step(done: number): Promise<void>;
+}
+
+/** A filled box; the samples outside the hole are the picture's own. */
+interface Patch {
+  readonly box: Box;
+  readonly samples: Pixels;
+}
+
+/**
+ * Fill the hole of a picture, as `wavepaint.inpaint` does. Samples outside the hole are returned as they are; the
+ * arguments are not changed.
+ */
+export async function inpaint(picture: Raster, mask: Mask, job: Job): Promise<Raster> {
+  const filled = await fillHoles(picture, mask, new Runner(job), job.grain);
+  return { ...picture, data: filled.data as Raster["data"] };
+}
+
+/** Pixels of all crops that `inpaint` gives to the network for a mask, nearly: how much work it is. */
+export function workload(mask: Mask): number {
+  const wide = findWide(mask);
+  const crops = findRegions(withoutDepths(mask, wide)).flat();
+  // A quarter of a window is what its reduced copy holds.
+  return [...crops.map(({ crop }) => area(crop)), ...wide.map(({ crop }) => area(crop) / 4)].reduce((a, b) => a + b, 0);
+}
+
+class Runner {
+  private done = 0;
+
+  constructor(private readonly job: Job) {}
+
+  /** Run the network on a crop of any size. */
+  async run(planes: readonly Plane[], hole: Mask): Promise<Plane[]> {
+    await this.job.step(this.done);
+    const { multiple } = this.job.network;
+    const padded = {
+      width: Math.ceil(hole.width / multiple) * multiple,
+      height: Math.ceil(hole.height / multiple) * multiple,
+    };
+    const image = new Float32Array(3 * area(padded));
+    for (let c = 0; c < 3; c++) {
+      padInto(image.subarray(c * area(padded), (c + 1) * area(padded)), padded, planes[c % planes.length]);
+    }
+    const marks = new Float32Array(area(padded));
+    padInto(marks, padded, hole);
+    const filled = await this.job.network.run(image, marks, padded);
+    this.done += area(hole);
+    return [0, 1, 2].map((c) => {
+      const plane = allocatePlane(hole);
+      for (let y = 0; y < hole.height; y++) {
+        const start = c * area(padded) + y * padded.width;
+        plane.data.set(filled.subarray(start, start + hole.width), y * hole.width);
+      }
+      return plane;
+    });
+  }
+}
+
+/** Pad below and to the right by reflection; where an axis is too short for it, by repeating the edge. */
+function padInto(target: Float32Array, size: Size, source: Plane | Mask): void {
+  const from = (position: number, length: number, padded: number): number => {
+    if (position < length) return position;
+    return padded - length < length ? 2 * (length - 1) - position : length - 1;
+  };
+  const columns = Array.from({ length: size.width }, (_, x) => from(x, source.width, size.width));
+  for (let y = 0, i = 0; y < size.height; y++) {
+    const row = from(y, source.height, size.height) * source.width;
+    for (let x = 0; x < size.width; x++, i++) target[i] = source.data[row + columns[x]];
+  }
+}
+
+/** Fill the depths of wide holes first, then everything else; see `wavepaint.regions` for both. */
+async function fillHoles<T extends Pixels>(picture: T, hole: Mask, runner: Runner, grain: boolean): Promise<T> {
+  const wide = findWide(hole);
+  const depths = await fillDepths(picture, hole, wide, runner, grain);
+  const rest = withoutDepths(hole, wide);
+  const rims = await fillRegions(picture, rest, findRegions(rest), depths, runner, grain);
+  wide.forEach((piece, index) => {
+    for (const rim of rims) feather(rim, piece, depths[index].samples);
+  });
+  const result = { ...picture, data: picture.data.slice() };
+  const whole = { left: 0, top: 0, width: picture.width, height: picture.height };
+  for (const { box, samples } of [...depths, ...rims]) paste(result, whole, samples, box);
+  return result;
+}
+
+/** Let a filled rim run into the depth behind it, so that no edge shows between them. */
+function feather({ box, samples }: Patch, piece: WideHole, guess: Pixels): void {
+  const shared = intersection(box, piece.box);
+  if (!shared) return;
+  const { channels } = samples;
+  const range = rangeOf(samples);
+  const [here, there] = [relativeTo(shared, box), relativeTo(shared, piece.box)];
+  for (let y = 0; y < shared.height; y++) {
+    for (let x = 0; x < shared.width; x++) {
+      const at = (there.top + y) * piece.box.width + there.left + x;
+      const share = piece.share[at];
+      if (share === 0) continue;
+      const to = ((here.top + y) * box.width + here.left + x) * channels;
+      for (let c = 0; c < channels; c++) {
+        const near = samples.data[to + c] / range;
+        const deep = guess.data[at * channels + c] / range;
+        samples.data[to + c] = fromUnit(near + share * (deep - near), range);
+      }
+    }
+  }
+}
+
+/** The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the picture's own. */
+async function fillDepths(
+  picture: Pixels,
+  hole: Mask,
+  wide: readonly WideHole[],
+  runner: Runner,
+  grain: boolean,
+): Promise<Patch[]> {
+  const unknown = wide.length ? { ...hole, data: hole.data.slice() } : hole;
+  const patches: Patch[] = [];
+  for (const piece of wide) {
+    const samples = cropPixels(picture, piece.crop);
+    for (const patch of patches) paste(samples, piece.crop, patch.samples, patch.box);
+    const part = relativeTo(piece.box, piece.crop);
+    const around = cropMask(unknown, piece.crop);
+    const { reduced, unknown: reducedHole } = halveKnown(samples, around);
+    const guess = enlarge(await fillHoles<FloatPixels>(reduced, reducedHole, runner, false), part);
+    if (grain) addGrainFor(piece, guess, samples, around);
+    const patch = cropPixels(samples, part);
+    const range = rangeOf(patch);
+    for (let i = 0; i < patch.data.length; i++) {
+      if (piece.share[Math.floor(i / patch.channels)] > 0) patch.data[i] = fromUnit(guess.data[i], range);
+    }
+    patches.push({ box: piece.box, samples: patch });
+    clearDepth(unknown, piece);
+  }
+  return patches;
+}
+
+/** The boxes of regions, filled one after the other. */
+async function fillRegions(
+  picture: Pixels,
+  hole: Mask,
+  waves: readonly Region[][],
+  depths: readonly Patch[],
+  runner: Runner,
+  grain: boolean,
+): Promise<Patch[]> {
+  const filled: Patch[] = [];
+  for (const region of waves.flat()) {
+    const samples = cropPixels(picture, region.crop);
+    const unknown = cropMask(hole, region.crop);
+    for (const { box, samples: patch } of depths) paste(samples, region.crop, patch, box);
+    // What its neighbours have filled counts as known.
+    for (const { box, samples: patch } of filled.filter(({ box }) => region.known.includes(box))) {
+      paste(samples, region.crop, patch, box);
+      clear(unknown, intersection(box, region.crop), region.crop);
+    }
+    const planes = Array.from({ length: coloursOf(samples) }, (_, c) => channelOf(samples, c));
+    const guess = await runner.run(planes, unknown);
+    blend(samples, planes, guess, unknown, region.crop, grain);
+    filled.push({ box: region.holes, samples: cropPixels(samples, relativeTo(region.holes, region.crop)) });
+  }
+  return filled;
+}
+
+function clear(mask: Mask, part: Box | null, origin: Box): void {
+  if (!part) return;
+  const { left, top, width, height } = relativeTo(part, origin);
+  for (let y = top; y < top + height; y++) mask.data.fill(0, y * mask.width + left, y * mask.width + left + width);
+}
+
+/** Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation. */
+function blend(samples: Pixels, planes: Plane[], guess: Plane[], hole: Mask, box: Box, grain: boolean): void {
+  const colours = planes.length === 1 ? [mean(guess)] : guess;
+  if (grain) {
+    const missing = missingGrain(grainOf(planes, hole, 0), grainOf(colours, hole, 1));
+    if (missing) {
+      drawGrain(missing, box, seedOf(box)).forEach(({ data }, c) => {
+        for (let i = 0; i < data.length; i++) colours[c].data[i] += data[i];
+      });
+    }
+  }
+  const { channels } = samples;
+  if (channels > planes.length) colours.push(haarFill(channelOf(samples, channels - 1), hole));
+  const range = rangeOf(samples);
+  for (let i = 0; i < hole.data.length; i++) {
+    if (!hole.data[i]) continue;
+    for (let c = 0; c < channels; c++) samples.data[i * channels + c] = fromUnit(colours[c].data[i], range);
+  }
+}
+
+function mean(planes: readonly Plane[]): Plane {
+  const [red, green, blue] = planes;
+  return { ...red, data: red.data.map((value, i) => (value + green.data[i] + blue.data[i]) / 3) };
+}
+
+/**
+ * Add the grain that the depth of a wide hole lacks; none in alpha. It is measured in bands of whole rows of blocks,
+ * evenly spread over the window, `GRAIN_PIXELS` in all.
+ */
+function addGrainFor(piece: WideHole, guess: FloatPixels, samples: Pixels, unknown: Mask): void {
+  const step = Math.ceil(area(unknown) / GRAIN_PIXELS);
+  const rows = Array.from({ length: unknown.height }, (_, y) => y).filter(
+    (y) => Math.floor(y / GRAIN_ROWS) % step === 0,
+  );
+  const size = { width: unknown.width, height: rows.length };
+  const hole = { ...size, data: new Uint8Array(area(size)) };
+  const planes = Array.from({ length: coloursOf(samples) }, () => allocatePlane(size));
+  const [range, { channels, data }] = [rangeOf(samples), samples];
+  rows.forEach((row, y) => {
+    hole.data.set(unknown.data.subarray(row * size.width, (row + 1) * size.width), y * size.width);
+    planes.forEach((plane, c) => {
+      for (let x = 0; x < size.width; x++) {
+        plane.data[y * size.width + x] = data[(row * size.width + x) * channels + c] / range;
+      }
+    });
+  });
+  const around: Grain = grainOf(planes, hole, 0);
+  // An enlarged picture has no grain of its own.
+  const missing = missingGrain(around, null);
+  if (!missing) return;
+  drawGrain(missing, piece.box, seedOf(piece.box)).forEach((plane, c) => {
+    for (let i = 0; i < plane.data.length; i++) {
+      guess.data[i * channels + c] += plane.data[i] * strengthAgainstFeathering(piece.share[i]);
+    }
+  });
+}
+
+/**
+ * How much stronger the grain of the depth is where it fades into that of the rim: two grains that know nothing of each
+ * other, weighted 1 - s and s, add up to less than either, which would show as a smooth seam.
+ */
+const strengthAgainstFeathering = (share: number): number => (share > 0 ? Math.sqrt((2 - share) / share) : 1);
+
+/** Grain differs from place to place, and is the same in every run. */
+const seedOf = (box: Box): [number, number] => [box.left, box.top];

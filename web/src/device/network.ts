@@ -1,0 +1,80 @@
+/** The network in ONNX Runtime Web: with WebGPU where the browser has it, else on the processor through WebAssembly. */
+
+import type * as Ort from "onnxruntime-web/wasm";
+import type { Size } from "../geometry";
+import { area } from "../geometry";
+import type { Network } from "./inpaint";
+import { multipleOf } from "./model_file";
+
+export type Backend = "webgpu" | "wasm";
+
+/** How a network runs here, for people to read. */
+export interface Engine {
+  readonly backend: Backend;
+  readonly threads: number;
+}
+
+/** What ONNX Runtime needs of one of its builds. */
+export interface RuntimeFiles {
+  /** Address of its loader, which threads load too. */
+  readonly loader: string;
+  readonly binary: Uint8Array;
+}
+
+export type LoadedNetwork = Network & Engine;
+
+/** More threads than these gain little on crops of this size. */
+const MAX_THREADS = 8;
+
+/** Threads for WebAssembly: more than one need shared memory, which browsers give to cross-origin isolated pages. */
+export function availableThreads(): number {
+  if (!globalThis.crossOriginIsolated) return 1;
+  return Math.min(Math.max(navigator.hardwareConcurrency, 1), MAX_THREADS);
+}
+
+/** Whether the browser has WebGPU and finds a graphics processor that is not just software. */
+export async function hasWebGpu(): Promise<boolean> {
+  try {
+    const gpu = (navigator as Navigator & { gpu?: { requestAdapter(): Promise<Adapter | null> } }).gpu;
+    const adapter = await gpu?.requestAdapter();
+    return !!adapter && !(adapter.info?.isFallbackAdapter ?? false);
+  } catch {
+    return false;
+  }
+}
+
+interface Adapter {
+  readonly info?: { readonly isFallbackAdapter?: boolean };
+}
+
+/** Load a network. Throws where the backend does not work here, or the model is none of ours. */
+export async function loadNetwork(
+  model: Uint8Array,
+  files: RuntimeFiles,
+  backend: Backend,
+  threads: number,
+): Promise<LoadedNetwork> {
+  const multiple = multipleOf(model);
+  const ort: typeof Ort =
+    backend === "webgpu" ? await import("onnxruntime-web/webgpu") : await import("onnxruntime-web/wasm");
+  ort.env.logLevel = "error";
+  ort.env.wasm.numThreads = threads;
+  ort.env.wasm.wasmPaths = { mjs: files.loader };
+  ort.env.wasm.wasmBinary = files.binary;
+  const session = await ort.InferenceSession.create(model, {
+    executionProviders: [backend],
+    // A waiting thread that spins takes a core from everything else, the page included.
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  });
+  const run = async (image: Float32Array, mask: Float32Array, { width, height }: Size): Promise<Float32Array> => {
+    const feeds = {
+      image: new ort.Tensor("float32", image, [1, 3, height, width]),
+      mask: new ort.Tensor("float32", mask, [1, 1, height, width]),
+    };
+    const { filled } = await session.run(feeds);
+    const data = (await filled.getData()) as Float32Array;
+    if (data.length !== 3 * area({ width, height })) throw new Error("the network's answer has another size");
+    return data;
+  };
+  return { multiple, backend, threads, run };
+}

@@ -1,0 +1,24 @@
+import type { Device, Progress } from "../device/device";
+import type { FillRequest } from "../picture/picture";
+import type { Raster } from "../picture/raster";
+import { FillError, type Filler } from "./filler";
+
+/** Fills holes with the network in this browser: nothing leaves the device. */
+export class DeviceFiller implements Filler {
+  constructor(private readonly device: Pick<Device, "fill">) {}
+
+  async fill(
+    { image, mask }: FillRequest,
+    signal: AbortSignal,
+    report?: (progress: Progress) => void,
+  ): Promise<Raster> {
+    if (!mask.includes(0)) throw new FillError("The mask covers everything around it: nothing is left to fill from.");
+    const { width, height } = image;
+    try {
+      return await this.device.fill(image, { width, height, data: mask }, { signal, report });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new FillError(`This device cannot fill it: ${(error as Error).message}.`, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * `@wavepaint/web`: fill holes in photographs in the browser, and embed the editor.
+ *
+ * The module lies in the folder of a static site and takes what it needs from there; see docs/site.md.
+ */
+
+import type { Progress } from "../device/device";
+import { Device } from "../device/device";
+import { overrides } from "../device/overrides";
+import { folderOf } from "./address";
+import { WavepaintEditor } from "./element";
+
+export { WavepaintEditor };
+export type { Progress };
+
+/** Samples as they stand in a file: interleaved rows; 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 2 | 3 | 4;
+  /** 8 or 16 bits a sample. */
+  readonly data: Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+}
+
+/** One byte per pixel; everything but 0 is hole. */
+export interface Mask {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array | Uint8ClampedArray;
+}
+
+export interface InpaintOptions {
+  /** "auto", the default, gives the hole noise like that of its surroundings, the same in every run. */
+  readonly grain?: "auto" | "off";
+  /** Rejects the promise with its reason, at once. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** How the network runs here. */
+export interface Engine {
+  readonly backend: "webgpu" | "wasm";
+  readonly threads: number;
+}
+
+let device: Device | null = null;
+const here = (): Device => (device ??= new Device({ base: folderOf(import.meta.url), ...overrides(import.meta.url) }));
+
+/** Load the network now, about 6 MB, rather than with the first call of `inpaint`. */
+export async function load(onProgress?: (progress: Progress) => void): Promise<Engine> {
+  return { ...(await here().load(onProgress)) };
+}
+
+/**
+ * Fill the hole of a picture. Samples outside the hole come back as they are; nothing leaves the device.
+ *
+ * @param image an `ImageData`, or samples of any kind; it is not changed.
+ * @param mask of the same size: an `ImageData`, where white (the mean of red, green and blue at least 128, alpha too) is
+ *   hole, or one byte per pixel, where everything but 0 is.
+ * @returns the kind that was given.
+ * @throws RangeError where the mask has another size or leaves nothing to fill from; Error where the network cannot be
+ *   loaded; the signal's reason once it is aborted.
+ */
+export function inpaint(image: ImageData, mask: ImageData | Mask, options?: InpaintOptions): Promise<ImageData>;
+export function inpaint(image: Picture, mask: ImageData | Mask, options?: InpaintOptions): Promise<Picture>;
+export async function inpaint(
+  image: ImageData | Picture,
+  mask: ImageData | Mask,
+  { grain = "auto", signal, onProgress }: InpaintOptions = {},
+): Promise<ImageData | Picture> {
+  const { width, height } = image;
+  if (mask.width !== width || mask.height !== height) {
+    throw new RangeError(`the mask is ${mask.width}x${mask.height} pixels, but the image is ${width}x${height}`);
+  }
+  const data = isImageData(mask) ? holesOf(mask) : Uint8Array.from(mask.data, (value) => Number(value !== 0));
+  if (data.length !== width * height) throw new RangeError("the mask does not hold one byte per pixel");
+  if (!data.includes(0)) throw new RangeError("the mask covers the whole image, nothing is left to fill it from");
+  const picture: Picture = isImageData(image)
+    ? { width, height, channels: 4, data: new Uint8Array(image.data) }
+    : image;
+  if (picture.data.length !== width * height * picture.channels) {
+    throw new RangeError(`the image does not hold ${width}x${height} pixels of ${picture.channels} channels`);
+  }
+  const options = { grain: grain === "auto", signal, report: onProgress };
+  const filled = await here().fill(picture, { width, height, data }, options);
+  if (!isImageData(image)) return filled;
+  const { colorSpace } = image;
+  return new ImageData(new Uint8ClampedArray(filled.data.buffer as ArrayBuffer), width, height, { colorSpace });
+}
+
+const isImageData = (picture: ImageData | Picture | Mask): picture is ImageData => picture instanceof ImageData;
+
+function holesOf({ width, height, data }: ImageData): Uint8Array {
+  const holes = new Uint8Array(width * height);
+  for (let i = 0, at = 0; i < holes.length; i++, at += 4) {
+    holes[i] = Number(data[at] + data[at + 1] + data[at + 2] >= 3 * 128 && data[at + 3] >= 128);
+  }
+  return holes;
+}
+
+if (!customElements.get("wavepaint-editor")) customElements.define("wavepaint-editor", WavepaintEditor);

@@ -1,0 +1,43 @@
+/** The page inside `<wavepaint-editor>`: what it tells the page around it, and what it is asked from there. */
+
+import type { Editor } from "./editor";
+
+/** Messages of the element to the page. */
+export type Ask =
+  | { readonly wavepaint: "open"; readonly id: number; readonly file: Blob; readonly name: string }
+  | { readonly wavepaint: "result"; readonly id: number; readonly type: "image/png" | "source" }
+  | { readonly wavepaint: "mask"; readonly id: number };
+
+/** Messages of the page to the element. */
+export type Answer =
+  | { readonly wavepaint: "ready" | "change" }
+  | { readonly wavepaint: "answer"; readonly id: number; readonly value: Blob | null }
+  | { readonly wavepaint: "failure"; readonly id: number; readonly reason: string };
+
+/** Only a page of the same site may open pictures here and take results away. */
+export function answerHost(editor: Editor): void {
+  if (window.parent === window) return;
+  const post = (answer: Answer): void => window.parent.postMessage(answer, location.origin);
+  window.addEventListener("message", (event: MessageEvent<Ask>) => {
+    if (event.source !== window.parent || event.origin !== location.origin || !event.data?.wavepaint) return;
+    const { id } = event.data;
+    carryOut(editor, event.data).then(
+      (value) => post({ wavepaint: "answer", id, value }),
+      (error: Error) => post({ wavepaint: "failure", id, reason: error.message }),
+    );
+  });
+  editor.onFilled = () => post({ wavepaint: "change" });
+  post({ wavepaint: "ready" });
+}
+
+async function carryOut(editor: Editor, ask: Ask): Promise<Blob | null> {
+  switch (ask.wavepaint) {
+    case "open":
+      await editor.openForHost(new File([ask.file], ask.name, { type: ask.file.type }));
+      return null;
+    case "result":
+      return editor.result(ask.type === "source");
+    case "mask":
+      return editor.maskFile();
+  }
+}
