@@ -56,10 +56,10 @@ def visited(browser: Browser, host: StaticServer) -> Iterator[EditorPage]:
     """A tab in which the site has been visited and kept for offline use."""
     context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(SLOW)
     page.on("dialog", lambda dialog: dialog.accept())
     editor = EditorPage(page, f"{host.url}site/")
-    expect(editor.status).to_have_text(LOADED, timeout=30_000)
+    expect(editor.status).to_have_text(LOADED, timeout=SLOW)
     yield editor
     context.close()
 
@@ -107,7 +107,7 @@ def test_can_be_stopped_and_goes_on(site: EditorPage) -> None:
     site.choose("Rectangle")
     site.drag([(10, 90), (890, 110)])
     site.button("Fill").click()
-    expect(site.status).to_contain_text("Filling", timeout=30_000)
+    expect(site.status).to_contain_text("Filling", timeout=SLOW)
     site.page.keyboard.press("Escape")
     expect(site.status).to_have_text("Stopped.")
     np.testing.assert_array_equal(site.result(), source)
@@ -151,7 +151,7 @@ def package(browser: Browser, host: StaticServer) -> Iterator[Page]:
     """A page of the same site that is empty."""
     context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(SLOW)
     page.goto(f"{host.url}empty.html")
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
@@ -282,7 +282,7 @@ def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
 def fresh(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(SLOW)
     yield page
     context.close()
 

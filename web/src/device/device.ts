@@ -1,15 +1,10 @@
 /** The network in this browser, as the page sees it. */
 
 import type { Raster } from "../picture/raster";
+import type { Progress } from "../progress";
 import type { Engine } from "./network";
 import type { Mask } from "./planes";
 import type { Options, Order, Report } from "./worker";
-
-/** What is going on, and the share of it that is done: 0 to 1. */
-export interface Progress {
-  readonly doing: "loading" | "filling";
-  readonly share: number;
-}
 
 export interface FillOptions {
   readonly grain?: boolean;

@@ -63,6 +63,7 @@ export async function loadNetwork(
   ort.env.wasm.wasmBinary = files.binary;
   const session = await ort.InferenceSession.create(model, {
     executionProviders: [backend],
+    logSeverityLevel: 3,
     // A waiting thread that spins takes a core from everything else, the page included.
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   });

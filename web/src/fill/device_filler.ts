@@ -1,4 +1,5 @@
-import type { Device, Progress } from "../device/device";
+import type { Device } from "../device/device";
+import type { Progress } from "../progress";
 import type { FillRequest } from "../picture/picture";
 import type { Raster } from "../picture/raster";
 import { FillError, type Filler } from "./filler";

@@ -1,4 +1,4 @@
-import type { Progress } from "../device/device";
+import type { Progress } from "../progress";
 import type { FillRequest } from "../picture/picture";
 import type { Raster } from "../picture/raster";
 

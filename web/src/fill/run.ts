@@ -1,4 +1,4 @@
-import type { Progress } from "../device/device";
+import type { Progress } from "../progress";
 import { area } from "../geometry";
 import type { Picture } from "../picture/picture";
 import { type Region, cellMeets, planRegions } from "../picture/regions";

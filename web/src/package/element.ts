@@ -1,5 +1,5 @@
 import { folderOf } from "./address";
-import type { Answer, Ask } from "../ui/embedded";
+import type { Answer, Ask } from "../messages";
 
 interface Waiting {
   resolve(value: Blob | null): void;

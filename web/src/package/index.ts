@@ -4,7 +4,7 @@
  * The module lies in the folder of a static site and takes what it needs from there; see docs/site.md.
  */
 
-import type { Progress } from "../device/device";
+import type { Progress } from "../progress";
 import { Device } from "../device/device";
 import { overrides } from "../device/overrides";
 import { folderOf } from "./address";

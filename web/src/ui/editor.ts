@@ -4,7 +4,7 @@ import { FormatError } from "../codec/bytes";
 import { FORMATS } from "../codec/formats";
 import { FillError } from "../fill/filler";
 import { fillPending } from "../fill/run";
-import type { Progress } from "../device/device";
+import type { Progress } from "../progress";
 import { clamp } from "../geometry";
 import type { Step } from "../picture/history";
 import { Picture } from "../picture/picture";

@@ -1,18 +1,7 @@
 /** The page inside `<wavepaint-editor>`: what it tells the page around it, and what it is asked from there. */
 
+import type { Answer, Ask } from "../messages";
 import type { Editor } from "./editor";
-
-/** Messages of the element to the page. */
-export type Ask =
-  | { readonly wavepaint: "open"; readonly id: number; readonly file: Blob; readonly name: string }
-  | { readonly wavepaint: "result"; readonly id: number; readonly type: "image/png" | "source" }
-  | { readonly wavepaint: "mask"; readonly id: number };
-
-/** Messages of the page to the element. */
-export type Answer =
-  | { readonly wavepaint: "ready" | "change" }
-  | { readonly wavepaint: "answer"; readonly id: number; readonly value: Blob | null }
-  | { readonly wavepaint: "failure"; readonly id: number; readonly reason: string };
 
 /** Only a page of the same site may open pictures here and take results away. */
 export function answerHost(editor: Editor): void {

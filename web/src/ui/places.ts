@@ -1,4 +1,5 @@
-import type { Device, Progress } from "../device/device";
+import type { Device } from "../device/device";
+import type { Progress } from "../progress";
 import { transferBytes } from "../device/files";
 import type { Engine } from "../device/network";
 import { type Filler, FillError } from "../fill/filler";
