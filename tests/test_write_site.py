@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,13 +85,53 @@ def test_refuses_what_is_not_its_own(page: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "photo.jpg").write_text("mine")
-    with pytest.raises(OptionError, match="holds files that are not of an earlier site"):
+    with pytest.raises(OptionError, match=r"holds photo\.jpg, which is not of an earlier site"):
         write_site(other, page=page)
     assert [path.name for path in other.iterdir()] == ["photo.jpg"]
     with pytest.raises(OptionError, match="is not a folder"):
         write_site(other / "photo.jpg", page=page)
     with pytest.raises(OptionError, match="there is no folder"):
         write_site(tmp_path / "a" / "b", page=page)
+
+
+@pytest.mark.parametrize("name", ["_headers", ".git/config", "sw.js.bak"])
+def test_keeps_what_was_put_beside_a_site(page: Path, tmp_path: Path, name: str) -> None:
+    target = tmp_path / "site"
+    write_site(target, page=page)
+    (target / name).parent.mkdir(exist_ok=True)
+    (target / name).write_text("mine")
+    with pytest.raises(OptionError, match=name):
+        write_site(target, page=page)
+    assert (target / name).read_text() == "mine"
+
+
+def test_a_copy_that_fails_says_why(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(source: Path, target: Path) -> None:
+        raise shutil.Error([(str(source), str(target), "[Errno 28] No space left on device")])
+
+    monkeypatch.setattr(shutil, "copytree", fail)
+    with pytest.raises(OptionError, match="No space left on device"):
+        write_site(tmp_path / "site", page=page)
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
+def test_a_site_that_cannot_be_put_in_place_leaves_the_old_one(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "site"
+    write_site(target, page=page)
+    rename = Path.rename
+
+    def fail(self: Path, to: Path) -> Path:
+        if self.suffix == ".part":
+            raise OSError(13, "Permission denied")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OptionError, match="Permission denied"):
+        write_site(target, page=page)
+    assert known(target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["page", "site"]
 
 
 def test_an_interrupted_write_leaves_the_old_site(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

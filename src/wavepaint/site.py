@@ -45,7 +45,7 @@ def write_site(folder: Path, model: str | Path | None = None, *, page: Path = ST
     """Write the editor and a network as a static site; the folder appears whole or not at all.
 
     Args:
-        folder: a new or empty folder, or one that holds such a site, which is replaced.
+        folder: a new or empty folder, or one that holds such a site and nothing else, which is replaced.
         model: an ONNX file that `wavepaint export` wrote; None or "default" for the packaged network.
         page: the built page.
 
@@ -67,18 +67,34 @@ def write_site(folder: Path, model: str | Path | None = None, *, page: Path = ST
         shutil.copytree(page, unfinished)
         (unfinished / MODEL).write_bytes(network)
         site = _finish(unfinished, folder)
-        if target.exists():
-            old = unfinished.with_suffix(".old")
-            target.rename(old)
-            unfinished.rename(target)
-            shutil.rmtree(old)
-        else:
-            unfinished.rename(target)
+        _put_in_place(unfinished, target)
     except OSError as error:
-        raise OptionError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise OptionError(f"{folder}: cannot be written: {_reason(error)}") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return site
+
+
+def _put_in_place(unfinished: Path, target: Path) -> None:
+    if not target.exists():
+        unfinished.rename(target)
+        return
+    old = unfinished.with_suffix(".old")
+    target.rename(old)
+    try:
+        unfinished.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    # The new site is there: what cannot be removed of the old one is no failure.
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, shutil.Error) and error.args and error.args[0]:
+        # One (source, target, reason) for each file that could not be copied.
+        return str(error.args[0][0][2])
+    return error.strerror or str(error)
 
 
 def read_network(model: str | Path | None) -> bytes:
@@ -139,7 +155,17 @@ def _check_target(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise OptionError(f"{folder}: is not a folder")
-    worker = folder / WORKER
-    ours = worker.is_file() and worker.read_text(encoding="utf-8", errors="replace").startswith(_SITE_LINE)
-    if not ours and any(folder.iterdir()):
-        raise OptionError(f"{folder}: holds files that are not of an earlier site; name a new folder")
+    foreign = sorted(set(_names(folder)) - _known(folder))
+    if foreign:
+        raise OptionError(f"{folder}: holds {foreign[0]}, which is not of an earlier site; name a new folder")
+
+
+def _known(folder: Path) -> set[str]:
+    """The files of a site that lies in a folder: all that may be replaced."""
+    try:
+        line, _, _ = (folder / WORKER).read_text(encoding="utf-8").partition("\n")
+        site = json.loads(line.removeprefix(_SITE_LINE).removesuffix(";"))
+        known = {*site["first"], *site["later"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return known | {name for name in _names(folder) if PurePosixPath(name).parts[0] == LICENSES}

@@ -75,8 +75,9 @@ async function answer(name: string, request: Request): Promise<Response> {
   return isolated(response);
 }
 
+/** With the headers; built anew, as a response that was redirected (`/index.html` to `/`) is refused for a page. */
 function isolated(response: Response): Response {
-  if (response.status === 0 || response.redirected) return response;
+  if (response.status === 0) return response;
   const headers = new Headers(response.headers);
   for (const [name, value] of Object.entries(ISOLATION)) headers.set(name, value);
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });

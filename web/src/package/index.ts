@@ -75,9 +75,7 @@ export async function inpaint(
   const data = isImageData(mask) ? holesOf(mask) : Uint8Array.from(mask.data, (value) => Number(value !== 0));
   if (data.length !== width * height) throw new RangeError("the mask does not hold one byte per pixel");
   if (!data.includes(0)) throw new RangeError("the mask covers the whole image, nothing is left to fill it from");
-  const picture: Picture = isImageData(image)
-    ? { width, height, channels: 4, data: new Uint8Array(image.data) }
-    : image;
+  const picture = pictureOf(image);
   if (picture.data.length !== width * height * picture.channels) {
     throw new RangeError(`the image does not hold ${width}x${height} pixels of ${picture.channels} channels`);
   }
@@ -86,6 +84,18 @@ export async function inpaint(
   if (!isImageData(image)) return filled;
   const { colorSpace } = image;
   return new ImageData(new Uint8ClampedArray(filled.data.buffer as ArrayBuffer), width, height, { colorSpace });
+}
+
+/** Samples of a kind that filling knows; a picture of ours as it is. */
+function pictureOf(image: ImageData | Picture): Picture {
+  const { width, height } = image;
+  const data: unknown = image.data;
+  const channels = isImageData(image) ? 4 : image.channels;
+  if (![1, 2, 3, 4].includes(channels)) throw new RangeError(`an image has 1 to 4 channels, not ${channels}`);
+  // Clamped samples are the same bytes; a canvas may also hold floats, which are none.
+  if (data instanceof Uint8ClampedArray) return { width, height, channels, data: new Uint8Array(data) };
+  if (!isImageData(image) && (data instanceof Uint8Array || data instanceof Uint16Array)) return image;
+  throw new TypeError("the image's samples must be a Uint8Array, Uint8ClampedArray or Uint16Array");
 }
 
 const isImageData = (picture: ImageData | Picture | Mask): picture is ImageData => picture instanceof ImageData;

@@ -1,4 +1,4 @@
-import type { Device } from "../device/device";
+import { type Device, unlessAborted } from "../device/device";
 import type { Progress } from "../progress";
 import { transferBytes } from "../device/files";
 import type { Engine } from "../device/network";
@@ -77,11 +77,14 @@ export class Places implements Filler {
   private async loaded(signal: AbortSignal, report?: (progress: Progress) => void): Promise<void> {
     if (this.device.engine) return;
     try {
-      await this.device.load(report);
+      const told = (progress: Progress): void => {
+        if (!signal.aborted) report?.(progress);
+      };
+      await unlessAborted(this.device.load(told), signal);
     } catch (error) {
+      signal.throwIfAborted();
       throw new FillError(`The network cannot be loaded: ${(error as Error).message}.`, { cause: error });
     }
-    signal.throwIfAborted();
     this.refresh();
   }
 
