@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -47,6 +48,25 @@ def test_runs_batches_of_any_size(runtime: Runtime) -> None:
         filled = runtime(image, mask)
         assert filled.dtype == np.float32
         assert np.abs(filled - mean_fill(image, mask)).max() < 1e-5
+
+
+def test_openvino_may_first_be_called_by_several_threads(standin: Path) -> None:
+    pytest.importorskip("openvino")
+    # In a process of its own: what waited for ever is set up once per process, and a thread cannot be ended.
+    script = f"""
+import threading
+import numpy as np
+from wavepaint.runtime import load_runtime
+runtime = load_runtime({str(standin)!r}, "openvino", threads=1)
+image, mask = np.zeros((1, 3, 32, 32), np.float32), np.zeros((1, 1, 32, 32), np.float32)
+start = threading.Barrier(8)
+threads = [threading.Thread(target=lambda: (start.wait(), runtime(image, mask))) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("done")
+"""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert finished.stdout == "done\n"
 
 
 def test_openvino_keeps_what_it_has_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wavepaint.errors import CheckpointError, MissingExtraError
 from wavepaint.runtime.base import Planes, check_names, read_multiple
 
@@ -52,6 +54,9 @@ class OpenVinoRuntime:
         inputs, outputs = ([name for value in side for name in value.names] for side in (model.inputs, model.outputs))
         check_names(inputs, outputs, label)
         self._requests = threading.local()
+        # The binding sets itself up when it first meets an array, and two threads that do so at once wait for each
+        # other for ever (OpenVINO 2026.4): one tiny run, while nobody else can call.
+        self(*(np.zeros((1, channels, self.multiple, self.multiple), np.float32) for channels in (3, 1)))
 
     def __call__(self, image: Planes, mask: Planes) -> Planes:
         """Fill the holes of a batch of crops; see `Runtime`."""

@@ -64,7 +64,7 @@ export class Places implements Filler {
 
   /** Write down in the menu how long each place would take for these requests, or for a hole of the usual size. */
   async estimate(requests: readonly FillRequest[]): Promise<void> {
-    const pixels = requests.reduce((sum, request) => sum + pixelsOf(request), 0) || USUAL_PIXELS;
+    const pixels = requests.reduce((sum, request) => sum + pixelsOf(request), 0);
     this.showTimes(pixels);
     if (!this.server || this.settings.paces.server !== undefined) return;
     const request = probe();
@@ -95,15 +95,19 @@ export class Places implements Filler {
     saveSettings(this.settings);
   }
 
-  private showTimes(pixels: number): void {
+  /** `painted`: pixels of the crops for what is painted; 0 for the usual hole. */
+  private showTimes(painted: number): void {
+    const pixels = painted || USUAL_PIXELS;
+    const about = (pace: number): string =>
+      inWords((pace * pixels) / MEGA) + (painted ? "" : " for a hole of 256 pixels");
     const { server, device } = this.settings.paces;
     const guess = FIRST_GUESS / (this.device.engine ? gain(this.device.engine) : 1);
     const note = (place: Place, words: (string | null)[]): void => {
       element(`where-${place}-note`, HTMLElement).textContent = words.filter((word) => word !== null).join(" · ");
     };
-    note("server", [server === undefined ? "time not known yet" : about((server * pixels) / MEGA)]);
+    note("server", [server === undefined ? "time not known yet" : about(server)]);
     note("device", [
-      about(((device ?? guess) * pixels) / MEGA) + (device === undefined ? ", not measured yet" : ""),
+      about(device ?? guess) + (device === undefined ? ", not measured yet" : ""),
       this.device.engine
         ? wordsFor(this.device.engine)
         : `${(transferBytes("wasm") / MEGA).toFixed(0)} MB to load once`,
@@ -115,7 +119,7 @@ export class Places implements Filler {
     this.inputs[place].checked = true;
     this.label.textContent = NAMES[place];
     document.body.dataset.place = place;
-    this.showTimes(USUAL_PIXELS);
+    this.showTimes(0);
   }
 }
 
@@ -125,7 +129,7 @@ export const wordsFor = ({ backend, threads }: Engine): string =>
 
 const gain = ({ backend, threads }: Engine): number => (backend === "webgpu" ? GPU_GAIN : threads ** 0.8);
 
-const about = (seconds: number): string =>
+const inWords = (seconds: number): string =>
   `about ${seconds < 9.5 ? Math.max(seconds, 0.1).toFixed(1) : Math.round(seconds)} s`;
 
 const pixelsOf = ({ image: { width, height }, mask }: FillRequest): number => workload({ width, height, data: mask });
