@@ -37,14 +37,14 @@ train)
     elif [ -e "$here/training/default/ema.safetensors" ]; then
         arguments+=(--init "$here/training/default/ema.safetensors")
     fi
-    vgg=0
+    vgg=
     if [ -e "$store/vgg16_features.safetensors" ]; then
         arguments+=(--vgg-weights "$store/vgg16_features.safetensors")
-        vgg=0.1
+        vgg=', "vgg-features": 0.5'
     fi
     defaults=$(printf '{"seconds": %s, "crop": [128, 256], "batch": 64, "learning_rate": 0.002, "warmup": 500,
-        "mask_bank": 20000, "bands": 0.5, "vgg": %s, "vgg_from": 0.4, "self_condition": 0.2, "ema": 0.9995}' \
-        "${TOTAL:-$seconds}" "$vgg")
+        "mask_bank": 20000, "losses": {"hole-l1": 1, "gradient": 0.5%s}, "vgg_from": 0.4,
+        "self_condition": 0.3, "octaves": 3, "ema": 0.9995}' "${TOTAL:-$seconds}" "$vgg")
     "$python" -m wavepaint.training.resident "$store"/*.tar "${arguments[@]}" \
         --options "$defaults" --options "${OPTIONS:-{\}}"
     mkdir -p "$output"

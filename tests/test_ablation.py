@@ -15,7 +15,7 @@ from networks import random_network, random_sample, small_config
 from trainings import write_photographs
 from wavepaint.ablation.comparison import ALL_KINDS, column, compare, conclusion
 from wavepaint.ablation.figures import difference_chart, energy_maps, standalone, with_legend
-from wavepaint.ablation.measuring import fill_coarse_to_fine, kept
+from wavepaint.ablation.measuring import kept
 from wavepaint.ablation.plan import PLAN_FILE, Plan, Scale, read_plan, share_budget, write_plan
 from wavepaint.ablation.receptive_field import ReceptiveField, disc, receptive_field
 from wavepaint.ablation.studies import CROSS_DATA, TRAINING_STUDIES, training_study
@@ -25,6 +25,7 @@ from wavepaint.evaluation.metrics import Summary
 from wavepaint.evaluation.protocol import Item
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.network.blocks import StridedConvolution
+from wavepaint.network.coarse import fill_coarse_to_fine
 from wavepaint.network.dwt import dwt2
 from wavepaint.network.export import onnx_bytes
 from wavepaint.network.prefill import halve_known

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import pywt
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
 from networks import random_sample
 from trainings import write_alexnet
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
-from wavepaint.training.losses import L1, L2, LOSSES, Gradient, HoleL1, Wavelet, WeightedLosses, load_losses
+from wavepaint.features import VGG16Features
+from wavepaint.training.losses import L1, L2, LOSSES, Gradient, HoleL1, VGGLoss, Wavelet, WeightedLosses, load_losses
 
-PLAIN = ("l1", "l2", "hole-l1", "gradient", "wavelet")
+PLAIN = ("l1", "l2", "hole-l1", "gradient", "wavelet", "hole-ssim")
+THROUGH_VGG = ("vgg-features", "vgg-style", "vgg-swd")
 
 
 def _pictures(height: int = 32, width: int = 48) -> tuple[Tensor, Tensor, Tensor]:
@@ -27,11 +31,11 @@ def _pictures(height: int = 32, width: int = 48) -> tuple[Tensor, Tensor, Tensor
 def test_equal_pictures_cost_nothing_and_others_something(name: str) -> None:
     filled, truth, mask = _pictures()
     loss = load_losses([name], {})[name]
-    assert float(loss(truth, truth, mask)) == 0
-    assert float(loss(filled, truth, mask)) > 0
+    assert float(loss(truth, truth, mask)) == pytest.approx(0, abs=1e-6)
+    assert float(loss(filled, truth, mask)) > 0.01
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", [*PLAIN, "band-energy"])
 def test_gradients_reach_the_hole(name: str) -> None:
     filled, truth, mask = _pictures(16, 16)
     filled.requires_grad_()
@@ -98,7 +102,41 @@ def test_perceptual_losses_read_local_files(tmp_path: Path) -> None:
     assert not any(parameter.requires_grad for parameter in loss.parameters())
 
 
-def test_vgg_features_read_a_local_file(tmp_path: Path) -> None:
+def test_hole_ssim_is_one_minus_the_score_away_from_the_border() -> None:
+    from skimage.metrics import structural_similarity
+
+    generator = torch.Generator().manual_seed(0)
+    truth = F.avg_pool2d(torch.rand((1, 3, 50, 60), generator=generator), 5, 1, 2)
+    mask = torch.zeros(1, 1, 50, 60)
+    mask[..., 8:42, 10:50] = 1
+    filled = truth + 0.1 * torch.randn(truth.shape, generator=generator) * mask
+    a, b = (x[0].permute(1, 2, 0).double().numpy() for x in (truth, filled))
+    scores = structural_similarity(
+        a, b, data_range=1.0, channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+    )[1]
+    expected = 1 - scores[mask[0, 0].numpy() > 0].mean()
+    assert float(load_losses(["hole-ssim"], {})["hole-ssim"](filled, truth, mask)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_band_energy_counts_strength_and_not_place() -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn((2, 1, 3, 64, 64), generator=generator)
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 24:40, 24:40] = 1
+    truth, other = 0.5 + 0.1 * noise
+    loss = load_losses(["band-energy"], {})["band-energy"]
+
+    def cost(fill: Tensor) -> float:
+        return float(loss(truth * (1 - mask) + fill * mask, truth, mask))
+
+    elsewhere, flat, weak = cost(other), cost(torch.full_like(truth, 0.5)), cost(0.5 + 0.05 * noise[1])
+    assert elsewhere < 0.25  # what 64 samples say of a variance
+    assert weak == pytest.approx(math.log(4), abs=0.3)
+    assert flat > 3
+
+
+def _write_vgg16(path: Path) -> Path:
+    """VGG16's first three stages with random weights."""
     generator = torch.Generator().manual_seed(0)
     widths, position, fan_in, state = (64, 64, 0, 128, 128, 0, 256, 256, 256), 0, 3, {}
     for width in widths:
@@ -108,13 +146,51 @@ def test_vgg_features_read_a_local_file(tmp_path: Path) -> None:
         state[f"features.{position}.weight"] = torch.randn((width, fan_in, 3, 3), generator=generator) / fan_in**0.5 / 3
         state[f"features.{position}.bias"] = torch.zeros(width)
         position, fan_in = position + 2, width
-    path = tmp_path / "vgg16.safetensors"
     save_file(state, path)
+    return path
+
+
+@pytest.mark.parametrize("name", THROUGH_VGG)
+def test_losses_through_vgg_read_a_local_file(name: str, tmp_path: Path) -> None:
     filled, truth, mask = _pictures(32, 32)
-    loss = load_losses(["vgg-features"], {"vgg16": path})["vgg-features"]
+    filled.requires_grad_()
+    loss = load_losses([name], {"vgg16": _write_vgg16(tmp_path / "vgg16.safetensors")})[name]
     # Not 0: the two pictures lie in memory in different orders, and so are summed in different orders.
     assert float(loss(truth, truth, mask)) < 1e-5
-    assert float(loss(filled, truth, mask)) > 0.01
+    value = loss(filled, truth, mask)
+    value.backward()
+    assert value.item() > 0.01
+    assert filled.grad is not None
+    assert bool(filled.grad.isfinite().all())
+    assert bool(filled.grad[mask.expand_as(filled) > 0].any())
+
+
+@pytest.mark.parametrize("name", ["vgg-style", "vgg-swd"])
+def test_texture_losses_forgive_another_place_that_the_distance_does_not(name: str, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(3)
+    truth = torch.rand((1, 3, 64, 64), generator=generator)
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    moved = truth * (1 - mask) + truth.roll((7, 11), (2, 3)) * mask
+    smooth = truth * (1 - mask) + 0.5 * mask
+    losses = load_losses([name, "vgg-features"], {"vgg16": _write_vgg16(tmp_path / "vgg16.safetensors")})
+    ratios = {key: float(loss(moved, truth, mask) / loss(smooth, truth, mask)) for key, loss in losses.items()}
+    assert ratios[name] < 0.5 * ratios["vgg-features"]
+
+
+def test_losses_through_vgg_share_one_network_that_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled, truth, mask = _pictures(32, 32)
+    losses = load_losses(THROUGH_VGG, {"vgg16": _write_vgg16(tmp_path / "vgg16.safetensors")})
+    assert len({id(loss.features) for loss in losses.values() if isinstance(loss, VGGLoss)}) == 1
+    torch.manual_seed(0)
+    alone = {name: float(loss(filled, truth, mask)) for name, loss in losses.items()}
+    runs = []
+    original = VGG16Features.forward
+    monkeypatch.setattr(VGG16Features, "forward", lambda self, x: runs.append(x) or original(self, x))
+    torch.manual_seed(0)
+    together = WeightedLosses(losses, dict.fromkeys(THROUGH_VGG, 2.0))(filled, truth, mask)
+    assert len(runs) == 2
+    assert {name: float(value) / 2 for name, value in together.items()} == pytest.approx(alone, rel=1e-4)
 
 
 def test_unknown_names_list_the_known_ones(tmp_path: Path) -> None:

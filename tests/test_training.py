@@ -764,6 +764,9 @@ def test_coarse_start_leaves_modes_and_gradients_alone() -> None:
     modes = [module.training for module in network.modules()]
     image, mask = random_sample(2, 32, 32)
     guess = coarse_guess(network, image, mask)
+    further = coarse_guess(network, image, mask, 2)
+    assert further.shape == image.shape
+    assert not torch.equal(guess, further)
     assert guess.shape == image.shape
     assert not guess.requires_grad
     assert [module.training for module in network.modules()] == modes

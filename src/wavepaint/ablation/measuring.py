@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wavepaint.ablation.comparison import COMPARED, Scores
 from wavepaint.atomic import replacing
@@ -20,7 +18,7 @@ from wavepaint.evaluation.methods import NetworkMethod
 from wavepaint.evaluation.protocol import Item, Method, evaluate
 from wavepaint.evaluation.testset import EvaluationSet
 from wavepaint.network import WavePaint
-from wavepaint.network.prefill import halve_known
+from wavepaint.network.coarse import fill_coarse_to_fine
 
 
 def first_pictures(test_set: EvaluationSet, count: int) -> EvaluationSet:
@@ -57,23 +55,3 @@ def coarse_to_fine_method(model: WavePaint, name: str, octaves: int) -> NetworkM
         return np.asarray(filled.numpy())
 
     return NetworkMethod(name, run, model.config.multiple * 2**octaves)
-
-
-def fill_coarse_to_fine(model: WavePaint, image: Tensor, mask: Tensor, octaves: int) -> Tensor:
-    """Fill the halved picture first, and its result, enlarged, is the guess for the next.
-
-    Args:
-        model: in evaluation mode.
-        image: (B, 3, H, W) float in [0, 1]; H and W are multiples of `config.multiple * 2**octaves`.
-        mask: (B, 1, H, W) float, 1 = hole.
-        octaves: halvings.
-
-    Returns:
-        (B, 3, H, W), as the network's.
-    """
-    guess = None
-    if octaves:
-        coarse = fill_coarse_to_fine(model, *halve_known(image, mask), octaves - 1)
-        guess = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
-    filled: Tensor = model(image, mask, guess)
-    return filled

@@ -68,7 +68,6 @@ def make_trainer(
         clock="cpu" if device.type == "cpu" else "wall",
         learning_rate=LEARNING_RATE,
         warmup=WARMUP,
-        bands=0.5,
         self_condition=arm.self_condition,
         ema=AVERAGE,
         seed=seed,

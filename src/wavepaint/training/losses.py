@@ -9,12 +9,13 @@ Every loss takes the network's picture, the truth and the mask, and returns one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavepaint.errors import OptionError
@@ -25,7 +26,16 @@ from wavepaint.perceptual import LPIPS, Net, load_lpips, load_vgg16
 WEIGHTS = ("vgg16", "alexnet", "lpips-alex", "lpips-vgg")
 """Names of the weight files that losses may need; what is not given is downloaded once and kept."""
 
+RING = 16
+"""Width in samples of the known ring around the hole whose texture counts with the hole's own."""
+
 _WAVELET_LEVELS = 3
+_ENERGY_LEVELS = 2
+_ENERGY_FLOOR = 1e-5  # mean square of a difference of about one level of 256: less is no texture
+_SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
+_SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
+_DIRECTIONS = 64
+_TINY = 1e-6
 
 
 class Loss(nn.Module):
@@ -136,8 +146,59 @@ class LPIPSVGG(LPIPSLoss):
         return cls(load_lpips(cls.net, weights.get("vgg16"), weights.get("lpips-vgg")))
 
 
-class VGGFeatureLoss(Loss):
-    """Relative distance of VGG16 activations, averaged over the batch; needs no LPIPS weights."""
+class HoleSSIM(Loss):
+    """1 - SSIM of the hole samples (Wang et al., 2004; as a loss, Zhao et al., 2017): contrast in its place.
+
+    Gaussian window of 11x11 with sigma 1.5, per RGB channel, as the score; borders are repeated outwards.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        distance = torch.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1)
+        window = torch.exp(-(distance**2) / (2 * _SSIM_SIGMA**2))
+        self.register_buffer("window", window / window.sum())
+        self.window: Tensor
+
+    def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        """See the module's text; sides of at least 11."""
+        a, b = filled, truth
+        moments = self._blur(torch.cat((a, b, a * a, b * b, a * b), dim=1))
+        mean_a, mean_b, aa, bb, ab = moments.chunk(5, dim=1)
+        luminance = (2 * mean_a * mean_b + _SSIM_C1) / (mean_a**2 + mean_b**2 + _SSIM_C1)
+        variances = (aa - mean_a**2) + (bb - mean_b**2)
+        structure = (2 * (ab - mean_a * mean_b) + _SSIM_C2) / (variances + _SSIM_C2)
+        return 1 - (luminance * structure * mask).sum() / (mask.sum() * 3)
+
+    def _blur(self, x: Tensor) -> Tensor:
+        planes = F.pad(x.flatten(0, 1).unsqueeze(1), (_SSIM_RADIUS,) * 4, mode="replicate")
+        rows = F.conv2d(planes, self.window.view(1, 1, -1, 1))
+        blurred: Tensor = F.conv2d(rows, self.window.view(1, 1, 1, -1)).squeeze(1).unflatten(0, x.shape[:2])
+        return blurred
+
+
+class BandEnergy(Loss):
+    """Missing or surplus detail: log ratio of the Haar detail energies of hole and ring, fill against truth.
+
+    The mean squares of each detail band (two levels, three bands, three channels) over the hole are compared with
+    those of the truth over the hole and a known ring of `RING` samples, picture by picture. Where the details lie
+    does not matter, only how strong they are.
+    """
+
+    def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        """See the module's text."""
+        hole, around = mask, _with_ring(mask)
+        terms = []
+        for _ in range(_ENERGY_LEVELS):
+            filled, found = dwt2(filled)
+            truth, wanted = dwt2(truth)
+            hole, around = (F.max_pool2d(x, 2, ceil_mode=True) for x in (hole, around))
+            ratio = torch.log(_energy(found, hole) / _energy(wanted, around))
+            terms.append(ratio.abs().mean())
+        return torch.stack(terms).mean()
+
+
+class VGGLoss(Loss):
+    """What compares two pictures by their VGG16 activations; subclasses implement `compare`."""
 
     def __init__(self, features: VGG16Features) -> None:
         super().__init__()
@@ -148,12 +209,81 @@ class VGGFeatureLoss(Loss):
         """See `Loss.load`."""
         return cls(load_vgg16(weights.get("vgg16"), DISTANCE_LAYERS))
 
+    def compare(self, found: Sequence[Tensor], wanted: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """One number from the activations (B, C_l, H_l, W_l) of the fill and of the truth."""
+        raise NotImplementedError
+
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """See the module's text."""
-        with torch.no_grad():
-            wanted = self.features(truth)
-        found = self.features(filled.contiguous(memory_format=torch.channels_last))
+        return self.compare(*vgg_activations(self.features, filled, truth), mask)
+
+
+class VGGFeatureLoss(VGGLoss):
+    """Relative distance of VGG16 activations, averaged over the batch; needs no LPIPS weights."""
+
+    def compare(self, found: Sequence[Tensor], wanted: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """See `VGGLoss`."""
         return feature_distance(found, wanted).mean()
+
+
+class StyleLoss(VGGLoss):
+    """Relative distance of the Gram matrices of VGG16 activations over hole and ring (Gatys et al., 2016).
+
+    A Gram matrix holds which channels occur together, not where: the texture without its place.
+    """
+
+    def compare(self, found: Sequence[Tensor], wanted: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """See `VGGLoss`."""
+        around, terms = _with_ring(mask), []
+        for a, b in zip(found, wanted, strict=True):
+            weight = F.adaptive_max_pool2d(around, a.shape[-2:])
+            gram_a, gram_b = _gram(a, weight), _gram(b, weight)
+            terms.append((gram_a - gram_b).abs().mean((1, 2)) / (gram_b.abs().mean((1, 2)) + _TINY))
+        return torch.stack(terms).mean()
+
+
+class SlicedWassersteinLoss(VGGLoss):
+    """Relative sliced Wasserstein distance of VGG16 activations over hole and ring (Heitz et al., 2021).
+
+    The activations of all positions are projected on random directions, sorted, and compared in that order: the
+    whole distribution of a texture instead of its second moments. Directions come from PyTorch's global generator.
+    """
+
+    def compare(self, found: Sequence[Tensor], wanted: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """See `VGGLoss`."""
+        around, terms = _with_ring(mask), []
+        for a, b in zip(found, wanted, strict=True):
+            directions = F.normalize(torch.randn(a.shape[1], _DIRECTIONS, device=a.device), dim=0)
+            weight = F.adaptive_max_pool2d(around, a.shape[-2:]) > 0
+            for own_a, own_b, own_weight in zip(a, b, weight, strict=True):
+                inside = own_weight[0]
+                sorted_a, sorted_b = (
+                    (own[:, inside].T @ directions).sort(dim=0).values for own in (own_a.float(), own_b.float())
+                )
+                terms.append((sorted_a - sorted_b).abs().mean() / (sorted_b.abs().mean() + _TINY))
+        return torch.stack(terms).mean()
+
+
+def vgg_activations(features: VGG16Features, filled: Tensor, truth: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Activations of the fill, with a gradient, and of the truth, without one."""
+    with torch.no_grad():
+        wanted = features(truth)
+    return features(filled.contiguous(memory_format=torch.channels_last)), wanted
+
+
+def _with_ring(mask: Tensor) -> Tensor:
+    return F.max_pool2d(mask, 2 * RING + 1, stride=1, padding=RING)
+
+
+def _energy(details: Tensor, weight: Tensor) -> Tensor:
+    """Mean square of every band (B, 9) over the samples with weight 1, at least a floor."""
+    return (details**2 * weight).sum((2, 3)) / weight.sum((2, 3)).clamp_min(1) + _ENERGY_FLOOR
+
+
+def _gram(x: Tensor, weight: Tensor) -> Tensor:
+    """(B, C, H, W), (B, 1, H, W) -> (B, C, C), per sample with weight 1."""
+    flat = (x.float() * weight).flatten(2)
+    return flat @ flat.transpose(1, 2) / weight.sum((1, 2, 3)).clamp_min(1).view(-1, 1, 1)
 
 
 LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
@@ -162,10 +292,14 @@ LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
         "l2": L2,
         "hole-l1": HoleL1,
         "gradient": Gradient,
+        "hole-ssim": HoleSSIM,
         "wavelet": Wavelet,
+        "band-energy": BandEnergy,
         "lpips-alex": LPIPSAlex,
         "lpips-vgg": LPIPSVGG,
         "vgg-features": VGGFeatureLoss,
+        "vgg-style": StyleLoss,
+        "vgg-swd": SlicedWassersteinLoss,
     }
 )
 """Every loss by the name that recipes use; smaller is better for all of them."""
@@ -182,11 +316,18 @@ class WeightedLosses(nn.Module):
         self.terms = nn.ModuleList(losses[name] for name in self.names)
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Weighted scalars by name; their sum is what training minimises."""
-        return {
-            name: weight * term(filled, truth, mask)
-            for name, weight, term in zip(self.names, self.weights, self.terms, strict=True)
-        }
+        """Weighted scalars by name; their sum is what training minimises. Shared VGG16 features run once."""
+        activations: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
+        found = {}
+        for name, weight, term in zip(self.names, self.weights, self.terms, strict=True):
+            if isinstance(term, VGGLoss):
+                shared = id(term.features)
+                if shared not in activations:
+                    activations[shared] = vgg_activations(term.features, filled, truth)
+                found[name] = weight * term.compare(*activations[shared], mask)
+            else:
+                found[name] = weight * term(filled, truth, mask)
+        return found
 
 
 def check_loss_names(names: Iterable[str]) -> None:
@@ -208,4 +349,14 @@ def load_losses(names: Iterable[str], weights: Mapping[str, Path]) -> dict[str, 
             raise OptionError(f"unknown weights {name!r}; known: {', '.join(WEIGHTS)}")
     names = dict.fromkeys(names)
     check_loss_names(names)
-    return {name: LOSSES[name].load(weights) for name in names}
+    losses: dict[str, Loss] = {}
+    features: VGG16Features | None = None
+    for name in names:
+        kind = LOSSES[name]
+        if features is not None and issubclass(kind, VGGLoss):
+            losses[name] = kind(features)
+            continue
+        loss = losses[name] = kind.load(weights)
+        if isinstance(loss, VGGLoss):
+            features = loss.features
+    return losses

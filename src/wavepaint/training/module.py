@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavepaint.network import WavePaint
+from wavepaint.network.coarse import double, fill_coarse_to_fine
 from wavepaint.network.prefill import halve_known
 from wavepaint.training.losses import WeightedLosses
 
@@ -63,20 +63,21 @@ def memory_format(device: torch.device) -> torch.memory_format:
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 
-def coarse_guess(network: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
-    """The network's result at half resolution, enlarged: a better start than the prefill. No gradient through it.
+def coarse_guess(network: WavePaint, image: Tensor, mask: Tensor, octaves: int = 1) -> Tensor:
+    """The network's result at a lower resolution, enlarged: a better start than the prefill. No gradient through it.
 
     Args:
-        network: called as `WavePaint`; left in the mode that it is in.
-        image: (B, 3, H, W) float in [0, 1]; half of H and W are multiples of the network's stride.
+        network: left in the mode that it is in.
+        image: (B, 3, H, W) float in [0, 1]; H and W are multiples of the network's stride times `2**octaves`.
         mask: (B, 1, H, W) float, 1 = hole.
+        octaves: halvings, at least 1; each resolution starts from the enlarged result of the one before.
 
     Returns:
         (B, 3, H, W) float32.
     """
     with torch.no_grad(), evaluating(network):
-        coarse = network(*halve_known(image, mask))
-    return F.interpolate(coarse.float(), scale_factor=2, mode="bilinear", align_corners=False)
+        coarse = fill_coarse_to_fine(network, *halve_known(image, mask), octaves - 1)
+    return double(coarse.float())
 
 
 @contextmanager

@@ -15,9 +15,9 @@ import os
 import sys
 import tarfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +30,8 @@ from torch import Tensor
 from wavepaint.atomic import replacing
 from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
-from wavepaint.features import VGG16Features
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
-from wavepaint.training.losses import Gradient, HoleL1, VGGFeatureLoss
+from wavepaint.training.losses import VGGLoss, WeightedLosses, load_losses
 from wavepaint.training.module import coarse_guess, update_average
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
 
@@ -51,12 +50,12 @@ class ResidentOptions:
         learning_rate: AdamW's peak, after `warmup` steps.
         masks: mask presets, equally often; see `wavepaint.data.masks.PRESETS`.
         mask_bank: masks drawn beforehand; crops, flips and rotations of them are what a step sees.
-        vgg: weight of the VGG16 feature distance; 0 never loads VGG16.
-        vgg_batch: crops of a step that it looks at, where VGG16 costs more than the network; 0 for all.
+        losses: weights of losses by name, among `wavepaint.training.losses.LOSSES`.
+        vgg_batch: crops of a step that VGG16 looks at, where it costs more than the network; 0 for all.
         vgg_side: side of the window around a hole sample that it sees of each crop; 0 for the whole crop.
-        vgg_from: share of the run after which the feature distance joins.
-        bands: weight of the L1 of the residual picture's horizontal and vertical differences.
-        self_condition: probability that a step starts from the network's own half-resolution result.
+        vgg_from: share of the run after which the losses through VGG16 join.
+        self_condition: probability that a step starts from the network's own result at a lower resolution.
+        octaves: halvings, at most, down to that resolution; equally often from one to this many.
         ema: decay of the weight average that is kept as the result.
         seed: of masks, crops and initial weights.
     """
@@ -70,12 +69,12 @@ class ResidentOptions:
     warmup: int = 100
     masks: tuple[str, ...] = ("thin", "medium", "thick", "everyday")
     mask_bank: int = 2000
-    vgg: float = 0.0
+    losses: Mapping[str, float] = field(default_factory=lambda: {"hole-l1": 1.0, "gradient": 0.5})
     vgg_batch: int = 0
     vgg_side: int = 0
     vgg_from: float = 0.0
-    bands: float = 0.0
     self_condition: float = 0.0
+    octaves: int = 1
     ema: float = 0.999
     seed: int = 0
 
@@ -239,12 +238,13 @@ class Trainer:
             self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
         self.generator = torch.Generator(device).manual_seed(options.seed)
-        self.vgg = None
-        if options.vgg > 0:
-            if vgg_weights is None:
-                raise OptionError("the feature distance needs VGG16 features: --vgg-weights FILE")
-            self.vgg = VGGFeatureLoss(VGG16Features(vgg_weights)).to(device)
-        self.hole_l1, self.gradient = HoleL1(), Gradient()
+        wanted = {name: weight for name, weight in options.losses.items() if weight > 0}
+        losses = load_losses(wanted, {} if vgg_weights is None else {"vgg16": vgg_weights})
+        through_vgg = {name for name, loss in losses.items() if isinstance(loss, VGGLoss)}
+        self.plain_losses, self.vgg_losses = (
+            WeightedLosses(losses, {n: w for n, w in wanted.items() if (n in through_vgg) == chosen}).to(device)
+            for chosen in (False, True)
+        )
         self.autocast = device.type == "cuda"
         self.forward = torch.compile(self.model) if device.type == "cuda" else self.model
         self.steps, self.seconds_before, self.images = 0, 0.0, 0
@@ -289,21 +289,20 @@ class Trainer:
         return {name: value.detach() for name, value in losses.items()}
 
     def _guess(self, image: Tensor, mask: Tensor) -> Tensor | None:
-        """With the configured probability, the enlarged result at half resolution; no gradient through it."""
+        """With the configured probability, the enlarged result at a lower resolution; no gradient through it."""
         if torch.rand((), generator=self.generator, device=self.device) >= self.options.self_condition:
             return None
-        return coarse_guess(self.model, image, mask)
+        octaves = int(torch.randint(1, self.options.octaves + 1, (1,), generator=self.generator, device=self.device))
+        return coarse_guess(self.model, image, mask, octaves)
 
     def _losses(self, filled: Tensor, image: Tensor, mask: Tensor, progress: float) -> dict[str, Tensor]:
         options = self.options
-        losses: dict[str, Tensor] = {"l1": self.hole_l1(filled, image, mask)}
-        if options.bands > 0:
-            losses["bands"] = options.bands * self.gradient(filled, image, mask)
-        if self.vgg is not None and progress >= options.vgg_from:
+        losses: dict[str, Tensor] = self.plain_losses(filled, image, mask)
+        if self.vgg_losses.names and progress >= options.vgg_from:
             looked_at = [x[: options.vgg_batch or None] for x in (filled, image, mask)]
             if 0 < options.vgg_side < image.shape[-1]:
                 looked_at = hole_windows(looked_at, options.vgg_side, self.generator)
-            losses["vgg"] = options.vgg * self.vgg(*looked_at)
+            losses |= self.vgg_losses(*looked_at)
         return losses
 
     def _update_average(self) -> None:
