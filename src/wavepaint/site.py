@@ -31,8 +31,9 @@ class Site:
         folder: where it is.
         files: number of files.
         bytes: of all files.
-        first_visit: bytes that a browser fetches at its first visit, and keeps: page, network and ONNX Runtime, the
-            build for "wasm" or the one for "webgpu". Hosts that compress text send some 0.1 MB less.
+        first_visit: bytes that a browser fetches at its first visit, and keeps: page, network and ONNX Runtime, for
+            "wasm" one build, for "webgpu" both, as a graphics processor may fail or go away. Hosts that compress text
+            send some 0.1 MB less.
     """
 
     folder: Path
@@ -110,16 +111,14 @@ def read_network(model: str | Path | None) -> bytes:
 
 
 def manifest(folder: Path) -> dict[str, object]:
-    """What the service worker of a folder has to know: a version that changes with any file, and the files' names."""
-    names = _names(folder)
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(f"{name}\0{hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
-    used = [name for name in names if PurePosixPath(name).parts[0] != LICENSES]
+    """What the service worker of a folder has to know: a version that changes with any file, and a digest of each."""
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _names(folder)}
+    version = hashlib.sha256("".join(f"{name}\0{digest}\n" for name, digest in digests.items()).encode())
+    used = {name: digest for name, digest in digests.items() if PurePosixPath(name).parts[0] != LICENSES}
     return {
-        "version": digest.hexdigest()[:16],
-        "first": [name for name in used if not _RUNTIME.fullmatch(name)],
-        "later": [name for name in used if _RUNTIME.fullmatch(name)],
+        "version": version.hexdigest()[:16],
+        "first": {name: digest for name, digest in used.items() if not _RUNTIME.fullmatch(name)},
+        "later": {name: digest for name, digest in used.items() if _RUNTIME.fullmatch(name)},
     }
 
 
@@ -139,7 +138,7 @@ def _finish(folder: Path, target: Path) -> Site:
             runtimes[runtime[1]] += size
         elif PurePosixPath(name).parts[0] != LICENSES:
             common += size
-    first_visit = {backend: common + size for backend, size in runtimes.items()}
+    first_visit = {"wasm": common + runtimes["wasm"], "webgpu": common + sum(runtimes.values())}
     return Site(target, len(sizes), sum(sizes.values()), first_visit)
 
 

@@ -78,20 +78,17 @@ export function staticSite(): Plugin {
   };
 }
 
-function manifest(folder: string, files: readonly string[]): { version: string; first: string[]; later: string[] } {
-  const hash = createHash("sha256");
-  for (const name of files) {
-    hash.update(
-      `${name}\0${createHash("sha256")
-        .update(readFileSync(join(folder, name)))
-        .digest("hex")}\n`,
-    );
-  }
-  const used = files.filter((name) => !name.startsWith("licenses/"));
+type Digests = Readonly<Record<string, string>>;
+
+function manifest(folder: string, files: readonly string[]): { version: string; first: Digests; later: Digests } {
+  const sha256 = (data: Uint8Array | string): string => createHash("sha256").update(data).digest("hex");
+  const digests = files.map((name) => [name, sha256(readFileSync(join(folder, name)))] as const);
+  const used = digests.filter(([name]) => !name.startsWith("licenses/"));
+  const isRuntime = ([name]: readonly [string, string]): boolean => name.startsWith("assets/ort-");
   return {
-    version: hash.digest("hex").slice(0, 16),
-    first: used.filter((name) => !name.startsWith("assets/ort-")),
-    later: used.filter((name) => name.startsWith("assets/ort-")),
+    version: sha256(digests.map(([name, digest]) => `${name}\0${digest}\n`).join("")).slice(0, 16),
+    first: Object.fromEntries(used.filter((entry) => !isRuntime(entry))),
+    later: Object.fromEntries(used.filter(isRuntime)),
   };
 }
 

@@ -1,14 +1,12 @@
-import { networkUrls } from "./device/files";
-import { type Backend, hasWebGpu } from "./device/network";
+import { keptBackends, networkUrls } from "./device/files";
+import { expectedEngine } from "./device/network";
+import type { Options } from "./device/worker";
 
 /**
  * Have a service worker keep the page and the network, so that both work without a network connection from now on.
  * `say` is told once, at the visit that did it. Without service workers (plain http) everything else still works.
  */
-export async function keepForOffline(
-  { base, backend }: { base: string; backend?: Backend },
-  say: (words: string) => void,
-): Promise<void> {
+export async function keepForOffline(options: Options, say: (words: string) => void): Promise<void> {
   if (!("serviceWorker" in navigator)) return;
   try {
     const fresh = !navigator.serviceWorker.controller;
@@ -19,10 +17,15 @@ export async function keepForOffline(
       : null;
     await navigator.serviceWorker.register("sw.js");
     await controlled;
-    const urls = networkUrls(base, backend ?? ((await hasWebGpu()) ? "webgpu" : "wasm"));
-    const responses = await Promise.all([urls.loader, urls.binary].map((url) => fetch(url)));
-    await Promise.all(responses.map((response) => response.arrayBuffer()));
-    if (fresh && responses.every((response) => response.ok)) say("Ready: works without a connection from now on.");
+    const { backend } = await expectedEngine(options);
+    // One after the other: the first is the one that a fill may be waiting for.
+    for (const kept of keptBackends(backend)) {
+      const { loader, binary } = networkUrls(options.base, kept);
+      const responses = await Promise.all([loader, binary].map((url) => fetch(url)));
+      await Promise.all(responses.map((response) => response.arrayBuffer()));
+      if (!responses.every((response) => response.ok)) return;
+    }
+    if (fresh) say("Ready: works without a connection from now on.");
   } catch {
     // Storage is full or blocked, or the connection broke: the next visit tries again.
   }

@@ -170,10 +170,17 @@ class HoleSSIM(Loss):
         return 1 - (luminance * structure * mask).sum() / (mask.sum() * 3)
 
     def _blur(self, x: Tensor) -> Tensor:
-        planes = F.pad(x.flatten(0, 1).unsqueeze(1), (_SSIM_RADIUS,) * 4, mode="replicate")
-        rows = F.conv2d(planes, self.window.view(1, 1, -1, 1))
-        blurred: Tensor = F.conv2d(rows, self.window.view(1, 1, 1, -1)).squeeze(1).unflatten(0, x.shape[:2])
-        return blurred
+        height, width = x.shape[-2:]
+        return self._matrix(height) @ x @ self._matrix(width).T
+
+    def _matrix(self, size: int) -> Tensor:
+        """The blur of a line of samples, (size, size): on a CPU much faster than a convolution of single planes."""
+        device = self.window.device
+        place = torch.arange(size, device=device)
+        taps = torch.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1, device=device)
+        source = (place[:, None] + taps).clamp(0, size - 1)
+        matrix = torch.zeros(size, size, device=device)
+        return matrix.scatter_add(1, source, self.window.expand(size, -1))
 
 
 class BandEnergy(Loss):

@@ -32,7 +32,7 @@ from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
 from wavepaint.training.losses import VGGLoss, WeightedLosses, load_losses
-from wavepaint.training.module import coarse_guess, update_average
+from wavepaint.training.module import coarse_guess, memory_format, update_average
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
 
 STATE_FILES = ("raw.safetensors", "first-moment.safetensors", "second-moment.safetensors", "progress.json")
@@ -232,7 +232,8 @@ class Trainer:
     ) -> None:
         self.options, self.device = options, device
         self.photographs, self.masks = photographs, masks
-        self.model = model.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.memory_format = memory_format(device)
+        self.model = model.to(device).to(memory_format=self.memory_format).train()  # type: ignore[call-overload]
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
@@ -270,7 +271,7 @@ class Trainer:
         scale = 1 + float(torch.rand((), generator=self.generator, device=self.device))
         image = self.photographs.crops(options.batch, side, scale, self.generator)
         mask = self.masks.crops(options.batch, side, self.generator)
-        image, mask = (x.contiguous(memory_format=torch.channels_last) for x in (image, mask))
+        image, mask = (x.contiguous(memory_format=self.memory_format) for x in (image, mask))
         rate = options.learning_rate * warmup(self.steps, options.warmup) * cosine(progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -1,6 +1,7 @@
 /** The network in this browser, as the page sees it. */
 
 import type { Raster } from "../picture/raster";
+import type { Filled } from "../fill/filler";
 import type { Progress } from "../progress";
 import type { Engine } from "./network";
 import type { Mask } from "./planes";
@@ -13,7 +14,7 @@ export interface FillOptions {
 }
 
 interface Waiting {
-  progress(share: number): void;
+  progress(progress: Progress): void;
   resolve(report: Report): void;
   reject(error: Error): void;
 }
@@ -22,6 +23,8 @@ interface Waiting {
 export class Device {
   /** How the network runs here; null until it is loaded. */
   engine: Engine | null = null;
+  /** Called when the network has failed in the middle of a fill, and runs differently from now on. */
+  onMoved: (engine: Engine) => void = () => undefined;
   private worker: Worker | null = null;
   private loading: Promise<Engine> | null = null;
   private orders = 0;
@@ -39,15 +42,15 @@ export class Device {
   }
 
   /** Fill the hole of a picture. Rejects with the signal's reason when it is aborted, at once. */
-  async fill(picture: Raster, mask: Mask, { grain = true, signal, report }: FillOptions = {}): Promise<Raster> {
+  async fill(picture: Raster, mask: Mask, { grain = true, signal, report }: FillOptions = {}): Promise<Filled> {
     signal?.throwIfAborted();
     await unlessAborted(this.load(report), signal);
     const id = this.orders++;
     const order: Order = { kind: "fill", id, picture, mask, grain };
-    const filled = this.send(order, (share) => report?.({ doing: "filling", share }));
+    const filled = this.send(order, (progress) => report?.(progress));
     try {
-      const answer = await unlessAborted(filled, signal);
-      return (answer as Extract<Report, { kind: "filled" }>).raster;
+      const { raster, seconds } = (await unlessAborted(filled, signal)) as Extract<Report, { kind: "filled" }>;
+      return { raster, seconds };
     } catch (error) {
       if (signal?.aborted) {
         this.waiting.delete(id);
@@ -60,12 +63,12 @@ export class Device {
   private async startLoading(report: (progress: Progress) => void): Promise<Engine> {
     report({ doing: "loading", share: 0 });
     const order: Order = { kind: "load", id: this.orders++, options: this.options };
-    const answer = await this.send(order, (share) => report({ doing: "loading", share }));
+    const answer = await this.send(order, report);
     this.engine = (answer as Extract<Report, { kind: "loaded" }>).engine;
     return this.engine;
   }
 
-  private send(order: Order, progress: (share: number) => void): Promise<Report> {
+  private send(order: Order, progress: (progress: Progress) => void): Promise<Report> {
     this.worker ??= this.startWorker();
     const { worker } = this;
     return new Promise((resolve, reject) => {
@@ -77,10 +80,16 @@ export class Device {
   private startWorker(): Worker {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data }: MessageEvent<Report>) => {
+      if (data.kind === "moved") {
+        this.engine = data.engine;
+        this.loading = Promise.resolve(data.engine);
+        this.onMoved(data.engine);
+        return;
+      }
       const waiting = this.waiting.get(data.id);
       if (!waiting) return;
       if (data.kind === "progress") {
-        waiting.progress(data.share);
+        waiting.progress(data.progress);
         return;
       }
       this.waiting.delete(data.id);

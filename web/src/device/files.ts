@@ -19,4 +19,9 @@ export function networkUrls(base: string, backend: Backend): NetworkUrls {
 }
 
 /** Bytes of the network and of what runs it; nearly, where the model is another one than at the time of the build. */
-export const transferBytes = (backend: Backend): number => __MODEL_BYTES__ + __RUNTIME__[backend].bytes;
+export const transferBytes = (backends: readonly Backend[]): number =>
+  backends.reduce((sum, backend) => sum + __RUNTIME__[backend].bytes, __MODEL_BYTES__);
+
+/** The builds that a page keeps to work without a connection: a graphics processor may fail, or be gone another day. */
+export const keptBackends = (backend: Backend): readonly Backend[] =>
+  backend === "webgpu" ? ["webgpu", "wasm"] : ["wasm"];

@@ -14,6 +14,12 @@ export interface Engine {
   readonly threads: number;
 }
 
+/** Instead of what the browser turns out to have. */
+export interface Preferences {
+  readonly backend?: Backend;
+  readonly threads?: number;
+}
+
 /** What ONNX Runtime needs of one of its builds. */
 export interface RuntimeFiles {
   /** Address of its loader, which threads load too. */
@@ -21,7 +27,10 @@ export interface RuntimeFiles {
   readonly binary: Uint8Array;
 }
 
-export type LoadedNetwork = Network & Engine;
+export interface LoadedNetwork extends Network, Engine {
+  /** Give its memory back; it cannot run any more. Never rejects. */
+  release(): Promise<void>;
+}
 
 /** More threads than these gain little on crops of this size. */
 const MAX_THREADS = 8;
@@ -41,6 +50,12 @@ export async function hasWebGpu(): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** How a network is to run here. The graphics processor may still turn out not to hold what it promises. */
+export async function expectedEngine({ backend, threads }: Preferences): Promise<Engine> {
+  if ((backend ?? ((await hasWebGpu()) ? "webgpu" : "wasm")) === "webgpu") return { backend: "webgpu", threads: 1 };
+  return { backend: "wasm", threads: threads ?? availableThreads() };
 }
 
 interface Adapter {
@@ -67,15 +82,35 @@ export async function loadNetwork(
     // A waiting thread that spins takes a core from everything else, the page included.
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   });
+  // A lost device may leave a run waiting for ever.
+  const lost = backend === "webgpu" ? lossOf(await (ort.env.webgpu.device as Promise<Gpu | undefined>)) : NEVER;
   const run = async (image: Float32Array, mask: Float32Array, { width, height }: Size): Promise<Float32Array> => {
     const feeds = {
       image: new ort.Tensor("float32", image, [1, 3, height, width]),
       mask: new ort.Tensor("float32", mask, [1, 1, height, width]),
     };
-    const { filled } = await session.run(feeds);
-    const data = (await filled.getData()) as Float32Array;
+    const answered = session.run(feeds).then(({ filled }) => filled.getData());
+    const data = (await Promise.race([answered, lost])) as Float32Array;
     if (data.length !== 3 * area({ width, height })) throw new Error("the network's answer has another size");
     return data;
   };
-  return { multiple, backend, threads, run };
+  const release = (): Promise<void> => session.release().catch(() => undefined);
+  return { multiple, backend, threads, run, release };
+}
+
+interface Gpu {
+  readonly lost: Promise<{ readonly message: string }>;
+}
+
+const NEVER = new Promise<never>(() => undefined);
+
+/** Rejects once a device is lost: its driver crashed, the computer slept, or another page took it. */
+function lossOf(device: Gpu | undefined): Promise<never> {
+  if (!device) return NEVER;
+  const lost = device.lost.then(({ message }) => {
+    throw new Error(`the graphics processor is lost: ${message}`);
+  });
+  // Nobody may be waiting when it happens; the next run learns of it.
+  lost.catch(() => undefined);
+  return lost;
 }

@@ -4,15 +4,14 @@ import type { Raster } from "../picture/raster";
 import { fetchBytes, gunzip } from "./download";
 import { networkUrls, transferBytes } from "./files";
 import { inpaint, workload } from "./inpaint";
-import { type Backend, type Engine, type LoadedNetwork, availableThreads, hasWebGpu, loadNetwork } from "./network";
+import { type Engine, type LoadedNetwork, type Preferences, expectedEngine, loadNetwork } from "./network";
 import type { Mask } from "./planes";
+import type { Progress } from "../progress";
+import { RecoveringNetwork } from "./recovery";
 
-export interface Options {
+export interface Options extends Preferences {
   /** The folder of the page or package, whose files are loaded. */
   readonly base: string;
-  /** Instead of what the browser turns out to have. */
-  readonly backend?: Backend;
-  readonly threads?: number;
 }
 
 export type Order =
@@ -27,10 +26,12 @@ export type Order =
   | { readonly kind: "stop"; readonly id: number };
 
 export type Report =
-  | { readonly kind: "progress"; readonly id: number; readonly share: number }
+  | { readonly kind: "progress"; readonly id: number; readonly progress: Progress }
   | { readonly kind: "loaded"; readonly id: number; readonly engine: Engine }
-  | { readonly kind: "filled"; readonly id: number; readonly raster: Raster }
-  | { readonly kind: "failed"; readonly id: number; readonly reason: string };
+  | { readonly kind: "filled"; readonly id: number; readonly raster: Raster; readonly seconds: number }
+  | { readonly kind: "failed"; readonly id: number; readonly reason: string }
+  /** In the middle of an order the network has failed, and another one goes on with it. */
+  | { readonly kind: "moved"; readonly id: number; readonly engine: Engine };
 
 /** A worker as seen from inside; TypeScript keeps that type in a library that excludes the page's. */
 const scope = self as unknown as Pick<Worker, "addEventListener"> & {
@@ -40,6 +41,8 @@ const scope = self as unknown as Pick<Worker, "addEventListener"> & {
 class Stopped extends Error {}
 
 let network: LoadedNetwork | null = null;
+/** The order that is being carried out. */
+let current = -1;
 const stopped = new Set<number>();
 /** Orders are carried out one after the other. */
 let last: Promise<void> = Promise.resolve();
@@ -49,42 +52,52 @@ scope.addEventListener("message", ({ data: order }: MessageEvent<Order>) => {
     stopped.add(order.id);
     return;
   }
-  last = last.then(() =>
-    (order.kind === "load" ? load(order) : fill(order)).catch((error: unknown) => {
+  last = last.then(async () => {
+    current = order.id;
+    try {
+      await (order.kind === "load" ? load(order) : fill(order));
+    } catch (error) {
       if (error instanceof Stopped) return;
       const reason = error instanceof Error ? error.message : String(error);
       scope.postMessage({ kind: "failed", id: order.id, reason });
-    }),
-  );
+    }
+  });
 });
 
 async function load({ id, options }: Extract<Order, { kind: "load" }>): Promise<void> {
-  network ??= await firstThatWorks(id, options);
+  network ??= await firstThatWorks(options);
   const { backend, threads } = network;
   scope.postMessage({ kind: "loaded", id, engine: { backend, threads } });
 }
 
-async function firstThatWorks(id: number, options: Options): Promise<LoadedNetwork> {
-  const threads = options.threads ?? availableThreads();
-  const backend = options.backend ?? ((await hasWebGpu()) ? "webgpu" : "wasm");
-  if (backend === "webgpu") {
-    try {
-      return await fetchAndLoad(id, options.base, "webgpu", 1);
-    } catch (error) {
-      // A driver that promises more than it holds, or a file that is not there offline: the processor always works.
-      if (options.backend) throw error;
-    }
+async function firstThatWorks(options: Options): Promise<LoadedNetwork> {
+  const engine = await expectedEngine(options);
+  const { base } = options;
+  // Who asks for a backend by name wants that one or none.
+  if (engine.backend === "wasm" || options.backend) return fetchAndLoad(base, engine);
+  const onProcessor = async (): Promise<LoadedNetwork> =>
+    fetchAndLoad(base, await expectedEngine({ ...options, backend: "wasm" }));
+  try {
+    return new RecoveringNetwork(await fetchAndLoad(base, engine), onProcessor, tellOfMove);
+  } catch (error) {
+    // A driver that promises more than it holds, or a file that is not there offline: the processor always works.
+    console.warn("WebGPU cannot be used", error);
+    return onProcessor();
   }
-  return fetchAndLoad(id, options.base, "wasm", threads);
 }
 
-async function fetchAndLoad(id: number, base: string, backend: Backend, threads: number): Promise<LoadedNetwork> {
+function tellOfMove(engine: Engine, cause: unknown): void {
+  console.warn("WebGPU has failed", cause);
+  scope.postMessage({ kind: "moved", id: current, engine });
+}
+
+async function fetchAndLoad(base: string, { backend, threads }: Engine): Promise<LoadedNetwork> {
   const urls = networkUrls(base, backend);
-  const total = transferBytes(backend);
+  const total = transferBytes([backend]);
   const counts = [0, 0];
   const counted = (which: 0 | 1) => (bytes: number) => {
     counts[which] = bytes;
-    scope.postMessage({ kind: "progress", id, share: Math.min((counts[0] + counts[1]) / total, 1) });
+    tellProgress({ doing: "loading", share: Math.min((counts[0] + counts[1]) / total, 1) });
   };
   const [model, binary] = await Promise.all([
     fetchBytes(urls.model, counted(0)),
@@ -93,6 +106,8 @@ async function fetchAndLoad(id: number, base: string, backend: Backend, threads:
   return loadNetwork(model, { loader: urls.loader, binary }, backend, threads);
 }
 
+const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "progress", id: current, progress });
+
 async function fill({ id, picture, mask, grain }: Extract<Order, { kind: "fill" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
   const total = workload(mask);
@@ -100,9 +115,11 @@ async function fill({ id, picture, mask, grain }: Extract<Order, { kind: "fill" 
     // A pause, in which an order to stop can arrive.
     await new Promise((resolve) => setTimeout(resolve));
     if (stopped.delete(id)) throw new Stopped();
-    scope.postMessage({ kind: "progress", id, share: Math.min(done / total, 1) });
+    tellProgress({ doing: "filling", share: Math.min(done / total, 1) });
   };
+  const started = performance.now();
   const raster = await inpaint(picture, mask, { network, grain, step });
   stopped.delete(id);
-  scope.postMessage({ kind: "filled", id, raster }, [raster.data.buffer]);
+  const seconds = (performance.now() - started) / 1000;
+  scope.postMessage({ kind: "filled", id, raster, seconds }, [raster.data.buffer]);
 }

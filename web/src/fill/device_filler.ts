@@ -1,8 +1,7 @@
 import type { Device } from "../device/device";
 import type { Progress } from "../progress";
 import type { FillRequest } from "../picture/picture";
-import type { Raster } from "../picture/raster";
-import { FillError, type Filler } from "./filler";
+import { FillError, type Filled, type Filler } from "./filler";
 
 /** Fills holes with the network in this browser: nothing leaves the device. */
 export class DeviceFiller implements Filler {
@@ -12,7 +11,7 @@ export class DeviceFiller implements Filler {
     { image, mask }: FillRequest,
     signal: AbortSignal,
     report?: (progress: Progress) => void,
-  ): Promise<Raster> {
+  ): Promise<Filled> {
     if (!mask.includes(0)) throw new FillError("The mask covers everything around it: nothing is left to fill from.");
     const { width, height } = image;
     try {

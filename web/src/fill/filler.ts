@@ -2,14 +2,20 @@ import type { Progress } from "../progress";
 import type { FillRequest } from "../picture/picture";
 import type { Raster } from "../picture/raster";
 
+export interface Filled {
+  readonly raster: Raster;
+  /** What filling took, without what went before: loading, waiting for its turn, or for a person. */
+  readonly seconds: number;
+}
+
 /** Something that fills holes: a server, or a model in the page. */
 export interface Filler {
   /**
-   * Fill the holes of a region. The answer has the size, channels and depth of `request.image`; only its samples inside
+   * Fill the holes of a region. The raster has the size, channels and depth of `request.image`; only its samples inside
    * the holes are used. `report` is told how far it is by those that know. Rejects with a FillError that can be shown,
    * or with the signal's reason when it is aborted.
    */
-  fill(request: FillRequest, signal: AbortSignal, report?: (progress: Progress) => void): Promise<Raster>;
+  fill(request: FillRequest, signal: AbortSignal, report?: (progress: Progress) => void): Promise<Filled>;
 }
 
 /** A fill that did not succeed, in words for the person who asked for it. */

@@ -29,11 +29,11 @@ export async function fillPending({ picture, filler, signal, progress, quiet, pa
     progress(done, total, null);
     const { core, region } = takeBestKnown(waiting, picture);
     const request = picture.request(region);
-    const answer = await filler.fill(request, signal, (within) => progress(done, total, within));
+    const { raster } = await filler.fill(request, signal, (within) => progress(done, total, within));
     await quiet();
     signal.throwIfAborted();
     try {
-      pasted(picture.paste(region, core, request.mask, answer));
+      pasted(picture.paste(region, core, request.mask, raster));
     } catch (error) {
       throw new FillError(`The answer does not fit: ${(error as Error).message}.`, { cause: error });
     }

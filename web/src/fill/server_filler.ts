@@ -1,8 +1,7 @@
 import type { RemoteCodec } from "../codec/client";
 import type { Bytes } from "../codec/bytes";
 import type { FillRequest } from "../picture/picture";
-import type { Raster } from "../picture/raster";
-import { FillError, type Filler } from "./filler";
+import { FillError, type Filled, type Filler } from "./filler";
 
 /** How often a request is repeated while the server says that it is busy. */
 const BUSY_RETRIES = 4;
@@ -22,19 +21,24 @@ export class ServerFiller implements Filler {
     private readonly url: URL,
   ) {}
 
-  async fill(request: FillRequest, signal: AbortSignal): Promise<Raster> {
-    const response = await this.send(await this.formOf(request), signal);
-    return this.codec.readPng(new Uint8Array(await response.arrayBuffer()));
+  async fill(request: FillRequest, signal: AbortSignal): Promise<Filled> {
+    const started = performance.now();
+    const form = await this.formOf(request);
+    const encoded = performance.now();
+    const { response, posted } = await this.send(form, signal);
+    const raster = await this.codec.readPng(new Uint8Array(await response.arrayBuffer()));
+    return { raster, seconds: (encoded - started + performance.now() - posted) / 1000 };
   }
 
-  /** Send a request once, and tell whether it was answered; nobody is asked for a token. */
-  async probe(request: FillRequest): Promise<boolean> {
+  /** Send a request once, and tell how many seconds it took, null without an answer; nobody is asked for a token. */
+  async probe(request: FillRequest): Promise<number | null> {
+    const started = performance.now();
     try {
       const response = await this.post(await this.formOf(request), new AbortController().signal);
       await response.arrayBuffer();
-      return response.ok;
+      return response.ok ? (performance.now() - started) / 1000 : null;
     } catch {
-      return false;
+      return null;
     }
   }
 
@@ -51,10 +55,12 @@ export class ServerFiller implements Filler {
     return form;
   }
 
-  private async send(form: FormData, signal: AbortSignal): Promise<Response> {
+  /** The response, and when that was asked for which it answers: pauses and questions came before. */
+  private async send(form: FormData, signal: AbortSignal): Promise<{ response: Response; posted: number }> {
     for (let retries = 0; ;) {
+      const posted = performance.now();
       const response = await this.post(form, signal);
-      if (response.ok) return response;
+      if (response.ok) return { response, posted };
       if (response.status === 401) {
         this.token = await this.askForToken(this.token !== null);
         if (this.token === null) throw new FillError("This server needs an access token.");

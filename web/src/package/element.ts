@@ -6,42 +6,68 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+/** A promise that is settled from elsewhere. */
+interface Ready {
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+/** How long a frame may take to load, pages that never answer included. */
+const LOAD_MILLISECONDS = 60_000;
+/** How long the page in a loaded frame may take to speak up; its scripts have run by then. */
+const READY_MILLISECONDS = 3000;
+
+const STYLE = `
+  :host { display: block; min-height: 24rem }
+  iframe { display: block; width: 100%; height: 100%; min-height: inherit; border: 0 }
+  p { margin: 0; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif }
+  [hidden] { display: none }
+`;
+
 /**
  * `<wavepaint-editor>`: the mask editor inside another page of the same site.
  *
  * Attributes: `src`, the folder of the static site, where this module lies unless another is named; `label`, what
- * screen readers call it. It fires `ready` when it can be used and `change` after each fill.
+ * screen readers call it. It fires `ready` when it can be used, `change` after each fill that changed the picture, also
+ * one that was stopped or failed half way, and `error`, an ErrorEvent with a message, when the editor cannot be loaded:
+ * a short text then stands in its place, and the methods reject.
  */
 export class WavepaintEditor extends HTMLElement {
   private readonly frame = document.createElement("iframe");
+  private readonly failure = document.createElement("p");
   private readonly waiting = new Map<number, Waiting>();
   private asked = 0;
-  private becomeReady: () => void = () => undefined;
-  private ready = this.nextReady();
+  private ready = nextReady();
+  private patience = 0;
 
   constructor() {
     super();
     const style = document.createElement("style");
-    style.textContent =
-      ":host { display: block; min-height: 24rem } iframe { display: block; width: 100%; height: 100%; min-height: inherit; border: 0 }";
+    style.textContent = STYLE;
     this.frame.allow = "cross-origin-isolated; clipboard-read";
-    this.attachShadow({ mode: "open" }).append(style, this.frame);
+    // Frames tell that they have loaded, not what: a page of the host that says "not found" looks the same.
+    this.frame.addEventListener("load", () => this.waitFor(READY_MILLISECONDS));
+    this.failure.setAttribute("role", "alert");
+    this.attachShadow({ mode: "open" }).append(style, this.failure);
   }
 
   connectedCallback(): void {
     window.addEventListener("message", this.receive);
+    const folder = new URL(this.getAttribute("src") ?? folderOf(import.meta.url), document.baseURI);
     this.frame.title = this.getAttribute("label") ?? "Photograph editor";
-    this.frame.src = new URL(
-      "index.html",
-      new URL(this.getAttribute("src") ?? folderOf(import.meta.url), document.baseURI),
-    ).href;
+    this.frame.src = new URL("index.html", folder).href;
+    this.showFailure(null);
+    // Only now, with an address: a frame without one would load an empty page first.
+    this.shadowRoot?.append(this.frame);
+    this.waitFor(LOAD_MILLISECONDS);
   }
 
   disconnectedCallback(): void {
     window.removeEventListener("message", this.receive);
-    for (const { reject } of this.waiting.values()) reject(new Error("the editor was removed"));
-    this.waiting.clear();
-    this.ready = this.nextReady();
+    clearTimeout(this.patience);
+    this.frame.remove();
+    this.giveUp(new Error("the editor was removed"));
   }
 
   /** Open a picture in place of the one that is there. Rejects where it cannot be read. */
@@ -63,7 +89,7 @@ export class WavepaintEditor extends HTMLElement {
   }
 
   private async ask(message: (id: number) => Ask): Promise<Blob | null> {
-    await this.ready;
+    await this.ready.promise;
     const id = this.asked++;
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
@@ -76,7 +102,9 @@ export class WavepaintEditor extends HTMLElement {
     const answer = event.data;
     switch (answer.wavepaint) {
       case "ready":
-        this.becomeReady();
+        clearTimeout(this.patience);
+        this.showFailure(null);
+        this.ready.resolve();
         this.dispatchEvent(new Event("ready"));
         break;
       case "change":
@@ -96,9 +124,39 @@ export class WavepaintEditor extends HTMLElement {
     return waiting;
   }
 
-  private nextReady(): Promise<void> {
-    return new Promise((resolve) => (this.becomeReady = resolve));
+  /** Expect a sign of life within this time; the last call counts. */
+  private waitFor(milliseconds: number): void {
+    clearTimeout(this.patience);
+    this.patience = window.setTimeout(() => this.fail(), milliseconds);
   }
+
+  private fail(): void {
+    const message = `the editor cannot be loaded from ${this.frame.src}`;
+    this.showFailure("The editor cannot be loaded.");
+    this.giveUp(new Error(message));
+    this.dispatchEvent(new ErrorEvent("error", { message }));
+  }
+
+  private showFailure(text: string | null): void {
+    this.failure.textContent = text;
+    this.failure.hidden = text === null;
+    this.frame.hidden = text !== null;
+  }
+
+  /** Reject what has been asked for, and start anew. */
+  private giveUp(error: Error): void {
+    this.ready.reject(error);
+    this.ready = nextReady();
+    for (const { reject } of this.waiting.values()) reject(error);
+    this.waiting.clear();
+  }
+}
+
+function nextReady(): Ready {
+  let settle: Omit<Ready, "promise"> | null = null;
+  const promise = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
+  promise.catch(() => undefined); // nobody may have asked for anything
+  return { promise, ...(settle as unknown as Omit<Ready, "promise">) };
 }
 
 declare global {

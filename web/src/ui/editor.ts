@@ -42,7 +42,7 @@ interface Session {
 export class Editor implements DrawingHost {
   tool: ToolName = "brush";
   spaceHeld = false;
-  /** Called after each fill: for a page around this one. */
+  /** Called after each fill that changed the picture, stopped and failed ones too: for a page around this one. */
   onFilled: () => void = () => undefined;
   private session: Session | null = null;
   private running: AbortController | null = null;
@@ -244,6 +244,7 @@ export class Editor implements DrawingHost {
     this.refresh();
     const started = performance.now();
     let step = join;
+    let [changed, failed] = [false, false];
     try {
       await fillPending({
         picture,
@@ -253,14 +254,14 @@ export class Editor implements DrawingHost {
         progress: (done, total, within) => this.sayOnce(progressWords(done, total, within)),
         pasted: (changes) => {
           step = picture.record("Fill", changes, step) ?? step;
-          this.unsaved = true;
+          this.unsaved = changed = true;
           stage.invalidate();
         },
       });
-      this.onFilled();
       this.say(`Filled in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
     } catch (error) {
       if (!running.signal.aborted) {
+        failed = true;
         this.say("");
         this.warn(error instanceof FillError || error instanceof FormatError ? error.message : wordsOf(error));
       }
@@ -268,10 +269,11 @@ export class Editor implements DrawingHost {
       if (this.running === running) this.running = null;
       this.refresh();
     }
+    if (this.session !== session) return;
+    if (changed) this.onFilled();
     // Strokes made meanwhile wait for their turn.
-    if (this.session === session && this.settings.fillOnRelease && this.alert.hidden && !running.signal.aborted) {
-      if (picture.hasPending) void this.fill();
-    }
+    const goesOn = this.settings.fillOnRelease && !failed && !running.signal.aborted;
+    if (goesOn && picture.hasPending) void this.fill();
   }
 
   /** Bring the times in the menu of places in line with what is painted. */
@@ -409,7 +411,8 @@ export class Editor implements DrawingHost {
     if (this.status.textContent !== text) this.say(text);
   }
 
-  private warn(text: string | null): void {
+  /** Show something that should not be missed, or with null nothing any more. */
+  warn(text: string | null): void {
     this.alert.hidden = text === null;
     element("alert-text", HTMLElement).textContent = text ?? "";
   }

@@ -1,24 +1,17 @@
 import { type Device, unlessAborted } from "../device/device";
 import type { Progress } from "../progress";
-import { transferBytes } from "../device/files";
-import type { Engine } from "../device/network";
-import { type Filler, FillError } from "../fill/filler";
+import { keptBackends, transferBytes } from "../device/files";
+import { type Engine, expectedEngine } from "../device/network";
+import { type Filled, type Filler, FillError } from "../fill/filler";
 import type { ServerFiller } from "../fill/server_filler";
 import type { FillRequest } from "../picture/picture";
-import type { Raster } from "../picture/raster";
 import { workload } from "../device/inpaint";
 import { element } from "./dom";
+import { type PaceKey, guessedPace, learnPace, paceKeyOf, secondsFor } from "./paces";
 import { type Place, type Settings, saveSettings } from "./settings";
 
-/** Seconds for a megapixel of crops before anything has been measured: one core at WebAssembly; docs/site.md. */
-const FIRST_GUESS = 12;
-/** How much faster than one core of WebAssembly a graphics processor is taken to be before it is measured. */
-const GPU_GAIN = 8;
-/** Weight of the newest measurement in the running mean. */
-const NEWEST = 0.5;
 /** A hole of 256 pixels: what times are shown for while nothing is painted. */
 const USUAL_PIXELS = 512 ** 2;
-const MEGA = 1e6;
 
 const NAMES: Readonly<Record<Place, string>> = { server: "On the server", device: "On this device" };
 
@@ -29,6 +22,11 @@ export class Places implements Filler {
     server: element("where-server", HTMLInputElement),
     device: element("where-device", HTMLInputElement),
   };
+
+  /** How the device will run the network, as far as the browser tells; null until it has. */
+  private expected: Engine | null = null;
+  /** Pixels of the crops for what is painted; 0 for nothing. */
+  private painted = 0;
 
   /** `server`: null on a site that has none. */
   constructor(
@@ -46,32 +44,46 @@ export class Places implements Filler {
     }
     element("where-server-choice", HTMLElement).hidden = !server;
     this.refresh();
+    void expectedEngine(device.options).then((engine) => {
+      this.expected = engine;
+      this.refresh();
+    });
   }
 
   get place(): Place {
     return this.server ? this.settings.place : "device";
   }
 
-  async fill(request: FillRequest, signal: AbortSignal, report?: (progress: Progress) => void): Promise<Raster> {
+  async fill(request: FillRequest, signal: AbortSignal, report?: (progress: Progress) => void): Promise<Filled> {
     const { place } = this;
     if (place === "device") await this.loaded(signal, report);
-    const started = performance.now();
     const filler = place === "server" ? (this.server as ServerFiller) : this.onDevice;
-    const answer = await filler.fill(request, signal, report);
-    this.learn(place, pixelsOf(request), (performance.now() - started) / 1000);
-    return answer;
+    const key = this.keyOf(place);
+    const filled = await filler.fill(request, signal, report);
+    // What went on half way with another engine measures neither.
+    if (key && key === this.keyOf(place)) this.learn(key, pixelsOf(request), filled.seconds);
+    return filled;
   }
 
   /** Write down in the menu how long each place would take for these requests, or for a hole of the usual size. */
   async estimate(requests: readonly FillRequest[]): Promise<void> {
-    const pixels = requests.reduce((sum, request) => sum + pixelsOf(request), 0);
-    this.showTimes(pixels);
+    this.painted = requests.reduce((sum, request) => sum + pixelsOf(request), 0);
+    this.refresh();
     if (!this.server || this.settings.paces.server !== undefined) return;
     const request = probe();
-    const started = performance.now();
-    if (!(await this.server.probe(request))) return;
-    this.learn("server", pixelsOf(request), (performance.now() - started) / 1000);
-    this.showTimes(pixels);
+    const seconds = await this.server.probe(request);
+    if (seconds === null) return;
+    this.learn("server", pixelsOf(request), seconds);
+    this.refresh();
+  }
+
+  /** Bring the menu in line with how things are. */
+  refresh(): void {
+    const { place } = this;
+    this.inputs[place].checked = true;
+    this.label.textContent = NAMES[place];
+    document.body.dataset.place = place;
+    this.showNotes();
   }
 
   private async loaded(signal: AbortSignal, report?: (progress: Progress) => void): Promise<void> {
@@ -88,46 +100,45 @@ export class Places implements Filler {
     this.refresh();
   }
 
-  private learn(place: Place, pixels: number, seconds: number): void {
-    const pace = (seconds * MEGA) / Math.max(pixels, 1);
-    const known = this.settings.paces[place];
-    this.settings.paces[place] = known === undefined ? pace : (1 - NEWEST) * known + NEWEST * pace;
+  private keyOf(place: Place): PaceKey | null {
+    if (place === "server") return "server";
+    return this.device.engine && paceKeyOf(this.device.engine);
+  }
+
+  private learn(key: PaceKey, pixels: number, seconds: number): void {
+    learnPace(this.settings.paces, key, pixels, seconds);
     saveSettings(this.settings);
   }
 
-  /** `painted`: pixels of the crops for what is painted; 0 for the usual hole. */
-  private showTimes(painted: number): void {
-    const pixels = painted || USUAL_PIXELS;
+  /** How long each place would take for what is painted, or for the usual hole, and what it needs for that. */
+  private showNotes(): void {
+    const { paces } = this.settings;
     const about = (pace: number): string =>
-      inWords((pace * pixels) / MEGA) + (painted ? "" : " for a hole of 256 pixels");
-    const { server, device } = this.settings.paces;
-    const guess = FIRST_GUESS / (this.device.engine ? gain(this.device.engine) : 1);
-    const note = (place: Place, words: (string | null)[]): void => {
-      element(`where-${place}-note`, HTMLElement).textContent = words.filter((word) => word !== null).join(" · ");
+      inWords(secondsFor(this.painted || USUAL_PIXELS, pace)) + (this.painted ? "" : " for a hole of 256 pixels");
+    const note = (place: Place, words: readonly string[]): void => {
+      element(`where-${place}-note`, HTMLElement).textContent = words.join(" · ");
     };
-    note("server", [server === undefined ? "time not known yet" : about(server)]);
+    note("server", [paces.server === undefined ? "time not known yet" : about(paces.server)]);
+    const engine = this.device.engine ?? this.expected;
+    if (!engine) return;
+    const measured = paces[paceKeyOf(engine)];
     note("device", [
-      about(device ?? guess) + (device === undefined ? ", not measured yet" : ""),
-      this.device.engine
-        ? wordsFor(this.device.engine)
-        : `${(transferBytes("wasm") / MEGA).toFixed(0)} MB to load once`,
+      measured === undefined ? `${about(guessedPace(engine))}, not measured yet` : about(measured),
+      wordsFor(engine),
+      this.transferNote(engine),
     ]);
   }
 
-  private refresh(): void {
-    const { place } = this;
-    this.inputs[place].checked = true;
-    this.label.textContent = NAMES[place];
-    document.body.dataset.place = place;
-    this.showTimes(0);
+  /** A site without a server also keeps what it would need without WebGPU. */
+  private transferNote({ backend }: Engine): string {
+    const bytes = transferBytes(this.server ? [backend] : keptBackends(backend));
+    return `${(bytes / 1e6).toFixed(1)} MB ${this.device.engine ? "loaded" : "to load once"}`;
   }
 }
 
 /** How the network runs, in words. */
 export const wordsFor = ({ backend, threads }: Engine): string =>
   backend === "webgpu" ? "WebGPU" : `WebAssembly, ${threads} ${threads === 1 ? "thread" : "threads"}`;
-
-const gain = ({ backend, threads }: Engine): number => (backend === "webgpu" ? GPU_GAIN : threads ** 0.8);
 
 const inWords = (seconds: number): string =>
   `about ${seconds < 9.5 ? Math.max(seconds, 0.1).toFixed(1) : Math.round(seconds)} s`;

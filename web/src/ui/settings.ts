@@ -1,3 +1,5 @@
+import type { Paces } from "./paces";
+
 export type Place = "server" | "device";
 
 /** What the page remembers between visits, in this browser only. */
@@ -7,8 +9,7 @@ export interface Settings {
   fillOnRelease: boolean;
   singleKeys: boolean;
   place: Place;
-  /** Seconds that each place has taken for a megapixel of crops. */
-  paces: Partial<Record<Place, number>>;
+  paces: Paces;
 }
 
 const KEY = "wavepaint";
