@@ -137,18 +137,65 @@ def test_the_picture_is_not_encoded_for_its_metadata(monkeypatch: pytest.MonkeyP
 
 
 def test_what_cannot_be_edited_is_compressed_again_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    photo = Photo.open(pillow(soft(160, 160), "JPEG", exif=turned.tobytes()))
-    with pytest.warns(PhotoWarning, match="not only what has changed: it is stored turned or mirrored"):
-        photo.encode([(BOX, photo.read(BOX))])
     progressive = Photo.open(pillow(soft(160, 160), "JPEG", progressive=True))
     with pytest.warns(PhotoWarning, match="it is progressive"):
         progressive.encode([(BOX, progressive.read(BOX))])
     rgb = Photo.open(pillow(soft(160, 160), "JPEG", keep_rgb=True))
     with pytest.warns(PhotoWarning, match="its colours are coded as RGB"):
         rgb.encode([(BOX, rgb.read(BOX))])
+    photo = Photo.open(pillow(soft(160, 160), "JPEG"))
     monkeypatch.setattr(jpeg_blocks, "find_spec", lambda name: None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         photo.encode([(BOX, photo.read(BOX))])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photograph_stays_turned_and_keeps_its_blocks(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = pillow(soft(144, 112), "JPEG", quality=85, subsampling="4:2:0", exif=exif.tobytes(), xmp=XMP)
+    photo = Photo.open(data)
+    before = photo.read_all()
+    wanted = 255 - photo.read(BOX)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = photo.encode([(BOX, wanted)])
+    assert Image.open(io.BytesIO(result)).getexif()[0x0112] == orientation
+    assert Image.open(io.BytesIO(result)).size == Image.open(io.BytesIO(data)).size
+    if orientation != 1:
+        assert b'tiff:Orientation="%d"' % orientation in result
+    seen = Photo.open(result).read_all()
+    assert seen.shape == before.shape
+    assert np.abs(seen[BOX.slices].astype(int) - wanted).mean() < 40
+    # Blocks of 16 pixels with subsampling, and what libjpeg smooths across their borders.
+    far = np.ones(before.shape[:2], bool)
+    far[BOX.top - 20 : BOX.bottom + 20, BOX.left - 20 : BOX.right + 20] = False
+    assert np.array_equal(seen[far], before[far])
+    same = [
+        (a == b).all(axis=(2, 3)).mean()
+        for a, b in zip(*(coefficients(x, tmp_path) for x in (data, result)), strict=True)
+    ]
+    assert all(0.7 < share < 1 for share in same)
+
+
+def test_what_is_prepared_is_what_is_read_without() -> None:
+    data = pillow(soft(100, 120), "JPEG", quality=85)
+    plain, prepared = Photo.open(data), Photo.open(data)
+    prepared.prepare("jpeg")
+    prepared.prepare("jpeg")
+    patches = [(BOX, 255 - plain.read(BOX))]
+    first = prepared.encode(patches)
+    assert first == plain.encode(patches)
+    assert prepared.encode(patches) == first
+    prepared.prepare("png")
+    assert prepared.encode(patches, "png") == plain.encode(patches, "png")
+
+
+def test_what_follows_the_picture_is_named_before_it_is_left_out() -> None:
+    for options in ({}, {"progressive": True}):
+        data = pillow(soft(100, 120), "JPEG", **options)
+        assert Photo.open(data).losses("jpeg") == ()
+        assert Photo.open(data + bytes(8)).losses("jpeg") == ()
+        (loss,) = Photo.open(data + b"moving picture").losses("jpeg")
+        assert loss == "<bytes>: 14 bytes behind the picture (a video, a second picture) are left out"

@@ -64,6 +64,7 @@ _LUMINANCE = np.array(
 _CHROMINANCE = np.full((8, 8), 99)
 _CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
+_JPEG_SCAN_END = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SAMPLING_NAMES = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
 
 
@@ -106,6 +107,24 @@ def jpeg_encoding(stream: BinaryIO) -> JpegEncoding | None:
     ratio = (across // max(chroma_across, 1), down // max(chroma_down, 1))
     quality = quality_of_tables([tables[table] for table in used][:2])
     return JpegEncoding(quality, _SAMPLING_NAMES.get(ratio, "other"))
+
+
+def bytes_behind_jpeg(stream: BinaryIO) -> int:
+    """How much follows the end of a JPEG picture: the video of a moving one, further pictures; 0 without an end."""
+    stream.seek(2)
+    while (marker := _next_jpeg_marker(stream)) and marker != 0xD9:
+        length = int.from_bytes(stream.read(2), "big") - 2
+        stream.seek(max(length, 0), 1)
+        if marker == 0xDA:
+            start = stream.tell()
+            scan = stream.read()
+            # In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it.
+            ends = _JPEG_SCAN_END.search(scan)
+            if ends is None:
+                return 0
+            stream.seek(start + ends.start())
+    behind = len(stream.read().rstrip(b"\0"))
+    return behind if marker else 0
 
 
 def _next_jpeg_marker(stream: BinaryIO) -> int:

@@ -190,6 +190,7 @@ class Inpainter:
         waves = find_regions(rest)
         if not waves:
             return []
+        picture.prepare(options)
         # A quarter of a window is what its reduced copy holds.
         pixels = sum(piece.crop.area // 4 for piece in wide)
         pixels += sum(region.crop.area for wave in waves for region in wave)

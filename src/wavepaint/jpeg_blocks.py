@@ -7,7 +7,9 @@ retouched. Needs jpeglib, which reads and writes coefficients (libjpeg inside).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,37 +40,24 @@ def can_keep_blocks() -> bool:
     return find_spec("jpeglib") is not None
 
 
-def keep_blocks(source: bytes, metadata: bytes, strips: Iterable[Strip]) -> bytes:
-    """Replace the blocks of a JPEG in which a sample has changed.
+@dataclass
+class Blocks:
+    """The coefficients of a JPEG, to be edited in place."""
 
-    Args:
-        source: the JPEG before: sequential, Huffman coded with 8 bits, grey or YCbCr.
-        metadata: a JPEG, of any picture, with the metadata that the result is to have.
-        strips: what has changed, in whole rows, from top to bottom.
+    jpeg: Any
+    factors: list[tuple[int, int]]
 
-    Returns:
-        A JPEG with the coefficients of `source`, but for changed blocks, its comments, and the application segments of
-        `metadata`.
+
+def read_blocks(source: bytes) -> Blocks:
+    """Read the coefficients of a JPEG: sequential, Huffman coded with 8 bits, grey or YCbCr.
 
     Raises:
         ValueError: a JPEG that this cannot edit, with the reason.
     """
-    try:
-        with TemporaryDirectory(prefix="wavepaint-") as folder:
-            edited = _edit_file(source, strips, Path(folder))
-    except OSError as error:
-        # jpeglib names the temporary files in its errors, and little else.
-        raise ValueError(error.strerror or "jpeglib cannot read or write its coefficients") from None
-    application, _, _ = _segments(metadata)
-    _, comments, picture = _segments(edited)
-    return b"\xff\xd8" + application + comments + picture
-
-
-def _edit_file(source: bytes, strips: Iterable[Strip], folder: Path) -> bytes:
-    before, after = folder / "before.jpg", folder / "after.jpg"
-    before.write_bytes(source)
-    jpeg = import_module("jpeglib").read_dct(str(before))
-    components = 1 if jpeg.Cb is None else 3
+    with _temporary_file() as path:
+        path.write_bytes(source)
+        jpeg = import_module("jpeglib").read_dct(str(path))
+        components = 1 if jpeg.Cb is None else 3
     if jpeg.jpeg_color_space.name != _SPACES[components]:
         raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
     if jpeg.progressive_mode:
@@ -77,10 +66,42 @@ def _edit_file(source: bytes, strips: Iterable[Strip], folder: Path) -> bytes:
     factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
     if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
         raise ValueError("its chroma subsampling is not a whole number")
+    return Blocks(jpeg, factors)
+
+
+def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> bytes:
+    """Replace the blocks of a JPEG in which a sample has changed.
+
+    Args:
+        blocks: of the JPEG before; used up.
+        metadata: a JPEG, of any picture, with the metadata that the result is to have.
+        strips: what has changed, in whole rows, from top to bottom.
+
+    Returns:
+        A JPEG with the coefficients of `blocks`, but for changed blocks, its comments, and the application segments of
+        `metadata`.
+
+    Raises:
+        ValueError: jpeglib cannot write it.
+    """
     for strip in strips:
-        _edit(jpeg, strip, factors)
-    jpeg.write_dct(str(after))
-    return after.read_bytes()
+        _edit(blocks.jpeg, strip, blocks.factors)
+    with _temporary_file() as path:
+        blocks.jpeg.write_dct(str(path))
+        edited = path.read_bytes()
+    application, _, _ = _segments(metadata)
+    _, comments, picture = _segments(edited)
+    return b"\xff\xd8" + application + comments + picture
+
+
+@contextmanager
+def _temporary_file() -> Iterator[Path]:
+    """A name for what jpeglib reads or writes, which names it in its errors, and little else: `ValueError`."""
+    try:
+        with TemporaryDirectory(prefix="wavepaint-") as folder:
+            yield Path(folder) / "blocks.jpg"
+    except OSError as error:
+        raise ValueError(error.strerror or "jpeglib cannot read or write its coefficients") from None
 
 
 def _edit(jpeg: Any, strip: Strip, factors: list[tuple[int, int]]) -> None:

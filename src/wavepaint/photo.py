@@ -18,6 +18,7 @@ import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -30,8 +31,9 @@ from wavepaint.atomic import replacing
 from wavepaint.box import Box
 from wavepaint.encoders import HEIF_COMPRESSION, JPEG_SUBSAMPLINGS, Stored, saver_options
 from wavepaint.errors import MaskError, PhotoError
-from wavepaint.jpeg_blocks import can_keep_blocks, keep_blocks
+from wavepaint.jpeg_blocks import Blocks, can_keep_blocks, read_blocks, replace_blocks
 from wavepaint.options import Options, check_format, check_quality, check_threshold
+from wavepaint.orientation import box_to_stored, to_stored
 from wavepaint.strips import STRIP_ROWS, StripSource
 
 Samples: TypeAlias = NDArray[Any]
@@ -172,6 +174,7 @@ class Photo:
         self._random = self._orientation >= 3 or min(self._stored.tile) > 0
         self._decoded: Samples | None = None
         self._decode_lock = threading.Lock()
+        self._blocks: Future[tuple[Blocks, bytes]] | None = None
 
     @classmethod
     def open(cls, source: Source, *, page: int = 0, name: str | None = None, every_page: bool = False) -> Photo:
@@ -259,6 +262,11 @@ class Photo:
             and jpeg.subsampling not in JPEG_SUBSAMPLINGS
         ):
             notes.append(f"{self.name}: chroma subsampling {jpeg.subsampling} becomes 4:4:4")
+        if jpeg is not None and not self._stored.streamed:
+            with self._stream() as stream:
+                behind = containers.bytes_behind_jpeg(stream)
+            if behind:
+                notes.append(f"{self.name}: {behind} bytes behind the picture (a video, a second picture) are left out")
         return tuple(notes)
 
     def output_format(self, target: str | Path) -> str:
@@ -270,6 +278,16 @@ class Photo:
         if not can_write(format):
             raise PhotoError(f"{target}: {format} cannot be written here; name it {_writable_suffixes()}")
         return format
+
+    def prepare(self, format: str, quality: int | None = None) -> None:
+        """Begin, in a thread of its own, to read what `encode` in that format and quality will need beside the samples.
+
+        Nothing has to be prepared; what is, saves time while something else is computed.
+        """
+        if self._blocks is None and self._keeps_blocks(format, quality):
+            reader = ThreadPoolExecutor(1)
+            self._blocks = reader.submit(self._read_blocks)
+            reader.shutdown(wait=False)
 
     def encode(self, patches: Iterable[Patch] = (), format: str | None = None, quality: int | None = None) -> bytes:
         """Return the picture as the bytes of a file, with some boxes replaced.
@@ -287,7 +305,8 @@ class Photo:
         otherwise. A palette becomes RGB. TIFF keeps a lossless kind of compression and its tiles. Of a JPEG that
         becomes a JPEG the chroma subsampling is kept if it is 4:4:4 or 4:2:0, and becomes 4:4:4 otherwise, which
         `losses` says. With jpeglib installed and without a `quality`, only the blocks of a JPEG in which a sample has
-        changed are compressed again; where a file does not allow it, a `PhotoWarning` says why.
+        changed are compressed again, and a turned JPEG stays turned; where a file does not allow it, a `PhotoWarning`
+        says why.
 
         Raises:
             PhotoError: the source is damaged, a patch does not fit, or the format cannot hold the picture.
@@ -500,7 +519,8 @@ class Photo:
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Provide the libvips image of the result and the options of its saver; `name` is for errors."""
         options = saver_options(self._stored, format, quality, [samples for _, samples in patches])
-        rows = StripSource(self.width, self.height, self.channels, self.dtype, self._patched_rows(patches))
+        changed = _patched_rows(self._row_reader(), self.width, patches)
+        rows = StripSource(self.width, self.height, self.channels, self.dtype, changed)
         try:
             yield _in_range_of(format, self._with_metadata(rows.image(), format)), options
         except _pyvips().Error as error:
@@ -509,29 +529,8 @@ class Photo:
         finally:
             rows.close()
 
-    def _patched_rows(self, patches: list[Patch]) -> Callable[[int, int], Samples]:
-        """Return a function (top, count) -> samples of whole rows, patches included."""
-        fetch = self._row_reader()
-        patches_of_strip: defaultdict[int, list[Patch]] = defaultdict(list)
-        for box, samples in patches:
-            for strip_index in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1):
-                patches_of_strip[strip_index].append((box, samples))
-
-        def rows(top: int, count: int) -> Samples:
-            strip = Box(0, top, self.width, count)
-            fetched = fetch(strip)
-            if top // STRIP_ROWS not in patches_of_strip:
-                return fetched
-            patched = fetched.copy()
-            for box, samples in patches_of_strip[top // STRIP_ROWS]:
-                common = box.intersection(strip)
-                patched[common.relative_to(strip).slices] = samples[common.relative_to(box).slices]
-            return patched
-
-        return rows
-
-    def _with_metadata(self, image: Any, format: str) -> Any:
-        """Give the encoder's image what the source says about itself, now upright."""
+    def _with_metadata(self, image: Any, format: str, orientation: int = 1) -> Any:
+        """Give the encoder's image what the source says about itself; `orientation` is that of its rows."""
         header = self._header
         image = image.copy(interpretation=header.interpretation, xres=header.xres, yres=header.yres)
         blob = _pyvips().GValue.blob_type
@@ -541,10 +540,10 @@ class Photo:
         for field in _KEPT_FIELDS.intersection(header.get_fields()):
             image.set_type(header.get_typeof(field), field, header.get(field))
         if self._orientation != 1:
-            image.set_type(_pyvips().GValue.gint_type, "orientation", 1)
+            image.set_type(_pyvips().GValue.gint_type, "orientation", orientation)
         if self._xmp is not None:
-            upright = _XMP_ORIENTATION.sub(rb"\g<1>1", self._xmp)
-            image.set_type(blob, "xmp-data", containers.xmp_without_thumbnails(upright))
+            turned = _XMP_ORIENTATION.sub(rb"\g<1>%d" % orientation, self._xmp)
+            image.set_type(blob, "xmp-data", containers.xmp_without_thumbnails(turned))
         if self._iptc is not None and format != "tiff":
             resources = containers.iptc_for_jpeg(self._iptc)
             image.set_type(blob, "iptc-data", containers.photoshop_without_thumbnails(resources))
@@ -552,42 +551,57 @@ class Photo:
             image.set_type(blob, "photoshop-data", containers.photoshop_without_thumbnails(self._photoshop))
         return image
 
+    def _keeps_blocks(self, format: str, quality: int | None) -> bool:
+        return format == self.format == "jpeg" and quality is None and can_keep_blocks()
+
     def _edited_blocks(self, patches: list[Patch], format: str, quality: int | None) -> bytes | None:
         """The bytes of a JPEG with the source's own blocks where nothing has changed; None where that cannot be."""
-        if not (format == self.format == "jpeg" and quality is None and can_keep_blocks()):
+        if not self._keeps_blocks(format, quality):
             return None
+        self.prepare(format, quality)
+        assert self._blocks is not None
+        reading, self._blocks = self._blocks, None
         try:
-            if self._orientation != 1:
-                raise ValueError("it is stored turned or mirrored")
-            if self._cmyk:
-                raise ValueError("it is CMYK")
-            if self._stored.streamed:
-                raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
-            with self._stream() as source:
-                original = source.read()
-            return keep_blocks(original, self._metadata_of_jpeg(), self._changed_strips(patches))
+            return replace_blocks(*reading.result(), self._changed_strips(patches))
         except ValueError as error:
             reason = f"{self.name}: all of it is compressed again, not only what has changed: {error}"
             warnings.warn(reason, PhotoWarning, stacklevel=2)
             return None
 
+    def _read_blocks(self) -> tuple[Blocks, bytes]:
+        """The source's blocks, and a JPEG with the metadata of the result; `ValueError` where that cannot be."""
+        if self._cmyk:
+            raise ValueError("it is CMYK")
+        if self._stored.streamed:
+            raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
+        with self._stream() as source:
+            original = source.read()
+        return read_blocks(original), self._metadata_of_jpeg()
+
     def _metadata_of_jpeg(self) -> bytes:
-        """A JPEG with the metadata of the result, but all black, which is soon encoded."""
+        """A JPEG with the metadata of the result, as it is stored, but all black, which is soon encoded."""
         # Of its true size, which libvips repeats in the EXIF block.
-        black = _pyvips().Image.black(self.width, self.height, bands=self.channels)
+        stored = box_to_stored(Box(0, 0, self.width, self.height), self.width, self.height, self._orientation)
+        black = _pyvips().Image.black(stored.width, stored.height, bands=self.channels)
         try:
-            encoded: bytes = self._with_metadata(black, "jpeg").jpegsave_buffer()
+            encoded: bytes = self._with_metadata(black, "jpeg", self._orientation).jpegsave_buffer()
         except _pyvips().Error as error:
             raise ValueError(_reason(error)) from None
         return encoded
 
     def _changed_strips(self, patches: list[Patch]) -> Iterator[tuple[int, Samples, Samples]]:
-        """Yield whole rows that meet a patch: the first row, the samples before and after."""
-        before, after = self._row_reader(), self._patched_rows(patches)
-        tops = {top for box, _ in patches for top in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1)}
+        """Yield whole rows, as they are stored, that meet a patch: the first row, the samples before and after."""
+        before = to_stored(self._decoded_samples(), self._orientation)
+        turned = [
+            (box_to_stored(box, self.width, self.height, self._orientation), to_stored(samples, self._orientation))
+            for box, samples in patches
+        ]
+        height, width = before.shape[:2]
+        after = _patched_rows(lambda box: before[box.slices], width, turned)
+        tops = {top for box, _ in turned for top in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1)}
         for top in (index * STRIP_ROWS for index in sorted(tops)):
-            count = min(STRIP_ROWS, self.height - top)
-            yield top, before(Box(0, top, self.width, count)), after(top, count)
+            count = min(STRIP_ROWS, height - top)
+            yield top, before[top : top + count], after(top, count)
 
     def _complete(self, stream: BinaryIO, format: str) -> None:
         """Add to an encoded file (open for reading and writing) what libvips cannot write."""
@@ -602,6 +616,27 @@ class Photo:
             if self._iptc is not None:
                 records = containers.iptc_records(self._iptc)
                 tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
+
+
+def _patched_rows(fetch: Callable[[Box], Samples], width: int, patches: list[Patch]) -> Callable[[int, int], Samples]:
+    """Return a function (top, count) -> samples of whole rows, patches included; it is asked for strips in order."""
+    patches_of_strip: defaultdict[int, list[Patch]] = defaultdict(list)
+    for box, samples in patches:
+        for strip_index in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1):
+            patches_of_strip[strip_index].append((box, samples))
+
+    def rows(top: int, count: int) -> Samples:
+        strip = Box(0, top, width, count)
+        fetched = fetch(strip)
+        if top // STRIP_ROWS not in patches_of_strip:
+            return fetched
+        patched = fetched.copy()
+        for box, samples in patches_of_strip[top // STRIP_ROWS]:
+            common = box.intersection(strip)
+            patched[common.relative_to(strip).slices] = samples[common.relative_to(box).slices]
+        return patched
+
+    return rows
 
 
 def format_of_name(target: str | Path) -> str | None:

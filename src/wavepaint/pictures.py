@@ -48,6 +48,10 @@ class Picture(Protocol):
         """(H, W) bool, True where alpha is 0; `MaskError` without an alpha channel."""
         ...
 
+    def prepare(self, options: Options) -> None:
+        """Begin what `finish` with at least one patch will need, while something else is computed."""
+        ...
+
     def finish(self, patches: list[Patch], options: Options) -> Any:
         """The picture with some boxes replaced, of the kind it was given as, and written where that was asked for."""
         ...
@@ -104,6 +108,9 @@ class ArrayPicture:
         check_alpha(self.name, self.channels)
         return self._samples[..., -1] == 0  # type: ignore[no-any-return]
 
+    def prepare(self, options: Options) -> None:
+        """See `Picture`; an array is ready."""
+
     def finish(self, patches: list[Patch], options: Options) -> NDArray[Any]:
         """See `Picture`."""
         result = self._array.copy()
@@ -157,6 +164,13 @@ class PhotoPicture:
     def alpha_holes(self) -> NDArray[np.bool_]:
         """See `Picture`."""
         return self._photo.alpha_holes()
+
+    def prepare(self, options: Options) -> None:
+        """See `Picture`."""
+        if self.target is not None:
+            self._photo.prepare(self._photo.output_format(self.target), options.quality)
+        else:
+            self._photo.prepare(options.format or self._photo.format, options.quality)
 
     def _check_target(self, target: Path) -> None:
         _check_target(target)

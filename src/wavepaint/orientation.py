@@ -1,0 +1,31 @@
+"""From a picture as viewers show it back to how a file stores it, by the EXIF orientation 1 to 8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.box import Box
+
+_MIRRORED_ROWS = (3, 4, 7, 8)  # stored columns (from 5 on: rows) run against the upright rows
+_MIRRORED_COLUMNS = (2, 3, 6, 7)
+
+
+def to_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """A view of (height, width, ...) samples in the order of the file."""
+    if orientation in _MIRRORED_ROWS:
+        upright = upright[::-1]
+    if orientation in _MIRRORED_COLUMNS:
+        upright = upright[:, ::-1]
+    return upright if orientation < 5 else np.swapaxes(upright, 0, 1)
+
+
+def box_to_stored(box: Box, width: int, height: int, orientation: int) -> Box:
+    """Where a box of the upright picture of `width` x `height` lies in the file."""
+    top = height - box.bottom if orientation in _MIRRORED_ROWS else box.top
+    left = width - box.right if orientation in _MIRRORED_COLUMNS else box.left
+    if orientation < 5:
+        return Box(left, top, box.width, box.height)
+    return Box(top, left, box.height, box.width)
