@@ -33,14 +33,14 @@ from wavepaint.network.checkpoint import read_metadata
 from wavepaint.training import engine
 from wavepaint.training.engine import BEST, LAST, RECIPE, REPORT, STATE, Outcome, Settings, read_state
 from wavepaint.training.losses import WeightedLosses, load_losses
-from wavepaint.training.module import FillTraining, coarse_guess, update_average
+from wavepaint.training.module import FillTraining, coarse_guess, has_bfloat16, memory_format, update_average
 from wavepaint.training.recipes import Recipe, load_recipe, parse_recipe
-from wavepaint.training.run import Hardware, resume, train
+from wavepaint.training.run import Hardware, _precision, resume, train
 from wavepaint.training.stream import CropStream
 from wavepaint.training.validation import Scores, ValidationSet, sample_grid, validate
 from wavepaint.training.watching import Journal, Progress, Validated, Watcher, read_journal
 
-CPU = Hardware("cpu", "1")
+CPU = Hardware("cpu", "1", "32-true")
 
 
 @pytest.fixture(name="photographs", scope="module")
@@ -169,7 +169,7 @@ def replace_or_die(source, target):
 
 os.replace = replace_or_die
 recipe = parse_recipe(Path(sys.argv[1]).read_text(), "test")
-train(recipe, Settings(sys.argv[2], Path(sys.argv[3]), tensorboard=False), Hardware("cpu", "1"))
+train(recipe, Settings(sys.argv[2], Path(sys.argv[3]), tensorboard=False), Hardware("cpu", "1", "32-true"))
 """
 
 
@@ -283,6 +283,7 @@ def test_two_processes_learn_what_one_with_twice_the_batch_does(
     two = tmp_path / "two"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "wavepaint", "train", photographs, "-o", two, "--accelerator", "cpu", "--no-tensorboard"]
+    command += ["--precision", "32-true"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "2 x cpu" in done.stderr
@@ -771,6 +772,16 @@ def test_coarse_start_leaves_modes_and_gradients_alone() -> None:
     assert not guess.requires_grad
     assert [module.training for module in network.modules()] == modes
     assert torch.equal(guess, coarse_guess(network, image, mask))
+
+
+def test_bfloat16_is_for_devices_that_compute_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cpu")
+    for capabilities, native in (({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({"avx2": True}, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        assert has_bfloat16(device) == native
+        assert memory_format(device) == (torch.channels_last if native else torch.contiguous_format)
+        assert _precision(Hardware("cpu")) == ("bf16-mixed" if native else "32-true")
+        assert _precision(Hardware("cpu", precision="32-true")) == "32-true"
 
 
 @pytest.mark.parametrize("frozen", [False, True])

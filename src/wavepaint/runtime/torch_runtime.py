@@ -37,7 +37,8 @@ class TorchRuntime:
         network = load_checkpoint(checkpoint)
         self.multiple = network.config.multiple
         self._network = network.to(self._device)
-        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self._device == "cuda":  # on a CPU the plain layout is faster
+            self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, image: Planes, mask: Planes) -> Planes:
         """Fill the holes of a batch of crops; see `Runtime`."""

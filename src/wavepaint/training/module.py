@@ -58,9 +58,20 @@ class FillTraining(nn.Module):
         return losses
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16 natively: newer CUDA devices, CPUs with AMX or AVX512-BF16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Channels last on CUDA devices; on a CPU without matrix units it makes a training step slower."""
-    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    """Channels last where there are matrix units; on a CPU without them it makes a training step slower."""
+    fast = device.type == "cuda" or has_bfloat16(device)
+    return torch.channels_last if fast else torch.contiguous_format
 
 
 def coarse_guess(network: WavePaint, image: Tensor, mask: Tensor, octaves: int = 1) -> Tensor:

@@ -32,7 +32,7 @@ from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
 from wavepaint.training.losses import VGGLoss, WeightedLosses, load_losses
-from wavepaint.training.module import coarse_guess, memory_format, update_average
+from wavepaint.training.module import coarse_guess, has_bfloat16, memory_format, update_average
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
 
 STATE_FILES = ("raw.safetensors", "first-moment.safetensors", "second-moment.safetensors", "progress.json")
@@ -246,7 +246,7 @@ class Trainer:
             WeightedLosses(losses, {n: w for n, w in wanted.items() if (n in through_vgg) == chosen}).to(device)
             for chosen in (False, True)
         )
-        self.autocast = device.type == "cuda"
+        self.autocast = has_bfloat16(device)
         self.forward = torch.compile(self.model) if device.type == "cuda" else self.model
         self.steps, self.seconds_before, self.images = 0, 0.0, 0
         self.started = self._now()
@@ -267,11 +267,7 @@ class Trainer:
     def step(self) -> dict[str, Tensor]:
         """One optimiser step; returns its losses, still on the device."""
         options, progress = self.options, self.progress
-        side = crop_side(progress, *options.crop)
-        scale = 1 + float(torch.rand((), generator=self.generator, device=self.device))
-        image = self.photographs.crops(options.batch, side, scale, self.generator)
-        mask = self.masks.crops(options.batch, side, self.generator)
-        image, mask = (x.contiguous(memory_format=self.memory_format) for x in (image, mask))
+        image, mask = self.draw(progress)
         rate = options.learning_rate * warmup(self.steps, options.warmup) * cosine(progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -288,6 +284,16 @@ class Trainer:
         self.images += options.batch
         self._update_average()
         return {name: value.detach() for name, value in losses.items()}
+
+    def draw(self, progress: float) -> tuple[Tensor, Tensor]:
+        """Crops (B, 3, H, W) in [0, 1] and masks (B, 1, H, W), 1 = hole, of a step at this share of the run."""
+        options = self.options
+        side = crop_side(progress, *options.crop)
+        scale = 1 + float(torch.rand((), generator=self.generator, device=self.device))
+        image = self.photographs.crops(options.batch, side, scale, self.generator)
+        mask = self.masks.crops(options.batch, side, self.generator)
+        image, mask = (x.contiguous(memory_format=self.memory_format) for x in (image, mask))
+        return image, mask
 
     def _guess(self, image: Tensor, mask: Tensor) -> Tensor | None:
         """With the configured probability, the enlarged result at a lower resolution; no gradient through it."""

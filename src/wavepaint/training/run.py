@@ -16,7 +16,7 @@ from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint
 from wavepaint.training.engine import ALWAYS_REPORTED, FILES, STATE, Engine, Outcome, Settings, read_state
 from wavepaint.training.losses import load_losses
-from wavepaint.training.module import is_finite
+from wavepaint.training.module import has_bfloat16, is_finite
 from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
 from wavepaint.training.watching import Watcher
 
@@ -33,8 +33,8 @@ class Hardware:
         accelerator: "auto", "cpu", "cuda" ("gpu" is the same) or "mps".
         devices: "auto", a number, or indices such as "0,2". Under `torchrun`, the way to several machines, its own
             numbers count.
-        precision: "auto" (bfloat16 or float16 autocast on CUDA devices, else float32), "32-true",
-            "bf16-mixed" or "16-mixed".
+        precision: "auto" (bfloat16 or float16 autocast on CUDA devices, bfloat16 on CPUs that compute in it, else
+            float32), "32-true", "bf16-mixed" or "16-mixed".
     """
 
     accelerator: str = "auto"
@@ -192,8 +192,9 @@ def _check_sides(recipe: Recipe, config: WavePaintConfig) -> None:
 def _precision(hardware: Hardware) -> Precision:
     if hardware.precision == "auto":
         if hardware.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-            return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-        return "32-true"
+            return "bf16-mixed" if has_bfloat16(torch.device("cuda")) else "16-mixed"
+        on_cpu = hardware.accelerator == "cpu" or not torch.backends.mps.is_available()
+        return "bf16-mixed" if on_cpu and has_bfloat16(torch.device("cpu")) else "32-true"
     for known in PRECISIONS:
         if hardware.precision == known:
             return known
