@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from static_server import ISOLATION, StaticServer
 
 from parity.make import CASES
 from wavepaint import Inpainter
+from wavepaint.server.page import STATIC
 from wavepaint.site import write_site
 
 PARITY = Path(__file__).parents[1] / "parity"
@@ -28,6 +32,11 @@ HOST_PAGE = """\
 <!doctype html><title>host</title>
 <script type="module" src="site/wavepaint.js"></script>
 <wavepaint-editor label="Retouching"></wavepaint-editor>
+"""
+BLOCKED_PAGE = """\
+<!doctype html><title>blocked</title>
+<meta http-equiv="Content-Security-Policy" content="frame-src 'none'">
+<script type="module" src="site/wavepaint.js"></script>
 """
 
 
@@ -47,6 +56,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticServer]:
     write_site(folder / "site")
     (folder / "empty.html").write_text("<!doctype html><title>empty</title>")
     (folder / "host.html").write_text(HOST_PAGE)
+    (folder / "blocked.html").write_text(BLOCKED_PAGE)
     with StaticServer(folder, ISOLATION).running() as server:
         yield server
 
@@ -77,6 +87,27 @@ def fill(editor: EditorPage) -> None:
     expect(editor.status).to_contain_text("Filled in", timeout=SLOW)
 
 
+@contextmanager
+def offline(editor: EditorPage, host: StaticServer) -> Iterator[None]:
+    editor.page.context.set_offline(True)
+    host.down = True
+    try:
+        yield
+    finally:
+        host.down = False
+        editor.page.context.set_offline(False)
+
+
+def open_and_fill(editor: EditorPage) -> None:
+    source = photo()
+    editor.open(encode(source), "waves.png")
+    editor.drag(STROKE)
+    fill(editor)
+    hole, result = editor.mask(), editor.result()
+    np.testing.assert_array_equal(result[~hole], source[~hole])
+    assert (result != source)[hole].any()
+
+
 @pytest.mark.parametrize("source", [photo(), photo(2, np.uint16)], ids=["rgb8", "grey-alpha16"])
 def test_fills_as_python_does_and_changes_nothing_else(site: EditorPage, source: np.ndarray) -> None:
     site.open(encode(source), "waves.png")
@@ -96,6 +127,7 @@ def test_says_what_it_runs_on(site: EditorPage) -> None:
     menu = site.page.get_by_role("radiogroup", name="Where holes are filled")
     threads = site.page.evaluate("Math.min(navigator.hardwareConcurrency, 8)")
     expect(menu).to_contain_text(f"WebAssembly, {threads} thread")
+    expect(menu).to_contain_text("6.3 MB loaded once")
     expect(menu.get_by_role("radio")).to_have_count(1)
     site.page.keyboard.press("Escape")
     assert site.page.evaluate("crossOriginIsolated")
@@ -124,21 +156,10 @@ def test_a_whole_picture_is_refused(site: EditorPage) -> None:
 
 
 def test_works_offline_after_the_first_visit(site: EditorPage, host: StaticServer) -> None:
-    context, asked = site.page.context, len(host.requests)
-    context.set_offline(True)
-    host.down = True
-    try:
+    asked = len(host.requests)
+    with offline(site, host):
         site.page.reload()
-        source = photo()
-        site.open(encode(source), "waves.png")
-        site.drag(STROKE)
-        fill(site)
-        hole = site.mask()
-        np.testing.assert_array_equal(site.result()[~hole], source[~hole])
-        assert hole.any()
-    finally:
-        host.down = False
-        context.set_offline(False)
+        open_and_fill(site)
     # The browser itself looks for a new version of the service worker, in vain.
     assert set(host.requests[asked:]) <= {"/site/sw.js"}
 
@@ -233,6 +254,15 @@ def test_package_takes_image_data(package: Page, host: StaticServer) -> None:
     assert answers["aborted"] == "Error: enough"
 
 
+RESULT = """async () => {
+    const blob = await document.querySelector("wavepaint-editor").result();
+    const reader = new FileReader();
+    reader.readAsDataURL(blob);
+    await new Promise((resolve) => (reader.onload = resolve));
+    return reader.result.split(",")[1];
+}"""
+
+
 def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
     page, source = package, photo()
     page.goto(f"{host.url}host.html")
@@ -268,11 +298,84 @@ def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
             return [await read(await editor.result()), await read(await editor.mask())];
         }"""
     )
+    page.wait_for_timeout(3500)  # longer than the element waits for a page that says nothing
+    expect(frame.get_by_role("status")).to_be_visible()
+    assert page.get_by_role("alert").count() == 0
     result, mask = (decode(base64.b64decode(text)) for text in texts)
     hole = mask[..., 0] == 255
     assert hole.any()
     np.testing.assert_array_equal(result[~hole], source[~hole])
     assert (result != source).any()
+
+
+def test_element_tells_of_fills_that_were_stopped_half_way(package: Page, host: StaticServer) -> None:
+    page, source = package, photo(1, height=64, width=1400)
+    hole = np.zeros((64, 1400), np.uint8)
+    hole[20:40, 30:60] = hole[20:40, 1300:1330] = 255
+    page.goto(f"{host.url}host.html")
+    page.evaluate(
+        """async (png) => {
+            const editor = document.querySelector("wavepaint-editor");
+            const bytes = Uint8Array.from(atob(png), (c) => c.charCodeAt(0));
+            await editor.open(new Blob([bytes], { type: "image/png" }), "waves.png");
+            window.changes = 0;
+            editor.addEventListener("change", () => window.changes++);
+        }""",
+        base64.b64encode(encode(source)).decode(),
+    )
+    frame = page.frame_locator("iframe[title=Retouching]")
+    mask = {"name": "mask.png", "mimeType": "image/png", "buffer": encode(hole)}
+    frame.get_by_label("Mask file").set_input_files(mask)
+    frame.locator("#status").evaluate(
+        """(status) => new MutationObserver(() => {
+            if (status.textContent.startsWith("Filling 2 of 2")) document.getElementById("fill").click();
+        }).observe(status, { childList: true, characterData: true, subtree: true })"""
+    )
+    frame.get_by_role("button", name="Fill", exact=True).click()
+    expect(frame.get_by_role("status")).to_have_text("Stopped.", timeout=SLOW)
+    page.wait_for_function("window.changes === 1")
+    result = decode(base64.b64decode(page.evaluate(RESULT)))
+    changed = (result != source).any(axis=(0, 2))
+    assert changed[30:60].any() != changed[1300:1330].any()
+    np.testing.assert_array_equal(result[hole == 0], source[hole == 0])
+
+
+FAIL = """async (src) => {
+    const editor = document.createElement("wavepaint-editor");
+    if (src) editor.setAttribute("src", src);
+    const failed = new Promise((resolve) => editor.addEventListener("error", resolve, { once: true }));
+    const asked = editor.open(new Blob([])).catch((error) => error.message);
+    document.body.append(editor);
+    const { message } = await failed;
+    const later = editor.result().catch((error) => error.message);
+    return { message, asked: await asked, later: await later };
+}"""
+
+
+@pytest.mark.parametrize(("name", "src"), [("empty.html", "nowhere/"), ("blocked.html", None)])
+def test_element_says_where_it_cannot_be_loaded(package: Page, host: StaticServer, name: str, src: str | None) -> None:
+    package.goto(host.url + name)
+    package.evaluate("(module) => import(module).then(() => null)", f"{host.url}site/wavepaint.js")
+    answers = package.evaluate(FAIL, src)
+    reason = f"the editor cannot be loaded from {host.url}{src or 'site/'}index.html"
+    assert answers == {"message": reason, "asked": reason, "later": reason}
+    expect(package.get_by_role("alert")).to_have_text("The editor cannot be loaded.")
+    expect(package.locator("iframe")).to_be_hidden()
+    if src is None:
+        return
+    # Put in again, with another folder, it starts anew.
+    package.evaluate(
+        """() => {
+            const editor = document.querySelector("wavepaint-editor");
+            editor.setAttribute("src", "site/");
+            const ready = new Promise((resolve) => editor.addEventListener("ready", resolve, { once: true }));
+            editor.remove();
+            document.body.append(editor);
+            return ready.then(() => null);
+        }"""
+    )
+    expect(package.get_by_role("alert")).to_be_hidden()
+    expect(package.locator("iframe")).to_be_visible()
 
 
 # -- other hosts -------------------------------------------------------------------------------------------------------
@@ -283,8 +386,84 @@ def fresh(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(SLOW)
+    page.on("dialog", lambda dialog: dialog.accept())  # leaving with a result that was not downloaded
     yield page
     context.close()
+
+
+UPDATE = """async () => {
+    const registration = await navigator.serviceWorker.getRegistration();
+    await registration.update();
+    const worker = registration.installing ?? registration.waiting;
+    while (worker.state === "installing") await new Promise((resolve) => setTimeout(resolve, 50));
+    return worker.state;
+}"""
+
+
+def test_an_update_leaves_the_site_working_offline(fresh: Page, tmp_path: Path) -> None:
+    built, folder = tmp_path / "built", tmp_path / "site"
+    shutil.copytree(STATIC, built)
+    index = (built / "index.html").read_text()
+
+    def publish(title: str) -> None:
+        (built / "index.html").write_text(index.replace("<title>WavePaint<", f"<title>{title}<"))
+        write_site(folder, page=built)
+
+    def reopen(url: str, title: str) -> None:
+        """Until the new version is used, which happens once no page uses the old one."""
+        for _ in range(10):
+            fresh.goto("about:blank")
+            fresh.wait_for_timeout(500)
+            fresh.goto(url)
+            if fresh.title() == title:
+                return
+        raise AssertionError(f"the title is still {fresh.title()}")
+
+    write_site(folder, page=built)
+    with StaticServer(folder, ISOLATION).running() as host:
+        editor = EditorPage(fresh, host.url)
+        expect(editor.status).to_have_text(LOADED, timeout=SLOW)
+
+        publish("Second")
+        asked = len(host.requests)
+        assert fresh.evaluate(UPDATE) == "installed"
+        fetched = host.requests[asked:]
+        assert [path for path in fetched if "/assets/" in path or "model.onnx" in path] == []
+        with offline(editor, host):
+            reopen(host.url, "Second")
+            open_and_fill(editor)
+
+        # Another version of ONNX Runtime: the build that was kept is fetched, and that one only.
+        for path in [*built.glob("assets/*.js"), *built.glob("*.js")]:
+            path.write_text(re.sub(r"(ort-\w+)-1\.", r"\1-9.", path.read_text()))
+        for path in built.glob("assets/ort-*-1.*"):
+            path.rename(path.with_name(path.name.replace("-1.", "-9.")))
+        publish("Third")
+        asked = len(host.requests)
+        assert fresh.evaluate(UPDATE) == "installed"
+        fetched = host.requests[asked:]
+        assert sorted({path.split("-9.")[0] for path in fetched if "ort-" in path}) == ["/assets/ort-wasm"]
+        assert "/model.onnx" not in fetched
+        with offline(editor, host):
+            reopen(host.url, "Third")
+            open_and_fill(editor)
+    assert editor.errors == []
+
+
+def test_keeps_what_it_needs_once_the_graphics_processor_is_gone(fresh: Page, host: StaticServer) -> None:
+    # The page finds one; the worker, in this browser, does not.
+    fresh.add_init_script(
+        "Object.defineProperty(navigator, 'gpu', { value: { requestAdapter: async () => ({ info: {} }) } })"
+    )
+    editor = EditorPage(fresh, f"{host.url}site/")
+    expect(editor.status).to_have_text(LOADED, timeout=SLOW)
+    note = fresh.locator("#where-device-note")
+    expect(note).to_contain_text("WebGPU · 12.9 MB loaded once")
+    with offline(editor, host):
+        fresh.reload()
+        open_and_fill(editor)
+    expect(note).to_contain_text("WebAssembly")
+    expect(note).to_contain_text("6.3 MB loaded once")
 
 
 def test_one_thread_without_headers_and_more_from_the_second_visit_on(fresh: Page, tmp_path: Path) -> None:
@@ -297,6 +476,8 @@ def test_one_thread_without_headers_and_more_from_the_second_visit_on(fresh: Pag
         fill(editor)
         editor.button("On this device").click()
         expect(fresh.get_by_role("radiogroup")).to_contain_text("WebAssembly, 1 thread")
+        paces = fresh.evaluate("JSON.parse(localStorage.wavepaint).paces")
+        assert list(paces) == ["wasm 1"]
         fresh.wait_for_function("navigator.serviceWorker.controller !== null")
         fresh.goto("about:blank")
         fresh.goto(host.url)
@@ -315,7 +496,7 @@ def test_the_servers_page_offers_both_places(editor: EditorPage) -> None:
     server, device = (menu.get_by_role("radio", name=name) for name in ("On the server", "On this device"))
     expect(server).to_be_checked()
     expect(page.locator("#where-server-note")).to_contain_text("about", timeout=20_000)
-    expect(page.locator("#where-device-note")).to_contain_text("MB to load once")
+    expect(page.locator("#where-device-note")).to_contain_text("6.3 MB to load once")
     device.check()
     page.keyboard.press("Escape")
     del editor.requests[:]
@@ -324,7 +505,7 @@ def test_the_servers_page_offers_both_places(editor: EditorPage) -> None:
     hole = editor.mask()
     np.testing.assert_array_equal(editor.result()[~hole], source[~hole])
     editor.button("On this device").click()
-    expect(page.locator("#where-device-note")).to_contain_text("WebAssembly")
+    expect(page.locator("#where-device-note")).to_contain_text("6.3 MB loaded once")
     server.check()
     page.keyboard.press("Escape")
     editor.drag([(20, 60), (40, 65)])

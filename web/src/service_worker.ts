@@ -84,8 +84,7 @@ async function sha256(response: Response): Promise<string> {
 }
 
 /** The caches of this site, of all versions. */
-const cacheNames = async (): Promise<string[]> =>
-  (await caches.keys()).filter((name) => name.startsWith(prefix));
+const cacheNames = async (): Promise<string[]> => (await caches.keys()).filter((name) => name.startsWith(prefix));
 
 /** The backend that a file of the runtime is for, whatever version it has. */
 const backendOf = (url: string): string | undefined => /\/assets\/ort-(\w+)-/.exec(url)?.[1];

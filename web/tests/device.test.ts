@@ -114,10 +114,10 @@ describe("DeviceFiller", () => {
     const filler = new DeviceFiller({
       fill: async (picture, mask) => {
         masks.push(mask);
-        return picture;
+        return { raster: picture, seconds: 2 };
       },
     });
-    expect(await filler.fill({ image, mask: Uint8Array.from([1, 0]) }, never)).toBe(image);
+    expect(await filler.fill({ image, mask: Uint8Array.from([1, 0]) }, never)).toEqual({ raster: image, seconds: 2 });
     expect(masks).toEqual([{ width: 2, height: 1, data: Uint8Array.from([1, 0]) }]);
     const broken = new DeviceFiller({ fill: () => Promise.reject(new Error("out of memory")) });
     await expect(broken.fill({ image, mask: Uint8Array.from([1, 0]) }, never)).rejects.toThrow(

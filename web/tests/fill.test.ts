@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { decodePng, encodePng } from "../src/codec/png";
-import { FillError, type Filler } from "../src/fill/filler";
+import { FillError, type Filled, type Filler } from "../src/fill/filler";
 import { fillPending } from "../src/fill/run";
 import { ServerFiller } from "../src/fill/server_filler";
 import { FILLED, PENDING, Picture } from "../src/picture/picture";
@@ -28,6 +28,9 @@ function painted(width: number, height: number, ...boxes: [number, number, numbe
   return picture;
 }
 
+/** An answer in no time. */
+const at = (raster: Raster): Filled => ({ raster, seconds: 0 });
+
 const run = (picture: Picture, filler: Filler, signal = never): Promise<number> =>
   fillPending({
     picture,
@@ -45,7 +48,7 @@ describe("fillPending", () => {
     const filler: Filler = {
       fill: async ({ image, mask }) => {
         somethingKnown.push(mask.includes(0));
-        return image;
+        return at(image);
       },
     };
     const total = await run(picture, filler);
@@ -59,7 +62,7 @@ describe("fillPending", () => {
     const picture = painted(4000, 400, [10, 10, 50, 50], [3900, 10, 3950, 50]);
     let calls = 0;
     const filler: Filler = {
-      fill: ({ image }) => (calls++ ? Promise.reject(new FillError("out of order")) : Promise.resolve(image)),
+      fill: ({ image }) => (calls++ ? Promise.reject(new FillError("out of order")) : Promise.resolve(at(image))),
     };
     await expect(run(picture, filler)).rejects.toThrow("out of order");
     expect([picture.holeAt(20, 20), picture.holeAt(3920, 20)].sort()).toEqual([PENDING, FILLED]);
@@ -71,7 +74,7 @@ describe("fillPending", () => {
     const filler: Filler = {
       fill: async ({ image }) => {
         stop.abort();
-        return image;
+        return at(image);
       },
     };
     await expect(run(picture, filler, stop.signal)).rejects.toThrow();
@@ -80,7 +83,7 @@ describe("fillPending", () => {
 
   it("says so when the answer is another picture", async () => {
     const picture = painted(400, 400, [10, 10, 50, 50]);
-    await expect(run(picture, { fill: async () => blank(3, 3) })).rejects.toThrow(
+    await expect(run(picture, { fill: async () => at(blank(3, 3)) })).rejects.toThrow(
       "The answer does not fit: it is 3 × 3 pixels",
     );
   });
@@ -109,7 +112,7 @@ describe("ServerFiller", () => {
 
   it("sends the region and the mask, white where the hole is, and reads the answer", async () => {
     const fetch = serve(answer);
-    expect(await filler().fill(request, never)).toEqual(blank(6, 4));
+    expect((await filler().fill(request, never)).raster).toEqual(blank(6, 4));
     const [url, { body, headers }] = fetch.mock.calls[0];
     expect(url).toBe(URL_);
     expect(headers).toEqual({});
@@ -157,6 +160,30 @@ describe("ServerFiller", () => {
     expect(fetch).toHaveBeenCalledTimes(3);
     serve(busy, busy, busy, busy, busy, answer);
     await expect(filler().fill(request, never)).rejects.toThrow("the queue is full");
+  });
+
+  it("counts neither pauses nor the time in which a token is typed", async () => {
+    const paused = (): Response => problem(429, "the queue is full", { "Retry-After": "0.3" });
+    serve(() => problem(401, "no"), paused, answer);
+    const ask = async (): Promise<string> => {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return "token";
+    };
+    const started = performance.now();
+    const { seconds } = await filler(ask).fill(request, never);
+    const waited = (performance.now() - started) / 1000;
+    expect(waited).toBeGreaterThan(0.55);
+    expect(seconds).toBeGreaterThan(0);
+    expect(seconds).toBeLessThan(waited - 0.55);
+  });
+
+  it("is probed without asking anybody", async () => {
+    serve(answer, () => problem(401, "no"));
+    const ask = vi.fn();
+    expect(await filler(ask).probe(request)).toBeGreaterThan(0);
+    expect(await filler(ask).probe(request)).toBeNull();
+    expect(await filler(ask).probe(request)).toBeNull();
+    expect(ask).not.toHaveBeenCalled();
   });
 
   it("stops waiting when it is stopped", async () => {

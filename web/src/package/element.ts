@@ -39,6 +39,8 @@ export class WavepaintEditor extends HTMLElement {
   private readonly waiting = new Map<number, Waiting>();
   private asked = 0;
   private ready = nextReady();
+  /** Whether the page in the frame has said that it is ready; that may be before the frame has loaded, or after. */
+  private heard = false;
   private patience = 0;
 
   constructor() {
@@ -47,7 +49,9 @@ export class WavepaintEditor extends HTMLElement {
     style.textContent = STYLE;
     this.frame.allow = "cross-origin-isolated; clipboard-read";
     // Frames tell that they have loaded, not what: a page of the host that says "not found" looks the same.
-    this.frame.addEventListener("load", () => this.waitFor(READY_MILLISECONDS));
+    this.frame.addEventListener("load", () => {
+      if (!this.heard) this.waitFor(READY_MILLISECONDS);
+    });
     this.failure.setAttribute("role", "alert");
     this.attachShadow({ mode: "open" }).append(style, this.failure);
   }
@@ -57,6 +61,7 @@ export class WavepaintEditor extends HTMLElement {
     const folder = new URL(this.getAttribute("src") ?? folderOf(import.meta.url), document.baseURI);
     this.frame.title = this.getAttribute("label") ?? "Photograph editor";
     this.frame.src = new URL("index.html", folder).href;
+    this.heard = false;
     this.showFailure(null);
     // Only now, with an address: a frame without one would load an empty page first.
     this.shadowRoot?.append(this.frame);
@@ -67,7 +72,8 @@ export class WavepaintEditor extends HTMLElement {
     window.removeEventListener("message", this.receive);
     clearTimeout(this.patience);
     this.frame.remove();
-    this.giveUp(new Error("the editor was removed"));
+    this.rejectAll(new Error("the editor was removed"));
+    this.ready = nextReady();
   }
 
   /** Open a picture in place of the one that is there. Rejects where it cannot be read. */
@@ -102,7 +108,9 @@ export class WavepaintEditor extends HTMLElement {
     const answer = event.data;
     switch (answer.wavepaint) {
       case "ready":
+        this.heard = true;
         clearTimeout(this.patience);
+        if (!this.failure.hidden) this.ready = nextReady(); // later than anybody would have waited
         this.showFailure(null);
         this.ready.resolve();
         this.dispatchEvent(new Event("ready"));
@@ -133,7 +141,7 @@ export class WavepaintEditor extends HTMLElement {
   private fail(): void {
     const message = `the editor cannot be loaded from ${this.frame.src}`;
     this.showFailure("The editor cannot be loaded.");
-    this.giveUp(new Error(message));
+    this.rejectAll(new Error(message));
     this.dispatchEvent(new ErrorEvent("error", { message }));
   }
 
@@ -143,10 +151,8 @@ export class WavepaintEditor extends HTMLElement {
     this.frame.hidden = text !== null;
   }
 
-  /** Reject what has been asked for, and start anew. */
-  private giveUp(error: Error): void {
+  private rejectAll(error: Error): void {
     this.ready.reject(error);
-    this.ready = nextReady();
     for (const { reject } of this.waiting.values()) reject(error);
     this.waiting.clear();
   }

@@ -132,7 +132,9 @@ export class Places implements Filler {
   /** A site without a server also keeps what it would need without WebGPU. */
   private transferNote({ backend }: Engine): string {
     const bytes = transferBytes(this.server ? [backend] : keptBackends(backend));
-    return `${(bytes / 1e6).toFixed(1)} MB ${this.device.engine ? "loaded" : "to load once"}`;
+    // Without a server the page fetches it at once, to keep it.
+    const pending = this.server && !this.device.engine;
+    return `${(bytes / 1e6).toFixed(1)} MB ${pending ? "to load once" : "loaded once"}`;
   }
 }
 
