@@ -12,16 +12,28 @@ import torch
 from torch import nn
 
 from networks import random_network, random_sample, small_config
-from trainings import write_photographs
-from wavepaint.ablation.comparison import ALL_KINDS, column, compare, conclusion
+from trainings import write_photographs, write_vgg16
+from wavepaint.ablation.breakdown import Limit, breakdown, lead, lead_samples
+from wavepaint.ablation.comparison import ALL_KINDS, VGG_DISTANCE, column, compare, conclusion
 from wavepaint.ablation.figures import difference_chart, energy_maps, standalone, with_legend
 from wavepaint.ablation.measuring import kept
 from wavepaint.ablation.plan import PLAN_FILE, Plan, Scale, read_plan, share_budget, write_plan
 from wavepaint.ablation.receptive_field import ReceptiveField, disc, receptive_field
-from wavepaint.ablation.studies import CROSS_DATA, TRAINING_STUDIES, training_study
-from wavepaint.ablation.training import config_of, load_photographs, make_trainer, snapshot_path, train_run
+from wavepaint.ablation.studies import CROSS_DATA, TEXTURE, TRAINING_STUDIES, Arm, training_study
+from wavepaint.ablation.texture import all_losses, detail_scores, measure_weights
+from wavepaint.ablation.training import (
+    FRESH,
+    REFERENCE_LOSSES,
+    PairedTrainer,
+    Start,
+    config_of,
+    load_photographs,
+    make_trainer,
+    snapshot_path,
+    train_run,
+)
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.metrics import Summary
+from wavepaint.evaluation.metrics import RESAMPLES, Summary
 from wavepaint.evaluation.protocol import Item
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.network.blocks import StridedConvolution
@@ -113,6 +125,101 @@ def test_a_difference_within_that_of_two_seeds_is_said_to_be() -> None:
     assert "worse" in verdicts["small"]
     assert "no more than another seed changes (0.300 dB)" in verdicts["small"]
     assert verdicts["large"] == "PSNR worse, -0.400 dB [-0.400, -0.400]"
+
+
+def one_score(metric: str, values: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
+    return {"thin": {f"{i:02d}": {metric: float(v)} for i, v in enumerate(values)}}
+
+
+def test_detail_is_best_at_zero_and_the_vgg_distance_is_told_in_per_cent() -> None:
+    wave = np.tile((0.9, 1.1), 10)
+    for reference, arm, words in (
+        (-4.0, -1.0, "nearer to the truth's, +3.00 [+3.00, +3.00]"),
+        (-1.0, 3.0, "farther from the truth's, +4.00 [+4.00, +4.00]"),
+        (2.0, 0.5, "nearer to the truth's, -1.50 [-1.50, -1.50]"),
+    ):
+        runs = {"a": [one_score("detail_1", reference + wave)], "b": [one_score("detail_1", arm + wave)]}
+        verdict = next(row.verdict for row in compare(runs) if row.arm == "b")
+        assert verdict == f"detail of level 1 {words}"
+    runs = {"a": [one_score(VGG_DISTANCE, wave / 4)], "b": [one_score(VGG_DISTANCE, wave / 4 - 0.025)]}
+    verdict = next(row.verdict for row in compare(runs) if row.arm == "b")
+    assert verdict == "VGG distance better, -0.0250 [-0.0250, -0.0250] = -10.0 %"
+
+
+@pytest.mark.parametrize("side", [32, 31])
+def test_detail_is_the_logarithm_of_the_energys_ratio_inside_the_hole(side: int) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 40, (side, side, 3)).clip(-120, 120)
+    mask = np.zeros((side, side), bool)
+    mask[5:26, 6:27] = True
+
+    def fill(inside: np.ndarray) -> np.ndarray:
+        return np.where(mask[..., None], inside, 128 + noise).round().astype(np.uint8)
+
+    truth, weak, flat = fill(128 + noise), fill(128 + noise / 2), fill(np.full_like(noise, 128))
+    other = fill(128 + np.roll(noise, 3, axis=0))
+    found = detail_scores(truth, np.stack((truth, weak, flat, other)), mask)
+    assert list(found) == ["detail_1", "detail_2"]
+    for values in found.values():
+        assert values[0] == 0
+        assert values[1] == pytest.approx(-2, abs=0.05)
+        assert values[2] < -8
+        assert abs(values[3]) < 0.5  # detail in another place is detail
+
+
+def test_detail_of_a_hole_without_a_whole_cell_is_that_of_the_cells_it_touches() -> None:
+    truth = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    mask = np.zeros((16, 16), bool)
+    mask[5, 5] = True
+    smooth = truth.copy()
+    smooth[4:8, 4:8] = 128
+    found = detail_scores(truth, smooth[None], mask)
+    assert all(values[0] < -5 for values in found.values())
+
+
+def test_a_break_down_radius_is_where_half_of_the_largest_lead_is_left() -> None:
+    radii = (4, 8, 16, 32)
+    leads = np.array([[0.4, 1.0, 0.6, 0.2], [1, 2, 3, 2], [-1, -2, 0, -1], [1, 0.4, 0.9, 0.1], [0, 1, 0.5, 0]], float)
+    found = breakdown(radii, leads)
+    # Between 16 and 32 a quarter of the way; never; no lead at all; the first time; exactly half is still half.
+    assert found.radii.tolist() == pytest.approx([20, 32, 0, 4 + 4 * 0.5 / 0.6, 16])
+    assert found.beyond.tolist() == [False, True, False, False, False]
+
+
+def test_a_radius_beyond_the_largest_leaves_an_interval_open() -> None:
+    radii = (10, 20)
+    falls, stays, none = [1.0, 0.0], [1.0, 1.0], [-1.0, -1.0]
+    early = breakdown(radii, np.array([falls] * 101))
+    assert early.estimate.text(1) == "15.0 [15.0, 15.0]"
+    late = breakdown(radii, np.array([falls] * 51 + [stays] * 50))
+    assert late.estimate.text(1) == "15.0 [15.0, >= 20.0]"
+    always = breakdown(radii, np.array([stays] * 101))
+    assert always.estimate.text(0) == ">= 20 [>= 20, >= 20]"
+    assert always.ratio(early).text(2) == ">= 1.33 [>= 1.33, >= 1.33]"
+    assert early.ratio(always).text(2) == "<= 0.75 [<= 0.75, <= 0.75]"
+    assert always.ratio(always).found.text(2) == "unknown"
+    assert early.ratio(early).text(2) == "1.00 [1.00, 1.00]"
+    nothing = breakdown(radii, np.array([none] * 101))
+    assert nothing.estimate.text(0) == "0 [0, 0]"
+    assert nothing.ratio(early).text(2) == "0.00 [0.00, 0.00]"
+    assert early.ratio(nothing).found == Limit(0.0, True, True)
+
+
+def test_a_lead_in_vgg_distance_is_relative_to_the_mean_of_the_other() -> None:
+    rng = np.random.default_rng(0)
+    other = rng.uniform(0.1, 0.5, (30, 2))
+    own = other * (0.8, 1.1)
+    found = lead(own, other, VGG_DISTANCE, 0)
+    assert [each.mean for each in found] == pytest.approx([20, -10])
+    assert [each.low for each in found] == pytest.approx([20, -10])
+    uneven = lead(rng.uniform(0.1, 0.5, (30, 2)), other, VGG_DISTANCE, 0)
+    assert all(each.low < each.mean < each.high and each.std > 0 and each.count == 30 for each in uneven)
+    samples = lead_samples(own, other, "hole_psnr", 0)
+    assert samples.shape == (1 + RESAMPLES, 2)
+    plain = lead(own, other, "hole_psnr", 0)
+    assert samples[0] == pytest.approx([each.mean for each in plain])
+    # The same resamples as everywhere else, or break-down radii and tables would contradict each other.
+    assert np.percentile(samples[1:], 2.5, axis=0) == pytest.approx([each.low for each in plain])
 
 
 def test_the_mean_over_kinds_is_taken_picture_by_picture() -> None:
@@ -259,16 +366,31 @@ def _banks(tmp_path: Path) -> tuple[resident.PhotographBank, resident.MaskBank]:
     return photographs, resident.MaskBank(("thin",), 8, 0, CPU)
 
 
+# Dropout and a coarse guess in some steps; a checkpoint, and a loss that draws directions.
+@pytest.mark.parametrize("study", ["prefill", TEXTURE])
 def test_a_run_that_was_killed_ends_like_one_that_was_not(
-    banks: tuple[resident.PhotographBank, resident.MaskBank], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: str,
+    banks: tuple[resident.PhotographBank, resident.MaskBank],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    arm = TRAINING_STUDIES["prefill"].arms[1]  # with dropout and a coarse guess in some steps
-    train_run(make_trainer(arm, TINY, *banks, 3, CPU), tmp_path / "whole", (2, 6))
+    start, added = FRESH, {}
+    arm = TRAINING_STUDIES["prefill"].arms[1]
+    if study == TEXTURE:
+        torch.manual_seed(0)
+        save_checkpoint(WavePaint(config_of(arm, TINY)), tmp_path / "init.safetensors")
+        start = Start(str(tmp_path / "init.safetensors"), 1e-3, write_vgg16(tmp_path / "vgg16.safetensors"))
+        arm, added = TRAINING_STUDIES[TEXTURE].arms[3], {"vgg-swd": 0.1}
+
+    def trainer() -> PairedTrainer:
+        return make_trainer(arm, TINY, *banks, 3, CPU, start, added)
+
+    train_run(trainer(), tmp_path / "whole", (2, 6))
 
     class Killed(BaseException):
         pass
 
-    killed = make_trainer(arm, TINY, *banks, 3, CPU)
+    killed = trainer()
     step = killed.step
 
     def step_until_killed() -> dict[str, torch.Tensor]:
@@ -281,7 +403,7 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(
     with pytest.raises(Killed):
         train_run(killed, tmp_path / "killed", (2, 6))
     assert (tmp_path / "killed" / "state" / "progress.json").is_file()
-    train_run(make_trainer(arm, TINY, *banks, 3, CPU), tmp_path / "killed", (2, 6))
+    train_run(trainer(), tmp_path / "killed", (2, 6))
     for steps in (2, 6):
         whole, resumed = (load_checkpoint(snapshot_path(tmp_path / n, steps)).state_dict() for n in ("whole", "killed"))
         for name, value in whole.items():
@@ -303,6 +425,44 @@ def test_all_arms_see_the_same_crops(
     first, second = seen.values()
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], first[1])
+
+
+def test_another_seed_sees_other_crops(banks: tuple[resident.PhotographBank, resident.MaskBank]) -> None:
+    arm = TRAINING_STUDIES["level"].arms[0]
+    drawn = []
+    for seed in (0, 1):
+        trainer = make_trainer(arm, TINY, *banks, seed, CPU)
+        trainer._reseed(5)
+        drawn.append(trainer.draw(0.0))
+    assert not torch.equal(drawn[0][0], drawn[1][0])
+    assert not torch.equal(drawn[0][1], drawn[1][1])
+
+
+def test_measured_weights_make_losses_pull_as_strongly_as_the_reference(
+    banks: tuple[resident.PhotographBank, resident.MaskBank], tmp_path: Path
+) -> None:
+    save_checkpoint(random_network(small_config(stem="haar", prefill="haar")), tmp_path / "init.safetensors")
+    start = Start(str(tmp_path / "init.safetensors"), 1e-3)
+    arms = (
+        Arm("reference"),
+        Arm("ssim", losses=("hole-ssim",)),
+        Arm("both", losses=("hole-ssim", "band-energy")),
+    )
+
+    def trainer(added: dict[str, float]) -> PairedTrainer:
+        return make_trainer(arms[0], TINY, *banks, 0, CPU, start, added)
+
+    measured = trainer(dict(all_losses(arms)))
+    before = {name: value.clone() for name, value in measured.model.state_dict().items()}
+    weights = measure_weights(measured, arms)
+    assert all(torch.equal(value, before[name]) for name, value in measured.model.state_dict().items())
+    assert measured.model.training
+    assert weights["reference"] == {}
+    assert weights["both"]["hole-ssim"] == pytest.approx(weights["ssim"]["hole-ssim"] / 2, rel=1e-3)
+    groups = {"reference": tuple(REFERENCE_LOSSES), "ssim": ("hole-ssim",), "energy": ("band-energy",)}
+    norms = trainer(weights["both"]).gradient_norms(groups, 8)
+    assert norms["ssim"] == pytest.approx(norms["reference"] / 2, rel=1e-3)
+    assert norms["energy"] == pytest.approx(norms["reference"] / 2, rel=1e-3)
 
 
 def test_weights_that_are_not_finite_leave_no_snapshot(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,19 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from networks import random_network, small_config
 from test_ablation import TINY
-from trainings import write_photographs
+from trainings import write_photographs, write_vgg16
 from wavepaint.ablation import efficiency, run
 from wavepaint.ablation.efficiency import Job, measure, measure_apart
-from wavepaint.ablation.holes import fades_at, gains_by_depth, sure_runs
+from wavepaint.ablation.hole_findings import fades_at, gains_by_depth, sure_runs
 from wavepaint.ablation.plan import PLAN_FILE
+from wavepaint.ablation.studies import TEXTURE, TRAINING_STUDIES
 from wavepaint.cli import app
 from wavepaint.data.photographs import find_photographs
 from wavepaint.evaluation.metrics import Summary
 from wavepaint.evaluation.testset import make_test_set
+from wavepaint.network import save_checkpoint
 
 
 @pytest.fixture(name="here", autouse=True)
@@ -28,6 +32,8 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_photographs(tmp_path / "photos", 6)
     write_photographs(tmp_path / "others", 6)
     write_photographs(tmp_path / "held-out" / "test", 3)
+    write_vgg16(tmp_path / "vgg16.safetensors")
+    save_checkpoint(random_network(small_config(stem="haar", prefill="haar", sweeps=1)), tmp_path / "own.safetensors")
     list(make_test_set(find_photographs(tmp_path / "held-out"), tmp_path / "set", ("box", "blobs"), size=64))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "SMALL", TINY)
@@ -105,6 +111,74 @@ def test_mask_size_with_the_packaged_network(here: Path) -> None:
     assert "filling discs" not in again.output
 
 
+def test_mask_size_of_two_networks_with_boxes_and_vgg_distances(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavepaint.ablation.holes.BOXES", (24, 96))
+    models = ("--model", "default", "--model", "own.safetensors", "--vgg-weights", "vgg16.safetensors")
+    result = ablate("mask-size", "--test", "set", *models, "-o", "run", "--pictures", "2")
+    assert result.exit_code == 0, result.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert results["boxes"] == [24]
+    assert len(results["means"]["vgg_distance"]) == len(results["means_in_boxes"]["hole_psnr"]) == 8
+    measured = json.loads((here / "run" / "boxes" / "024.json").read_text())
+    mean = np.mean(measured["prefill"]["vgg_distance"])
+    assert results["means_in_boxes"]["vgg_distance"]["prefill"][0]["mean"] == pytest.approx(mean)
+    leads = {(each["metric"], each["method"], each["to"]): each["by_radius"] for each in results["differences"]}
+    assert len(leads["vgg_distance", "own, one look", "default, one look"]) == 5
+    found = {(each["metric"], each["method"]): each["found"] for each in results["breakdown"]}
+    assert len(found) == 12
+    assert all(0 <= each["value"] <= 24 for each in found.values())
+    assert {each["method"] for each in results["breakdown_ratios"]} == {
+        "own, one look",
+        "own, half first",
+        "own, quarter first",
+    }
+    assert "The break-down radius of own in one look, over that of default: " in result.output
+    assert "Sides of boxes at which own is surely better than opencv-telea: PSNR:" in result.output
+    tables = (here / "run" / "tables.md").read_text()
+    assert "### Lead in VGG distance, % in boxes by side, own" in tables
+    assert "### Ratios of break-down radii" in tables
+    again = ablate("mask-size", "--test", "set", *models, "-o", "run", "--pictures", "2")
+    assert "filling" not in again.stderr
+
+
+def test_texture_losses_go_on_from_a_checkpoint(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = TRAINING_STUDIES[TEXTURE]
+    fewer = replace(study, arms=(study.arms[0], study.arms[2], study.arms[6]))
+    monkeypatch.setattr("wavepaint.ablation.studies.TRAINING_STUDIES", {TEXTURE: fewer})
+    monkeypatch.setattr("wavepaint.ablation.texture.GRADIENT_BATCHES", 2)
+    monkeypatch.setattr("wavepaint.ablation.training._TIMED_STEPS", 1)
+    command = ("texture", "--photos", "photos", "--test", "set", "--init", "own.safetensors")
+    command += ("--vgg-weights", "vgg16.safetensors", "--budget", "1s", "--pictures", "1", "-o")
+    first = ablate(*command, "run")
+    assert first.exit_code == 0, first.output
+    assert "measuring the weights of the losses" in first.stderr
+    assert "scoring the network before training" in first.stderr
+    assert "receptive" not in first.stderr
+    results = json.loads((here / "run" / "results.json").read_text())
+    arms = {arm["name"]: arm for arm in results["arms"]}
+    assert arms["L1 + gradient"]["network"]["final_dim"] == 16  # the checkpoint's, not the default's or the scale's
+    weights = results["plan"]["losses"]
+    assert weights["L1 + gradient"] == {}
+    assert set(weights["+ VGG features, style"]) == {"vgg-features", "vgg-style"}
+    assert weights["+ style"]["vgg-style"] == pytest.approx(2 * weights["+ VGG features, style"]["vgg-style"], rel=1e-3)
+    rows = {(row["arm"], row["metric"]): row for row in results["compared"] if row["kind"] == "all"}
+    assert {metric for _, metric in rows} == {"hole_psnr", "hole_ssim", "vgg_distance", "detail_1", "detail_2"}
+    assert {arm for arm, _ in rows} == {*arms, "prefill alone", "before training"}
+    assert f"vgg-style {weights['+ style']['vgg-style']:g}" in (here / "run" / "tables.md").read_text()
+    assert "The lowest VGG distance: " in results["conclusion"]
+    assert "For scale: the network before training is " in results["conclusion"]
+
+    (here / "again").mkdir()
+    (here / "again" / PLAN_FILE).write_bytes((here / "run" / PLAN_FILE).read_bytes())
+    second = ablate(*command, "again")
+    assert second.exit_code == 0, second.output
+    assert "measuring the weights" not in second.stderr
+    assert json.loads((here / "again" / "results.json").read_text())["compared"] == results["compared"]
+    other = ablate(*command[:5], *command[7:], "run")
+    assert other.exit_code == 2
+    assert "was begun with init SHA-256 " in other.stderr
+
+
 def gain(mean: float, spread: float) -> Summary:
     return Summary(mean, 1.0, mean - spread, mean + spread, 9)
 
@@ -164,7 +238,7 @@ def test_memory_is_measured_in_a_fresh_process() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("fourier",), "unknown study 'fourier'; known: no-dwt, wavelet"),
+        (("fourier",), "unknown study 'fourier'; known: no-dwt, wavelet, level, modules, prefill, texture"),
         (("level", "--test", "set"), "the study level needs --photos"),
         (("level", "--photos", "photos"), "the study level needs --test"),
         (("mask-size", "--test", "set", "--photos", "photos"), "the study mask-size takes no --photos"),
@@ -178,6 +252,15 @@ def test_memory_is_measured_in_a_fresh_process() -> None:
         (("level", "--photos", "photos", "--test", "photos"), "photos: no test set"),
         (("level", "--photos", "photos", "--test", "set", "--budget", "soon"), "not a duration"),
         (("mask-size", "--test", "set", "--model", "no.safetensors"), "no.safetensors: no such file"),
+        (("mask-size", "--test", "set", "--model", "default", "--model", "default"), "must be different"),
+        (("mask-size", "--test", "set", "--vgg-weights", "no.pth"), "no.pth: No such file"),
+        (("mask-size", "--test", "set", "--init", "default"), "the study mask-size takes no --init"),
+        (("texture", "--photos", "photos", "--test", "set", "--model", "default"), "texture takes no --model"),
+        (
+            ("texture", "--photos", "photos", "--test", "set", "--init", "no.safetensors"),
+            "no.safetensors: no such file",
+        ),
+        (("level", "--photos", "photos", "--test", "set", "--vgg-weights", "x"), "level takes no --vgg-weights"),
     ],
 )
 def test_bad_calls_are_one_line_and_leave_nothing(here: Path, arguments: tuple[str, ...], reason: str) -> None:

@@ -7,11 +7,10 @@ import pytest
 import pywt
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor
 
 from networks import random_sample
-from trainings import write_alexnet
+from trainings import write_alexnet, write_vgg16
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.features import VGG16Features
 from wavepaint.training.losses import L1, L2, LOSSES, Gradient, HoleL1, VGGLoss, Wavelet, WeightedLosses, load_losses
@@ -135,26 +134,11 @@ def test_band_energy_counts_strength_and_not_place() -> None:
     assert flat > 3
 
 
-def _write_vgg16(path: Path) -> Path:
-    """VGG16's first three stages with random weights."""
-    generator = torch.Generator().manual_seed(0)
-    widths, position, fan_in, state = (64, 64, 0, 128, 128, 0, 256, 256, 256), 0, 3, {}
-    for width in widths:
-        if width == 0:
-            position += 1
-            continue
-        state[f"features.{position}.weight"] = torch.randn((width, fan_in, 3, 3), generator=generator) / fan_in**0.5 / 3
-        state[f"features.{position}.bias"] = torch.zeros(width)
-        position, fan_in = position + 2, width
-    save_file(state, path)
-    return path
-
-
 @pytest.mark.parametrize("name", THROUGH_VGG)
 def test_losses_through_vgg_read_a_local_file(name: str, tmp_path: Path) -> None:
     filled, truth, mask = _pictures(32, 32)
     filled.requires_grad_()
-    loss = load_losses([name], {"vgg16": _write_vgg16(tmp_path / "vgg16.safetensors")})[name]
+    loss = load_losses([name], {"vgg16": write_vgg16(tmp_path / "vgg16.safetensors")})[name]
     # Not 0: the two pictures lie in memory in different orders, and so are summed in different orders.
     assert float(loss(truth, truth, mask)) < 1e-5
     value = loss(filled, truth, mask)
@@ -173,14 +157,14 @@ def test_texture_losses_forgive_another_place_that_the_distance_does_not(name: s
     mask[..., 16:48, 16:48] = 1
     moved = truth * (1 - mask) + truth.roll((7, 11), (2, 3)) * mask
     smooth = truth * (1 - mask) + 0.5 * mask
-    losses = load_losses([name, "vgg-features"], {"vgg16": _write_vgg16(tmp_path / "vgg16.safetensors")})
+    losses = load_losses([name, "vgg-features"], {"vgg16": write_vgg16(tmp_path / "vgg16.safetensors")})
     ratios = {key: float(loss(moved, truth, mask) / loss(smooth, truth, mask)) for key, loss in losses.items()}
     assert ratios[name] < 0.5 * ratios["vgg-features"]
 
 
 def test_losses_through_vgg_share_one_network_that_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled, truth, mask = _pictures(32, 32)
-    losses = load_losses(THROUGH_VGG, {"vgg16": _write_vgg16(tmp_path / "vgg16.safetensors")})
+    losses = load_losses(THROUGH_VGG, {"vgg16": write_vgg16(tmp_path / "vgg16.safetensors")})
     assert len({id(loss.features) for loss in losses.values() if isinstance(loss, VGGLoss)}) == 1
     torch.manual_seed(0)
     alone = {name: float(loss(filled, truth, mask)) for name, loss in losses.items()}

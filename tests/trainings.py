@@ -59,3 +59,18 @@ def write_alexnet(folder: Path) -> dict[str, Path]:
     save_file(state, files["alexnet"])
     save_file(heads, files["lpips-alex"])
     return files
+
+
+def write_vgg16(path: Path) -> Path:
+    """VGG16's first three stages with random weights."""
+    generator = torch.Generator().manual_seed(0)
+    widths, position, fan_in, state = (64, 64, 0, 128, 128, 0, 256, 256, 256), 0, 3, {}
+    for width in widths:
+        if width == 0:
+            position += 1
+            continue
+        state[f"features.{position}.weight"] = torch.randn((width, fan_in, 3, 3), generator=generator) / fan_in**0.5 / 3
+        state[f"features.{position}.bias"] = torch.zeros(width)
+        position, fan_in = position + 2, width
+    save_file(state, path)
+    return path

@@ -532,8 +532,8 @@ def ablate(
     study: Annotated[
         str,
         typer.Argument(
-            help="no-dwt, wavelet, level, modules or prefill (with --photos and --test), cross-data (several of both), "
-            "mask-size (--test) or efficiency."
+            help="no-dwt, wavelet, level, modules, prefill or texture (with --photos and --test), cross-data (several "
+            "of both), mask-size (--test) or efficiency."
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Folder of a new run, or to go on in.")],
@@ -553,7 +553,21 @@ def ablate(
         int | None, typer.Option(help="Of each test set, the first so many; 60, or all with --full.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    model: Annotated[str, typer.Option(help='mask-size: "default" or a checkpoint.')] = "default",
+    model: Annotated[
+        list[str] | None, typer.Option(help='mask-size: "default" or a checkpoint. Repeatable, to compare several.')
+    ] = None,
+    init: Annotated[
+        str | None, typer.Option(help='texture: "default" or a checkpoint to go on from; by default the packaged one.')
+    ] = None,
+    vgg_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--vgg-weights",
+            metavar="FILE",
+            help="texture, mask-size: VGG16 weights. Without it texture downloads them once, and mask-size measures no "
+            "VGG distance.",
+        ),
+    ] = None,
     peers: Annotated[
         Path | None, typer.Option(help="efficiency: folder with lama.py and migan.py; by default the repository's.")
     ] = None,
@@ -576,7 +590,9 @@ def ablate(
         budget=None if budget is None else parse_duration(budget),
         pictures=pictures,
         seed=seed,
-        model=model,
+        models=model or (),
+        init=init,
+        vgg_weights=vgg_weights,
         peers=peers,
         say=_say,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wavepaint.ablation.plan import Plan, Scale
 from wavepaint.ablation.studies import Arm, TrainingStudy
+from wavepaint.ablation.training import FRESH, Start
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Bench:
         scale: how much.
         folder: of the study; a run lies in `runs/ARM-seedN`.
         seed: of the first run of every arm, of the masks and of the bootstrap.
+        start: where every run begins.
     """
 
     study: TrainingStudy
@@ -26,6 +28,7 @@ class Bench:
     scale: Scale
     folder: Path
     seed: int
+    start: Start = FRESH
 
     def run_folder(self, arm: Arm, run: int) -> Path:
         """Where a run lies."""

@@ -11,9 +11,18 @@ from wavepaint.evaluation.metrics import METRICS, FloatArray, Summary, summarise
 
 ALL_KINDS = "all"
 COMPARED = ("hole_psnr", "hole_ssim")
-DIGITS: Mapping[str, int] = {"hole_psnr": 3, "hole_ssim": 4}
-SHORT: Mapping[str, tuple[str, str]] = {"hole_psnr": ("PSNR", " dB"), "hole_ssim": ("SSIM", "")}
-"""Names and units of what is compared, in the hole."""
+VGG_DISTANCE = "vgg_distance"
+DETAIL = ("detail_1", "detail_2")
+"""Logarithms of a ratio to the truth, see `texture.detail_scores`: best at 0, neither above nor below."""
+DIGITS: Mapping[str, int] = {"hole_psnr": 3, "hole_ssim": 4, VGG_DISTANCE: 4, "detail_1": 2, "detail_2": 2}
+SHORT: Mapping[str, tuple[str, str]] = {
+    "hole_psnr": ("PSNR", " dB"),
+    "hole_ssim": ("SSIM", ""),
+    VGG_DISTANCE: ("VGG distance", ""),
+    "detail_1": ("detail of level 1", ""),
+    "detail_2": ("detail of level 2", ""),
+}
+"""Names and units of what is compared: in the hole, but for the VGG distance, which is the whole composite's."""
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Kind of hole -> name of the picture -> metric -> score."""
@@ -26,7 +35,7 @@ class Compared:
     Attributes:
         arm: its name.
         kind: of holes, or `ALL_KINDS` for the mean of each picture's holes.
-        metric: one of `COMPARED`.
+        metric: a key of `SHORT`.
         summary: of the scores, the mean over the seeds for each picture.
         difference: to the reference on the same pictures, with the same seeds; None for the reference.
         noise: largest difference between two seeds of the reference; None while there is only one.
@@ -46,13 +55,25 @@ class Compared:
             return "reference"
         name, unit = SHORT[self.metric]
         shown = signed(self.difference, DIGITS[self.metric], unit)
+        if self.metric == VGG_DISTANCE:
+            shown += f" = {100 * self.difference.mean / self._reference:+.1f} %"
         if not excludes_zero(self.difference):
             return f"no difference seen in {name} ({shown})"
-        better = (self.difference.mean > 0) == METRICS[self.metric].higher_is_better
-        words = f"{name} {'better' if better else 'worse'}, {shown}"
+        words = f"{name} {self._judgement(self.difference.mean)}, {shown}"
         if self.noise is not None and abs(self.difference.mean) <= self.noise:
             words += f", which is no more than another seed changes ({self.noise:.{DIGITS[self.metric]}f}{unit})"
         return words
+
+    @property
+    def _reference(self) -> float:
+        """The reference's mean."""
+        return self.summary.mean - (0.0 if self.difference is None else self.difference.mean)
+
+    def _judgement(self, difference: float) -> str:
+        if self.metric in DETAIL:
+            nearer = abs(self.summary.mean) < abs(self._reference)
+            return f"{'nearer to' if nearer else 'farther from'} the truth's"
+        return "better" if (difference > 0) == METRICS[self.metric].higher_is_better else "worse"
 
 
 def compare(runs: Mapping[str, Sequence[Scores]], seed: int = 0) -> list[Compared]:
@@ -62,15 +83,17 @@ def compare(runs: Mapping[str, Sequence[Scores]], seed: int = 0) -> list[Compare
     trained networks depends on the pictures; what another seed of training would change is `Compared.noise`.
 
     Args:
-        runs: for every arm the scores of its runs, by seed in their order; on the same holes. Of the first arm, runs
-            that no other arm has count for the noise only.
+        runs: for every arm the scores of its runs, by seed in their order; on the same holes, by the same metrics.
+            Of the first arm, runs that no other arm has count for the noise only.
         seed: of the bootstrap.
     """
     reference = next(iter(runs))
+    pictures = next(iter(runs[reference][0].values()))
+    metrics = tuple(next(iter(pictures.values())))
     paired = min(map(len, runs.values()))
     found = []
     for kind in (ALL_KINDS, *runs[reference][0]):
-        for metric in COMPARED:
+        for metric in metrics:
             columns = {arm: [column(scores, kind, metric) for scores in seeds] for arm, seeds in runs.items()}
             noise = _noise(columns[reference])
             for arm, values in columns.items():

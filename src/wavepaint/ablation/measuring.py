@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from wavepaint.ablation.comparison import COMPARED, Scores
 from wavepaint.atomic import replacing
 from wavepaint.evaluation.methods import NetworkMethod
-from wavepaint.evaluation.protocol import Item, Method, evaluate
+from wavepaint.evaluation.metrics import pixel_scores
+from wavepaint.evaluation.protocol import Item, Method, Scorer, evaluate
 from wavepaint.evaluation.testset import EvaluationSet
 from wavepaint.network import WavePaint
 from wavepaint.network.coarse import fill_coarse_to_fine
@@ -27,12 +28,24 @@ def first_pictures(test_set: EvaluationSet, count: int) -> EvaluationSet:
     return replace(test_set, entries=tuple(entry for entry in test_set.entries if entry.name in chosen))
 
 
-def score(method: Method, items: Iterable[Item]) -> Scores:
-    """What `COMPARED` says of a method, by kind and name."""
+def score(
+    method: Method,
+    items: Iterable[Item],
+    metrics: Sequence[str] = COMPARED,
+    scorers: Sequence[Scorer] = (pixel_scores,),
+) -> Scores:
+    """Scores of a method, by kind and name.
+
+    Args:
+        method: what fills the holes.
+        items: the holes.
+        metrics: which scores to keep, among those that `scorers` give.
+        scorers: what measures a composite.
+    """
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for evaluated in evaluate(items, [method]):
+    for evaluated in evaluate(items, [method], scorers):
         row = evaluated.rows[0]
-        found.setdefault(row.kind, {})[row.name] = {metric: row.scores[metric] for metric in COMPARED}
+        found.setdefault(row.kind, {})[row.name] = {metric: row.scores[metric] for metric in metrics}
     return found
 
 

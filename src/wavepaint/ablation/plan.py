@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Plan:
             studies that train nothing.
         equal_steps: steps after which the arms are compared at equal steps.
         equal_time: steps that each arm makes in the same time.
+        losses: weights of what each arm adds to the reference losses, where a study measures them.
     """
 
     study: str
@@ -61,6 +62,7 @@ class Plan:
     step_seconds: Mapping[str, float] = field(default_factory=dict)
     equal_steps: int = 0
     equal_time: Mapping[str, int] = field(default_factory=dict)
+    losses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def moments(self, arm: str) -> dict[str, int]:
         """The numbers of steps at which an arm is measured."""
@@ -97,10 +99,9 @@ def read_plan(folder: Path, study: str, settings: Mapping[str, Any]) -> Plan | N
             raise OptionError(f"{folder}: exists and holds no {PLAN_FILE}; not overwritten")
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        plan = Plan(**{each.name: values[each.name] for each in fields(Plan)})
+        plan = Plan(**json.loads(path.read_text(encoding="utf-8")))
         found = dict(plan.settings)
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise OptionError(f"{path}: damaged: {error}") from None
     if plan.study != study:
         raise OptionError(f"{folder}: holds the study {plan.study}, not {study}")

@@ -13,10 +13,21 @@ from wavepaint.ablation.efficiency import run_efficiency
 from wavepaint.ablation.holes import run_mask_size
 from wavepaint.ablation.plan import FULL, SMALL
 from wavepaint.ablation.report import Report, write_report
-from wavepaint.ablation.studies import CROSS_DATA, EFFICIENCY, MASK_SIZE, STUDIES, training_study
+from wavepaint.ablation.studies import (
+    CROSS_DATA,
+    EFFICIENCY,
+    MASK_SIZE,
+    STUDIES,
+    TEXTURE,
+    TRAINING_STUDIES,
+    training_study,
+)
+from wavepaint.ablation.texture import CONTINUED_RATE
 from wavepaint.ablation.trained import run_training_study
+from wavepaint.ablation.training import FRESH, Start
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.testset import open_test_set
+from wavepaint.network.checkpoint import DEFAULT_NAME
 
 
 def run_study(
@@ -29,7 +40,9 @@ def run_study(
     budget: float | None = None,
     pictures: int | None = None,
     seed: int = 0,
-    model: str = "default",
+    models: Sequence[str] = (),
+    init: str | None = None,
+    vgg_weights: Path | None = None,
     peers: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
@@ -44,7 +57,10 @@ def run_study(
         budget: seconds of training of all runs together, instead of the scale's.
         pictures: of each test set to measure on, instead of the scale's.
         seed: of everything random.
-        model: "default" or a checkpoint, for `MASK_SIZE`.
+        models: "default" or checkpoints to compare, for `MASK_SIZE`; by default the packaged network.
+        init: "default" or a checkpoint that all arms go on from, for `TEXTURE`; by default the packaged network.
+        vgg_weights: file of VGG16 weights; without it `TEXTURE` downloads them once and `MASK_SIZE` measures no VGG
+            distance.
         peers: folder of other networks for `EFFICIENCY`, see `efficiency.run_efficiency`.
         say: called with a line before every piece of work.
 
@@ -59,8 +75,14 @@ def run_study(
     for option, given in (("--photos", photos), ("--test", tests)):
         if bool(given) != needs[option]:
             raise OptionError(f"the study {name} {'needs' if needs[option] else 'takes no'} {option}")
-    if budget is not None and not trains:
-        raise OptionError(f"the study {name} takes no --budget")
+    for option, is_given, takers in (
+        ("--budget", budget is not None, (*TRAINING_STUDIES, CROSS_DATA)),
+        ("--model", bool(models), (MASK_SIZE,)),
+        ("--init", init is not None, (TEXTURE,)),
+        ("--vgg-weights", vgg_weights is not None, (TEXTURE, MASK_SIZE)),
+    ):
+        if is_given and name not in takers:
+            raise OptionError(f"the study {name} takes no {option}")
     if pictures is not None and pictures < 1:
         raise OptionError(f"--pictures must be at least 1, got {pictures}")
     if name == MASK_SIZE and len(tests) > 1:
@@ -78,10 +100,14 @@ def run_study(
             if name == EFFICIENCY:
                 report = run_efficiency(folder, scale, peers, device, say)
             elif name == MASK_SIZE:
-                report = run_mask_size(model, open_test_set(tests[0]), folder, scale, seed, say)
+                test_set, chosen = open_test_set(tests[0]), tuple(models) or (DEFAULT_NAME,)
+                report = run_mask_size(chosen, test_set, folder, scale, seed, vgg_weights, say)
             else:
                 study, sets = training_study(name, photos), [open_test_set(test) for test in tests]
-                report = run_training_study(study, photos, sets, folder, scale=scale, seed=seed, device=device, say=say)
+                start = Start(init or DEFAULT_NAME, CONTINUED_RATE, vgg_weights) if study.continues else FRESH
+                report = run_training_study(
+                    study, photos, sets, folder, scale=scale, seed=seed, device=device, start=start, say=say
+                )
         write_report(report, folder)
     except OSError as error:
         raise OptionError(f"{error.filename or folder}: {error.strerror or error}") from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from wavepaint.ablation.comparison import COMPARED, DETAIL, VGG_DISTANCE
 from wavepaint.errors import OptionError
 
 
@@ -20,6 +21,7 @@ class Arm:
         self_condition: probability that a training step starts from the network's own half-resolution result.
         octaves: halvings of the picture that are filled first when it is measured, each the guess of the next.
         source: index of the photographs that it is trained on.
+        losses: names of losses besides the reference's, with weights that are measured; see `texture`.
     """
 
     name: str
@@ -27,15 +29,26 @@ class Arm:
     self_condition: float = 0.0
     octaves: int = 0
     source: int = 0
+    losses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class TrainingStudy:
-    """Variants to train alike and to measure on the same holes; the first is what the others are compared with."""
+    """Variants to train alike and to measure on the same holes.
+
+    Attributes:
+        name: of the study.
+        question: that it answers.
+        arms: the variants; the first is what the others are compared with.
+        metrics: what is compared, keys of `comparison.SHORT`.
+        continues: whether all arms go on from one checkpoint, instead of random weights.
+    """
 
     name: str
     question: str
     arms: tuple[Arm, ...]
+    metrics: tuple[str, ...] = COMPARED
+    continues: bool = False
 
 
 def _one_field(name: str, values: Sequence[Any]) -> tuple[Arm, ...]:
@@ -46,6 +59,7 @@ def _modules(modules: int, blocks: int) -> Arm:
     return Arm(f"{modules} x {blocks} blocks", {"num_modules": modules, "blocks_per_module": blocks})
 
 
+TEXTURE = "texture"
 _COARSE_TO_FINE: Mapping[str, Any] = {"self_condition": 0.3, "octaves": 1}
 
 _STUDIES = (
@@ -78,6 +92,21 @@ _STUDIES = (
             Arm("zero", {"prefill": "zero"}),
             Arm("zero, coarse to fine", {"prefill": "zero"}, **_COARSE_TO_FINE),
         ),
+    ),
+    TrainingStudy(
+        TEXTURE,
+        "What does each texture loss do to a trained network, besides the L1 of samples and of their differences?",
+        (
+            Arm("L1 + gradient"),
+            Arm("+ VGG features", losses=("vgg-features",)),
+            Arm("+ style", losses=("vgg-style",)),
+            Arm("+ sliced Wasserstein", losses=("vgg-swd",)),
+            Arm("+ band energy", losses=("band-energy",)),
+            Arm("+ SSIM", losses=("hole-ssim",)),
+            Arm("+ VGG features, style", losses=("vgg-features", "vgg-style")),
+        ),
+        metrics=(*COMPARED, VGG_DISTANCE, *DETAIL),
+        continues=True,
     ),
 )
 

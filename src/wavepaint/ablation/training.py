@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -18,18 +20,40 @@ from wavepaint.data.photographs import PhotographSource, Selection, find_photogr
 from wavepaint.errors import OptionError, PhotoError
 from wavepaint.evaluation.outputs import whole_folder
 from wavepaint.evaluation.protocol import item_name
-from wavepaint.network import WavePaint, WavePaintConfig, preset, save_checkpoint
-from wavepaint.training.module import is_finite
+from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
+from wavepaint.training.module import evaluating, is_finite
 from wavepaint.training.resident import MaskBank, PhotographBank, ResidentOptions, Trainer
 
 SAVE_SECONDS = 20.0
 MAX_PIXELS = 384 * 384
 AVERAGE = 0.99
-LEARNING_RATE = 2e-3
 WARMUP = 50
 MASK_BANK = 2000
+REFERENCE_LOSSES: Mapping[str, float] = MappingProxyType({"hole-l1": 1.0, "gradient": 0.5})
+"""What every arm minimises."""
+VGG_BATCH, VGG_SIDE = 4, 64
+"""On a CPU, crops of a step that VGG16 looks at, and the window of each: it costs more than the network."""
+_SPREAD = 0x9E3779B9
 _UNTIMED_STEPS, _TIMED_STEPS = 2, 7
 _PROGRESS = "progress.json"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the training of every arm begins.
+
+    Attributes:
+        init: checkpoint to go on from, "default" for the packaged network; None for random weights.
+        learning_rate: AdamW's, after the warm-up.
+        vgg_weights: file of VGG16 weights for losses and scores; None for the official ones, downloaded once.
+    """
+
+    init: str | None = None
+    learning_rate: float = 2e-3
+    vgg_weights: Path | None = None
+
+
+FRESH = Start()
 
 
 class PairedTrainer(Trainer):
@@ -47,10 +71,37 @@ class PairedTrainer(Trainer):
 
     def step(self) -> dict[str, torch.Tensor]:
         """See `Trainer.step`."""
-        seed = (self.options.seed << 32) + self.steps
-        self.generator.manual_seed(seed)
-        torch.manual_seed(seed)  # dropout
+        self._reseed(self.steps)
         return super().step()
+
+    def gradient_norms(self, groups: Mapping[str, Sequence[str]], batches: int) -> dict[str, float]:
+        """How strongly losses pull at the filled samples, before the first step.
+
+        Args:
+            groups: names of losses of the options that pull together, with their weights, by any name.
+            batches: those of the first steps, which the norms are averaged over.
+
+        Returns:
+            For every group the mean L2 norm of its gradient by the hole samples of a batch.
+        """
+        norms = dict.fromkeys(groups, 0.0)
+        for number in range(batches):
+            self._reseed(number)
+            image, mask = self.draw(self.progress)
+            with torch.no_grad(), evaluating(self.model):
+                filled = self.model(image, mask).float()
+            losses = self._losses(filled.requires_grad_(), image, mask, self.progress)
+            for group, names in groups.items():
+                total = torch.stack([losses[name] for name in names]).sum()
+                (gradient,) = torch.autograd.grad(total, filled, retain_graph=True)
+                norms[group] += float((gradient * mask).norm()) / batches
+        return norms
+
+    def _reseed(self, number: int) -> None:
+        # PyTorch's generator on the CPU looks at 32 bits: seeds are spread over them, far from each other.
+        seed = (self.options.seed * _SPREAD + number) % 2**32
+        self.generator.manual_seed(seed)
+        torch.manual_seed(seed)  # dropout, and the directions of sliced losses
 
 
 def config_of(arm: Arm, scale: Scale) -> WavePaintConfig:
@@ -59,21 +110,44 @@ def config_of(arm: Arm, scale: Scale) -> WavePaintConfig:
 
 
 def make_trainer(
-    arm: Arm, scale: Scale, photographs: PhotographBank, masks: MaskBank, seed: int, device: torch.device
+    arm: Arm,
+    scale: Scale,
+    photographs: PhotographBank,
+    masks: MaskBank,
+    seed: int,
+    device: torch.device,
+    start: Start = FRESH,
+    added: Mapping[str, float] = MappingProxyType({}),
 ) -> PairedTrainer:
-    """A trainer at its first step; `seed` decides the initial weights and everything that it sees."""
+    """A trainer at its first step.
+
+    Args:
+        arm: what to train.
+        scale: size of the steps.
+        photographs: to train on.
+        masks: likewise.
+        seed: decides the random initial weights and everything that the trainer sees.
+        device: that trains.
+        start: where it begins.
+        added: weights of losses besides `REFERENCE_LOSSES`.
+    """
+    on_cpu = device.type == "cpu"
     options = ResidentOptions(
         crop=(scale.crop, scale.crop),
         batch=scale.batch,
-        clock="cpu" if device.type == "cpu" else "wall",
-        learning_rate=LEARNING_RATE,
+        clock="cpu" if on_cpu else "wall",
+        learning_rate=start.learning_rate,
         warmup=WARMUP,
+        losses={**REFERENCE_LOSSES, **added},
+        vgg_batch=VGG_BATCH if on_cpu else 0,
+        vgg_side=VGG_SIDE if on_cpu else 0,
         self_condition=arm.self_condition,
         ema=AVERAGE,
         seed=seed,
     )
     torch.manual_seed(seed)
-    return PairedTrainer(WavePaint(config_of(arm, scale)), photographs, masks, options, device)
+    model = WavePaint(config_of(arm, scale)) if start.init is None else load_checkpoint(start.init)
+    return PairedTrainer(model, photographs, masks, options, device, start.vgg_weights)
 
 
 def seconds_per_step(trainers: Sequence[PairedTrainer]) -> list[float]:

@@ -1,6 +1,6 @@
 """Recipes: everything that decides what a training run computes, in one validated YAML file.
 
-Three come with the package (`PACKAGED`). A recipe of one's own may begin with `base: NAME` and then needs only what
+`PACKAGED` come with the package. A recipe of one's own may begin with `base: NAME` and then needs only what
 differs: keys of `data` and `validation` one by one, every other key as a whole. Where to run (devices,
 precision) and how long at most is not part of a recipe.
 """
@@ -24,7 +24,7 @@ from wavepaint.network.config import WavePaintConfig, preset
 from wavepaint.training.losses import check_loss_names
 from wavepaint.training.schedule import CROP_STEP
 
-PACKAGED = ("default", "finetune", "published")
+PACKAGED = ("default", "finetune", "film", "stamps", "published")
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
 BATCH_NORMS = ("local", "sync", "frozen")
