@@ -24,6 +24,7 @@ from wavepaint.haar_fill import haar_fill
 from wavepaint.options import Engine, Options
 from wavepaint.photo import PhotoWarning
 from wavepaint.regions import RIM
+from wavepaint.runtime import GUESSED
 from wavepaint.units import to_unit
 
 KINDS = [np.uint8, np.uint16, np.float32, np.float64]
@@ -226,11 +227,41 @@ def test_later_pieces_of_a_long_hole_see_earlier_ones_as_known(recorder: Recorde
     mask[300:500, 200:1800] = True
     image[mask] = 0
     result = Inpainter()(image, mask)
-    assert len(recorder.runs) == 2
+    # A piece is 100 deep on each side: three octaves, then itself.
+    heights = [samples.shape[2] for samples, _ in recorder.runs]
+    assert len(heights) == 8
+    assert [-(-heights[3] // 2**octave) for octave in (3, 2, 1, 0)] == pytest.approx(heights[:4], abs=16)
     assert (result == 77).all()
     last_samples, last_mask = recorder.runs[-1]
     earlier = (last_samples[0, 0] == np.float32(77 / 255)) & (last_mask[0, 0] == 0)
     assert earlier.sum() > (last_mask == 0).sum() * 0.99
+
+
+def test_a_deep_hole_starts_from_the_result_at_half_the_resolution(recorder: Recorder) -> None:
+    image = picture(300, 280, 3, np.uint8)
+    mask = np.zeros(image.shape[:2], np.bool_)
+    mask[100:150, 100:160] = True
+    result = Inpainter()(image, mask, grain="off")
+    assert np.array_equal(result[~mask], image[~mask])
+    (_, coarse), (samples, fine) = recorder.runs
+    assert set(np.unique(coarse)) == {0, 1}
+    assert set(np.unique(fine)) == {0, GUESSED}
+    assert coarse.sum() == pytest.approx(25 * 30, rel=0.1)  # whole cells only
+    assert (fine > 0).sum() == mask.sum()
+    known = image[~mask] / 255
+    guess = samples[0][:, fine[0, 0] > 0]
+    assert ((guess > known.min()) & (guess < known.max())).all()
+    # The stand-in's mean, enlarged; at the edge a coarse cell is half known.
+    assert (np.abs(guess - np.median(guess, axis=1, keepdims=True)) < 0.01).mean() > 0.8
+
+
+def test_a_shallow_hole_is_looked_at_once(recorder: Recorder) -> None:
+    image = picture(300, 280, 3, np.uint8)
+    mask = np.zeros(image.shape[:2], np.bool_)
+    mask[100:138, 20:260] = True
+    Inpainter()(image, mask)
+    ((_, marks),) = recorder.runs
+    assert set(np.unique(marks)) == {0, 1}
 
 
 def test_the_depth_of_a_wide_hole_comes_from_reduced_copies(recorder: Recorder) -> None:

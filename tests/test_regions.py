@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from wavepaint import regions
 from wavepaint.box import Box
-from wavepaint.regions import Padding, Region, batches, find_regions, find_wide, in_groups
+from wavepaint.regions import (
+    DEEP,
+    MAX_OCTAVES,
+    Padding,
+    Region,
+    batches,
+    find_regions,
+    find_wide,
+    in_groups,
+    octaves_of,
+)
 
 
 def mask_of(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -255,3 +265,19 @@ def test_padding_reflects_and_repeats_the_edge_where_it_cannot() -> None:
     assert padded.shape == (8, 8)
     assert np.array_equal(padded, np.tile([0, 1, 2, 3, 4, 5, 4, 3], (8, 1)))
     assert np.array_equal(Padding.to_multiple(1, 3, 8).apply(row[:, :3])[0], [0, 1, 2, 2, 2, 2, 2, 2])
+
+
+def test_octaves_grow_with_the_distance_to_the_nearest_known_sample() -> None:
+    def octaves(height: int, width: int) -> int:
+        mask = np.zeros((400, 500), np.bool_)
+        mask[30 : 30 + height, 40 : 40 + width] = True
+        return octaves_of(mask)
+
+    sides = [2 * (DEEP << octave) - 1 for octave in range(MAX_OCTAVES)]
+    for octave, side in enumerate(sides):
+        assert octaves(side, side) == octave + 1
+        assert octaves(side - 1, 450) == octave
+        assert octaves(350, side - 1) == octave
+    assert octaves(360, 450) == MAX_OCTAVES
+    assert octaves_of(np.ones((8, 9), np.bool_)) == 0
+    assert octaves_of(np.ones((sides[0], sides[0]), np.bool_)) == 1

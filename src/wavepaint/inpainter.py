@@ -23,8 +23,8 @@ from wavepaint.options import BoxLike, Engine, Options, as_boxes
 from wavepaint.pages import fill_pages
 from wavepaint.photo import Patch, Samples
 from wavepaint.pictures import ArrayPicture, PhotoPicture, Picture, open_picture
-from wavepaint.regions import Padding, Region, WideHole, batches, find_regions, find_wide, in_groups
-from wavepaint.runtime import Runtime, load_runtime, model_file
+from wavepaint.regions import Padding, Region, WideHole, batches, find_regions, find_wide, in_groups, octaves_of
+from wavepaint.runtime import GUESSED, Runtime, load_runtime, model_file
 from wavepaint.units import from_unit, to_unit
 
 if TYPE_CHECKING:
@@ -409,13 +409,31 @@ def _overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
 
 
 def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
-    """Fill crops of equal size in one run: their samples, with those of the hole replaced."""
-    height, width = crops[0].hole.shape
-    padding = Padding.to_multiple(height, width, runtime.multiple)
-    image = padding.apply(np.stack([_to_planes(crop.samples) for crop in crops]))
-    mask = padding.apply(np.stack([crop.hole[None] for crop in crops]).astype(np.float32))
-    guesses = padding.crop(runtime(image, mask))
-    return [_blend(crop, guess, grain) for crop, guess in zip(crops, guesses, strict=True)]
+    """Fill crops of equal size, those that are as deep in one run: their samples, with those of the hole replaced."""
+    octaves = [octaves_of(crop.hole) for crop in crops]
+    filled: dict[int, Samples] = {}
+    for depth in sorted(set(octaves)):
+        chosen = [index for index, each in enumerate(octaves) if each == depth]
+        image = np.stack([_to_planes(crops[index].samples) for index in chosen])
+        hole = np.stack([crops[index].hole for index in chosen])
+        guesses = _fill_planes(runtime, image, hole, depth)
+        filled |= {index: _blend(crops[index], guess, grain) for index, guess in zip(chosen, guesses, strict=True)}
+    return [filled[index] for index in range(len(crops))]
+
+
+def _fill_planes(runtime: Runtime, image: Planes, hole: Mask, octaves: int) -> Planes:
+    """Run the network, first at lower resolutions: (N, 3, h, w) float32 and (N, h, w) bool -> (N, 3, h, w)."""
+    mask = hole[:, None].astype(np.float32)
+    if octaves:
+        halved = [halve_known(np.moveaxis(planes, 0, 2), each) for planes, each in zip(image, hole, strict=True)]
+        reduced = np.stack([np.moveaxis(samples, 2, 0) for samples, _ in halved])
+        coarse = _fill_planes(runtime, reduced, np.stack([each for _, each in halved]), octaves - 1)
+        box = Box(0, 0, hole.shape[2], hole.shape[1])
+        guess = np.stack([np.moveaxis(enlarge(np.moveaxis(planes, 0, 2), box), 2, 0) for planes in coarse])
+        image = np.where(hole[:, None], guess, image)
+        mask = mask * GUESSED
+    padding = Padding.to_multiple(hole.shape[1], hole.shape[2], runtime.multiple)
+    return padding.crop(runtime(padding.apply(image), padding.apply(mask)))
 
 
 def _blend(crop: _Crop, guess: Planes, grain: bool) -> Samples:

@@ -48,6 +48,12 @@ RIM = 32
 """Width of the rim that is filled at full resolution around the depth of a wide hole, pixels."""
 FEATHER = 16
 """Width of the inner part of the rim, across which it blends with the depth, pixels; even."""
+DEEP = 20
+"""How far a hole sample must be from every known one for its crop to be filled at half the resolution first, pixels.
+
+Twice as far, a quarter comes before the half. docs/ablations.md (mask-size) has the measurement.
+"""
+MAX_OCTAVES = 3
 MAX_WIDE = 2048
 """Longest side of one piece of a wide hole, pixels; with `MAX_WIDE_CONTEXT` it bounds the memory a hole needs."""
 MAX_WIDE_CONTEXT = 1024
@@ -135,6 +141,20 @@ def find_regions(mask: Mask) -> list[list[Region]]:
         count = int(cells[:, 2].sum())
         pieces.append((_crop(holes, int(_context(holes.height, holes.width, count)), mask.shape), holes))
     return _waves(_from_outside_in(pieces, mask))
+
+
+def octaves_of(hole: Mask) -> int:
+    """How many halvings a crop is filled at first, each result the guess of the next: 0 to `MAX_OCTAVES`.
+
+    Args:
+        hole: (H, W) bool, True = hole; what lies outside the crop counts as known.
+    """
+    octaves = 0
+    while octaves < MAX_OCTAVES and min(hole.shape) >= (side := 2 * (DEEP << octaves) - 1):
+        if not (_box_sums(hole, side) == side**2).any():
+            break
+        octaves += 1
+    return octaves
 
 
 def batches(regions: Iterable[Region]) -> Iterator[list[Region]]:

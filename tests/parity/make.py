@@ -68,6 +68,8 @@ CASES = (
     Case("scattered", 520, 300, boxes=[(20, 20, 8, 250), (480, 30, 20, 20)], discs=[(260, 150, 40)], channels=1),
     Case("touching", 900, 150, boxes=[(20, 60, 860, 10)], channels=1, noise=0.015),
     Case("wide", 420, 400, boxes=[(40, 30, 300, 330)], channels=1, noise=0.015),
+    Case("deep", 230, 210, boxes=[(60, 50, 101, 95)], channels=3, noise=0.02),
+    Case("deep-grey", 150, 130, discs=[(70, 60, 38)], channels=2, depth=16),
     Case("whole-left", 40, 40, boxes=[(0, 0, 40, 39)], channels=3),
     Case("plan-scratches", 4000, 3000, boxes=[(37 * i % 3900, 91 * i % 2900, 90, 3) for i in range(60)]),
     Case("plan-across", 4000, 3000, boxes=[(0, 1490, 4000, 14), (1993, 0, 9, 3000)]),

@@ -19,6 +19,7 @@ from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.metrics import BoolMask, Picture, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
 from wavepaint.evaluation.testset import MASK_SUFFIX, read_picture
+from wavepaint.regions import MAX_OCTAVES, octaves_of
 
 if TYPE_CHECKING:
     from wavepaint.network import WavePaint
@@ -75,15 +76,27 @@ class NetworkMethod:
 
 
 def network_method(model: WavePaint, name: str) -> NetworkMethod:
-    """The method that runs a PyTorch network of ours, as it stands (put it in evaluation mode before)."""
+    """The method that runs a PyTorch network of ours, as it stands (put it in evaluation mode before).
+
+    Deep holes are filled at lower resolutions first, as `wavepaint.Inpainter` does.
+    """
     import torch
 
-    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            filled = model(torch.from_numpy(image), torch.from_numpy(mask))
-        return np.asarray(filled.numpy())
+    from wavepaint.network.coarse import fill_coarse_to_fine
 
-    return NetworkMethod(name, run, model.config.multiple)
+    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        octaves = np.array([octaves_of(hole[0] > 0) for hole in mask])
+        filled = np.empty_like(image)
+        for each in np.unique(octaves).tolist():
+            chosen = octaves == each
+            with torch.inference_mode():
+                result = fill_coarse_to_fine(
+                    model, torch.from_numpy(image[chosen]), torch.from_numpy(mask[chosen]), each
+                )
+            filled[chosen] = result.numpy()
+        return filled
+
+    return NetworkMethod(name, run, model.config.multiple * 2**MAX_OCTAVES)
 
 
 def haar_method(name: str = "haar", sweeps: int = HAAR_SWEEPS) -> NetworkMethod:

@@ -12,6 +12,9 @@ from wavepaint.errors import CheckpointError
 
 Planes = NDArray[np.float32]
 
+GUESSED = np.float32(0.5)
+"""The mask's value for a hole sample that holds a guess to start from."""
+
 
 class Runtime(Protocol):
     """A loaded network; calling it is safe from several threads at once."""

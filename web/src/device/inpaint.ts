@@ -19,19 +19,21 @@ import {
   rangeOf,
   relativeTo,
 } from "./planes";
-import { type Region, type WideHole, clearDepth, findRegions, findWide, withoutDepths } from "./regions";
+import { type Region, type WideHole, clearDepth, findRegions, findWide, octavesOf, withoutDepths } from "./regions";
 
 /** Pixels around a wide hole whose grain is measured. */
 const GRAIN_PIXELS = 2 ** 20;
 /** Rows that are measured together: a multiple of the largest block of `grainOf`. */
 const GRAIN_ROWS = 16;
+/** The mask's value for a hole sample that holds a guess to start from. */
+const GUESSED = 0.5;
 
 /** A loaded network. */
 export interface Network {
   /** Height and width of every crop must be multiples of it. */
   readonly multiple: number;
   /**
-   * Fill the hole of a crop: `image` holds three planes, `mask` one (1 = hole). The answer holds three planes: `image`
+   * Fill the hole of a crop: `image` holds three planes, `mask` one (1 = hole, 0.5 = hole that holds a guess). The answer holds three planes: `image`
    * where it is known, the network's picture elsewhere, not clipped.
    */
   run(image: Float32Array, mask: Float32Array, size: Size): Promise<Float32Array>;
@@ -73,9 +75,16 @@ class Runner {
 
   constructor(private readonly job: Job) {}
 
-  /** Run the network on a crop of any size. */
+  /** Run the network on a crop of any size, one or three planes; where its hole is deep, at lower resolutions first. */
   async run(planes: readonly Plane[], hole: Mask): Promise<Plane[]> {
     await this.job.step(this.done);
+    const filled = await this.fill(planes, hole, octavesOf(hole));
+    this.done += area(hole);
+    return filled;
+  }
+
+  private async fill(planes: readonly Plane[], hole: Mask, octaves: number): Promise<Plane[]> {
+    const guess = octaves > 0 ? await this.guess(planes, hole, octaves) : undefined;
     const { multiple } = this.job.network;
     const padded = {
       width: Math.ceil(hole.width / multiple) * multiple,
@@ -83,12 +92,14 @@ class Runner {
     };
     const image = new Float32Array(3 * area(padded));
     for (let c = 0; c < 3; c++) {
-      padInto(image.subarray(c * area(padded), (c + 1) * area(padded)), padded, planes[c % planes.length]);
+      const known = planes[c % planes.length];
+      const data = guess && known.data.map((value, i) => (hole.data[i] ? guess[c].data[i] : value));
+      padInto(image.subarray(c * area(padded), (c + 1) * area(padded)), padded, data ? { ...known, data } : known);
     }
     const marks = new Float32Array(area(padded));
     padInto(marks, padded, hole);
+    if (guess) for (let i = 0; i < marks.length; i++) marks[i] *= GUESSED;
     const filled = await this.job.network.run(image, marks, padded);
-    this.done += area(hole);
     return [0, 1, 2].map((c) => {
       const plane = allocatePlane(hole);
       for (let y = 0; y < hole.height; y++) {
@@ -98,6 +109,25 @@ class Runner {
       return plane;
     });
   }
+
+  /** What the network makes of the halved crop, enlarged again. */
+  private async guess(planes: readonly Plane[], hole: Mask, octaves: number): Promise<Plane[]> {
+    const { reduced, unknown } = halveKnown(interleave(planes), hole);
+    const halved = planes.map((_, c) => channelOf(reduced, c));
+    const coarse = interleave(await this.fill(halved, unknown, octaves - 1));
+    const enlarged = enlarge(coarse, { left: 0, top: 0, width: hole.width, height: hole.height });
+    return [0, 1, 2].map((c) => channelOf(enlarged, c));
+  }
+}
+
+/** One or three planes as floats. */
+function interleave(planes: readonly Plane[]): FloatPixels {
+  const data = new Float32Array(planes.length * planes[0].data.length);
+  planes.forEach((plane, c) => {
+    for (let i = 0, to = c; i < plane.data.length; i++, to += planes.length) data[to] = plane.data[i];
+  });
+  const { width, height } = planes[0];
+  return { width, height, channels: planes.length === 1 ? 1 : 3, data };
 }
 
 /** Pad below and to the right by reflection; where an axis is too short for it, by repeating the edge. */

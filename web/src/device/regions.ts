@@ -16,6 +16,8 @@ const SPLIT_GAIN = 0.75;
 const WIDE = 256;
 const RIM = 32;
 const FEATHER = 16;
+const DEEP = 20;
+const MAX_OCTAVES = 3;
 const MAX_WIDE = 2048;
 const MAX_WIDE_CONTEXT = 1024;
 
@@ -67,6 +69,17 @@ export function findRegions(mask: Mask): Region[][] {
     return { crop: cropAround(holes, contextOf(holes.height, holes.width, countOf(cells)), mask), holes };
   });
   return inWaves(fromOutsideIn(pieces, mask));
+}
+
+/** How many halvings a crop is filled at first, each result the guess of the next. */
+export function octavesOf(hole: Mask): number {
+  let octaves = 0;
+  for (; octaves < MAX_OCTAVES; octaves++) {
+    const side = 2 * (DEEP << octaves) - 1;
+    if (Math.min(hole.width, hole.height) < side) break;
+    if (!squares(sums(hole), side).data.includes(side ** 2)) break;
+  }
+  return octaves;
 }
 
 /** What is left of a hole once the depths of its wide pieces are known. */
