@@ -102,6 +102,7 @@ def test_mask_size_with_the_packaged_network(here: Path) -> None:
         "one look",
         "half first",
         "quarter first",
+        "by depth",
         "prefill",
         "opencv-telea",
     }
@@ -118,21 +119,22 @@ def test_mask_size_of_two_networks_with_boxes_and_vgg_distances(here: Path, monk
     assert result.exit_code == 0, result.output
     results = json.loads((here / "run" / "results.json").read_text())
     assert results["boxes"] == [24]
-    assert len(results["means"]["vgg_distance"]) == len(results["means_in_boxes"]["hole_psnr"]) == 8
+    assert len(results["means"]["vgg_distance"]) == len(results["means_in_boxes"]["hole_psnr"]) == 10
     measured = json.loads((here / "run" / "boxes" / "024.json").read_text())
     mean = np.mean(measured["prefill"]["vgg_distance"])
     assert results["means_in_boxes"]["vgg_distance"]["prefill"][0]["mean"] == pytest.approx(mean)
     leads = {(each["metric"], each["method"], each["to"]): each["by_radius"] for each in results["differences"]}
     assert len(leads["vgg_distance", "own, one look", "default, one look"]) == 5
     found = {(each["metric"], each["method"]): each["found"] for each in results["breakdown"]}
-    assert len(found) == 12
+    assert len(found) == 16
     assert all(0 <= each["value"] <= 24 for each in found.values())
     assert {each["method"] for each in results["breakdown_ratios"]} == {
         "own, one look",
         "own, half first",
         "own, quarter first",
+        "own, by depth",
     }
-    assert "The break-down radius of own in one look, over that of default: " in result.output
+    assert "The break-down radius of own by depth, over that of default in one look: " in result.output
     assert "Sides of boxes at which own is surely better than opencv-telea: PSNR:" in result.output
     tables = (here / "run" / "tables.md").read_text()
     assert "### Lead in VGG distance, % in boxes by side, own" in tables

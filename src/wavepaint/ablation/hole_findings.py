@@ -21,7 +21,8 @@ from wavepaint.evaluation.report import Table
 
 RING = 8
 """Width of the rings in which the depth of a hole is counted, pixels."""
-ONE_LOOK, HALF, QUARTER, PREFILL, TELEA = "one look", "half first", "quarter first", "prefill", "opencv-telea"
+ONE_LOOK, HALF, QUARTER, BY_DEPTH = "one look", "half first", "quarter first", "by depth"
+PREFILL, TELEA = "prefill", "opencv-telea"
 
 LEAD_UNITS: Mapping[str, tuple[int, str]] = {"hole_psnr": (3, " dB"), "hole_ssim": (4, ""), VGG_DISTANCE: (1, " %")}
 """Digits and units of leads; the one in VGG distance is relative."""
@@ -58,13 +59,13 @@ class Entrant:
     @property
     def procedures(self) -> tuple[str, ...]:
         """Names of all its methods."""
-        return tuple(self.named(procedure) for procedure in (ONE_LOOK, HALF, QUARTER))
+        return tuple(self.named(procedure) for procedure in (ONE_LOOK, HALF, QUARTER, BY_DEPTH))
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """What is told of it: leads of one look, and of coarse to fine over one look."""
-        one, half, quarter = self.procedures
-        return ((one, PREFILL), (one, TELEA), (half, one), (quarter, one))
+        """What is told of it: leads of one look and by depth, and of coarse to fine over one look."""
+        one, half, quarter, depth = self.procedures
+        return ((one, PREFILL), (depth, PREFILL), (depth, TELEA), (half, one), (quarter, one), (depth, one))
 
 
 def hole_findings(
@@ -88,7 +89,11 @@ def hole_findings(
         seed: of the bootstrap.
     """
     first = entrants[0]
-    between = tuple((entrant.named(ONE_LOOK), first.named(ONE_LOOK)) for entrant in entrants[1:])
+    between = tuple(
+        (entrant.named(procedure), first.named(ONE_LOOK))
+        for entrant in entrants[1:]
+        for procedure in (ONE_LOOK, BY_DEPTH)
+    )
     pairs = {entrant.label: entrant.pairs for entrant in entrants}
     leads, box_leads = (
         _all_leads(found, metrics, (*sum(pairs.values(), ()), *between), seed) for found in (discs, boxes)
@@ -212,12 +217,19 @@ def _means(found: Mapping[int, Measured], metric: str, seed: int) -> dict[str, l
 def _ratios(
     entrants: Sequence[Entrant], broken: Mapping[tuple[str, str], Breakdown]
 ) -> dict[tuple[str, str, str], Estimate]:
-    """(metric, method, the first network's method by the same procedure) -> ratio of break-down radii."""
-    return {
-        (metric, method, other): broken[metric, method].ratio(broken[metric, other])
-        for metric in dict.fromkeys(metric for metric, _ in broken)
+    """(metric, method, the first network's method) -> ratio: by the same procedure, and by depth over one look."""
+    first = entrants[0]
+    pairs = [
+        pair
         for entrant in entrants[1:]
-        for method, other in zip(entrant.procedures, entrants[0].procedures, strict=True)
+        for pair in (
+            *zip(entrant.procedures, first.procedures, strict=True),
+            (entrant.named(BY_DEPTH), first.named(ONE_LOOK)),
+        )
+    ]
+    metrics = dict.fromkeys(metric for metric, _ in broken)
+    return {
+        (metric, *pair): broken[metric, pair[0]].ratio(broken[metric, pair[1]]) for metric in metrics for pair in pairs
     }
 
 
@@ -233,13 +245,14 @@ def _told(
 ) -> list[str]:
     """What the intervals say of one network."""
     who = entrant.label if entrant.one_of_several else "the network"
-    one, half, quarter = entrant.procedures
+    one, half, quarter, depth = entrant.procedures
     labels = [str(radius) for radius in radii]
     sentences = []
     for other in (PREFILL, TELEA):
+        # By depth is how the package fills.
         for what, sizes, found in (("Radii", labels, leads), ("Sides of boxes", [str(e) for e in edges], box_leads)):
             if sizes:
-                runs = "; ".join(f"{SHORT[m][0]}: {sure_runs(sizes, found[m, one, other], 1)}" for m in metrics)
+                runs = "; ".join(f"{SHORT[m][0]}: {sure_runs(sizes, found[m, depth, other], 1)}" for m in metrics)
                 sentences.append(f"{what} at which {who} is surely better than {other}: {runs}.")
     for metric in BROKEN_BY:
         if metric in metrics:
@@ -248,19 +261,20 @@ def _told(
             shown = [f"{signed(line[index], *LEAD_UNITS[metric])} at radius {labels[index]}" for index in (best, -1)]
             up_to = ", ".join(
                 f"{broken[metric, method].estimate.text(0)} px {words}"
-                for method, words in zip(entrant.procedures, ("in one look", HALF, QUARTER), strict=True)
+                for method, words in zip(entrant.procedures, ("in one look", HALF, QUARTER, BY_DEPTH), strict=True)
             )
             sentences.append(
                 f"Its lead over the prefill in {SHORT[metric][0]} is largest, {shown[0]}, and {shown[1]}; at least "
                 f"half of the largest is kept up to a radius of {up_to}."
             )
-    for method, words in ((half, "half"), (quarter, "a quarter of")):
+    for method, words in (
+        (half, "Filling half the resolution first"),
+        (quarter, "Filling a quarter of the resolution first"),
+        (depth, "Filling first what the depth asks for"),
+    ):
         line = leads["hole_psnr", method, one]
         better, worse = (sure_runs(labels, line, sign) for sign in (1, -1))
-        sentences.append(
-            f"Filling {words} the resolution first is surely better than one look in PSNR at radii: {better}; surely "
-            f"worse: {worse}."
-        )
+        sentences.append(f"{words} is surely better than one look in PSNR at radii: {better}; surely worse: {worse}.")
     rings = depths[one, PREFILL]
     fade = fades_at(rings)
     told = (
@@ -276,13 +290,17 @@ def _told(
 
 
 def _told_ratio(entrant: Entrant, first: Entrant, broken: Mapping[tuple[str, str], Breakdown]) -> str:
-    ratios = _ratios((first, entrant), broken)
-    shown = " and ".join(
-        f"{ratio.text(2)} in {SHORT[metric][0]}"
-        for (metric, method, _), ratio in ratios.items()
-        if method == entrant.named(ONE_LOOK)
-    )
-    return f"The break-down radius of {entrant.label} in one look, over that of {first.label}: {shown}."
+    told = []
+    for procedure, words in ((ONE_LOOK, "in one look"), (BY_DEPTH, BY_DEPTH)):
+        shown = " and ".join(
+            f"{ratio.text(2)} in {SHORT[metric][0]}"
+            for (metric, method, other), ratio in _ratios((first, entrant), broken).items()
+            if (method, other) == (entrant.named(procedure), first.named(ONE_LOOK))
+        )
+        told.append(
+            f"The break-down radius of {entrant.label} {words}, over that of {first.label} in one look: {shown}."
+        )
+    return " ".join(told)
 
 
 def _breakdown_table(
@@ -370,8 +388,8 @@ def _notes(
     where = (
         f"Discs and boxes in the middle of {pictures} pictures of {side} pixels, filled in one look; after filling the "
         f"picture at half, or a quarter and half of its resolution first, each result enlarged being the next guess; "
-        f"by the prefill alone; and by OpenCV. The package fills holes of these sizes in one look. Networks: {names}. "
-        f"Bold: intervals that exclude zero."
+        f"by the prefill alone; and by OpenCV. By depth is how the package fills: each crop after as many octaves as its "
+        f"depth asks for (`regions.octaves_of`). Networks: {names}. Bold: intervals that exclude zero."
     )
     radius = (
         "Break-down radius: the largest radius up to which a network keeps at least half of its largest lead over the "

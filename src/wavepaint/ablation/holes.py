@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wavepaint.ablation.comparison import COMPARED, VGG_DISTANCE
 from wavepaint.ablation.hole_findings import (
+    BY_DEPTH,
     HALF,
     ONE_LOOK,
     PREFILL,
@@ -29,7 +30,7 @@ from wavepaint.ablation.receptive_field import disc
 from wavepaint.ablation.report import Report
 from wavepaint.ablation.studies import MASK_SIZE
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.methods import describe_method, find_method, haar_method
+from wavepaint.evaluation.methods import describe_method, find_method, haar_method, network_method
 from wavepaint.evaluation.metrics import pixel_scores
 from wavepaint.evaluation.protocol import Evaluated, Item, Method, Scorer, centre_crop, evaluate
 from wavepaint.evaluation.run import load_scorers
@@ -130,11 +131,13 @@ def _entrants(models: Sequence[str]) -> tuple[Entrant, ...]:
 
 
 def _methods(entrants: Sequence[Entrant], networks: Sequence[WavePaint]) -> tuple[Method, ...]:
-    procedures = [
-        coarse_to_fine_method(network, entrant.named(procedure), octaves)
-        for entrant, network in zip(entrants, networks, strict=True)
-        for octaves, procedure in enumerate((ONE_LOOK, HALF, QUARTER))
-    ]
+    procedures: list[Method] = []
+    for entrant, network in zip(entrants, networks, strict=True):
+        procedures += [
+            coarse_to_fine_method(network, entrant.named(procedure), octaves)
+            for octaves, procedure in enumerate((ONE_LOOK, HALF, QUARTER))
+        ]
+        procedures.append(network_method(network.eval(), entrant.named(BY_DEPTH)))
     # One prefill for all, as they are compared by their leads over it.
     return (*procedures, haar_method(PREFILL, networks[0].config.sweeps), find_method(TELEA))
 
