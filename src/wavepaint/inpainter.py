@@ -23,7 +23,17 @@ from wavepaint.options import BoxLike, Engine, Options, as_boxes
 from wavepaint.pages import fill_pages
 from wavepaint.photo import Patch, Samples
 from wavepaint.pictures import ArrayPicture, PhotoPicture, Picture, open_picture
-from wavepaint.regions import Padding, Region, WideHole, batches, find_regions, find_wide, in_groups, octaves_of
+from wavepaint.regions import (
+    Padding,
+    Region,
+    WideHole,
+    batches,
+    find_regions,
+    find_wide,
+    in_groups,
+    octaves_of,
+    pixels_at,
+)
 from wavepaint.runtime import GUESSED, Runtime, load_runtime, model_file
 from wavepaint.units import from_unit, to_unit
 
@@ -192,11 +202,11 @@ class Inpainter:
             return []
         picture.prepare(options)
         # A quarter of a window is what its reduced copy holds.
-        pixels = sum(piece.crop.area // 4 for piece in wide)
-        pixels += sum(region.crop.area for wave in waves for region in wave)
+        pixels = sum(piece.crop.area / 4 for piece in wide)
+        pixels += sum(pixels_at(rest[region.crop.slices]) for wave in waves for region in wave)
         # Decoding and loading the network keep one core busy each: together they take as long as the longer one.
         with ThreadPoolExecutor(1) as loader:
-            loading = loader.submit(self.load, pixels // CROP_PIXELS)
+            loading = loader.submit(self.load, int(pixels) // CROP_PIXELS)
             picture.read_boxes([])
             runtime = loading.result()
         return _fill_holes(runtime, picture, hole, wide, rest, waves, options.grain == "auto")

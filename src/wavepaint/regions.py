@@ -149,12 +149,19 @@ def octaves_of(hole: Mask) -> int:
     Args:
         hole: (H, W) bool, True = hole; what lies outside the crop counts as known.
     """
-    octaves = 0
+    if min(hole.shape) < 2 * DEEP - 1:
+        return 0
+    sums, octaves = _sums(hole), 0
     while octaves < MAX_OCTAVES and min(hole.shape) >= (side := 2 * (DEEP << octaves) - 1):
-        if not (_box_sums(hole, side) == side**2).any():
+        if not (_squares(sums, side) == side**2).any():
             break
         octaves += 1
     return octaves
+
+
+def pixels_at(hole: Mask) -> float:
+    """What filling a crop costs: its pixels, those of its octaves included."""
+    return hole.size * sum(0.25**octave for octave in range(octaves_of(hole) + 1))
 
 
 def batches(regions: Iterable[Region]) -> Iterator[list[Region]]:
