@@ -44,7 +44,7 @@ train)
     fi
     defaults=$(printf '{"seconds": %s, "crop": [128, 256], "batch": 64, "learning_rate": 0.002, "warmup": 500,
         "mask_bank": 20000, "losses": {"hole-l1": 1, "gradient": 0.5%s}, "vgg_from": 0.4,
-        "self_condition": 0.3, "octaves": 3, "ema": 0.9995}' "${TOTAL:-$seconds}" "$vgg")
+        "self_condition": 0.3, "ema": 0.9995}' "${TOTAL:-$seconds}" "$vgg")
     "$python" -m wavepaint.training.resident "$store"/*.tar "${arguments[@]}" \
         --options "$defaults" --options "${OPTIONS:-{\}}"
     mkdir -p "$output"

@@ -177,6 +177,28 @@ def test_losses_through_vgg_share_one_network_that_runs_once(tmp_path: Path, mon
     assert {name: float(value) / 2 for name, value in together.items()} == pytest.approx(alone, rel=1e-4)
 
 
+def test_an_autocast_leaves_variances_and_gram_matrices_alone(tmp_path: Path) -> None:
+    truth, _, mask = _pictures(32, 32)
+    truth = 0.5 + 0.01 * (truth - 0.5)  # hardly any contrast: in half precision its variance is lost
+    names = ("hole-ssim", "band-energy", "vgg-style")
+    losses = load_losses(names, {"vgg16": write_vgg16(tmp_path / "vgg16.safetensors")})
+    weighted = WeightedLosses(losses, dict.fromkeys(names, 1.0))
+
+    def run(enabled: bool) -> tuple[dict[str, float], Tensor]:
+        filled = (truth + 0.003 * mask * torch.sign(truth - 0.5)).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found = weighted(filled, truth, mask)
+        (found["hole-ssim"] + found["band-energy"]).backward()
+        assert filled.grad is not None
+        return {name: value.item() for name, value in found.items()}, filled.grad
+
+    (plain, gradient), (half, same) = run(False), run(True)
+    assert half["hole-ssim"] == plain["hole-ssim"] > 0
+    assert half["band-energy"] == plain["band-energy"]
+    assert half["vgg-style"] == pytest.approx(plain["vgg-style"], rel=0.5)  # the features themselves are halved
+    assert torch.equal(gradient, same)
+
+
 def test_unknown_names_list_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"unknown loss 'l7'; known: l1, l2, hole-l1"):
         load_losses(["l7"], {})

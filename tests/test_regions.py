@@ -9,7 +9,7 @@ from wavepaint import regions
 from wavepaint.box import Box
 from wavepaint.regions import (
     DEEP,
-    MAX_OCTAVES,
+    SMALLEST,
     Padding,
     Region,
     batches,
@@ -268,16 +268,27 @@ def test_padding_reflects_and_repeats_the_edge_where_it_cannot() -> None:
 
 
 def test_octaves_grow_with_the_distance_to_the_nearest_known_sample() -> None:
-    def octaves(height: int, width: int) -> int:
+    def octaves(height: int, width: int, most: int = 3) -> int:
         mask = np.zeros((400, 500), np.bool_)
         mask[30 : 30 + height, 40 : 40 + width] = True
-        return octaves_of(mask)
+        return octaves_of(mask, most)
 
-    sides = [2 * (DEEP << octave) - 1 for octave in range(MAX_OCTAVES)]
+    sides = [2 * (DEEP << octave) - 1 for octave in range(3)]
     for octave, side in enumerate(sides):
         assert octaves(side, side) == octave + 1
         assert octaves(side - 1, 450) == octave
         assert octaves(350, side - 1) == octave
-    assert octaves(360, 450) == MAX_OCTAVES
-    assert octaves_of(np.ones((8, 9), np.bool_)) == 0
-    assert octaves_of(np.ones((sides[0], sides[0]), np.bool_)) == 1
+    assert [octaves(360, 450, most) for most in range(4)] == [0, 1, 2, 3]
+
+
+def test_where_the_picture_ends_nothing_is_known() -> None:
+    strip = np.zeros((300, 200), np.bool_)
+    strip[:, :DEEP] = True  # its outermost column is that far from a known sample
+    assert octaves_of(strip, 3) == 1
+    strip[:, DEEP - 1] = False
+    assert octaves_of(strip, 3) == 0
+
+
+def test_tiny_crops_are_not_halved() -> None:
+    for side, octaves in ((2 * SMALLEST - 1, 0), (2 * SMALLEST, 1), (4 * SMALLEST, 2), (8 * SMALLEST, 3)):
+        assert octaves_of(np.ones((side, 300), np.bool_), 3) == octaves

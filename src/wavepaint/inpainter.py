@@ -18,13 +18,12 @@ from wavepaint.box import Box
 from wavepaint.grain import draw_grain, grain_of, missing_grain
 from wavepaint.haar_fill import haar_fill
 from wavepaint.mask import Mask, find_hole
-from wavepaint.octaves import enlarge, halve_known
+from wavepaint.octaves import enlarge, fill_planes, halve_known
 from wavepaint.options import BoxLike, Engine, Options, as_boxes
 from wavepaint.pages import fill_pages
 from wavepaint.photo import Patch, Samples
 from wavepaint.pictures import ArrayPicture, PhotoPicture, Picture, open_picture
 from wavepaint.regions import (
-    Padding,
     Region,
     WideHole,
     batches,
@@ -34,7 +33,7 @@ from wavepaint.regions import (
     octaves_of,
     pixels_at,
 )
-from wavepaint.runtime import GUESSED, Runtime, load_runtime, model_file
+from wavepaint.runtime import Runtime, load_runtime, model_file
 from wavepaint.units import from_unit, to_unit
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
 else:
     PictureT = TypeVar("PictureT")
 
+MOST_OCTAVES = 3
+"""How deep the octaves of the packaged network go: what is taken for granted before a network is loaded."""
 CROP_PIXELS = 256 * 256
 """The unit in which runtimes are told how much work there is."""
 READ_PIXELS = 2**24
@@ -200,14 +201,15 @@ class Inpainter:
         waves = find_regions(rest)
         if not waves:
             return []
-        picture.prepare(options)
         # A quarter of a window is what its reduced copy holds.
         pixels = sum(piece.crop.area / 4 for piece in wide)
-        pixels += sum(pixels_at(rest[region.crop.slices]) for wave in waves for region in wave)
+        pixels += sum(pixels_at(rest[region.crop.slices], MOST_OCTAVES) for wave in waves for region in wave)
         # Decoding and loading the network keep one core busy each: together they take as long as the longer one.
         with ThreadPoolExecutor(1) as loader:
             loading = loader.submit(self.load, int(pixels) // CROP_PIXELS)
             picture.read_boxes([])
+            # Not before: what does not decode is not worth preparing.
+            picture.prepare(options)
             runtime = loading.result()
         return _fill_holes(runtime, picture, hole, wide, rest, waves, options.grain == "auto")
 
@@ -420,30 +422,15 @@ def _overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
 
 def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
     """Fill crops of equal size, those that are as deep in one run: their samples, with those of the hole replaced."""
-    octaves = [octaves_of(crop.hole) for crop in crops]
+    octaves = [octaves_of(crop.hole, runtime.octaves) for crop in crops]
     filled: dict[int, Samples] = {}
     for depth in sorted(set(octaves)):
         chosen = [index for index, each in enumerate(octaves) if each == depth]
         image = np.stack([_to_planes(crops[index].samples) for index in chosen])
         hole = np.stack([crops[index].hole for index in chosen])
-        guesses = _fill_planes(runtime, image, hole, depth)
+        guesses = fill_planes(runtime, image, hole, depth)
         filled |= {index: _blend(crops[index], guess, grain) for index, guess in zip(chosen, guesses, strict=True)}
     return [filled[index] for index in range(len(crops))]
-
-
-def _fill_planes(runtime: Runtime, image: Planes, hole: Mask, octaves: int) -> Planes:
-    """Run the network, first at lower resolutions: (N, 3, h, w) float32 and (N, h, w) bool -> (N, 3, h, w)."""
-    mask = hole[:, None].astype(np.float32)
-    if octaves:
-        halved = [halve_known(np.moveaxis(planes, 0, 2), each) for planes, each in zip(image, hole, strict=True)]
-        reduced = np.stack([np.moveaxis(samples, 2, 0) for samples, _ in halved])
-        coarse = _fill_planes(runtime, reduced, np.stack([each for _, each in halved]), octaves - 1)
-        box = Box(0, 0, hole.shape[2], hole.shape[1])
-        guess = np.stack([np.moveaxis(enlarge(np.moveaxis(planes, 0, 2), box), 2, 0) for planes in coarse])
-        image = np.where(hole[:, None], guess, image)
-        mask = mask * GUESSED
-    padding = Padding.to_multiple(hole.shape[1], hole.shape[2], runtime.multiple)
-    return padding.crop(runtime(padding.apply(image), padding.apply(mask)))
 
 
 def _blend(crop: _Crop, guess: Planes, grain: bool) -> Samples:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from wavepaint.box import Box
 from wavepaint.haar_fill import double, halve
+from wavepaint.regions import Padding
+from wavepaint.runtime.base import GUESSED, Runtime
 from wavepaint.units import to_unit
 
 Floats = NDArray[np.float32]
@@ -48,6 +50,31 @@ def halve_known(samples: NDArray[Any], hole: Mask) -> tuple[Floats, Mask]:
             halved[cells, :, channel] = (weighted / np.maximum(weights[cells], _TINY)).clip(0, 1)
     unknown = weights < 0.5
     return halved, weights == 0 if unknown.all() else unknown
+
+
+def fill_planes(runtime: Runtime, image: Floats, hole: Mask, octaves: int) -> Floats:
+    """Run a network on crops, at lower resolutions first.
+
+    Args:
+        runtime: any network.
+        image: (N, 3, h, w) float32 in [0, 1]; what it holds inside the holes is ignored.
+        hole: (N, h, w) bool, True = hole.
+        octaves: halvings; see `regions.octaves_of`.
+
+    Returns:
+        (N, 3, h, w) float32, not clipped.
+    """
+    mask = hole[:, None].astype(np.float32)
+    if octaves:
+        halved = [halve_known(np.moveaxis(planes, 0, 2), each) for planes, each in zip(image, hole, strict=True)]
+        reduced = np.stack([np.moveaxis(samples, 2, 0) for samples, _ in halved])
+        coarse = fill_planes(runtime, reduced, np.stack([each for _, each in halved]), octaves - 1)
+        whole = Box(0, 0, hole.shape[2], hole.shape[1])
+        guess = np.stack([np.moveaxis(enlarge(np.moveaxis(planes, 0, 2), whole), 2, 0) for planes in coarse])
+        image = np.where(hole[:, None], guess, image)
+        mask = mask * GUESSED
+    padding = Padding.to_multiple(hole.shape[1], hole.shape[2], runtime.multiple)
+    return padding.crop(runtime(padding.apply(image), padding.apply(mask)))
 
 
 def enlarge(samples: Floats, box: Box) -> Floats:

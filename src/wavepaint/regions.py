@@ -53,7 +53,8 @@ DEEP = 20
 
 Twice as far, a quarter comes before the half. docs/ablations.md (mask-size) has the measurement.
 """
-MAX_OCTAVES = 3
+SMALLEST = 16
+"""Shortest side of a crop that is still worth filling, pixels."""
 MAX_WIDE = 2048
 """Longest side of one piece of a wide hole, pixels; with `MAX_WIDE_CONTEXT` it bounds the memory a hole needs."""
 MAX_WIDE_CONTEXT = 1024
@@ -143,25 +144,28 @@ def find_regions(mask: Mask) -> list[list[Region]]:
     return _waves(_from_outside_in(pieces, mask))
 
 
-def octaves_of(hole: Mask) -> int:
-    """How many halvings a crop is filled at first, each result the guess of the next: 0 to `MAX_OCTAVES`.
+def octaves_of(hole: Mask, most: int) -> int:
+    """How many halvings a crop is filled at first, each result the guess of the next.
 
     Args:
-        hole: (H, W) bool, True = hole; what lies outside the crop counts as known.
+        hole: (H, W) bool, True = hole. What lies outside the crop counts as unknown: a hole meets the edge of its crop
+            only where the picture ends, or the hole goes on.
+        most: what the network has learned; see `WavePaintConfig.octaves`.
     """
-    if min(hole.shape) < 2 * DEEP - 1:
-        return 0
-    sums, octaves = _sums(hole), 0
-    while octaves < MAX_OCTAVES and min(hole.shape) >= (side := 2 * (DEEP << octaves) - 1):
-        if not (_squares(sums, side) == side**2).any():
-            break
+    octaves = 0
+    while octaves < most and min(hole.shape) >> (octaves + 1) >= SMALLEST and _is_deeper(hole, DEEP << octaves):
         octaves += 1
     return octaves
 
 
-def pixels_at(hole: Mask) -> float:
+def _is_deeper(hole: Mask, depth: int) -> bool:
+    """Whether a hole sample has no known one nearer than `depth` rows and columns."""
+    return bool((_box_sums(~np.pad(hole, depth - 1, constant_values=True), 2 * depth - 1) == 0).any())
+
+
+def pixels_at(hole: Mask, most: int) -> float:
     """What filling a crop costs: its pixels, those of its octaves included."""
-    return hole.size * sum(0.25**octave for octave in range(octaves_of(hole) + 1))
+    return hole.size * sum(0.25**octave for octave in range(octaves_of(hole, most) + 1))
 
 
 def batches(regions: Iterable[Region]) -> Iterator[list[Region]]:

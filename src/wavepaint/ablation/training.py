@@ -106,7 +106,9 @@ class PairedTrainer(Trainer):
 
 def config_of(arm: Arm, scale: Scale) -> WavePaintConfig:
     """The network of an arm."""
-    return WavePaintConfig.from_dict({**preset("default").to_dict(), **scale.network, **arm.network})
+    return WavePaintConfig.from_dict(
+        {**preset("default").to_dict(), "octaves": arm.octaves, **scale.network, **arm.network}
+    )
 
 
 def make_trainer(

@@ -39,7 +39,7 @@ class SharedRuntime:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.name, self.multiple = runtime.name, runtime.multiple
+        self.name, self.multiple, self.octaves = runtime.name, runtime.multiple, runtime.octaves
         self._lock = threading.Lock()
         self._running = threading.Lock()
         self._waiting: list[_Request] = []

@@ -19,7 +19,9 @@ from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.metrics import BoolMask, Picture, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
 from wavepaint.evaluation.testset import MASK_SUFFIX, read_picture
-from wavepaint.regions import MAX_OCTAVES, octaves_of
+from wavepaint.octaves import fill_planes
+from wavepaint.regions import octaves_of
+from wavepaint.runtime import Runtime
 
 if TYPE_CHECKING:
     from wavepaint.network import WavePaint
@@ -75,28 +77,29 @@ class NetworkMethod:
         return to_uint8(out).transpose(0, 2, 3, 1)
 
 
-def network_method(model: WavePaint, name: str) -> NetworkMethod:
-    """The method that runs a PyTorch network of ours, as it stands (put it in evaluation mode before).
+@dataclass(frozen=True)
+class RuntimeMethod:
+    """A network as the package uses it: deep holes are filled at lower resolutions first, if it has learned that."""
 
-    Deep holes are filled at lower resolutions first, as `wavepaint.Inpainter` does.
-    """
-    import torch
+    name: str
+    runtime: Runtime
 
-    from wavepaint.network.coarse import fill_coarse_to_fine
+    def __call__(self, items: Sequence[Item]) -> list[Picture]:
+        """See `Method`."""
+        return [self._fill(item) for item in items]
 
-    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-        octaves = np.array([octaves_of(hole[0] > 0) for hole in mask])
-        filled = np.empty_like(image)
-        for each in np.unique(octaves).tolist():
-            chosen = octaves == each
-            with torch.inference_mode():
-                result = fill_coarse_to_fine(
-                    model, torch.from_numpy(image[chosen]), torch.from_numpy(mask[chosen]), each
-                )
-            filled[chosen] = result.numpy()
-        return filled
+    def _fill(self, item: Item) -> Picture:
+        image = np.divide(item.known.transpose(2, 0, 1)[None], 255, dtype=np.float32)
+        octaves = octaves_of(item.mask, self.runtime.octaves)
+        filled = fill_planes(self.runtime, image, item.mask[None], octaves)[0]
+        return to_uint8(filled).transpose(1, 2, 0)
 
-    return NetworkMethod(name, run, model.config.multiple * 2**MAX_OCTAVES)
+
+def network_method(model: WavePaint, name: str) -> RuntimeMethod:
+    """The method that runs a PyTorch network of ours, as it stands (put it in evaluation mode before)."""
+    from wavepaint.runtime.torch_runtime import TorchRuntime
+
+    return RuntimeMethod(name, TorchRuntime.of(model))
 
 
 def haar_method(name: str = "haar", sweeps: int = HAAR_SWEEPS) -> NetworkMethod:
@@ -185,7 +188,7 @@ def find_method(spec: str) -> Method:
     Args:
         spec: a key of `CLASSICAL`; `haar`, the prefill alone; `default`, the packaged network; a checkpoint
             file; or `folder:RESULTS`. The spec is also the method's name in tables. A network sees the whole
-            picture at once, as the protocol has it.
+            picture, as the protocol has it, in lower resolutions first where it has learned that.
 
     Raises:
         OptionError: none of these.

@@ -22,6 +22,7 @@ _LIMITS = {
     "input_channels": (3, 4),
     "packet_levels": (1, 5),
     "sweeps": (0, 1000),
+    "octaves": (0, 3),
 }
 """Least and largest sensible values: a damaged file must not make anybody allocate terabytes."""
 
@@ -46,6 +47,8 @@ class WavePaintConfig:
         packet_levels: depth of the "haar" stem's packet; the blocks work at 1 / 2**packet_levels.
         prefill: what the hole holds at the start: "zero" (published) or "haar" (`network.prefill`).
         sweeps: smoothing sweeps per scale of the "haar" prefill.
+        octaves: halvings, at most, at which a deep hole is filled first, each result the guess of the next; 0 for a
+            network that has not learned to start from such a guess (`regions.octaves_of`, `network.coarse`).
     """
 
     num_modules: int = 4
@@ -62,6 +65,7 @@ class WavePaintConfig:
     packet_levels: int = 2
     prefill: str = "zero"
     sweeps: int = 10
+    octaves: int = 0
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -121,6 +125,7 @@ PRESETS: Mapping[str, WavePaintConfig] = {
         dropout=0.0,
         stem="haar",
         prefill="haar",
+        octaves=3,
     ),
 }
 

@@ -114,6 +114,7 @@ def _model_proto(model: WavePaint, half: bool) -> Any:
         {
             CONFIG_KEY: json.dumps(model.config.to_dict()),
             "multiple": str(model.config.multiple),
+            "octaves": str(model.config.octaves),
             "weights": "float16" if half else "float32",
         },
     )

@@ -29,6 +29,11 @@ class Runtime(Protocol):
         """Height and width of every crop must be multiples of it."""
         ...
 
+    @property
+    def octaves(self) -> int:
+        """Halvings, at most, at which deep holes are to be filled first; see `WavePaintConfig.octaves`."""
+        ...
+
     def __call__(self, image: Planes, mask: Planes) -> Planes:
         """Fill the holes of a batch of crops.
 
@@ -53,6 +58,11 @@ def check_names(inputs: Collection[str], outputs: Collection[str], label: str) -
             f"{label}: not a WavePaint graph: it makes {', '.join(outputs)} from {', '.join(inputs)}, "
             "not filled from image and mask"
         )
+
+
+def read_octaves(text: str | None) -> int:
+    """The `octaves` entry of a graph's metadata as a number; 0 where there is none, or none that makes sense."""
+    return int(text) if text is not None and text.isdecimal() else 0
 
 
 def read_multiple(text: str | None, label: str) -> int:

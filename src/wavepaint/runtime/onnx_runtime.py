@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wavepaint.errors import CheckpointError
-from wavepaint.runtime.base import Planes, check_names, read_multiple
+from wavepaint.runtime.base import Planes, check_names, read_multiple, read_octaves
 
 
 class OnnxRuntime:
@@ -39,6 +39,7 @@ class OnnxRuntime:
             raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None
         entries = self._session.get_modelmeta().custom_metadata_map
         self.multiple = read_multiple(entries.get("multiple"), label)
+        self.octaves = read_octaves(entries.get("octaves"))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_names([value.name for value in inputs], [value.name for value in outputs], label)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wavepaint.errors import CheckpointError, MissingExtraError
-from wavepaint.runtime.base import Planes, check_names, read_multiple
+from wavepaint.runtime.base import Planes, check_names, read_multiple, read_octaves
 
 
 class OpenVinoRuntime:
@@ -47,9 +47,11 @@ class OpenVinoRuntime:
             self._compiled = core.compile_model(model, "CPU", hints)
         except RuntimeError as error:
             raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None
-        path = ["framework", "multiple"]
-        entry = model.get_rt_info(path).astype(str) if model.has_rt_info(path) else None
-        self.multiple = read_multiple(entry, label)
+        multiple, octaves = (
+            model.get_rt_info(path).astype(str) if model.has_rt_info(path) else None
+            for path in (["framework", "multiple"], ["framework", "octaves"])
+        )
+        self.multiple, self.octaves = read_multiple(multiple, label), read_octaves(octaves)
         # A value may have several names, or none.
         inputs, outputs = ([name for value in side for name in value.names] for side in (model.inputs, model.outputs))
         check_names(inputs, outputs, label)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wavepaint.errors import MissingExtraError
 from wavepaint.runtime.base import Planes
+
+if TYPE_CHECKING:
+    from wavepaint.network import WavePaint
 
 
 class TorchRuntime:
@@ -32,10 +36,20 @@ class TorchRuntime:
 
         if threads:
             torch.set_num_threads(threads)
-        self._torch = torch
-        self._device = best_device()
-        network = load_checkpoint(checkpoint)
-        self.multiple = network.config.multiple
+        self._use(load_checkpoint(checkpoint), best_device())
+
+    @classmethod
+    def of(cls, network: WavePaint) -> TorchRuntime:
+        """A network that is loaded already, on the CPU, as it stands."""
+        runtime = cls.__new__(cls)
+        runtime._use(network, "cpu")
+        return runtime
+
+    def _use(self, network: WavePaint, device: str) -> None:
+        import torch
+
+        self._torch, self._device = torch, device
+        self.multiple, self.octaves = network.config.multiple, network.config.octaves
         self._network = network.to(self._device)
         if self._device == "cuda":  # on a CPU the plain layout is faster
             self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

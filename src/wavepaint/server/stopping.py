@@ -47,7 +47,7 @@ class StoppableRuntime:
 
     def __init__(self, runtime: Runtime) -> None:
         self.name = runtime.name
-        self.multiple = runtime.multiple
+        self.multiple, self.octaves = runtime.multiple, runtime.octaves
         self._runtime = runtime
 
     def __call__(self, image: Planes, mask: Planes) -> Planes:

@@ -45,7 +45,7 @@ from wavepaint.data.photographs import PhotographSource, Skipped
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.training.losses import Loss, WeightedLosses
-from wavepaint.training.module import FillTraining, is_finite, memory_format, update_average
+from wavepaint.training.module import FillTraining, is_finite, learned_octaves, memory_format, update_average
 from wavepaint.training.recipes import Phase, Recipe
 from wavepaint.training.report import write_report
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
@@ -355,7 +355,9 @@ class Engine:
         seeds = rng_for(recipe.seed, f"step {position.step} of process {fabric.global_rank}")
         torch.manual_seed(int(seeds.integers(2**63)))
         # The same for all processes: the coarse start costs time, and they wait for each other.
-        coarse = rng_for(recipe.seed, f"start of step {position.step}").random() < recipe.self_condition
+        start = rng_for(recipe.seed, f"start of step {position.step}")
+        coarse = start.random() < recipe.self_condition
+        octaves = int(start.integers(1, learned_octaves(self.network.config) + 1)) if coarse else 0
         side = self._side()
         self.learning_rate = self._rate()
         for group in self.optimizer.param_groups:
@@ -367,7 +369,7 @@ class Engine:
             image = batch["image"].to(fabric.device, non_blocking=True)
             mask = batch["mask"].to(fabric.device, non_blocking=True)
             with fabric.no_backward_sync(self.module, enabled=part < recipe.accumulate):
-                losses: dict[str, Tensor] = self.module(image, mask, coarse)
+                losses: dict[str, Tensor] = self.module(image, mask, octaves)
                 fabric.backward(torch.stack(list(losses.values())).sum() / recipe.accumulate)
             for name, value in losses.items():
                 self.sums[name] = self.sums.get(name, 0.0) + value.detach() / recipe.accumulate

@@ -264,9 +264,7 @@ class SlicedWassersteinLoss(VGGLoss):
             weight = F.adaptive_max_pool2d(around, a.shape[-2:]) > 0
             for own_a, own_b, own_weight in zip(a, b, weight, strict=True):
                 inside = own_weight[0]
-                sorted_a, sorted_b = (
-                    (own[:, inside].T @ directions).sort(dim=0).values for own in (own_a.float(), own_b.float())
-                )
+                sorted_a, sorted_b = ((own[:, inside].T @ directions).sort(dim=0).values for own in (own_a, own_b))
                 terms.append((sorted_a - sorted_b).abs().mean() / (sorted_b.abs().mean() + _TINY))
         return torch.stack(terms).mean()
 
@@ -289,7 +287,7 @@ def _energy(details: Tensor, weight: Tensor) -> Tensor:
 
 def _gram(x: Tensor, weight: Tensor) -> Tensor:
     """(B, C, H, W), (B, 1, H, W) -> (B, C, C), per sample with weight 1."""
-    flat = (x.float() * weight).flatten(2)
+    flat = (x * weight).flatten(2)
     return flat @ flat.transpose(1, 2) / weight.sum((1, 2, 3)).clamp_min(1).view(-1, 1, 1)
 
 
@@ -323,7 +321,11 @@ class WeightedLosses(nn.Module):
         self.terms = nn.ModuleList(losses[name] for name in self.names)
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Weighted scalars by name; their sum is what training minimises. Shared VGG16 features run once."""
+        """Weighted scalars by name; their sum is what training minimises.
+
+        Shared VGG16 features run once. Only they, and LPIPS, follow an autocast: differences of nearly equal numbers,
+        as in a variance, mean nothing in half precision.
+        """
         activations: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
         found = {}
         for name, weight, term in zip(self.names, self.weights, self.terms, strict=True):
@@ -331,10 +333,19 @@ class WeightedLosses(nn.Module):
                 shared = id(term.features)
                 if shared not in activations:
                     activations[shared] = vgg_activations(term.features, filled, truth)
-                found[name] = weight * term.compare(*activations[shared], mask)
-            else:
+                found_layers, wanted_layers = (_as_float(part) for part in activations[shared])
+                with torch.autocast(filled.device.type, enabled=False):
+                    found[name] = weight * term.compare(found_layers, wanted_layers, mask)
+            elif isinstance(term, LPIPSLoss):
                 found[name] = weight * term(filled, truth, mask)
+            else:
+                with torch.autocast(filled.device.type, enabled=False):
+                    found[name] = weight * term(filled.float(), truth.float(), mask.float())
         return found
+
+
+def _as_float(activations: Sequence[Tensor]) -> list[Tensor]:
+    return [layer.float() for layer in activations]
 
 
 def check_loss_names(names: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from wavepaint.network import WavePaint
+from wavepaint.network import WavePaint, WavePaintConfig
 from wavepaint.network.coarse import double, fill_coarse_to_fine
 from wavepaint.network.prefill import halve_known
 from wavepaint.training.losses import WeightedLosses
@@ -39,20 +39,20 @@ class FillTraining(nn.Module):
                     module.eval()
         return self
 
-    def forward(self, image: Tensor, mask: Tensor, coarse: bool) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, mask: Tensor, octaves: int) -> dict[str, Tensor]:
         """Fill a batch and compare.
 
         Args:
             image: (B, 3, H, W) uint8 RGB, the truth.
             mask: (B, 1, H, W) bool, True = hole.
-            coarse: start from the network's own result at half resolution instead of the prefill.
+            octaves: start from the network's own result after so many halvings; 0 for the prefill.
 
         Returns:
             Weighted losses by name, float32 scalars.
         """
         truth = (image.float() / 255).contiguous(memory_format=memory_format(image.device))
         hole = mask.float()
-        guess = coarse_guess(self.network, truth, hole) if coarse else None
+        guess = coarse_guess(self.network, truth, hole, octaves) if octaves else None
         filled = self.network(truth, hole, guess).float()
         losses: dict[str, Tensor] = self.losses(filled, truth, hole)
         return losses
@@ -72,6 +72,11 @@ def memory_format(device: torch.device) -> torch.memory_format:
     """Channels last where there are matrix units; on a CPU without them it makes a training step slower."""
     fast = device.type == "cuda" or has_bfloat16(device)
     return torch.channels_last if fast else torch.contiguous_format
+
+
+def learned_octaves(config: WavePaintConfig) -> int:
+    """Halvings, at most, that self-conditioning begins with: those of the network's use, and one at least."""
+    return max(1, config.octaves)
 
 
 def coarse_guess(network: WavePaint, image: Tensor, mask: Tensor, octaves: int = 1) -> Tensor:

@@ -31,8 +31,8 @@ from wavepaint.atomic import replacing
 from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
-from wavepaint.training.losses import VGGLoss, WeightedLosses, load_losses
-from wavepaint.training.module import coarse_guess, has_bfloat16, memory_format, update_average
+from wavepaint.training.losses import VGGLoss, WeightedLosses, check_loss_names, load_losses
+from wavepaint.training.module import coarse_guess, has_bfloat16, learned_octaves, memory_format, update_average
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
 
 STATE_FILES = ("raw.safetensors", "first-moment.safetensors", "second-moment.safetensors", "progress.json")
@@ -54,8 +54,8 @@ class ResidentOptions:
         vgg_batch: crops of a step that VGG16 looks at, where it costs more than the network; 0 for all.
         vgg_side: side of the window around a hole sample that it sees of each crop; 0 for the whole crop.
         vgg_from: share of the run after which the losses through VGG16 join.
-        self_condition: probability that a step starts from the network's own result at a lower resolution.
-        octaves: halvings, at most, down to that resolution; equally often from one to this many.
+        self_condition: probability that a step starts from the network's own result at a lower resolution, equally
+            often after one to as many halvings as the network's configuration has octaves.
         ema: decay of the weight average that is kept as the result.
         seed: of masks, crops and initial weights.
     """
@@ -74,7 +74,14 @@ class ResidentOptions:
     vgg_side: int = 0
     vgg_from: float = 0.0
     self_condition: float = 0.0
-    octaves: int = 1
+
+    def __post_init__(self) -> None:
+        check_loss_names(self.losses)
+        if any(weight < 0 for weight in self.losses.values()) or not any(self.losses.values()):
+            raise OptionError(f"losses must have weights of at least 0, and one above, got {dict(self.losses)}")
+        if self.batch < 1 or min(self.crop) < 1 or not 0 <= self.self_condition <= 1:
+            raise OptionError("batch and crop must be at least 1, and self_condition from 0 to 1")
+
     ema: float = 0.999
     seed: int = 0
 
@@ -299,7 +306,9 @@ class Trainer:
         """With the configured probability, the enlarged result at a lower resolution; no gradient through it."""
         if torch.rand((), generator=self.generator, device=self.device) >= self.options.self_condition:
             return None
-        octaves = int(torch.randint(1, self.options.octaves + 1, (1,), generator=self.generator, device=self.device))
+        octaves = int(
+            torch.randint(1, learned_octaves(self.model.config) + 1, (1,), generator=self.generator, device=self.device)
+        )
         return coarse_guess(self.model, image, mask, octaves)
 
     def _losses(self, filled: Tensor, image: Tensor, mask: Tensor, progress: float) -> dict[str, Tensor]:
