@@ -1,6 +1,6 @@
 """Makes a checkpoint the packaged model: weights in both formats, and the float32 state that the next run starts from.
 
-    python scripts/release_model.py RUN/ema.safetensors [--blend EARLIER.safetensors 0.25]
+    python scripts/release_model.py RUN/ema.safetensors [--blend EARLIER.safetensors 0.25] [--octaves 3]
 
 `--blend` mixes in the weights of an earlier checkpoint of the same run, here a quarter of them: between weights trained
 for exactness and weights trained for detail lie networks that are better than either in most scores (network
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
-from wavepaint.network import load_checkpoint, save_checkpoint
+from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
 from wavepaint.network.export import export_onnx
 
@@ -29,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--blend", nargs=2, metavar=("EARLIER", "SHARE"), help="mix in so much of another checkpoint")
+    parser.add_argument("--octaves", type=int, help="in how many octaves it has learned to start from its own result")
     options = parser.parse_args()
     STATE.mkdir(parents=True, exist_ok=True)
     network = load_checkpoint(options.checkpoint)
@@ -43,6 +45,10 @@ def main() -> None:
                 value.lerp_(earlier[name], share)
         network.load_state_dict(blended)
         extra["blend"] = f"{share} of the weights after {read_metadata(options.blend[0]).get('steps', '?')} steps"
+    if options.octaves is not None:
+        state = network.state_dict()
+        network = WavePaint(replace(network.config, octaves=options.octaves))
+        network.load_state_dict(state)
     save_checkpoint(network, STATE / "ema.safetensors", extra=extra)
     save_checkpoint(network, WEIGHTS / "default.safetensors", half=True, extra=extra)
     export_onnx(load_checkpoint("default"), WEIGHTS / "default.onnx")

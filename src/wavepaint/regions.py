@@ -48,7 +48,7 @@ RIM = 32
 """Width of the rim that is filled at full resolution around the depth of a wide hole, pixels."""
 FEATHER = 16
 """Width of the inner part of the rim, across which it blends with the depth, pixels; even."""
-DEEP = 20
+DEEP = 28
 """How far a hole sample must be from every known one for its crop to be filled at half the resolution first, pixels.
 
 Twice as far, a quarter comes before the half. docs/ablations.md (mask-size) has the measurement.

@@ -3,8 +3,9 @@
     python tests/parity/make.py
 
 A case is `NAME.json`: the picture's size, the hole as boxes (left, top, width, height) and discs (column, row,
-radius), and the plan that `wavepaint.regions` makes for it. Where it names a `picture`, the hole of that file is to be
-filled, and `expected` is what `wavepaint.Inpainter` fills it with.
+radius), and the plan that `wavepaint.regions` makes for it, with the octaves that a network which has learned them
+needs. Where it names a `picture`, the hole of that file is to be filled, and `expected` is what `wavepaint.Inpainter`
+fills it with.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import pyvips
 
 from wavepaint import Inpainter
 from wavepaint.box import Box
-from wavepaint.regions import find_regions, find_wide
+from wavepaint.inpainter import MOST_OCTAVES
+from wavepaint.regions import Region, find_regions, find_wide, octaves_of
 
 FOLDER = Path(__file__).parent
 
@@ -69,6 +71,7 @@ CASES = (
     Case("touching", 900, 150, boxes=[(20, 60, 860, 10)], channels=1, noise=0.015),
     Case("wide", 420, 400, boxes=[(40, 30, 300, 330)], channels=1, noise=0.015),
     Case("deep", 230, 210, boxes=[(60, 50, 101, 95)], channels=3, noise=0.02),
+    Case("deeper", 256, 240, boxes=[(40, 36, 170, 168)], channels=3, noise=0.02),
     Case("deep-grey", 150, 130, discs=[(70, 60, 38)], channels=2, depth=16),
     Case("whole-left", 40, 40, boxes=[(0, 0, 40, 39)], channels=3),
     Case("plan-scratches", 4000, 3000, boxes=[(37 * i % 3900, 91 * i % 2900, 90, 3) for i in range(60)]),
@@ -102,12 +105,21 @@ def plan_of(mask: np.ndarray) -> dict[str, Any]:
                     "crop": _edges(region.crop),
                     "holes": _edges(region.holes),
                     "known": sorted(_edges(box) for box in region.known),
+                    "octaves": octaves_of(unknown_in(rest, region), MOST_OCTAVES),
                 }
                 for region in wave
             ]
             for wave in find_regions(rest)
         ],
     }
+
+
+def unknown_in(mask: np.ndarray, region: Region) -> np.ndarray:
+    """(H, W) bool: the hole of a crop when its turn comes, without what its neighbours have filled by then."""
+    unknown = mask.copy()
+    for box in region.known:
+        unknown[box.slices] = False
+    return unknown[region.crop.slices]
 
 
 def write(case: Case, inpainter: Inpainter) -> Iterator[Path]:
