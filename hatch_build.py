@@ -11,6 +11,10 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 STATIC = "src/wavepaint/server/static"
+WEB_FOLDERS = ("src", "public", "build", "licenses")
+WEB_FILES = ("index.html", "package*.json", "tsconfig*.json", "vite.config.ts")
+OTHER_SOURCES = ("LICENSE", "src/wavepaint/weights/default.onnx")
+"""What the page is built from besides `web/`: it holds the licence, and the size of the network."""
 HINT = """\
 The mask editor is built from web/ with Node 20.19 or later, which was not there when this package was built:
 
@@ -44,12 +48,13 @@ class EditorBuildHook(BuildHookInterface):
 
 
 def is_current(web: Path, static: Path) -> bool:
-    """Whether the built page is younger than everything it is built from."""
+    """Whether the built page is younger than everything it is built from; `web` lies in the project's root."""
     page = static / "index.html"
     if not page.is_file():
         return False
-    sources = [path for folder in ("src", "public", "build", "licenses") for path in (web / folder).rglob("*")]
-    sources += [web / name for name in ("index.html", "package-lock.json", "vite.config.ts")]
+    sources = [path for folder in WEB_FOLDERS for path in (web / folder).rglob("*")]
+    sources += [path for pattern in WEB_FILES for path in web.glob(pattern)]
+    sources += [path for name in OTHER_SOURCES if (path := web.parent / name).is_file()]
     return all(path.stat().st_mtime <= page.stat().st_mtime for path in sources)
 
 

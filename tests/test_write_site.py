@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +192,41 @@ def test_command_prints_the_transfer_which_is_small(tmp_path: Path) -> None:
     assert "http" not in page.replace("http-equiv", "")
     licences = {path.name for path in (tmp_path / "site" / "licenses").iterdir()}
     assert licences == {"onnxruntime-LICENSE.txt", "onnxruntime-ThirdPartyNotices.txt", "wavepaint-LICENSE.txt"}
+
+
+def test_a_built_page_is_stale_once_anything_is_younger_that_it_is_built_from(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    spec = spec_from_file_location("hatch_build", Path(__file__).parents[1] / "hatch_build.py")
+    assert spec
+    assert spec.loader
+    hook = module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    web, static = tmp_path / "web", tmp_path / hook.STATIC
+    sources = [
+        *(web / name for name in ("index.html", "package.json", "package-lock.json", "vite.config.ts")),
+        *(web / name for name in ("tsconfig.json", "src/ui/editor.ts", "public/icon.svg", "build/site.ts")),
+        web / "licenses" / "MIT.txt",
+        tmp_path / "LICENSE",
+        tmp_path / "src" / "wavepaint" / "weights" / "default.onnx",
+    ]
+    built = static / "index.html"
+    for path in [*sources, built, web / "README.md"]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    assert not hook.is_current(web, static / "elsewhere")
+
+    def date(path: Path, seconds: int) -> None:
+        os.utime(path, (seconds, seconds))
+
+    for path in web.rglob("*"):
+        date(path, 1000)
+    for path in sources:
+        date(path, 1000)
+    date(built, 1000)
+    date(web / "README.md", 3000)
+    assert hook.is_current(web, static)
+    for path in sources:
+        date(path, 2000)
+        assert not hook.is_current(web, static), path
+        date(path, 1000)
+    assert hook.is_current(web, static)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +14,8 @@ import pytest
 
 from wavepaint.server.page import INDEX, STATIC
 
-MISSING_PACKAGES = [name for name in ("playwright", "fastapi", "uvicorn") if find_spec(name) is None]
+ROOT = Path(__file__).parents[2]
+MISSING_PACKAGES = [name for name in ("playwright", "fastapi", "uvicorn", "hatchling") if find_spec(name) is None]
 collect_ignore_glob = ["test_*.py"] if MISSING_PACKAGES else []
 if not MISSING_PACKAGES:
     from editor_page import EditorPage
@@ -48,8 +52,23 @@ def _in_browser(item: pytest.Item) -> bool:
     return Path(__file__).parent in item.path.parents
 
 
+def pytest_runtest_setup() -> None:
+    if page_is_stale():
+        pytest.fail("the built page is older than what it is built from: npm --prefix web run build", pytrace=False)
+
+
+@cache
+def page_is_stale() -> bool:
+    """Whether a test would speak of a page that is no more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        return not import_module("hatch_build").is_current(ROOT / "web", STATIC)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    # Older versions of Playwright tell of a service worker's requests only if asked.
+    os.environ.setdefault("PW_EXPERIMENTAL_SERVICE_WORKER_NETWORK_EVENTS", "1")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
         yield browser

@@ -35,7 +35,8 @@ class EditorPage:
         self.requests: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: self.requests.append(request.url))
+        # Of the context, as a service worker makes requests of its own.
+        page.context.on("request", lambda request: self.requests.append(request.url))
         page.goto(url)
 
     @property

@@ -6,11 +6,13 @@
  * takes over what has not changed, and is complete before the old one goes: who could work offline still can.
  */
 
+import type { KeepOrder } from "./offline";
+
 declare const SITE: {
   readonly version: string;
   /** Files kept at the first visit, with the SHA-256 of each. */
   readonly first: Readonly<Record<string, string>>;
-  /** Files kept once they are used, likewise: not every browser needs every build of the runtime. */
+  /** Files kept once a page asks for it, likewise: not every browser needs every build of the runtime. */
   readonly later: Readonly<Record<string, string>>;
 };
 
@@ -19,6 +21,7 @@ interface Scope {
   readonly clients: { claim(): Promise<void> };
   addEventListener(type: "install" | "activate", listener: (event: Waitable) => void): void;
   addEventListener(type: "fetch", listener: (event: Fetch) => void): void;
+  addEventListener(type: "message", listener: (event: Order) => void): void;
 }
 interface Waitable {
   waitUntil(promise: Promise<unknown>): void;
@@ -28,10 +31,19 @@ interface Fetch extends Waitable {
   respondWith(response: Promise<Response>): void;
 }
 
+/** A page's order to keep files, by their addresses; the port is told whether they are kept. */
+interface Order extends Waitable {
+  readonly data: KeepOrder;
+  readonly ports: readonly MessagePort[];
+}
+
 const scope = self as unknown as Scope;
 const prefix = `wavepaint ${scope.registration.scope} `;
 const cacheName = prefix + SITE.version;
 const files = new Map(Object.entries({ ...SITE.first, ...SITE.later }));
+
+/** How every WebAssembly file begins. */
+const WASM = [0, 0x61, 0x73, 0x6d];
 
 /** What threads of WebAssembly need, and what not every host can send. */
 const ISOLATION = {
@@ -52,8 +64,19 @@ scope.addEventListener("activate", (event) => {
 });
 
 scope.addEventListener("fetch", (event) => {
-  const name = nameOf(event.request);
+  const { method, url } = event.request;
+  const name = method === "GET" ? nameOf(url) : null;
   if (name !== null) event.respondWith(answer(name, event.request));
+});
+
+scope.addEventListener("message", (event) => {
+  const answer = (kept: boolean): void => event.ports[0].postMessage(kept);
+  event.waitUntil(
+    keepToo(event.data.keep).then(
+      () => answer(true),
+      () => answer(false),
+    ),
+  );
 });
 
 /** Keep the files of this version. Rejects where one is not to be had: the old version stays, and all that it keeps. */
@@ -66,20 +89,51 @@ async function install(): Promise<void> {
   await Promise.all([...Object.keys(SITE.first), ...later].map((name) => keep(name, cache, kept)));
 }
 
+/** Keep files that are not kept yet. Rejects where one is not to be had, or storage is full. */
+async function keepToo(urls: readonly string[]): Promise<void> {
+  const cache = await caches.open(cacheName);
+  await Promise.all(
+    urls.map(async (url) => {
+      const name = nameOf(url);
+      if (name === null) throw new Error(`${url}: is not of this version`);
+      if (!(await cache.match(urlOf(name)))) await keep(name, cache, []);
+    }),
+  );
+}
+
 /** Put a file into a cache: from one of `kept` where it is the same, else from the host. */
 async function keep(name: string, cache: Cache, kept: readonly Cache[]): Promise<void> {
   const url = urlOf(name);
   for (const other of kept) {
     const response = await other.match(url);
-    if (response && (await sha256(response.clone())) === files.get(name)) return cache.put(url, response);
+    if (response && (await sha256(await response.clone().arrayBuffer())) === files.get(name)) {
+      return cache.put(url, response);
+    }
   }
-  const response = await fetch(url, { cache: "no-cache" });
-  if (response.status !== 200) throw new Error(`${name}: status ${response.status}`);
-  await cache.put(url, response);
+  // The second time past every cache that the browser knows of: one may hold the file of another version.
+  for (const mode of ["no-cache", "reload"] as const) {
+    const response = await fetch(url, { cache: mode });
+    if (response.status !== 200) throw new Error(`${name}: status ${response.status}`);
+    if (await isIntact(name, response.clone())) return cache.put(url, response);
+  }
+  throw new Error(`${name}: is not that of this version`);
 }
 
-async function sha256(response: Response): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", await response.arrayBuffer());
+/** Whether a response holds the file that the builder of the site saw. */
+async function isIntact(name: string, response: Response): Promise<boolean> {
+  const bytes = await response.arrayBuffer();
+  return (await sha256(bytes)) === files.get(name) || isUnpacked(name, new Uint8Array(bytes));
+}
+
+/**
+ * Whether a host has unpacked a file on the way, as some do with a header that makes the browser do it: then there is
+ * no digest to compare it with. Its name holds the version of what is in it.
+ */
+const isUnpacked = (name: string, bytes: Uint8Array): boolean =>
+  name.endsWith(".wasm.gz") && WASM.every((byte, i) => bytes[i] === byte);
+
+async function sha256(bytes: ArrayBuffer): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
@@ -89,22 +143,19 @@ const cacheNames = async (): Promise<string[]> => (await caches.keys()).filter((
 /** The backend that a file of the runtime is for, whatever version it has. */
 const backendOf = (url: string): string | undefined => /\/assets\/ort-(\w+)-/.exec(url)?.[1];
 
-/** The site's file that a request is for; null for all others. */
-function nameOf({ method, url }: Request): string | null {
+/** The site's file at an address; null for all others. */
+function nameOf(url: string): string | null {
   const { origin, pathname } = new URL(url);
   const address = origin + pathname;
-  if (method !== "GET" || !address.startsWith(scope.registration.scope)) return null;
+  if (!address.startsWith(scope.registration.scope)) return null;
   const name = address.slice(scope.registration.scope.length) || "index.html";
   return files.has(name) ? name : null;
 }
 
+/** The file that is kept, else the host's: as it comes, for full storage must not stand in the way of a page. */
 async function answer(name: string, request: Request): Promise<Response> {
-  const cache = await caches.open(cacheName);
-  const kept = await cache.match(urlOf(name));
-  if (kept) return isolated(kept);
-  const response = await fetch(request);
-  if (response.status === 200) await cache.put(urlOf(name), response.clone());
-  return isolated(response);
+  const kept = await caches.match(urlOf(name), { cacheName }).catch(() => undefined);
+  return isolated(kept ?? (await fetch(request)));
 }
 
 /** With the headers; built anew, as a response that was redirected (`/index.html` to `/`) is refused for a page. */

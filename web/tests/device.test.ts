@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { fetchBytes, gunzip } from "../src/device/download";
 import { grainOf, missingGrain } from "../src/device/grain";
 import { haarFill } from "../src/device/haar_fill";
-import { multipleOf } from "../src/device/model_file";
+import { traitsOf } from "../src/device/model_file";
 import { overrides } from "../src/device/overrides";
 import { normals } from "../src/device/random";
 import { DeviceFiller } from "../src/fill/device_filler";
@@ -61,18 +61,20 @@ it("fills a plane with what surrounds its hole", () => {
     expect(value).toBeCloseTo(0.25, 5);
 });
 
-describe("multipleOf", () => {
+describe("traitsOf", () => {
   it("reads the metadata of an ONNX file", () => {
     const entry = [...field(1, ascii("multiple")), ...field(2, ascii("16"))];
     const other = [...field(1, ascii("weights")), ...field(2, ascii("12"))];
     const model = [8, 9, ...field(7, ascii("a graph")), ...field(14, other), ...field(14, entry)];
-    expect(multipleOf(Uint8Array.from(model))).toBe(16);
+    expect(traitsOf(Uint8Array.from(model))).toEqual({ multiple: 16, octaves: 0 });
+    const octaves = field(14, [...field(1, ascii("octaves")), ...field(2, ascii("3"))]);
+    expect(traitsOf(Uint8Array.from([...model, ...octaves]))).toEqual({ multiple: 16, octaves: 3 });
   });
 
   it.each([[[]], [ascii("not a model")], [[114, 200, 1]], [field(14, field(1, ascii("multiple")))]])(
     "refuses what is none of ours",
     (bytes) => {
-      expect(() => multipleOf(Uint8Array.from(bytes))).toThrow("not a WavePaint network");
+      expect(() => traitsOf(Uint8Array.from(bytes))).toThrow("not a WavePaint network");
     },
   );
 });

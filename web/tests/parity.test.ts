@@ -6,8 +6,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { decodePng } from "../src/codec/png";
 import { inpaint, workload } from "../src/device/inpaint";
 import { type LoadedNetwork, loadNetwork } from "../src/device/network";
-import type { Mask } from "../src/device/planes";
-import { findRegions, findWide, withoutDepths } from "../src/device/regions";
+import { type Mask, bottom, cropMask, right } from "../src/device/planes";
+import { type Region, findRegions, findWide, octavesOf, withoutDepths } from "../src/device/regions";
+import { tryOut } from "../src/device/trial";
 import type { Box } from "../src/geometry";
 import type { Raster } from "../src/picture/raster";
 
@@ -53,8 +54,19 @@ const edges = ({ left, top, width, height }: Box): Edges => [left, top, width, h
 
 const byEdges = (a: Edges, b: Edges): number => a.map((edge, i) => edge - b[i]).find((difference) => difference) ?? 0;
 
+/** The hole of a crop when its turn comes, without what its neighbours have filled by then. */
+function unknownIn(mask: Mask, { crop, known }: Region): Mask {
+  const unknown = { ...mask, data: mask.data.slice() };
+  for (const box of known) {
+    for (let y = box.top; y < bottom(box); y++)
+      unknown.data.fill(0, y * mask.width + box.left, y * mask.width + right(box));
+  }
+  return cropMask(unknown, crop);
+}
+
 function planOf(mask: Mask): unknown {
   const wide = findWide(mask);
+  const rest = withoutDepths(mask, wide);
   return {
     wide: wide.map(({ crop, box, share }) => ({
       crop: edges(crop),
@@ -62,11 +74,12 @@ function planOf(mask: Mask): unknown {
       deep: share.reduce((count, value) => count + Number(value === 1), 0),
       share: share.reduce((sum, value) => sum + value, 0),
     })),
-    waves: findRegions(withoutDepths(mask, wide)).map((wave) =>
-      wave.map(({ crop, holes, known }) => ({
-        crop: edges(crop),
-        holes: edges(holes),
-        known: known.map(edges).sort(byEdges),
+    waves: findRegions(rest).map((wave) =>
+      wave.map((region) => ({
+        crop: edges(region.crop),
+        holes: edges(region.holes),
+        known: region.known.map(edges).sort(byEdges),
+        octaves: octavesOf(unknownIn(rest, region), 3),
       })),
     ),
   };
@@ -100,6 +113,10 @@ describe("with ONNX Runtime Web", () => {
     network = await loadNetwork(Uint8Array.from(readFileSync(MODEL)), files, "wasm", 1);
   }, 120_000);
 
+  it("fills the trial picture well enough", async () => {
+    await expect(tryOut(network)).resolves.toBeUndefined();
+  });
+
   it.each(cases.filter(({ picture }) => picture))(
     "fills $name as Python does",
     async (parity) => {
@@ -118,7 +135,7 @@ describe("with ONNX Runtime Web", () => {
       expect(outside).toBe(0);
       expect(inside).toBeLessThanOrEqual(TOLERANCE);
       expect(steps[0]).toBe(0);
-      expect(workload(mask)).toBeGreaterThan(steps[steps.length - 1]);
+      expect(workload(mask, network.octaves)).toBeGreaterThan(steps[steps.length - 1]);
     },
     240_000,
   );
@@ -128,7 +145,7 @@ describe("with ONNX Runtime Web", () => {
     const mask = maskOf({ width: 900, height: 100, boxes: [[10, 40, 880, 9]], discs: [], plan: null });
     let steps = 0;
     const job = {
-      network: { multiple: 16, run: async (image: Float32Array) => image },
+      network: { multiple: 16, octaves: 3, run: async (image: Float32Array) => image },
       grain: false,
       step: async () => {
         if (steps++) throw new Error("enough");
@@ -136,5 +153,30 @@ describe("with ONNX Runtime Web", () => {
     };
     await expect(inpaint(source, mask, job)).rejects.toThrow("enough");
     expect(steps).toBe(2);
+  });
+
+  it("stops between the octaves of a crop", async () => {
+    const source: Raster = { width: 240, height: 240, channels: 1, data: new Uint8Array(240 ** 2).fill(9) };
+    const mask = maskOf({ width: 240, height: 240, boxes: [[60, 60, 120, 120]], discs: [], plan: null });
+    const sides: number[] = [];
+    const steps: number[] = [];
+    const job = {
+      network: {
+        multiple: 16,
+        octaves: 3,
+        run: async (image: Float32Array, _mask: Float32Array, { width }: { width: number }) => {
+          sides.push(width);
+          return image;
+        },
+      },
+      grain: false,
+      step: async (done: number) => {
+        if (steps.push(done) === 3) throw new Error("enough");
+      },
+    };
+    await expect(inpaint(source, mask, job)).rejects.toThrow("enough");
+    expect(sides).toEqual([64, 128]);
+    expect(steps).toEqual([0, 60 ** 2, 60 ** 2 + 120 ** 2]);
+    expect(workload(mask)).toBe(240 ** 2 + 120 ** 2 + 60 ** 2);
   });
 });

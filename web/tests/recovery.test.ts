@@ -18,7 +18,15 @@ interface Env {
   readonly webgpu: { device?: unknown };
 }
 type Answer = (image: Float32Array) => Promise<Float32Array>;
-const runtime = vi.hoisted(() => ({ calls: [] as string[], create: vi.fn(), webgpu: vi.fn(), wasm: vi.fn() }));
+const runtime = vi.hoisted(() => ({
+  calls: [] as string[],
+  create: vi.fn(),
+  trial: vi.fn(),
+  webgpu: vi.fn(),
+  wasm: vi.fn(),
+}));
+/** Samples of the picture on which WebGPU is tried out. */
+const TRIAL = vi.hoisted(() => 3 * 32 * 32);
 
 const fake = vi.hoisted(() => (backend: "webgpu" | "wasm") => {
   const env: Env = { wasm: {}, webgpu: {} };
@@ -33,7 +41,8 @@ const fake = vi.hoisted(() => (backend: "webgpu" | "wasm") => {
       runtime.create(backend, env.wasm.numThreads, env);
       return {
         run: async ({ image }: { image: Tensor }) => {
-          const data = await (runtime[backend] as Answer)(image.data);
+          const answer = image.data.length === TRIAL ? runtime.trial : runtime[backend];
+          const data = await (answer as Answer)(image.data);
           return { filled: { getData: async () => data } };
         },
         release: async () => void runtime.calls.push(`release ${backend}`),
@@ -49,6 +58,12 @@ const painting =
   (value: number): Answer =>
   async (image) =>
     image.map(() => value);
+
+/** A sensible answer to the trial: what is known, and in the middle of each channel's slope what is not. */
+const continuing: Answer = async (image) => {
+  const plane = image.length / 3;
+  return image.map((value, i) => value || 0.35 + 0.2 * Math.floor(i / plane));
+};
 
 const picture: Raster = { ...SIZE, channels: 1, data: new Uint8Array(SIZE.width * SIZE.height).fill(100) };
 const mask = { ...SIZE, data: new Uint8Array(SIZE.width * SIZE.height) };
@@ -71,6 +86,11 @@ class FakeWorker {
     void import("../src/device/worker");
   }
 
+  terminate(): void {
+    runtime.calls.push("terminate");
+    this.listeners.length = 0;
+  }
+
   addEventListener(type: string, listener: (event: { data: Report }) => void): void {
     if (type === "message") this.listeners.push(listener);
   }
@@ -85,6 +105,7 @@ beforeEach(() => {
   runtime.create.mockReset().mockImplementation((_backend, _threads, env: Env) => void (env.webgpu.device = undefined));
   runtime.webgpu.mockReset().mockImplementation(painting(0.2));
   runtime.wasm.mockReset().mockImplementation(painting(0.8));
+  runtime.trial.mockReset().mockImplementation(continuing);
   vi.spyOn(console, "warn").mockImplementation(() => undefined);
   vi.stubGlobal("Worker", FakeWorker);
   vi.stubGlobal("crossOriginIsolated", true);
@@ -92,6 +113,7 @@ beforeEach(() => {
   vi.stubGlobal("fetch", async (url: string) => new Response(url.endsWith("model.onnx") ? MODEL : new Uint8Array(8)));
 });
 afterEach(() => {
+  vi.useRealTimers();
   vi.unstubAllGlobals();
   vi.restoreAllMocks();
 });
@@ -170,6 +192,38 @@ describe("a device with WebGPU", () => {
     expect(moved).toEqual([]);
   });
 
+  it("goes on with WebAssembly where the answer holds no numbers", async () => {
+    runtime.webgpu.mockImplementationOnce(painting(0.2)).mockImplementationOnce(painting(NaN));
+    const { device, moved } = start();
+    const { raster } = await device.fill(picture, mask, { grain: false });
+    expect(filledWith(raster).sort((a, b) => a - b)).toEqual([51, 204]);
+    expect(moved).toEqual([{ backend: "wasm", threads: 2 }]);
+  });
+
+  it.each([
+    ["changes what is known", async (image: Float32Array) => (await continuing(image)).map((value) => value + 0.01)],
+    ["fills with nothing", async (image: Float32Array) => image],
+    ["swaps rows and columns", async (image: Float32Array) => (await continuing(image)).reverse()],
+    ["answers no numbers", painting(NaN)],
+  ])("passes WebGPU over where it %s in a trial", async (_how, answer) => {
+    runtime.trial.mockImplementation(answer);
+    const { device, moved } = start();
+    expect(await device.load()).toEqual({ backend: "wasm", threads: 2 });
+    expect(moved).toEqual([]);
+    expect(runtime.calls).toEqual(["release webgpu"]);
+    await expect(start({ backend: "webgpu" }).device.load()).rejects.toThrow();
+  });
+
+  it("passes WebGPU over where the trial has no end", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    runtime.trial.mockReturnValue(new Promise(() => undefined));
+    const { device } = start();
+    const loading = device.load();
+    await vi.waitFor(() => expect(runtime.trial).toHaveBeenCalled());
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(await loading).toEqual({ backend: "wasm", threads: 2 });
+  });
+
   it("is held to a backend that was asked for by name", async () => {
     runtime.webgpu.mockRejectedValue(new Error("broken"));
     const { device, moved } = start({ backend: "webgpu" });
@@ -179,9 +233,57 @@ describe("a device with WebGPU", () => {
   });
 });
 
+describe("a fill that was stopped", () => {
+  const later = (milliseconds: number): Promise<unknown> => vi.advanceTimersByTimeAsync(milliseconds);
+  const stopAt = async (device: Device, run: () => number): Promise<void> => {
+    const stop = new AbortController();
+    const stopped = device.fill(picture, mask, { grain: false, signal: stop.signal });
+    stopped.catch(() => undefined);
+    const before = run();
+    for (let i = 0; run() === before && i < 1000; i++) await later(10);
+    stop.abort(new Error("enough"));
+    await expect(stopped).rejects.toThrow("enough");
+  };
+
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+
+  it("ends at the next run, and leaves the worker alone", async () => {
+    runtime.wasm.mockImplementation(async (image: Float32Array) => {
+      await new Promise((resolve) => setTimeout(resolve, 5000));
+      return painting(0.8)(image);
+    });
+    const { device } = start({ backend: "wasm" });
+    await stopAt(device, () => runtime.wasm.mock.calls.length);
+    await later(30_000);
+    expect(runtime.wasm).toHaveBeenCalledTimes(1);
+    expect(runtime.calls).toEqual([]);
+    const again = device.fill(picture, mask, { grain: false });
+    await later(30_000);
+    expect(filledWith((await again).raster)).toEqual([204, 204]);
+    expect(runtime.create).toHaveBeenCalledTimes(1);
+  });
+
+  it("is ended with its worker where it never answers; what waits behind it is filled by WebAssembly", async () => {
+    runtime.webgpu.mockReturnValue(new Promise(() => undefined));
+    const { device, moved } = start();
+    await stopAt(device, () => runtime.webgpu.mock.calls.length);
+    const next = device.fill(picture, mask, { grain: false });
+    await later(9_900);
+    expect(runtime.calls).toEqual([]);
+    await later(200);
+    expect(runtime.calls).toEqual(["terminate"]);
+    for (let i = 0; moved.length === 0 && i < 1000; i++) await later(10);
+    await later(1000);
+    expect(filledWith((await next).raster)).toEqual([204, 204]);
+    expect(moved).toEqual([{ backend: "wasm", threads: 2 }]);
+    expect(device.engine).toEqual({ backend: "wasm", threads: 2 });
+  });
+});
+
 it("keeps trying to recover as long as there is nothing to go on with", async () => {
   const network = (run: LoadedNetwork["run"]): LoadedNetwork => ({
     multiple: 16,
+    octaves: 3,
     backend: "wasm",
     threads: 1,
     run,

@@ -13,11 +13,17 @@ export interface FillOptions {
   readonly report?: ((progress: Progress) => void) | undefined;
 }
 
+/** How long the crop under way may go on after an order to stop: a graphics processor may never finish it. */
+const STOP_MILLISECONDS = 10_000;
+
 interface Waiting {
   progress(progress: Progress): void;
   resolve(report: Report): void;
   reject(error: Error): void;
 }
+
+/** The worker was ended in the middle of an order that nobody had stopped. */
+class Interrupted extends Error {}
 
 /** A worker with the network; both are loaded when they are first needed. */
 export class Device {
@@ -29,6 +35,10 @@ export class Device {
   private loading: Promise<Engine> | null = null;
   private orders = 0;
   private readonly waiting = new Map<number, Waiting>();
+  /** Timers of fills that were stopped and have not ended yet. */
+  private readonly stopping = new Map<number, ReturnType<typeof setTimeout>>();
+  /** Whether a graphics processor has not answered, and is to be left alone. */
+  private hung = false;
 
   constructor(readonly options: Options) {}
 
@@ -42,7 +52,17 @@ export class Device {
   }
 
   /** Fill the hole of a picture. Rejects with the signal's reason when it is aborted, at once. */
-  async fill(picture: Raster, mask: Mask, { grain = true, signal, report }: FillOptions = {}): Promise<Filled> {
+  async fill(picture: Raster, mask: Mask, options: FillOptions = {}): Promise<Filled> {
+    for (;;) {
+      try {
+        return await this.tryToFill(picture, mask, options);
+      } catch (error) {
+        if (!(error instanceof Interrupted)) throw error;
+      }
+    }
+  }
+
+  private async tryToFill(picture: Raster, mask: Mask, { grain = true, signal, report }: FillOptions): Promise<Filled> {
     signal?.throwIfAborted();
     await unlessAborted(this.load(report), signal);
     const id = this.orders++;
@@ -52,20 +72,42 @@ export class Device {
       const { raster, seconds } = (await unlessAborted(filled, signal)) as Extract<Report, { kind: "filled" }>;
       return { raster, seconds };
     } catch (error) {
-      if (signal?.aborted) {
-        this.waiting.delete(id);
-        this.worker?.postMessage({ kind: "stop", id } satisfies Order);
-      }
+      if (signal?.aborted) this.stop(id);
       throw error;
     }
   }
 
   private async startLoading(report: (progress: Progress) => void): Promise<Engine> {
     report({ doing: "loading", share: 0 });
-    const order: Order = { kind: "load", id: this.orders++, options: this.options };
-    const answer = await this.send(order, report);
+    const moves = this.hung && !this.options.backend;
+    const options: Options = moves ? { ...this.options, backend: "wasm" } : this.options;
+    const answer = await this.send({ kind: "load", id: this.orders++, options }, report);
     this.engine = (answer as Extract<Report, { kind: "loaded" }>).engine;
+    if (moves) this.onMoved(this.engine);
     return this.engine;
+  }
+
+  /** Have the worker leave a fill that nobody waits for any more; one that does not is ended. */
+  private stop(id: number): void {
+    // Without a worker, or with its answer on the way, there is nothing to stop.
+    if (!this.waiting.delete(id)) return;
+    this.worker?.postMessage({ kind: "stop", id } satisfies Order);
+    const end = (): void => {
+      this.hung ||= this.engine?.backend === "webgpu";
+      this.endWorker(new Interrupted());
+    };
+    this.stopping.set(id, setTimeout(end, STOP_MILLISECONDS));
+  }
+
+  /** The next order starts another worker. */
+  private endWorker(reason: Error): void {
+    this.worker?.terminate();
+    this.worker = this.loading = this.engine = null;
+    for (const timer of this.stopping.values()) clearTimeout(timer);
+    this.stopping.clear();
+    const waiting = [...this.waiting.values()];
+    this.waiting.clear();
+    for (const { reject } of waiting) reject(reason);
   }
 
   private send(order: Order, progress: (progress: Progress) => void): Promise<Report> {
@@ -80,6 +122,8 @@ export class Device {
   private startWorker(): Worker {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data }: MessageEvent<Report>) => {
+      // What one that was ended had still sent is about orders that were given again.
+      if (this.worker !== worker) return;
       if (data.kind === "moved") {
         this.engine = data.engine;
         this.loading = Promise.resolve(data.engine);
@@ -87,22 +131,20 @@ export class Device {
         return;
       }
       const waiting = this.waiting.get(data.id);
-      if (!waiting) return;
       if (data.kind === "progress") {
-        waiting.progress(data.progress);
+        waiting?.progress(data.progress);
         return;
       }
+      clearTimeout(this.stopping.get(data.id));
+      this.stopping.delete(data.id);
       this.waiting.delete(data.id);
-      if (data.kind === "failed") waiting.reject(new Error(data.reason));
-      else waiting.resolve(data);
+      if (data.kind === "failed") waiting?.reject(new Error(data.reason));
+      else waiting?.resolve(data);
     });
     worker.addEventListener("error", (event) => {
-      // It could not start, or ran out of memory: the next order starts another one.
+      // It could not start, or ran out of memory.
       event.preventDefault();
-      worker.terminate();
-      this.worker = this.loading = this.engine = null;
-      for (const { reject } of this.waiting.values()) reject(new Error("the network's worker failed"));
-      this.waiting.clear();
+      this.endWorker(new Error("the network's worker failed"));
     });
     return worker;
   }

@@ -19,8 +19,19 @@ import {
   rangeOf,
   relativeTo,
 } from "./planes";
-import { type Region, type WideHole, clearDepth, findRegions, findWide, octavesOf, withoutDepths } from "./regions";
+import {
+  type Region,
+  type WideHole,
+  clearDepth,
+  findRegions,
+  findWide,
+  octavesOf,
+  pixelsAt,
+  withoutDepths,
+} from "./regions";
 
+/** How deep the octaves of the packaged network go: what is taken for granted before a network is loaded. */
+const MOST_OCTAVES = 3;
 /** Pixels around a wide hole whose grain is measured. */
 const GRAIN_PIXELS = 2 ** 20;
 /** Rows that are measured together: a multiple of the largest block of `grainOf`. */
@@ -32,9 +43,11 @@ const GUESSED = 0.5;
 export interface Network {
   /** Height and width of every crop must be multiples of it. */
   readonly multiple: number;
+  /** Halvings, at most, at which deep holes are to be filled first. */
+  readonly octaves: number;
   /**
-   * Fill the hole of a crop: `image` holds three planes, `mask` one (1 = hole, 0.5 = hole that holds a guess). The answer holds three planes: `image`
-   * where it is known, the network's picture elsewhere, not clipped.
+   * Fill the hole of a crop: `image` holds three planes, `mask` one (1 = hole, 0.5 = hole that holds a guess). The
+   * answer holds three planes: `image` where it is known, the network's picture elsewhere, not clipped.
    */
   run(image: Float32Array, mask: Float32Array, size: Size): Promise<Float32Array>;
 }
@@ -43,7 +56,7 @@ export interface Job {
   readonly network: Network;
   /** Whether holes get noise like that of their surroundings. */
   readonly grain: boolean;
-  /** Called before each crop with the pixels of those that are done; what it throws stops the work. */
+  /** Called before each run of the network with the pixels of those that are done; what it throws stops the work. */
   step(done: number): Promise<void>;
 }
 
@@ -62,12 +75,17 @@ export async function inpaint(picture: Raster, mask: Mask, job: Job): Promise<Ra
   return { ...picture, data: filled.data as Raster["data"] };
 }
 
-/** Pixels of all crops that `inpaint` gives to the network for a mask, nearly: how much work it is. */
-export function workload(mask: Mask): number {
+/** Pixels of all crops, octaves included, that `inpaint` gives to a network, nearly: how much work a mask is. */
+export function workload(mask: Mask, octaves = MOST_OCTAVES): number {
   const wide = findWide(mask);
-  const crops = findRegions(withoutDepths(mask, wide)).flat();
+  const rest = withoutDepths(mask, wide);
+  const crops = findRegions(rest).flat();
   // A quarter of a window is what its reduced copy holds.
-  return [...crops.map(({ crop }) => area(crop)), ...wide.map(({ crop }) => area(crop) / 4)].reduce((a, b) => a + b, 0);
+  const pixels = [
+    ...crops.map(({ crop }) => pixelsAt(cropMask(rest, crop), octaves)),
+    ...wide.map(({ crop }) => area(crop) / 4),
+  ];
+  return pixels.reduce((a, b) => a + b, 0);
 }
 
 class Runner {
@@ -76,11 +94,8 @@ class Runner {
   constructor(private readonly job: Job) {}
 
   /** Run the network on a crop of any size, one or three planes; where its hole is deep, at lower resolutions first. */
-  async run(planes: readonly Plane[], hole: Mask): Promise<Plane[]> {
-    await this.job.step(this.done);
-    const filled = await this.fill(planes, hole, octavesOf(hole));
-    this.done += area(hole);
-    return filled;
+  run(planes: readonly Plane[], hole: Mask): Promise<Plane[]> {
+    return this.fill(planes, hole, octavesOf(hole, this.job.network.octaves));
   }
 
   private async fill(planes: readonly Plane[], hole: Mask, octaves: number): Promise<Plane[]> {
@@ -99,7 +114,9 @@ class Runner {
     const marks = new Float32Array(area(padded));
     padInto(marks, padded, hole);
     if (guess) for (let i = 0; i < marks.length; i++) marks[i] *= GUESSED;
+    await this.job.step(this.done);
     const filled = await this.job.network.run(image, marks, padded);
+    this.done += area(hole);
     return [0, 1, 2].map((c) => {
       const plane = allocatePlane(hole);
       for (let y = 0; y < hole.height; y++) {

@@ -4,15 +4,25 @@
 const METADATA = 14;
 const LENGTH_DELIMITED = 2;
 
-/** The sides of crops must be multiples of it: the entry `multiple` of the metadata. Throws where there is none. */
-export function multipleOf(model: Uint8Array): number {
+export interface Traits {
+  /** The sides of crops must be multiples of it. */
+  readonly multiple: number;
+  /** Halvings, at most, at which deep holes are to be filled first; 0 where the file does not say. */
+  readonly octaves: number;
+}
+
+/** The entries of the metadata that say how to use a network. Throws where it is none of ours. */
+export function traitsOf(model: Uint8Array): Traits {
+  const entries = new Map<string | undefined, string | undefined>();
   for (const { field, bytes } of fieldsOf(model)) {
     if (field !== METADATA) continue;
     const entry = new Map([...fieldsOf(bytes)].map((part) => [part.field, new TextDecoder().decode(part.bytes)]));
-    const value = Number(entry.get(2));
-    if (entry.get(1) === "multiple" && Number.isInteger(value) && value > 0) return value;
+    entries.set(entry.get(1), entry.get(2));
   }
-  throw new Error("it is not a WavePaint network");
+  const numberOf = (key: string): number => (/^\d+$/.test(entries.get(key) ?? "") ? Number(entries.get(key)) : 0);
+  const multiple = numberOf("multiple");
+  if (multiple === 0) throw new Error("it is not a WavePaint network");
+  return { multiple, octaves: numberOf("octaves") };
 }
 
 /** The length-delimited fields of a protocol buffer, up to the first that makes no sense. */

@@ -4,7 +4,7 @@ import type * as Ort from "onnxruntime-web/wasm";
 import type { Size } from "../geometry";
 import { area } from "../geometry";
 import type { Network } from "./inpaint";
-import { multipleOf } from "./model_file";
+import { traitsOf } from "./model_file";
 
 export type Backend = "webgpu" | "wasm";
 
@@ -69,7 +69,7 @@ export async function loadNetwork(
   backend: Backend,
   threads: number,
 ): Promise<LoadedNetwork> {
-  const multiple = multipleOf(model);
+  const traits = traitsOf(model);
   const ort: typeof Ort =
     backend === "webgpu" ? await import("onnxruntime-web/webgpu") : await import("onnxruntime-web/wasm");
   ort.env.logLevel = "error";
@@ -92,10 +92,12 @@ export async function loadNetwork(
     const answered = session.run(feeds).then(({ filled }) => filled.getData());
     const data = (await Promise.race([answered, lost])) as Float32Array;
     if (data.length !== 3 * area({ width, height })) throw new Error("the network's answer has another size");
+    // Drivers that compute wrongly do so without a word.
+    if (!data.every(Number.isFinite)) throw new Error("the network's answer holds values that are no numbers");
     return data;
   };
   const release = (): Promise<void> => session.release().catch(() => undefined);
-  return { multiple, backend, threads, run, release };
+  return { ...traits, backend, threads, run, release };
 }
 
 interface Gpu {

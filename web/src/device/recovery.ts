@@ -18,6 +18,10 @@ export class RecoveringNetwork implements LoadedNetwork {
     return this.current.multiple;
   }
 
+  get octaves(): number {
+    return this.current.octaves;
+  }
+
   get backend(): Backend {
     return this.current.backend;
   }

@@ -16,8 +16,8 @@ const SPLIT_GAIN = 0.75;
 const WIDE = 256;
 const RIM = 32;
 const FEATHER = 16;
-const DEEP = 20;
-const MAX_OCTAVES = 3;
+const DEEP = 28;
+const SMALLEST = 16;
 const MAX_WIDE = 2048;
 const MAX_WIDE_CONTEXT = 1024;
 
@@ -71,15 +71,40 @@ export function findRegions(mask: Mask): Region[][] {
   return inWaves(fromOutsideIn(pieces, mask));
 }
 
-/** How many halvings a crop is filled at first, each result the guess of the next. */
-export function octavesOf(hole: Mask): number {
+/**
+ * How many halvings a crop is filled at first, each result the guess of the next; at most `most`, which is what the
+ * network has learned. What lies outside the crop counts as unknown: a hole meets the edge of its crop only where the
+ * picture ends, or the hole goes on.
+ */
+export function octavesOf(hole: Mask, most: number): number {
+  const shorter = Math.min(hole.width, hole.height);
+  const mayHave = (octaves: number): boolean => octaves <= most && shorter >> octaves >= SMALLEST;
+  if (!mayHave(1)) return 0;
+  const known = sums({ ...hole, data: hole.data.map((unknown) => unknown ^ 1) });
   let octaves = 0;
-  for (; octaves < MAX_OCTAVES; octaves++) {
-    const side = 2 * (DEEP << octaves) - 1;
-    if (Math.min(hole.width, hole.height) < side) break;
-    if (!squares(sums(hole), side).data.includes(side ** 2)) break;
-  }
+  while (mayHave(octaves + 1) && isDeeper(known, DEEP << octaves)) octaves++;
   return octaves;
+}
+
+/** Whether a sample has no known one nearer than `depth` rows and columns; `known` is a summed-area table. */
+function isDeeper({ width, height, data }: Counts, depth: number): boolean {
+  for (let y = 0; y < height - 1; y++) {
+    const above = Math.max(y - depth + 1, 0) * width;
+    const below = Math.min(y + depth, height - 1) * width;
+    for (let x = 0; x < width - 1; x++) {
+      const left = Math.max(x - depth + 1, 0);
+      const behind = Math.min(x + depth, width - 1);
+      if (data[below + behind] - data[above + behind] - data[below + left] + data[above + left] === 0) return true;
+    }
+  }
+  return false;
+}
+
+/** What filling a crop costs: its pixels, those of its octaves included. */
+export function pixelsAt(hole: Mask, most: number): number {
+  let pixels = 0;
+  for (let octave = octavesOf(hole, most); octave >= 0; octave--) pixels += area(hole) / 4 ** octave;
+  return pixels;
 }
 
 /** What is left of a hole once the depths of its wide pieces are known. */

@@ -8,6 +8,10 @@ import { type Engine, type LoadedNetwork, type Preferences, expectedEngine, load
 import type { Mask } from "./planes";
 import type { Progress } from "../progress";
 import { RecoveringNetwork } from "./recovery";
+import { tryOut } from "./trial";
+
+/** How long a graphics processor may take for its trial, shaders to be compiled included. */
+const TRIAL_MILLISECONDS = 20_000;
 
 export interface Options extends Preferences {
   /** The folder of the page or package, whose files are loaded. */
@@ -30,6 +34,8 @@ export type Report =
   | { readonly kind: "loaded"; readonly id: number; readonly engine: Engine }
   | { readonly kind: "filled"; readonly id: number; readonly raster: Raster; readonly seconds: number }
   | { readonly kind: "failed"; readonly id: number; readonly reason: string }
+  /** A fill has ended because it was to stop. */
+  | { readonly kind: "stopped"; readonly id: number }
   /** In the middle of an order the network has failed, and another one goes on with it. */
   | { readonly kind: "moved"; readonly id: number; readonly engine: Engine };
 
@@ -57,7 +63,10 @@ scope.addEventListener("message", ({ data: order }: MessageEvent<Order>) => {
     try {
       await (order.kind === "load" ? load(order) : fill(order));
     } catch (error) {
-      if (error instanceof Stopped) return;
+      if (error instanceof Stopped) {
+        scope.postMessage({ kind: "stopped", id: order.id });
+        return;
+      }
       const reason = error instanceof Error ? error.message : String(error);
       scope.postMessage({ kind: "failed", id: order.id, reason });
     }
@@ -73,17 +82,37 @@ async function load({ id, options }: Extract<Order, { kind: "load" }>): Promise<
 async function firstThatWorks(options: Options): Promise<LoadedNetwork> {
   const engine = await expectedEngine(options);
   const { base } = options;
-  // Who asks for a backend by name wants that one or none.
-  if (engine.backend === "wasm" || options.backend) return fetchAndLoad(base, engine);
+  if (engine.backend === "wasm") return fetchAndLoad(base, engine);
+  const onGraphics = async (limit: number): Promise<LoadedNetwork> => {
+    const loaded = await fetchAndLoad(base, engine);
+    try {
+      await within(limit, tryOut(loaded));
+    } catch (error) {
+      void loaded.release(); // not awaited: it may never answer
+      throw error;
+    }
+    return loaded;
+  };
+  // Who asks for a backend by name wants that one or none, however slow.
+  if (options.backend) return onGraphics(Infinity);
   const onProcessor = async (): Promise<LoadedNetwork> =>
     fetchAndLoad(base, await expectedEngine({ ...options, backend: "wasm" }));
   try {
-    return new RecoveringNetwork(await fetchAndLoad(base, engine), onProcessor, tellOfMove);
+    return new RecoveringNetwork(await onGraphics(TRIAL_MILLISECONDS), onProcessor, tellOfMove);
   } catch (error) {
-    // A driver that promises more than it holds, or a file that is not there offline: the processor always works.
+    // A driver that promises more than it holds, or a file that is not there offline: the processor works.
     console.warn("WebGPU cannot be used", error);
     return onProcessor();
   }
+}
+
+/** The promise's outcome, unless it takes longer. */
+function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+  if (milliseconds === Infinity) return promise;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer for ${milliseconds / 1000} s`)), milliseconds);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 function tellOfMove(engine: Engine, cause: unknown): void {
@@ -110,7 +139,7 @@ const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "pr
 
 async function fill({ id, picture, mask, grain }: Extract<Order, { kind: "fill" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
-  const total = workload(mask);
+  const total = workload(mask, network.octaves);
   const step = async (done: number): Promise<void> => {
     // A pause, in which an order to stop can arrive.
     await new Promise((resolve) => setTimeout(resolve));

@@ -28,12 +28,13 @@ const STYLE = `
 /**
  * `<wavepaint-editor>`: the mask editor inside another page of the same site.
  *
- * Attributes: `src`, the folder of the static site, where this module lies unless another is named; `label`, what
- * screen readers call it. It fires `ready` when it can be used, `change` after each fill that changed the picture, also
- * one that was stopped or failed half way, and `error`, an ErrorEvent with a message, when the editor cannot be loaded:
- * a short text then stands in its place, and the methods reject.
+ * Attributes: `src`, the folder of the static site, where this module lies unless another is named, and `label`, what
+ * screen readers call it; another `src` starts the editor anew. It fires `ready` when it can be used, `change` when what
+ * `result` gives has changed, and `error`, an ErrorEvent with a message, when the editor cannot be loaded: a short text
+ * then stands in its place, and the methods reject.
  */
 export class WavepaintEditor extends HTMLElement {
+  static readonly observedAttributes = ["label", "src"];
   private readonly frame = document.createElement("iframe");
   private readonly failure = document.createElement("p");
   private readonly waiting = new Map<number, Waiting>();
@@ -58,8 +59,28 @@ export class WavepaintEditor extends HTMLElement {
 
   connectedCallback(): void {
     window.addEventListener("message", this.receive);
+    this.start();
+  }
+
+  disconnectedCallback(): void {
+    window.removeEventListener("message", this.receive);
+    this.end("the editor was removed");
+  }
+
+  attributeChangedCallback(name: string, before: string | null, after: string | null): void {
+    // What is set before the element is put in waits for that.
+    if (!this.frame.isConnected || before === after) return;
+    if (name === "label") {
+      this.setTitle();
+    } else {
+      this.end("the editor was loaded from elsewhere");
+      this.start();
+    }
+  }
+
+  private start(): void {
     const folder = new URL(this.getAttribute("src") ?? folderOf(import.meta.url), document.baseURI);
-    this.frame.title = this.getAttribute("label") ?? "Photograph editor";
+    this.setTitle();
     this.frame.src = new URL("index.html", folder).href;
     this.heard = false;
     this.showFailure(null);
@@ -68,12 +89,15 @@ export class WavepaintEditor extends HTMLElement {
     this.waitFor(LOAD_MILLISECONDS);
   }
 
-  disconnectedCallback(): void {
-    window.removeEventListener("message", this.receive);
+  private end(reason: string): void {
     clearTimeout(this.patience);
     this.frame.remove();
-    this.rejectAll(new Error("the editor was removed"));
+    this.rejectAll(new Error(reason));
     this.ready = nextReady();
+  }
+
+  private setTitle(): void {
+    this.frame.title = this.getAttribute("label") ?? "Photograph editor";
   }
 
   /** Open a picture in place of the one that is there. Rejects where it cannot be read. */

@@ -42,8 +42,8 @@ interface Session {
 export class Editor implements DrawingHost {
   tool: ToolName = "brush";
   spaceHeld = false;
-  /** Called after each fill that changed the picture, stopped and failed ones too: for a page around this one. */
-  onFilled: () => void = () => undefined;
+  /** Called when the result has changed, but for what `openForHost` opens: for a page around this one. */
+  onChanged: () => void = () => undefined;
   private session: Session | null = null;
   private running: AbortController | null = null;
   private unsaved = false;
@@ -131,6 +131,7 @@ export class Editor implements DrawingHost {
       return;
     }
     this.host.focus();
+    this.onChanged();
   }
 
   /** Open a file without asking anybody, and without taking the focus. Rejects with the reason where it cannot be read. */
@@ -226,6 +227,7 @@ export class Editor implements DrawingHost {
     const step = this.session?.picture.record(label, changes);
     this.say(step ? `${label}.` : "");
     this.refresh();
+    this.tellOf(step);
     if (step && this.settings.fillOnRelease && !this.running) void this.fill(step);
   }
 
@@ -270,7 +272,7 @@ export class Editor implements DrawingHost {
       this.refresh();
     }
     if (this.session !== session) return;
-    if (changed) this.onFilled();
+    if (changed) this.onChanged();
     // Strokes made meanwhile wait for their turn.
     const goesOn = this.settings.fillOnRelease && !failed && !running.signal.aborted;
     if (goesOn && picture.hasPending) void this.fill();
@@ -299,15 +301,23 @@ export class Editor implements DrawingHost {
     this.say(step ? `${verb}: ${step.label.toLowerCase()}.` : otherwise);
     this.unsaved ||= step !== undefined;
     this.refresh();
+    this.tellOf(step);
   }
 
   private clearMask(): void {
     const { session } = this;
     if (!session || session.drawing.active) return;
     this.running?.abort();
-    session.picture.record("Start over", session.picture.clear());
+    const step = session.picture.record("Start over", session.picture.clear());
     this.say("The picture is the original again.");
     this.refresh();
+    this.tellOf(step);
+  }
+
+  /** Tell of a step that changed more than the mask: an eraser, undo and redo may take a filling back. */
+  private tellOf(step: Step | null | undefined): void {
+    const fills = this.session?.picture.fills;
+    if (step?.changes.some(({ sheet }) => sheet === fills)) this.onChanged();
   }
 
   private escape(): void {

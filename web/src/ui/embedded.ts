@@ -15,7 +15,7 @@ export function answerHost(editor: Editor): void {
       (error: Error) => post({ wavepaint: "failure", id, reason: error.message }),
     );
   });
-  editor.onFilled = () => post({ wavepaint: "change" });
+  editor.onChanged = () => post({ wavepaint: "change" });
   post({ wavepaint: "ready" });
 }
 
