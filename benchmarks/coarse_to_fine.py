@@ -55,7 +55,10 @@ def methods() -> dict[str, Fill]:
     inpainter.load()
 
     def one_scale(image: Picture, mask: Mask) -> Picture:
-        with mock.patch("wavepaint.inpainter.find_wide", return_value=[]):
+        with (
+            mock.patch("wavepaint.inpainter.find_wide", return_value=[]),
+            mock.patch("wavepaint.inpainter.octaves_of", return_value=0),
+        ):
             return inpainter(image, mask)
 
     def reduced(image: Picture, mask: Mask) -> Picture:
