@@ -199,3 +199,26 @@ def test_what_follows_the_picture_is_named_before_it_is_left_out() -> None:
         assert Photo.open(data + bytes(8)).losses("jpeg") == ()
         (loss,) = Photo.open(data + b"moving picture").losses("jpeg")
         assert loss == "<bytes>: 14 bytes behind the picture (a video, a second picture) are left out"
+
+
+def test_the_metadata_do_not_promise_a_video_that_is_left_out() -> None:
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="" xmlns:GCamera="http://ns.google.com/photos/1.0/camera/"'
+        b' xmlns:Container="http://ns.google.com/photos/1.0/container/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+        b' GCamera:MotionPhoto="1" GCamera:MicroVideoOffset="500" xmp:Rating="4">'
+        b"<GCamera:MotionPhotoPresentationTimestampUs>9</GCamera:MotionPhotoPresentationTimestampUs>"
+        b"<Container:Directory><rdf:Seq><rdf:li>video</rdf:li></rdf:Seq></Container:Directory>"
+        b"</rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+    photo = Photo.open(pillow(soft(100, 120), "JPEG", xmp=packet) + b"moving picture" * 40)
+    result = photo.encode([(BOX, 255 - photo.read(BOX))])
+    for gone in (b"MotionPhoto=", b"MicroVideo", b"Container:Directory", b"TimestampUs", b"moving"):
+        assert gone not in result
+    assert b'xmp:Rating="4"' in result
+
+
+def test_what_a_quality_costs_is_said() -> None:
+    photo = Photo.open(pillow(soft(100, 120), "JPEG", subsampling="4:2:2"))
+    assert photo.losses("jpeg") == ()
+    assert photo.losses("jpeg", 80) == ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)

@@ -216,9 +216,18 @@ def insert_png_chunks(stream: BinaryIO, chunks: bytes) -> None:
 _XMP_THUMBNAILS = re.compile(rb"<(\w+):Thumbnails\b(?:[^>]*/>|.*?</\1:Thumbnails\s*>)", re.DOTALL)
 
 
-def xmp_without_thumbnails(packet: bytes) -> bytes:
-    """Return an XMP packet without the small pictures in it."""
-    return _XMP_THUMBNAILS.sub(b"", packet)
+# Google's and Apple's: a video, or further pictures, behind the JPEG.
+_XMP_COMPANIONS = re.compile(
+    rb"""<(\w*Container):Directory\b(?:[^>]*/>|.*?</\1:Directory\s*>)"""
+    rb"""|<(\w+:(?:MicroVideo|MotionPhoto)\w*)\b(?:[^>]*/>|.*?</\2\s*>)"""
+    rb"""|\s\w+:(?:MicroVideo|MotionPhoto)\w*\s*=\s*(?:"[^"]*"|'[^']*')""",
+    re.DOTALL,
+)
+
+
+def xmp_of_the_picture_alone(packet: bytes) -> bytes:
+    """Return an XMP packet without the small pictures in it, and without word of what follows in the file."""
+    return _XMP_COMPANIONS.sub(b"", _XMP_THUMBNAILS.sub(b"", packet))
 
 
 _PHOTOSHOP = b"Photoshop 3.0\0"

@@ -242,8 +242,8 @@ class Photo:
             holes[strip.slices] = rows[..., -1] == 0
         return holes
 
-    def losses(self, format: str) -> tuple[str, ...]:
-        """Say what this picture gives up when it is written as `format`, one line each; empty if nothing.
+    def losses(self, format: str, quality: int | None = None) -> tuple[str, ...]:
+        """Say what this picture gives up when `encode` writes it so, one line each; empty if nothing.
 
         Compression artefacts of a lossy format are not mentioned: whoever asks for a JPEG knows.
         """
@@ -258,7 +258,7 @@ class Photo:
         if (
             jpeg is not None
             and format == "jpeg"
-            and (self._stored.progressive or not can_keep_blocks())
+            and (self._stored.progressive or self._stored.streamed or not self._keeps_blocks(format, quality))
             and jpeg.subsampling not in JPEG_SUBSAMPLINGS
         ):
             notes.append(f"{self.name}: chroma subsampling {jpeg.subsampling} becomes 4:4:4")
@@ -543,7 +543,7 @@ class Photo:
             image.set_type(_pyvips().GValue.gint_type, "orientation", orientation)
         if self._xmp is not None:
             turned = _XMP_ORIENTATION.sub(rb"\g<1>%d" % orientation, self._xmp)
-            image.set_type(blob, "xmp-data", containers.xmp_without_thumbnails(turned))
+            image.set_type(blob, "xmp-data", containers.xmp_of_the_picture_alone(turned))
         if self._iptc is not None and format != "tiff":
             resources = containers.iptc_for_jpeg(self._iptc)
             image.set_type(blob, "iptc-data", containers.photoshop_without_thumbnails(resources))

@@ -119,7 +119,7 @@ class ArrayPicture:
             samples[box.slices] = patch
         if self._target is not None:
             photo = Photo.open(_tiff_of(samples, self._metadata), name=self.name)
-            warn(photo.losses(photo.output_format(self._target)))
+            warn(photo.losses(photo.output_format(self._target), options.quality))
             photo.save(self._target, quality=options.quality)
         return result
 
@@ -201,7 +201,7 @@ class PhotoPicture:
         if self._stays(format, patches, options):
             self._photo.copy(target)
             return
-        warn(self._photo.warnings + self._photo.losses(format))
+        warn(self._photo.warnings + self._photo.losses(format, options.quality))
         self._photo.save(target, patches, options.quality)
 
 
@@ -220,7 +220,7 @@ class BytesPicture(PhotoPicture):
             self._save(self.target, patches, options)
         if self._stays(options.format or self._photo.format, patches, options):
             return self._data
-        losses = self._photo.losses(options.format or self._photo.format)
+        losses = self._photo.losses(options.format or self._photo.format, options.quality)
         warn(losses if self.target else self._photo.warnings + losses)
         return self._photo.encode(patches, options.format, options.quality)
 
