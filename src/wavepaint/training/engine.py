@@ -45,7 +45,7 @@ from wavepaint.data.photographs import PhotographSource, Skipped
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.training.losses import Loss, WeightedLosses
-from wavepaint.training.module import FillTraining, is_finite, learned_octaves, memory_format, update_average
+from wavepaint.training.module import FillTraining, is_finite, memory_format, most_octaves, update_average
 from wavepaint.training.recipes import Phase, Recipe
 from wavepaint.training.report import write_report
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
@@ -357,8 +357,8 @@ class Engine:
         # The same for all processes: the coarse start costs time, and they wait for each other.
         start = rng_for(recipe.seed, f"start of step {position.step}")
         coarse = start.random() < recipe.self_condition
-        octaves = int(start.integers(1, learned_octaves(self.network.config) + 1)) if coarse else 0
         side = self._side()
+        octaves = int(start.integers(1, most_octaves(self.network.config, side) + 1)) if coarse else 0
         self.learning_rate = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate

@@ -74,9 +74,13 @@ def memory_format(device: torch.device) -> torch.memory_format:
     return torch.channels_last if fast else torch.contiguous_format
 
 
-def learned_octaves(config: WavePaintConfig) -> int:
-    """Halvings, at most, that self-conditioning begins with: those of the network's use, and one at least."""
-    return max(1, config.octaves)
+def most_octaves(config: WavePaintConfig, side: int) -> int:
+    """Halvings, at most, that self-conditioning begins with in crops of `side` pixels.
+
+    Those of the network's use, as far as the side can be halved, and one at least.
+    """
+    fitting = [octaves for octaves in range(2, config.octaves + 1) if side % (config.stride * 2**octaves) == 0]
+    return max(fitting, default=1)
 
 
 def coarse_guess(network: WavePaint, image: Tensor, mask: Tensor, octaves: int = 1) -> Tensor:

@@ -16,7 +16,7 @@ from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint
 from wavepaint.training.engine import ALWAYS_REPORTED, FILES, STATE, Engine, Outcome, Settings, read_state
 from wavepaint.training.losses import load_losses
-from wavepaint.training.module import has_bfloat16, is_finite, learned_octaves
+from wavepaint.training.module import has_bfloat16, is_finite
 from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
 from wavepaint.training.watching import Watcher
 
@@ -183,7 +183,7 @@ def _check_length(recipe: Recipe, settings: Settings, can_validate: bool) -> Non
 
 
 def _check_sides(recipe: Recipe, config: WavePaintConfig) -> None:
-    multiple = config.stride * (2 ** learned_octaves(config) if recipe.self_condition > 0 else 1)
+    multiple = config.stride * (2 if recipe.self_condition > 0 else 1)
     for side in (*recipe.crops, recipe.validation.crop):
         if side % multiple:
             raise OptionError(f"crops of {side} pixels: this network needs multiples of {multiple}")
