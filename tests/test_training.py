@@ -28,12 +28,19 @@ from wavepaint.cli import app
 from wavepaint.data.crops import CropDataset
 from wavepaint.data.photographs import find_photographs, is_validation
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
-from wavepaint.network import load_checkpoint, save_checkpoint
+from wavepaint.network import load_checkpoint, preset, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
 from wavepaint.training import engine
 from wavepaint.training.engine import BEST, LAST, RECIPE, REPORT, STATE, Outcome, Settings, read_state
 from wavepaint.training.losses import WeightedLosses, load_losses
-from wavepaint.training.module import FillTraining, coarse_guess, has_bfloat16, memory_format, update_average
+from wavepaint.training.module import (
+    FillTraining,
+    coarse_guess,
+    has_bfloat16,
+    memory_format,
+    most_octaves,
+    update_average,
+)
 from wavepaint.training.recipes import Recipe, load_recipe, parse_recipe
 from wavepaint.training.run import Hardware, _precision, resume, train
 from wavepaint.training.stream import CropStream
@@ -782,6 +789,12 @@ def test_bfloat16_is_for_devices_that_compute_in_it(monkeypatch: pytest.MonkeyPa
         assert memory_format(device) == (torch.channels_last if native else torch.contiguous_format)
         assert _precision(Hardware("cpu")) == ("bf16-mixed" if native else "32-true")
         assert _precision(Hardware("cpu", precision="32-true")) == "32-true"
+
+
+def test_self_conditioning_begins_as_low_as_the_network_and_the_crop_allow() -> None:
+    config = preset("default")  # stride 4, three octaves
+    assert [most_octaves(config, side) for side in (40, 48, 96, 128, 256)] == [1, 2, 3, 3, 3]
+    assert most_octaves(small_config(), 128) == 1
 
 
 @pytest.mark.parametrize("frozen", [False, True])

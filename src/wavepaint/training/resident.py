@@ -32,7 +32,7 @@ from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
 from wavepaint.training.losses import VGGLoss, WeightedLosses, check_loss_names, load_losses
-from wavepaint.training.module import coarse_guess, has_bfloat16, learned_octaves, memory_format, update_average
+from wavepaint.training.module import coarse_guess, has_bfloat16, memory_format, most_octaves, update_average
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
 
 STATE_FILES = ("raw.safetensors", "first-moment.safetensors", "second-moment.safetensors", "progress.json")
@@ -55,7 +55,7 @@ class ResidentOptions:
         vgg_side: side of the window around a hole sample that it sees of each crop; 0 for the whole crop.
         vgg_from: share of the run after which the losses through VGG16 join.
         self_condition: probability that a step starts from the network's own result at a lower resolution, equally
-            often after one to as many halvings as the network's configuration has octaves.
+            often after one to as many halvings as the network has octaves and the crop can be halved.
         ema: decay of the weight average that is kept as the result.
         seed: of masks, crops and initial weights.
     """
@@ -307,7 +307,13 @@ class Trainer:
         if torch.rand((), generator=self.generator, device=self.device) >= self.options.self_condition:
             return None
         octaves = int(
-            torch.randint(1, learned_octaves(self.model.config) + 1, (1,), generator=self.generator, device=self.device)
+            torch.randint(
+                1,
+                most_octaves(self.model.config, image.shape[-1]) + 1,
+                (1,),
+                generator=self.generator,
+                device=self.device,
+            )
         )
         return coarse_guess(self.model, image, mask, octaves)
 
