@@ -393,3 +393,18 @@ def test_an_interrupt_leaves_whole_files_only(here: Path, model: Path) -> None:
     assert 0 < len(found) < 300
     for name in found:
         check_filled(here / "out" / name)
+
+
+def test_a_named_command_is_built_alone_and_works_as_before() -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "wavepaint", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    shown = run("info", "--help")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith("Usage: wavepaint info [OPTIONS]")
+    assert "inpaint" in run("--help").stdout
+    assert run("masks", "--help").stdout.startswith("Usage: wavepaint masks [OPTIONS] COMMAND")
+    unknown = run("fill")
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
+    assert "No such command 'fill'" in unknown.stderr
