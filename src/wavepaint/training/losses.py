@@ -9,6 +9,7 @@ Every loss takes the network's picture, the truth and the mask, and returns one 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -204,7 +205,7 @@ class BandEnergy(Loss):
         return torch.stack(terms).mean()
 
 
-class VGGLoss(Loss):
+class VGGLoss(Loss, ABC):
     """What compares two pictures by their VGG16 activations; subclasses implement `compare`."""
 
     def __init__(self, features: VGG16Features) -> None:
@@ -216,9 +217,9 @@ class VGGLoss(Loss):
         """See `Loss.load`."""
         return cls(load_vgg16(weights.get("vgg16"), DISTANCE_LAYERS))
 
+    @abstractmethod
     def compare(self, found: Sequence[Tensor], wanted: Sequence[Tensor], mask: Tensor) -> Tensor:
         """One number from the activations (B, C_l, H_l, W_l) of the fill and of the truth."""
-        raise NotImplementedError
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """See the module's text."""

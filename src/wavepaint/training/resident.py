@@ -3,7 +3,7 @@
 A few thousand photographs of 256-384 pixels are two or three gigabytes as bytes: they fit beside the network
 on an accelerator (and in the RAM of a laptop), where cropping, flipping, scaling and masking them costs
 nothing. This is the loop behind the packaged model; `python -m wavepaint.training.resident --help`.
-It needs PyTorch, NumPy, safetensors, OpenCV and nothing from a network.
+It needs PyTorch, NumPy, safetensors, OpenCV, and a network only for weights of losses that no local file gives.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ class ResidentOptions:
     vgg_side: int = 0
     vgg_from: float = 0.0
     self_condition: float = 0.0
+    ema: float = 0.999
+    seed: int = 0
 
     def __post_init__(self) -> None:
         check_loss_names(self.losses)
@@ -81,9 +83,6 @@ class ResidentOptions:
             raise OptionError(f"losses must have weights of at least 0, and one above, got {dict(self.losses)}")
         if self.batch < 1 or min(self.crop) < 1 or not 0 <= self.self_condition <= 1:
             raise OptionError("batch and crop must be at least 1, and self_condition from 0 to 1")
-
-    ema: float = 0.999
-    seed: int = 0
 
 
 class PhotographBank:
@@ -306,15 +305,8 @@ class Trainer:
         """With the configured probability, the enlarged result at a lower resolution; no gradient through it."""
         if torch.rand((), generator=self.generator, device=self.device) >= self.options.self_condition:
             return None
-        octaves = int(
-            torch.randint(
-                1,
-                most_octaves(self.model.config, image.shape[-1]) + 1,
-                (1,),
-                generator=self.generator,
-                device=self.device,
-            )
-        )
+        most = most_octaves(self.model.config, image.shape[-1])
+        octaves = int(torch.randint(1, most + 1, (1,), generator=self.generator, device=self.device))
         return coarse_guess(self.model, image, mask, octaves)
 
     def _losses(self, filled: Tensor, image: Tensor, mask: Tensor, progress: float) -> dict[str, Tensor]:
