@@ -478,8 +478,13 @@ def fresh(browser: Browser) -> Iterator[Page]:
 
 UPDATE = """async () => {
     const registration = await navigator.serviceWorker.getRegistration();
+    // Held from the start: a worker that fails at once is gone from the registration when the update is answered.
+    const found = new Promise((resolve, reject) => {
+        registration.addEventListener("updatefound", () => resolve(registration.installing), { once: true });
+        setTimeout(() => reject(new Error("no update was found for 60 s")), 60_000);
+    });
     await registration.update();
-    const worker = registration.installing ?? registration.waiting;
+    const worker = await found;
     while (worker.state === "installing") await new Promise((resolve) => setTimeout(resolve, 50));
     return worker.state;
 }"""
