@@ -34,7 +34,7 @@ def test_equal_pictures_cost_nothing_and_others_something(name: str) -> None:
     assert float(loss(filled, truth, mask)) > 0.01
 
 
-@pytest.mark.parametrize("name", [*PLAIN, "band-energy"])
+@pytest.mark.parametrize("name", [*PLAIN, "band-energy", "checkerboard"])
 def test_gradients_reach_the_hole(name: str) -> None:
     filled, truth, mask = _pictures(16, 16)
     filled.requires_grad_()
@@ -115,6 +115,22 @@ def test_hole_ssim_is_one_minus_the_score_away_from_the_border() -> None:
     )[1]
     expected = 1 - scores[mask[0, 0].numpy() > 0].mean()
     assert float(load_losses(["hole-ssim"], {})["hole-ssim"](filled, truth, mask)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_checkerboard_sees_what_repeats_every_four_samples_and_not_noise() -> None:
+    mask = torch.zeros(2, 1, 94, 90)
+    mask[:, :, 10:86, 11:83] = 1
+    truth = torch.full((2, 3, 94, 90), 0.5)
+    lattice, noise = torch.zeros_like(truth), 0.05 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    lattice[:, :, 1::4, 2::4] = 0.1
+    loss = load_losses(["checkerboard"], {})["checkerboard"]
+    found = float(loss(truth + lattice * mask, truth, mask))
+    # One sample of sixteen, without the mean.
+    assert found == pytest.approx(0.1 * 15**0.5 / 16, rel=0.05)
+    assert float(loss(truth + noise * mask, truth, mask)) < found / 5
+    # What the photograph has itself is no fault, an offset none of this loss.
+    assert float(loss(truth + lattice, truth + lattice, mask)) == 0
+    assert float(loss(truth + 0.2 * mask, truth, mask)) == pytest.approx(0, abs=1e-6)
 
 
 def test_band_energy_counts_strength_and_not_place() -> None:

@@ -170,6 +170,26 @@ def test_auto_chooses_by_model_length_and_what_is_installed(monkeypatch: pytest.
     assert choose(None, 10**6) == "onnxruntime"
 
 
+def test_loading_need_not_wait_where_the_length_of_the_job_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch, standin: Path
+) -> None:
+    installed, gpu = set[str](), [False]
+    monkeypatch.setattr(loading, "find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setattr(loading, "_may_have_gpu", lambda: gpu[0])
+    sure = loading.runs_in_onnx_runtime
+    assert sure(None, "auto")
+    assert sure("default", "onnxruntime")
+    # Another file may be a checkpoint, and those are slow to load.
+    assert not sure(standin, "auto")
+    assert not sure(None, "openvino")
+    installed.add("openvino")
+    assert not sure(None, "auto")
+    assert sure(None, "onnxruntime")
+    installed.clear()
+    gpu[0] = True
+    assert not sure(None, "auto")
+
+
 @pytest.mark.parametrize("missing", ["torch", "safetensors", "openvino"])
 def test_auto_does_without_what_is_missing(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     """Even where the package can be found but does not import, as after half an installation."""

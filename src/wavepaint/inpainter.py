@@ -33,7 +33,7 @@ from wavepaint.regions import (
     octaves_of,
     pixels_at,
 )
-from wavepaint.runtime import Runtime, load_runtime, model_file
+from wavepaint.runtime import Runtime, load_runtime, model_file, runs_in_onnx_runtime
 from wavepaint.units import from_unit, to_unit
 
 if TYPE_CHECKING:
@@ -177,8 +177,15 @@ class Inpainter:
         picture = open_picture(image, output)
         if isinstance(picture, PhotoPicture) and (pages := picture.pages(options.format)) > 1:
             return fill_pages(picture, pages, mask, options, partial(self._patches, options=options))
-        hole = find_hole(picture, mask, options)
-        return picture.finish(self._patches(picture, hole, options), options)
+        with ThreadPoolExecutor(2) as early:
+            # Side by side: mask, photograph and network take a like time each. What fails here fails again where it is
+            # needed, and is told there.
+            if runs_in_onnx_runtime(self._engine.model, self._engine.runtime):
+                early.submit(self.load)
+            early.submit(picture.read_boxes, [])
+            hole = find_hole(picture, mask, options)
+            patches = self._patches(picture, hole, options)
+        return picture.finish(patches, options)
 
     def load(self, expected_crops: int | None = None) -> Runtime:
         """Load the network now, if it is not loaded yet.

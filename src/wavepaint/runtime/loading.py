@@ -7,6 +7,7 @@ import shutil
 import sys
 from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from wavepaint.errors import CheckpointError, MissingExtraError, OptionError
@@ -65,6 +66,13 @@ def load_runtime(
     from wavepaint.runtime.onnx_runtime import OnnxRuntime
 
     return OnnxRuntime(graph, label, threads)
+
+
+def runs_in_onnx_runtime(model: str | Path | None, name: str) -> bool:
+    """Whether `load_runtime` takes ONNX Runtime however long the job is, so that loading need not wait for its length."""
+    if name == "auto" and not _may_have_gpu() and find_spec("openvino") is None:
+        name = "onnxruntime"
+    return name == "onnxruntime" and model_file(model) is None
 
 
 def model_file(model: str | Path | None) -> Path | None:
