@@ -121,7 +121,8 @@ def test_checkerboard_sees_what_repeats_every_four_samples_and_not_noise() -> No
     mask = torch.zeros(2, 1, 94, 90)
     mask[:, :, 10:86, 11:83] = 1
     truth = torch.full((2, 3, 94, 90), 0.5)
-    lattice, noise = torch.zeros_like(truth), 0.05 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    noise = 0.05 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    lattice = torch.zeros_like(truth)
     lattice[:, :, 1::4, 2::4] = 0.1
     loss = load_losses(["checkerboard"], {})["checkerboard"]
     found = float(loss(truth + lattice * mask, truth, mask))

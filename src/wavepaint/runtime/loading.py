@@ -69,7 +69,7 @@ def load_runtime(
 
 
 def runs_in_onnx_runtime(model: str | Path | None, name: str) -> bool:
-    """Whether `load_runtime` takes ONNX Runtime however long the job is, so that loading need not wait for its length."""
+    """Whether `load_runtime` takes ONNX Runtime however long the job is, so that it need not wait for that."""
     if name == "auto" and not _may_have_gpu() and find_spec("openvino") is None:
         name = "onnxruntime"
     return name == "onnxruntime" and model_file(model) is None
