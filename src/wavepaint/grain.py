@@ -99,7 +99,7 @@ def _median(values: Floats) -> Floats:
     middle = values.shape[1] // 2
     lower = middle - 1 + values.shape[1] % 2
     ordered = np.partition(values, (lower, middle), axis=1)
-    median: Floats = (ordered[:, lower] + ordered[:, middle]) / 2
+    median: Floats = np.float32(0.5) * (ordered[:, lower] + ordered[:, middle])
     return median
 
 

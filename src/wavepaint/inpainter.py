@@ -183,8 +183,8 @@ class Inpainter:
             if runs_in_onnx_runtime(self._engine.model, self._engine.runtime):
                 early.submit(self.load)
             early.submit(picture.read_boxes, [])
-            hole = find_hole(picture, mask, options)
-            patches = self._patches(picture, hole, options)
+            # The hole, a byte for each pixel, is gone before the result is written.
+            patches = self._patches(picture, find_hole(picture, mask, options), options)
         return picture.finish(patches, options)
 
     def load(self, expected_crops: int | None = None) -> Runtime:

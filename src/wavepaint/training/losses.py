@@ -230,7 +230,8 @@ class Checkerboard(Loss):
         )
         energy = (sums**2 / counts.clamp_min(1)).sum((2, 3)) / counts.sum((2, 3)).clamp_min(1)
         # The square root has no slope at 0.
-        return ((energy.mean(1) + _TINY).sqrt() - _TINY**0.5).mean()
+        lattice: Tensor = (energy.mean(1) + _TINY).sqrt() - _TINY**0.5
+        return lattice.mean()
 
 
 class VGGLoss(Loss, ABC):
