@@ -16,7 +16,7 @@ from test_ablation import TINY
 from trainings import write_photographs, write_vgg16
 from wavepaint.ablation import efficiency, run
 from wavepaint.ablation.efficiency import Job, measure, measure_apart
-from wavepaint.ablation.hole_findings import fades_at, gains_by_depth, sure_runs
+from wavepaint.ablation.hole_findings import breakdown_depth, gains_by_depth, sure_runs
 from wavepaint.ablation.plan import PLAN_FILE
 from wavepaint.ablation.studies import TEXTURE, TRAINING_STUDIES
 from wavepaint.cli import app
@@ -107,6 +107,8 @@ def test_mask_size_with_the_packaged_network(here: Path) -> None:
         "opencv-telea",
     }
     assert len(results["by_depth"][0]["psnr"]) == 3
+    assert [each["method"] for each in results["breakdown_depths"]] == ["one look", "by depth"]
+    assert results["breakdown_depth_ratios"] == []
     assert "surely better than prefill: PSNR:" in result.output
     again = ablate("mask-size", "--test", "set", "-o", "run")
     assert "filling discs" not in again.output
@@ -135,6 +137,9 @@ def test_mask_size_of_two_networks_with_boxes_and_vgg_distances(here: Path, monk
         "own, by depth",
     }
     assert "The break-down radius of own by depth, over that of default in one look: " in result.output
+    assert "The break-down depth of own, by depth, over that of default, one look: " in result.output
+    assert len(results["breakdown_depths"]) == 4
+    assert {each["method"] for each in results["breakdown_depth_ratios"]} == {"own, one look", "own, by depth"}
     assert "Sides of boxes at which own is surely better than opencv-telea: PSNR:" in result.output
     tables = (here / "run" / "tables.md").read_text()
     assert "### Lead in VGG distance, % in boxes by side, own" in tables
@@ -192,9 +197,16 @@ def test_where_a_lead_is_sure_is_told_in_runs() -> None:
     assert sure_runs("a", gains[:1], 1) == "none"
 
 
-def test_a_lead_fades_where_it_stays_below_half_of_the_largest() -> None:
-    assert fades_at([gain(m, 0.1) for m in (0.2, 0.9, 0.3, 0.5, 0.4, 0.1)]) == 4
-    assert fades_at([gain(m, 0.1) for m in (0.2, 0.9, 0.3, 0.5)]) is None
+def test_break_down_depth_is_where_the_lead_stays_below_half_of_the_largest() -> None:
+    prefill = [[0.1, 0.1, 0.1, 0.1]] * 4
+    fading = [[0.1 / 10**0.1, 0.1 / 10**0.1, 0.1 / 10**0.02, 0.1]] * 4  # leads of 1, 1, 0.2 and 0 dB
+    lasting = [[0.1 / 10**0.1] * 3 + [0.1 / 10**0.06]] * 4
+    found = {"prefill": {"rings": prefill}, "fading": {"rings": fading}, "lasting": {"rings": lasting}}
+    fade, last = (breakdown_depth(found, name, "prefill", 0) for name in ("fading", "lasting"))
+    # Between the middles of the second and the third ring, 12 and 20 pixels deep: half a dB of 0.8.
+    assert fade.estimate.found.value == pytest.approx(12 + 8 * 0.5 / 0.8)
+    assert last.estimate.text(0) == ">= 28 [>= 28, >= 28]"
+    assert last.ratio(fade).text(2) == ">= 1.65 [>= 1.65, >= 1.65]"
 
 
 def test_gains_by_depth_are_ratios_of_errors_in_db() -> None:

@@ -107,6 +107,11 @@ def hole_findings(
     }
     largest = max(discs)
     depths = {pair: gains_by_depth(discs[largest], *pair, seed) for each in pairs.values() for pair in each}
+    too_deep = {
+        entrant.named(procedure): breakdown_depth(discs[largest], entrant.named(procedure), PREFILL, seed)
+        for entrant in entrants
+        for procedure in (ONE_LOOK, BY_DEPTH)
+    }
     rings = [f"{RING * index}-{RING * (index + 1)}" for index in range(len(next(iter(depths.values()))))]
     groups: dict[str, tuple[Pair, ...]] = {**pairs, **({_BETWEEN: between} if between else {})}
     suffixes = {label: f", {label}" * (len(entrants) > 1) for label in groups}
@@ -115,6 +120,7 @@ def hole_findings(
     tables = [_breakdown_table(entrants, broken, discs, seed)]
     if between:
         tables.append(_ratio_table(entrants, broken))
+    tables.append(_depth_table(too_deep, depths, between, largest))
     for metric in metrics:
         for what, found, by_size in (("discs by radius", discs, leads), ("boxes by side", boxes, box_leads)):
             if found:
@@ -130,9 +136,13 @@ def hole_findings(
     told = [
         sentence
         for entrant in entrants
-        for sentence in _told(entrant, list(discs), list(boxes), metrics, leads, box_leads, broken, depths)
+        for sentence in _told(entrant, list(discs), list(boxes), metrics, leads, box_leads, broken, depths, too_deep)
     ]
     told += [_told_ratio(entrant, first, broken) for entrant in entrants[1:]]
+    told += [
+        f"The break-down depth of {one}, over that of {other}: {too_deep[one].ratio(too_deep[other]).text(2)}."
+        for one, other in between
+    ]
     return Report(
         MASK_SIZE,
         "How large may a hole be?",
@@ -156,6 +166,10 @@ def hole_findings(
                 {"metric": metric, "method": method, "to": other, **asdict(ratio)}
                 for (metric, method, other), ratio in _ratios(entrants, broken).items()
             ],
+            "breakdown_depths": [{"method": method, **asdict(each.estimate)} for method, each in too_deep.items()],
+            "breakdown_depth_ratios": [
+                {"method": one, "to": other, **asdict(too_deep[one].ratio(too_deep[other]))} for one, other in between
+            ],
             "by_depth": [
                 {"method": one, "to": other, "radius": largest, "ring": RING, "psnr": [asdict(p) for p in line]}
                 for (one, other), line in depths.items()
@@ -169,8 +183,24 @@ _BETWEEN = "between the networks"
 
 def gains_by_depth(found: Measured, method: str, other: str, seed: int) -> list[Summary]:
     """Paired difference in PSNR of two methods, ring by ring from the edge inwards."""
-    errors = (np.maximum(np.array(found[name]["rings"]), _MSE_FLOOR) for name in (other, method))
-    return summarise_columns(10 * np.log10(np.divide(*errors)), seed)
+    return summarise_columns(_psnr_of_rings(found, method) - _psnr_of_rings(found, other), seed)
+
+
+def breakdown_depth(found: Measured, method: str, other: str, seed: int) -> Breakdown:
+    """Up to which distance from the edge of a disc a method keeps half of its largest lead in PSNR over another.
+
+    Every ring counts at its middle. Unlike the radius it does not compare holes of different sizes: the largest lead is
+    nearly always next to the edge, where many samples say what it is.
+    """
+    psnr, psnr_of_other = (_psnr_of_rings(found, name) for name in (method, other))
+    middles = [RING * (index + 0.5) for index in range(psnr.shape[1])]
+    return breakdown(middles, lead_samples(psnr, psnr_of_other, "hole_psnr", seed))
+
+
+def _psnr_of_rings(found: Measured, method: str) -> FloatArray:
+    """(N, rings): a row per picture."""
+    psnr: FloatArray = -10 * np.log10(np.maximum(np.array(found[method]["rings"]), _MSE_FLOOR))
+    return psnr
 
 
 def sure_runs(labels: Sequence[str], gains: Sequence[Summary], sign: int) -> str:
@@ -179,13 +209,6 @@ def sure_runs(labels: Sequence[str], gains: Sequence[Summary], sign: int) -> str
     groups = (list(group) for is_sure, group in groupby(zip(labels, sure, strict=True), itemgetter(1)) if is_sure)
     runs = [group[0][0] if len(group) == 1 else f"{group[0][0]} to {group[-1][0]}" for group in groups]
     return ", ".join(runs) or "none"
-
-
-def fades_at(gains: Sequence[Summary]) -> int | None:
-    """Index from which on every gain is less than half of the largest; None where the last is not."""
-    half = max(gain.mean for gain in gains) / 2
-    strong = [index for index, gain in enumerate(gains) if gain.mean >= half]
-    return strong[-1] + 1 if strong and strong[-1] + 1 < len(gains) else None
 
 
 def _values(found: Mapping[int, Measured], method: str, metric: str) -> FloatArray:
@@ -242,6 +265,7 @@ def _told(
     box_leads: Leads,
     broken: Mapping[tuple[str, str], Breakdown],
     depths: Mapping[Pair, Sequence[Summary]],
+    too_deep: Mapping[str, Breakdown],
 ) -> list[str]:
     """What the intervals say of one network."""
     who = entrant.label if entrant.one_of_several else "the network"
@@ -275,17 +299,12 @@ def _told(
         line = leads["hole_psnr", method, one]
         better, worse = (sure_runs(labels, line, sign) for sign in (1, -1))
         sentences.append(f"{words} is surely better than one look in PSNR at radii: {better}; surely worse: {worse}.")
-    rings = depths[one, PREFILL]
-    fade = fades_at(rings)
-    told = (
-        "at every depth at least half of that"
-        if fade is None
-        else f"less than half of that beyond {fade * RING} pixels"
-    )
-    deepest = signed(max(rings, key=lambda gain: gain.mean), *LEAD_UNITS["hole_psnr"])
-    sentences.append(
-        f"By depth in discs of radius {radii[-1]}, the lead over the prefill is up to {deepest}, and {told}."
-    )
+    for method, words in ((one, "in one look"), (depth, BY_DEPTH)):
+        deepest = signed(max(depths[method, PREFILL], key=lambda gain: gain.mean), *LEAD_UNITS["hole_psnr"])
+        sentences.append(
+            f"From the edge of discs of radius {radii[-1]} inwards, its lead over the prefill {words} is up to "
+            f"{deepest}; at least half of that is kept up to a depth of {too_deep[method].estimate.text(0)} px."
+        )
     return sentences
 
 
@@ -376,6 +395,23 @@ def _ratio_table(entrants: Sequence[Entrant], broken: Mapping[tuple[str, str], B
     return plain_table("Ratios of break-down radii", ("", *(SHORT[metric][0] for metric in metrics)), rows)
 
 
+def _depth_table(
+    too_deep: Mapping[str, Breakdown],
+    depths: Mapping[Pair, Sequence[Summary]],
+    between: Sequence[Pair],
+    radius: int,
+) -> Table:
+    ratios = {one: f"{too_deep[one].ratio(too_deep[other]).text(2)} ({other})" for one, other in between}
+    rows = []
+    for method, broken in too_deep.items():
+        line = depths[method, PREFILL]
+        best = max(range(len(line)), key=lambda index: line[index].mean)
+        where = f"{signed(line[best], *LEAD_UNITS['hole_psnr'])} at {RING * best}-{RING * (best + 1)}"
+        rows.append((method, where, broken.estimate.text(1), *((ratios.get(method, ""),) if ratios else ())))
+    header = ("", "largest lead, px from the edge", "break-down depth, px", *(("ratio to",) if ratios else ()))
+    return plain_table(f"Leads over the prefill by distance from the edge, radius {radius}", header, rows)
+
+
 def _notes(
     discs: Mapping[int, Measured],
     entrants: Sequence[Entrant],
@@ -394,7 +430,8 @@ def _notes(
     radius = (
         "Break-down radius: the largest radius up to which a network keeps at least half of its largest lead over the "
         "prefill, in discs; where the lead first falls below that is interpolated between the measured radii. >= the "
-        "lead never fell so far; the ratio of two radii is unknown where that is so for both."
+        "lead never fell so far; the ratio of two radii is unknown where that is so for both. Break-down depth: the "
+        "same by distance from the edge in the largest discs, every ring counted at its middle."
     )
     vgg = (
         "VGG distance: relative distance of VGG16 activations of the whole composite. Leads in it are relative: by how "
