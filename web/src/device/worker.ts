@@ -84,7 +84,7 @@ async function firstThatWorks(options: Options): Promise<LoadedNetwork> {
   const { base } = options;
   if (engine.backend === "wasm") return fetchAndLoad(base, engine);
   const onGraphics = async (limit: number): Promise<LoadedNetwork> => {
-    const loaded = await fetchAndLoad(base, engine);
+    const loaded = await fetchAndLoad(base, engine, limit);
     try {
       await within(limit, tryOut(loaded));
     } catch (error) {
@@ -120,7 +120,8 @@ function tellOfMove(engine: Engine, cause: unknown): void {
   scope.postMessage({ kind: "moved", id: current, engine });
 }
 
-async function fetchAndLoad(base: string, { backend, threads }: Engine): Promise<LoadedNetwork> {
+/** `limit`: milliseconds for what follows the download. */
+async function fetchAndLoad(base: string, { backend, threads }: Engine, limit = Infinity): Promise<LoadedNetwork> {
   const urls = networkUrls(base, backend);
   const total = transferBytes([backend]);
   const counts = [0, 0];
@@ -132,7 +133,7 @@ async function fetchAndLoad(base: string, { backend, threads }: Engine): Promise
     fetchBytes(urls.model, counted(0)),
     fetchBytes(urls.binary, counted(1)).then(gunzip),
   ]);
-  return loadNetwork(model, { loader: urls.loader, binary }, backend, threads);
+  return within(limit, loadNetwork(model, { loader: urls.loader, binary }, backend, threads));
 }
 
 const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "progress", id: current, progress });

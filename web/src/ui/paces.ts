@@ -9,7 +9,7 @@ export type PaceKey = "server" | "webgpu" | `wasm ${number}`;
 export type Paces = Partial<Record<PaceKey, number>>;
 
 /** Seconds for a megapixel of crops before anything has been measured: one core at WebAssembly; docs/site.md. */
-const FIRST_GUESS = 12;
+const FIRST_GUESS = 9;
 /** How much faster than one core of WebAssembly a graphics processor is taken to be before it is measured. */
 const GPU_GAIN = 8;
 /** Weight of the newest measurement in the running mean. */
