@@ -61,6 +61,10 @@ def methods() -> dict[str, Fill]:
         ):
             return inpainter(image, mask)
 
+    def by_depth(image: Picture, mask: Mask) -> Picture:
+        with mock.patch("wavepaint.inpainter.find_wide", return_value=[]):
+            return inpainter(image, mask)
+
     def reduced(image: Picture, mask: Mask) -> Picture:
         side = int(mask.any(axis=0).sum())
         factor = min(1.0, WIDE / side)
@@ -72,7 +76,7 @@ def methods() -> dict[str, Fill]:
         large = cv2.resize(inpainter(small, hole), image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         return np.where(mask[..., None], large, image)
 
-    return {"coarse to fine": inpainter, "one scale": one_scale, "reduced copy": reduced}
+    return {"coarse to fine": inpainter, "by depth": by_depth, "one scale": one_scale, "reduced copy": reduced}
 
 
 def hole_psnr(truth: Picture, filled: Picture, mask: Mask) -> float:

@@ -1,16 +1,19 @@
 """Cost against the area of the photograph and of the hole, and against other methods on the same samples.
 
     python benchmarks/large.py [--small] [--rounds 3] [--budget 20] [--methods NAME,NAME] [--only SERIES,SERIES]
-        [--json large.json] [--plots FOLDER]
+        [--python PATH] [--json large.json] [--plots FOLDER]
 
 Three series of arrays: one hole of 64 px in photographs of 1 to 100 megapixels; holes of 32 to 1500 px in one of 12;
 1 to 1000 holes of 24 px in one of 24. Every round runs all methods in turn, and medians are reported, so that a
 machine that slows down slows all of them down. A method that needs longer than the budget, in seconds, for a case is
-left out of the rest of the series. Then whole processes, cold, from file to file, with their peak memory: JPEGs, one
+left out of what follows in the series, further rounds of that case included. A network is loaded for each case, in the
+runtime that "auto" takes for it, before the first round. Then whole processes, cold, from file to file, with their
+processor seconds and peak memory: JPEGs, one
 of them with a hole of 200 px and one of 1500, a 10,000 x 10,000 16-bit TIFF with 100 holes of 60 px, and an even
 30,000 x 30,000 TIFF in tiles with 4. The TIFFs have a bound on memory, and the exit status is 1 where it is exceeded.
 Last a folder of JPEGs of 2 megapixels: one process of ours, against OpenCV decoding, filling and encoding one after the
-other. `--small` is a quick look: the first case or two of each series. PatchMatch, in NumPy the slowest by far, runs
+other. `--python` names the interpreter of another environment for these processes, such as one with the package
+alone. `--small` is a quick look: the first case or two of each series. PatchMatch, in NumPy the slowest by far, runs
 only if it is named: wavepaint, opencv-telea, opencv-ns, biharmonic, patchmatch.
 """
 
@@ -33,10 +36,14 @@ import numpy as np
 
 from wavepaint import Inpainter
 from wavepaint.evaluation.methods import CLASSICAL
-from wavepaint.regions import WIDE
+from wavepaint.inpainter import CROP_PIXELS
+from wavepaint.regions import WIDE, find_regions
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
+OWN = "wavepaint"
+SERIES = ("files", "folder", "photo area", "hole size", "holes")
+PACKAGES = ("wavepaint", "numpy", "onnxruntime", "openvino", "jpeglib", "pyvips-binary", "opencv-python-headless")
 MEGAPIXEL = 10**6
 ASPECT = 4 / 3
 
@@ -88,14 +95,29 @@ class Case:
         return image, mask
 
 
+@dataclass(frozen=True)
+class Process:
+    """What a whole process took, start included."""
+
+    seconds: float
+    processor_seconds: float
+    peak_mib: int
+
+
 @dataclass
 class Timing:
-    """Seconds of every round."""
+    """Seconds of every round, by the clock and, of whole processes, of the processor."""
 
     case: Case
     method: str
     seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
     peak_mib: int | None = None
+
+    def add(self, process: Process) -> None:
+        self.seconds.append(process.seconds)
+        self.processor_seconds.append(process.processor_seconds)
+        self.peak_mib = max(self.peak_mib or 0, process.peak_mib)
 
     @property
     def median(self) -> float:
@@ -116,38 +138,41 @@ def series(small: bool) -> list[list[Case]]:
     return [areas, holes, counts]
 
 
-def methods(names: list[str]) -> dict[str, Fill]:
+def own_fill(mask: np.ndarray) -> Fill:
+    """Our own, loaded for what this mask takes."""
     inpainter = Inpainter()
-    inpainter.load()
-    known: dict[str, Callable[[], Fill]] = {"wavepaint": lambda: inpainter, **CLASSICAL}
-    return {name: known[name]() for name in names}
+    crops = [region.crop for wave in find_regions(mask) for region in wave]
+    inpainter.load(expected_crops=sum(crop.area for crop in crops) // CROP_PIXELS)
+    return inpainter
 
 
-def measure(cases: list[Case], fills: dict[str, Fill], rounds: int, budget: float) -> Iterator[Timing]:
+def measure(cases: list[Case], names: list[str], rounds: int, budget: float) -> Iterator[Timing]:
     """The timings of one series, from the cheapest case to the dearest."""
-    fills = dict(fills)
+    names = list(names)
     for case in cases:
         image, mask = case.picture()
+        fills = {name: own_fill(mask) if name == OWN else CLASSICAL[name]() for name in names}
         timings = {name: Timing(case, name) for name in fills}
         for _ in range(rounds):
             for name in list(fills):
                 started = time.perf_counter()
                 result = fills[name](image, mask)
                 timings[name].seconds.append(time.perf_counter() - started)
-                if name == "wavepaint" and not np.array_equal(result[~mask], image[~mask]):
+                if name == OWN and not np.array_equal(result[~mask], image[~mask]):
                     raise AssertionError(f"{case}: a sample outside the hole has changed")
                 if timings[name].seconds[-1] > budget:
                     del fills[name]
+                    names.remove(name)
         yield from timings.values()
 
 
-def measure_files(small: bool, rounds: int) -> Iterator[Timing]:
+def measure_files(small: bool, rounds: int, python: str) -> Iterator[Timing]:
     """Whole processes, from file to file."""
     cases = [
         (Case("file: jpg to jpg", 1, 64, 1), "jpg", np.uint8),
         (Case("file: jpg to jpg", 12, 200, 1), "jpg", np.uint8),
         (Case("file: jpg to jpg", 12, 1500, 1), "jpg", np.uint8),
-        (Case("file: 16-bit tif", 100, 60, 100, aspect=1, limit_mib=700), "tif", np.uint16),
+        (Case("file: 16-bit tif", 100, 60, 100, aspect=1, limit_mib=667), "tif", np.uint16),
         (Case("file: tiled tif", 900, 60, 4, aspect=1, limit_mib=1200, even=True), "tif", np.uint8),
     ]
     for case, suffix, dtype in cases[:1] if small else cases:
@@ -155,22 +180,22 @@ def measure_files(small: bool, rounds: int) -> Iterator[Timing]:
             photo, mask = Path(folder) / f"photo.{suffix}", Path(folder) / "mask.png"
             write_files(case, dtype, photo, mask)
             timing = Timing(case, "wavepaint, whole process")
-            command = [sys.executable, "-m", "wavepaint", "inpaint", photo, mask, "-o", f"{folder}/filled.{suffix}"]
+            command = [python, "-m", "wavepaint", "inpaint", photo, mask, "-o", f"{folder}/filled.{suffix}"]
             for _ in range(rounds):
-                seconds, peak = run_apart(command)
-                timing.seconds.append(seconds)
-                timing.peak_mib = max(timing.peak_mib or 0, peak)
+                timing.add(run_apart(command))
         yield timing
 
 
-def run_apart(command: list[str | Path]) -> tuple[float, int]:
-    """Seconds and peak MiB of a process, start included."""
+def run_apart(command: list[str | Path]) -> Process:
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
     if status:
-        raise SystemExit(f"{' '.join(map(str, command))} failed")
-    return time.perf_counter() - started, usage.ru_maxrss // 1024
+        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{said.decode()}")
+    return Process(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024)
 
 
 FOLDER_SCRIPT = """
@@ -183,7 +208,7 @@ for photo in sorted(source.iterdir()):
 """
 
 
-def measure_folder(small: bool, rounds: int) -> Iterator[Timing]:
+def measure_folder(small: bool, rounds: int, python: str) -> Iterator[Timing]:
     """A folder of photographs, by one process of ours and by a loop over OpenCV."""
     count = 8 if small else 60
     case = Case(f"folder of {count}", 2, 64, 4)
@@ -199,13 +224,12 @@ def measure_folder(small: bool, rounds: int) -> Iterator[Timing]:
             for name, timing in timings.items():
                 target = folder / f"{name.split(',')[0]}-{number}"
                 target.mkdir()
-                command = [sys.executable, "-m", "wavepaint", "inpaint", folder / "in", mask, "-o", target]
+                command = [python, "-m", "wavepaint", "inpaint", folder / "in", mask, "-o", target]
                 if name.startswith("opencv"):
                     command = [sys.executable, "-c", FOLDER_SCRIPT, folder / "in", mask, target]
-                seconds, peak = run_apart(command)
+                process = run_apart(command)
                 assert len(list(target.iterdir())) == count
-                timing.seconds.append(seconds)
-                timing.peak_mib = max(timing.peak_mib or 0, peak)
+                timing.add(process)
         yield from timings.values()
 
 
@@ -266,15 +290,35 @@ def plot(timings: list[Timing], folder: Path) -> None:
 
 
 def table(timings: list[Timing]) -> str:
-    lines = [f"{'series':<16}{'MP':>6}{'side':>6}{'holes':>6}{'hole px':>10}  {'method':<26}{'median s':>9}{'MiB':>6}"]
+    head = f"{'series':<16}{'MP':>6}{'side':>6}{'holes':>6}{'hole px':>10}  {'method':<26}"
+    lines = [f"{head}{'median s':>9}{'rounds':>7}{'CPU s':>7}{'MiB':>6}"]
     for timing in timings:
         case = timing.case
         peak = "" if timing.peak_mib is None else timing.peak_mib
+        processor = f"{statistics.median(timing.processor_seconds):.2f}" if timing.processor_seconds else ""
         lines.append(
             f"{case.series:<16}{case.megapixels:>6g}{case.side:>6}{case.count:>6}{case.side**2 * case.count:>10}  "
-            f"{timing.method:<26}{timing.median:>9.3f}{peak:>6}"
+            f"{timing.method:<26}{timing.median:>9.3f}{len(timing.seconds):>7}{processor:>7}{peak:>6}"
         )
     return "\n".join(lines)
+
+
+def among(*known: str) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def version_of(package: str, python: str) -> str:
+    """Of a package in the environment of an interpreter; empty if it is not there."""
+    script = f"from importlib.metadata import version; print(version({package!r}))"
+    asked = subprocess.run([python, "-c", script], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
 
 
 def main() -> None:
@@ -282,8 +326,11 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--budget", type=float, default=20)
-    parser.add_argument("--methods", default="wavepaint,opencv-telea,opencv-ns,biharmonic")
-    parser.add_argument("--only", default="files,folder,photo area,hole size,holes", help="series to run")
+    parser.add_argument(
+        "--methods", type=among(OWN, *CLASSICAL), default=[OWN, "opencv-telea", "opencv-ns", "biharmonic"]
+    )
+    parser.add_argument("--only", type=among(*SERIES), default=list(SERIES), help="series to run")
+    parser.add_argument("--python", default=sys.executable, help="interpreter that runs the whole processes")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plots", type=Path, help="folder for SVG plots")
     parser.add_argument("--write", nargs=4, help=argparse.SUPPRESS)
@@ -292,20 +339,24 @@ def main() -> None:
         case, *rest = options.write
         write_picture(Case(**json.loads(case)), *rest)
         return
-    only, timings = options.only.split(","), []
-    if "files" in only:
-        timings += measure_files(options.small, options.rounds)
-    if "folder" in only:
-        timings += measure_folder(options.small, options.rounds)
-    fills = methods(options.methods.split(","))
+    timings: list[Timing] = []
+    if "files" in options.only:
+        timings += measure_files(options.small, options.rounds, options.python)
+    if "folder" in options.only:
+        timings += measure_folder(options.small, options.rounds, options.python)
     for cases in series(options.small):
-        if cases[0].series in only:
-            timings += measure(cases, fills, options.rounds, options.budget)
+        if cases[0].series in options.only:
+            timings += measure(cases, options.methods, options.rounds, options.budget)
     print(table(timings))
     if options.plots is not None:
         plot(timings, options.plots)
     if options.json is not None:
-        machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        machine = {
+            "cores": os.cpu_count(),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+            "packages": {name: found for name in PACKAGES if (found := version_of(name, options.python))},
+        }
         results = [{**asdict(timing), "median": timing.median} for timing in timings]
         options.json.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
     for timing in timings:

@@ -5,8 +5,10 @@ import io
 import subprocess
 import sys
 import threading
+import weakref
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +20,12 @@ import wavepaint
 from pictures import decoded, noise, pillow, png, soft, tiff
 from standin import Recorder, write_standin
 from wavepaint import Inpainter, inpainter, regions
+from wavepaint import pages as pages_module
 from wavepaint.box import Box
 from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
 from wavepaint.haar_fill import haar_fill
 from wavepaint.options import Engine, Options
-from wavepaint.photo import PhotoWarning
+from wavepaint.photo import Photo, PhotoWarning
 from wavepaint.regions import RIM
 from wavepaint.runtime import GUESSED
 from wavepaint.units import to_unit
@@ -380,8 +383,9 @@ def test_pictures_smaller_than_the_network_s_multiple(fill: Inpainter, size: tup
 
 
 def test_an_empty_mask_returns_the_input_and_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inpainter, "load_runtime", lambda *_: pytest.fail("loaded a network"))
-    keep = Inpainter()
+    loaded: list[object] = []
+    monkeypatch.setattr(inpainter, "load_runtime", lambda *_: loaded.append(_))
+    keep = Inpainter(runtime="onnxruntime")
     image, mask = picture(5, 4, 3, np.uint8), np.zeros((5, 4), np.bool_)
     result = keep(image, mask)
     assert np.array_equal(result, image)
@@ -396,6 +400,67 @@ def test_an_empty_mask_returns_the_input_and_loads_nothing(tmp_path: Path, monke
     path = tmp_path / "photo.png"
     path.write_bytes(data)
     assert np.array_equal(np.array(Image.open(keep(path, mask, output=tmp_path / "copy.tif"))), image)
+    # A mask file is only decoded beside the network if it can be this picture's.
+    with pytest.raises(MaskError, match="the mask is 9x9 pixels"):
+        keep(data, pillow(np.zeros((9, 9), np.uint8), "PNG"))
+    assert loaded == []
+
+
+def test_mask_photograph_and_network_are_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first time; a mask that waits for both of the others shows it."""
+    begun = {"network": threading.Event(), "photograph": threading.Event()}
+    find_hole, load_runtime, decode = inpainter.find_hole, inpainter.load_runtime, Photo.read_boxes
+
+    def begin(what: str, function: Any) -> Any:
+        return lambda *values: (begun[what].set(), function(*values))[1]
+
+    def wait(*values: Any) -> Any:
+        assert all(event.wait(20) for event in begun.values())
+        return find_hole(*values)
+
+    monkeypatch.setattr(inpainter, "load_runtime", begin("network", load_runtime))
+    monkeypatch.setattr(Photo, "read_boxes", begin("photograph", decode))
+    monkeypatch.setattr(inpainter, "find_hole", wait)
+    image, hole = picture(40, 50, 3, np.uint8), np.zeros((40, 50), np.uint8)
+    hole[10:20, 10:20] = 255
+    fill = Inpainter(runtime="onnxruntime", threads=1)
+    result = np.array(Image.open(io.BytesIO(fill(pillow(image, "PNG"), pillow(hole, "PNG")))))
+    assert np.array_equal(result[hole == 0], image[hole == 0])
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_the_hole_is_gone_when_the_result_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill: Inpainter, pages: int
+) -> None:
+    """It takes a byte for each pixel, beside what encoding takes."""
+    holes: list[weakref.ref[Any]] = []
+    alive: list[bool] = []
+
+    def watched(function: Any) -> Any:
+        def found(*values: Any, **options: Any) -> Any:
+            hole = function(*values, **options)
+            holes.append(weakref.ref(hole))
+            return hole
+
+        return found
+
+    def save(self: Photo, *values: Any) -> None:
+        alive.append(any(hole() is not None for hole in holes))
+        write(self, *values)
+
+    write = Photo.save
+    for module in (inpainter, pages_module):
+        monkeypatch.setattr(module, "find_hole", watched(module.find_hole))
+    monkeypatch.setattr(pages_module, "mask_of", watched(pages_module.mask_of))
+    monkeypatch.setattr(Photo, "save", save)
+    image, hole = picture(40, 50, 3, np.uint8), np.zeros((40, 50), np.uint8)
+    hole[10:20, 10:20] = 255
+    photo, mask = tmp_path / "photo.tif", tmp_path / "mask.tif"
+    for path, page in ((photo, Image.fromarray(image)), (mask, Image.fromarray(hole))):
+        page.save(path, save_all=True, append_images=[page] * (pages - 1))
+    fill(photo, mask, output=tmp_path / "filled.tif")
+    assert holes
+    assert alive == [False] * pages
 
 
 # -- kinds of pictures ----------------------------------------------------------------------------------------------

@@ -129,6 +129,10 @@ def test_checkerboard_sees_what_repeats_every_four_samples_and_not_noise() -> No
     # One sample of sixteen, without the mean.
     assert found == pytest.approx(0.1 * 15**0.5 / 16, rel=0.05)
     assert float(loss(truth + noise * mask, truth, mask)) < found / 5
+    # Nor in holes so small that chance alone looks like a lattice: the noise's own 0.05 without the correction.
+    small = torch.zeros_like(mask)
+    small[:, :, 40:48, 40:48] = 1
+    assert float(loss(truth + noise * small, truth, small)) < 0.01
     # What the photograph has itself is no fault, an offset none of this loss.
     assert float(loss(truth + lattice, truth + lattice, mask)) == 0
     assert float(loss(truth + 0.2 * mask, truth, mask)) == pytest.approx(0, abs=1e-6)

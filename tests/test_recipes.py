@@ -115,7 +115,7 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
     for text, message in (
         ("a: [", "bad.yaml: not YAML"),
         ("- 1", "bad.yaml: must be a mapping"),
-        ("base: best", "base: unknown recipe 'best'; known: default, finetune, film, stamps, published"),
+        ("base: best", "base: unknown recipe 'best'; known: default, finetune, film, stamps, faces, published"),
         ("batch: 3", "bad.yaml: missing key network"),
     ):
         path.write_text(text)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wavepaint.box import Box
 from wavepaint.grain import draw_grain, grain_of, missing_grain
 from wavepaint.haar_fill import haar_fill
-from wavepaint.mask import Mask, find_hole
+from wavepaint.mask import Mask, find_hole, seems_to_fit
 from wavepaint.octaves import enlarge, fill_planes, halve_known
 from wavepaint.options import BoxLike, Engine, Options, as_boxes
 from wavepaint.pages import fill_pages
@@ -178,11 +178,12 @@ class Inpainter:
         if isinstance(picture, PhotoPicture) and (pages := picture.pages(options.format)) > 1:
             return fill_pages(picture, pages, mask, options, partial(self._patches, options=options))
         with ThreadPoolExecutor(2) as early:
-            # Side by side: mask, photograph and network take a like time each. What fails here fails again where it is
-            # needed, and is told there.
-            if runs_in_onnx_runtime(self._engine.model, self._engine.runtime):
-                early.submit(self.load)
-            early.submit(picture.read_boxes, [])
+            if self._runtime is None and seems_to_fit(mask, picture):
+                # A first picture, perhaps the only one: mask, photograph and network take a like time each, side by
+                # side. What fails here fails again where it is needed, and is told there.
+                if runs_in_onnx_runtime(self._engine.model, self._engine.runtime):
+                    early.submit(self.load)
+                early.submit(picture.read_boxes, [])
             # The hole, a byte for each pixel, is gone before the result is written.
             patches = self._patches(picture, find_hole(picture, mask, options), options)
         return picture.finish(patches, options)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
-from wavepaint.errors import MaskError, OptionError
+from wavepaint.errors import MaskError, OptionError, PhotoError
 from wavepaint.options import Options
-from wavepaint.photo import mask_from_samples, read_mask
+from wavepaint.photo import Photo, mask_from_samples, read_mask
 from wavepaint.pil import is_pil_image, samples_of_pil
 from wavepaint.regions import find_regions
 
@@ -110,6 +110,19 @@ def hole_of(mask: Any, threshold: float = Options.threshold) -> Mask:
         return mask_from_samples(mask, threshold)
     except MaskError as error:
         raise MaskError(f"mask: {error}") from None
+
+
+def seems_to_fit(mask: Any, picture: Maskable) -> bool:
+    """Whether a mask is a file, or the bytes of one, of the picture's size: by its header, before it is decoded."""
+    if isinstance(mask, (bytearray, memoryview)):
+        mask = bytes(mask)
+    if not isinstance(mask, (str, bytes, Path)):
+        return False
+    try:
+        photo = Photo.open(mask)
+    except PhotoError:
+        return False
+    return (photo.height, photo.width) == (picture.height, picture.width)
 
 
 def dilate(mask: Mask, radius: int) -> Mask:

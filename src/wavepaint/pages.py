@@ -16,7 +16,7 @@ from wavepaint.encoders import BIGTIFF_BYTES
 from wavepaint.errors import MaskError, PhotoError
 from wavepaint.mask import Mask, find_hole
 from wavepaint.options import Options
-from wavepaint.photo import Patch, Photo, read_mask
+from wavepaint.photo import Patch, Photo, mask_of
 from wavepaint.pictures import PhotoPicture, warn
 
 Fill = Callable[[PhotoPicture, Mask], list[Patch]]
@@ -40,9 +40,9 @@ def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, f
     Raises:
         PhotoError, MaskError: as for one page, with the number of the page.
     """
-    mask_pages = _pages_of(mask)
-    if mask_pages not in (1, pages):
-        raise MaskError(f"the mask has {mask_pages} pages, but {picture.name} has {pages}")
+    mask_pages = _mask_of_pages(mask)
+    if mask_pages is not None and mask_pages.pages != pages:
+        raise MaskError(f"the mask has {mask_pages.pages} pages, but {picture.name} has {pages}")
 
     bigtiff = _needs_bigtiff(picture, pages)
 
@@ -53,8 +53,10 @@ def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, f
             for page in range(pages):
                 with _naming_page(page):
                     photo = picture.turn_to(page)
-                    here = mask if mask_pages == 1 else read_mask(mask, threshold=options.threshold, page=page)
-                    patches = fill(picture, find_hole(picture, here, options))
+                    patches = fill(
+                        picture,
+                        _hole_of_page(picture, mask if mask_pages is None else mask_pages.at_page(page), options),
+                    )
                     filled = filled or bool(patches)
                     notes |= dict.fromkeys(photo.warnings)
                     place = Path(folder) / "page.tif"
@@ -75,6 +77,11 @@ def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, f
     except OSError as error:
         raise PhotoError(f"{picture.target}: cannot be written: {error.strerror or error}") from None
     return picture.target if isinstance(picture.source, Path) else picture.target.read_bytes()
+
+
+def _hole_of_page(picture: PhotoPicture, mask: Any, options: Options) -> Mask:
+    """The hole of the page that the picture has turned to; `mask` is the page for it, or what is for all."""
+    return find_hole(picture, mask_of(mask, options.threshold) if isinstance(mask, Photo) else mask, options)
 
 
 def _needs_bigtiff(picture: PhotoPicture, pages: int) -> bool:
@@ -102,13 +109,14 @@ def _copy(source: Path | bytes, stream: BinaryIO) -> None:
         shutil.copyfileobj(file, stream)
 
 
-def _pages_of(mask: Any) -> int:
+def _mask_of_pages(mask: Any) -> Photo | None:
+    """A mask that is a file of several pages."""
     if isinstance(mask, (bytearray, memoryview)):
         mask = bytes(mask)
     if not isinstance(mask, (str, bytes, Path)):
-        return 1
+        return None
     photo = Photo.open(mask, every_page=True)
-    return photo.pages if photo.format == "tiff" else 1
+    return photo if photo.format == "tiff" and photo.pages > 1 else None
 
 
 @contextmanager

@@ -122,13 +122,15 @@ class Photo:
     lossless: bool
     warnings: tuple[str, ...]
 
-    def __init__(self, source: Source, page: int, name: str | None, every_page: bool) -> None:
+    def __init__(
+        self, source: Source, page: int, name: str | None, every_page: bool, listed: tiff.Pages | None = None
+    ) -> None:
         self.name = name or ("<bytes>" if isinstance(source, bytes) else str(source) or "the file name")
         self._source = source
         self._page, self._every_page = page, every_page
         with self._stream() as stream:
             container = self._container(stream)
-            tiff_pages = tiff.read_pages(stream) if container == "tiff" else tiff.Pages()
+            tiff_pages = listed or (tiff.read_pages(stream) if container == "tiff" else tiff.Pages())
             self._directory = self._directory_of(page, tiff_pages) if container == "tiff" else page
             directory = tiff.read_directory(stream, self._directory) if container == "tiff" else {}
             jpeg = containers.jpeg_encoding(stream) if container == "jpeg" else None
@@ -146,7 +148,7 @@ class Photo:
         self.width, self.height, self.channels = self._header.width, self._header.height, self._header.bands
         self.dtype = _DTYPES[self._header.format]
         self.pages = len(tiff_pages.directories) if container == "tiff" else _get(raw, "n-pages", 1)
-        self._reduced_copies = tiff_pages.reduced_copies
+        self._tiff_pages = tiff_pages
         self.format: str = _heif_format(raw) if container == "heif" else container
         if not 1 <= self.channels <= 4:
             raise PhotoError(f"{self.name}: pictures of {self.channels} channels are not supported")
@@ -193,6 +195,11 @@ class Photo:
                 Damage further inside shows later, as the same error, from whatever decodes the samples.
         """
         return cls(source, page, name, every_page)
+
+    def at_page(self, page: int) -> Photo:
+        """Open another page of the same file, from 0, for whoever opens them all; see `open`."""
+        # What the pages are is read once: to read it for each would take the square of their number.
+        return Photo(self._source, page, self.name, True, self._tiff_pages)
 
     def read(self, box: Box) -> Samples:
         """Return the samples of one box, (height, width, channels) of `dtype`, exact; an array of its own.
@@ -442,7 +449,7 @@ class Photo:
             yield f"{self.name}: colours that were multiplied by their transparency are stored straight"
         if self.pages > 1 and not self._every_page:
             yield f"{self.name}: has {self.pages} pages, only page {self._page + 1} is used"
-        if self._reduced_copies:
+        if self._tiff_pages.reduced_copies:
             yield f"{self.name}: reduced copies, such as pyramid levels and previews, are left out"
         if self._png_frames > 1:
             yield f"{self.name}: is an animation of {self._png_frames} frames, only its still picture is used"
@@ -739,7 +746,11 @@ def read_mask(
     `OptionError`; warns, with a `PhotoWarning`, where nothing is hole.
     """
     check_threshold(threshold)
-    photo = Photo.open(source, name=name, page=page)
+    return mask_of(Photo.open(source, name=name, page=page), threshold)
+
+
+def mask_of(photo: Photo, threshold: float = Options.threshold) -> NDArray[np.bool_]:
+    """The mask that an opened picture is; see `read_mask`."""
     full = int(np.iinfo(photo.dtype).max)
     holes, largest = _holes_of(photo.stream, (photo.height, photo.width), full, threshold)
     if not holes.any():
@@ -747,7 +758,7 @@ def read_mask(
             f"{photo.name}: marks nothing: its largest value is {largest} of {full}, and a hole is what lies above "
             f"{threshold:g} of the range (--threshold)",
             PhotoWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return holes
 

@@ -193,7 +193,7 @@ class PhotoPicture:
 
     def turn_to(self, page: int) -> Photo:
         """Make the picture that of one page of several, from 0, and return it."""
-        self._use(Photo.open(self.source, page=page, name=self.name, every_page=True))
+        self._use(self._photo.at_page(page))
         return self._photo
 
     def _save(self, target: Path, patches: list[Patch], options: Options) -> None:

@@ -69,9 +69,13 @@ def load_runtime(
 
 
 def runs_in_onnx_runtime(model: str | Path | None, name: str) -> bool:
-    """Whether `load_runtime` takes ONNX Runtime however long the job is, so that it need not wait for that."""
-    if name == "auto" and not _may_have_gpu() and find_spec("openvino") is None:
-        name = "onnxruntime"
+    """Whether `load_runtime` takes ONNX Runtime however long the job is, so that it need not wait for that.
+
+    Nothing is imported to find out: where another runtime is installed, even one that does not work, the answer is no.
+    """
+    if name == "auto":
+        others = ("openvino", "torch") if _may_have_gpu() else ("openvino",)
+        name = "onnxruntime" if not any(find_spec(other) for other in others) else name
     return name == "onnxruntime" and model_file(model) is None
 
 

@@ -211,7 +211,8 @@ class Checkerboard(Loss):
 
     Transposed convolutions leave such lattices (Odena et al., "Deconvolution and checkerboard artifacts", 2016), and
     distances of VGG16 activations reward them: energy where the truth has some. The error without its average over
-    4x4 hole samples is averaged over all hole samples that lie on the same place of the lattice, per colour.
+    4x4 hole samples is averaged over all hole samples that lie on the same place of the lattice, per colour. What a
+    mean of so few samples has of noise is taken off, so that small holes are not taken for lattices.
     """
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
@@ -224,13 +225,14 @@ class Checkerboard(Loss):
         )
         detail = (error - around / share.clamp_min(_TINY)) * mask
         beyond = (0, -width % _PERIOD, 0, -height % _PERIOD)
-        sums, counts = (
+        sums, squares, counts = (
             F.pad(x, beyond).unflatten(-1, (-1, _PERIOD)).unflatten(-3, (-1, _PERIOD)).sum((2, 4))
-            for x in (detail, mask)
+            for x in (detail, detail**2, mask)
         )
-        energy = (sums**2 / counts.clamp_min(1)).sum((2, 3)) / counts.sum((2, 3)).clamp_min(1)
+        # The square of a mean without bias: of the products of all pairs of different samples.
+        energy = ((sums**2 - squares) / (counts - 1).clamp_min(1)).sum((2, 3)) / counts.sum((2, 3)).clamp_min(1)
         # The square root has no slope at 0.
-        lattice: Tensor = (energy.mean(1) + _TINY).sqrt() - _TINY**0.5
+        lattice: Tensor = (energy.mean(1).clamp_min(0) + _TINY).sqrt() - _TINY**0.5
         return lattice.mean()
 
 

@@ -24,7 +24,7 @@ from wavepaint.network.config import WavePaintConfig, preset
 from wavepaint.training.losses import check_loss_names
 from wavepaint.training.schedule import CROP_STEP
 
-PACKAGED = ("default", "finetune", "film", "stamps", "published")
+PACKAGED = ("default", "finetune", "film", "stamps", "faces", "published")
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
 BATCH_NORMS = ("local", "sync", "frozen")
