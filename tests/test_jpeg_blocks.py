@@ -13,6 +13,7 @@ from PIL import Image
 from pictures import SRGB_PROFILE, XMP, pillow, soft
 from wavepaint import jpeg_blocks
 from wavepaint.box import Box
+from wavepaint.errors import PhotoError
 from wavepaint.photo import Photo, PhotoWarning
 
 jpeglib = pytest.importorskip("jpeglib")
@@ -149,6 +150,18 @@ def test_what_cannot_be_edited_is_compressed_again_and_says_so(monkeypatch: pyte
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         photo.encode([(BOX, photo.read(BOX))])
+
+
+def test_arithmetic_coding_and_12_bits_are_told_by_their_names(capfd: pytest.CaptureFixture[str]) -> None:
+    data = pillow(soft(160, 160), "JPEG")
+    frame = data.index(b"\xff\xc0")
+    # Nothing here writes either; the header of a frame says them.
+    arithmetic = Photo.open(data[:frame] + b"\xff\xc9" + data[frame + 2 :])
+    with pytest.warns(PhotoWarning, match="compressed again, not only what has changed: it is arithmetically coded"):
+        assert arithmetic.encode([(BOX, arithmetic.read(BOX))]).startswith(b"\xff\xd8")
+    with pytest.raises(PhotoError, match=r"^<bytes>: cannot be decoded: .*precision 12[^\n]*$"):
+        Photo.open(data[: frame + 4] + b"\x0c" + data[frame + 5 :]).read_all()
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

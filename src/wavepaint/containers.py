@@ -42,10 +42,17 @@ def sniff(head: bytes) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class JpegEncoding:
-    """How a JPEG file was written: `quality` on the scale 1-100 and J:a:b `subsampling` as "4:2:0"."""
+    """How a JPEG file was written.
+
+    Attributes:
+        quality: on the scale 1-100.
+        subsampling: J:a:b, as "4:2:0".
+        arithmetic: whether it is coded arithmetically, not by Huffman's codes.
+    """
 
     quality: int
     subsampling: str
+    arithmetic: bool = False
 
 
 # Annex K of ITU-T T.81: the luminance and chrominance tables that the usual quality scale multiplies.
@@ -88,6 +95,7 @@ def jpeg_encoding(stream: BinaryIO) -> JpegEncoding | None:
     stream.seek(2)
     tables: dict[int, np.ndarray] = {}
     components: list[tuple[int, int, int]] = []
+    arithmetic = False
     while marker := _next_jpeg_marker(stream):
         if marker == 0xDA:
             break
@@ -96,6 +104,7 @@ def jpeg_encoding(stream: BinaryIO) -> JpegEncoding | None:
             tables.update(_quantisation_tables(stream.read(length)))
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             frame = stream.read(length)
+            arithmetic = marker > 0xC8
             components = [(b >> 4, b & 15, t) for b, t in zip(frame[7::3], frame[8::3], strict=False)]
         else:
             stream.seek(max(length, 0), 1)
@@ -106,7 +115,7 @@ def jpeg_encoding(stream: BinaryIO) -> JpegEncoding | None:
     chroma_across, chroma_down, _ = components[min(1, len(components) - 1)]
     ratio = (across // max(chroma_across, 1), down // max(chroma_down, 1))
     quality = quality_of_tables([tables[table] for table in used][:2])
-    return JpegEncoding(quality, _SAMPLING_NAMES.get(ratio, "other"))
+    return JpegEncoding(quality, _SAMPLING_NAMES.get(ratio, "other"), arithmetic)
 
 
 def bytes_behind_jpeg(stream: BinaryIO) -> int:

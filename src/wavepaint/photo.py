@@ -579,6 +579,9 @@ class Photo:
         """The source's blocks, and a JPEG with the metadata of the result; `ValueError` where that cannot be."""
         if self._cmyk:
             raise ValueError("it is CMYK")
+        if self._stored.jpeg is not None and self._stored.jpeg.arithmetic:
+            # jpeglib complains on standard error.
+            raise ValueError("it is arithmetically coded")
         if self._stored.streamed:
             raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
         with self._stream() as source:
