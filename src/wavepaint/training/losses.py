@@ -32,7 +32,7 @@ RING = 16
 
 _WAVELET_LEVELS = 3
 _ENERGY_LEVELS = 2
-_PERIOD = 4
+_PERIODS = (4, 8, 16)
 _ENERGY_FLOOR = 1e-5  # mean square of a difference of about one level of 256: less is no texture
 _SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
@@ -207,33 +207,39 @@ class BandEnergy(Loss):
 
 
 class Checkerboard(Loss):
-    """The part of the error in the hole that repeats every four samples, as root mean square, picture by picture.
+    """What of the error in the hole repeats every 4, 8 and 16 samples: root mean squares, picture by picture.
 
     Transposed convolutions leave such lattices (Odena et al., "Deconvolution and checkerboard artifacts", 2016), and
     distances of VGG16 activations reward them: energy where the truth has some. The error without its average over
-    4x4 hole samples is averaged over all hole samples that lie on the same place of the lattice, per colour. What a
-    mean of so few samples has of noise is taken off, so that small holes are not taken for lattices.
+    one period is averaged over all hole samples that lie on the same place of the lattice, per colour. What a mean of
+    so few samples has of noise is taken off, so that small holes are not taken for lattices.
     """
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """See the module's text."""
-        height, width = mask.shape[-2:]
         error = (filled - truth) * mask
-        before, after = (_PERIOD - 1) // 2, _PERIOD // 2
-        around, share = (
-            F.avg_pool2d(F.pad(x, (before, after, before, after)), _PERIOD, stride=1) for x in (error, mask)
-        )
-        detail = (error - around / share.clamp_min(_TINY)) * mask
-        beyond = (0, -width % _PERIOD, 0, -height % _PERIOD)
-        sums, squares, counts = (
-            F.pad(x, beyond).unflatten(-1, (-1, _PERIOD)).unflatten(-3, (-1, _PERIOD)).sum((2, 4))
-            for x in (detail, detail**2, mask)
-        )
-        # The square of a mean without bias: of the products of all pairs of different samples.
-        energy = ((sums**2 - squares) / (counts - 1).clamp_min(1)).sum((2, 3)) / counts.sum((2, 3)).clamp_min(1)
-        # The square root has no slope at 0.
-        lattice: Tensor = (energy.mean(1).clamp_min(0) + _TINY).sqrt() - _TINY**0.5
-        return lattice.mean()
+        return torch.stack([_lattice(error, mask, period) for period in _PERIODS]).sum()
+
+
+def _lattice(error: Tensor, mask: Tensor, period: int) -> Tensor:
+    detail = (error - _box_mean(error, period) / _box_mean(mask, period).clamp_min(_TINY)) * mask
+    beyond = (0, -mask.shape[-1] % period, 0, -mask.shape[-2] % period)
+    sums, squares, counts = (
+        F.pad(x, beyond).unflatten(-1, (-1, period)).unflatten(-3, (-1, period)).sum((2, 4))
+        for x in (detail, detail**2, mask)
+    )
+    # The square of a mean without bias: of the products of all pairs of different samples.
+    energy = ((sums**2 - squares) / (counts - 1).clamp_min(1)).sum((2, 3)) / counts.sum((2, 3)).clamp_min(1)
+    # The square root has no slope at 0.
+    lattice: Tensor = (energy.mean(1).clamp_min(0) + _TINY).sqrt() - _TINY**0.5
+    return lattice.mean()
+
+
+def _box_mean(x: Tensor, side: int) -> Tensor:
+    """Mean of the square around every sample, zeros beyond the border; along one axis after the other."""
+    before, after = (side - 1) // 2, side // 2
+    padded = F.pad(x, (before, after, before, after))
+    return F.avg_pool2d(F.avg_pool2d(padded, (1, side), stride=1), (side, 1), stride=1)
 
 
 class VGGLoss(Loss, ABC):
