@@ -20,6 +20,7 @@ from wavepaint.training.resident import (
     PhotographBank,
     ResidentOptions,
     Trainer,
+    blurred,
     hole_windows,
     main,
     photographs_in,
@@ -184,6 +185,29 @@ def test_the_accelerator_script_trains_stops_and_resumes_on_the_cpu(shard: Path,
     assert later["steps"] > progress["steps"]
     assert max(path.stat().st_size for path in (tmp_path / "second").iterdir()) <= 15_000_000
     assert load_checkpoint(tmp_path / "second" / "ema.safetensors").config.stem == "haar"
+
+
+def test_blurred_crops_lose_their_texture_and_keep_their_colour() -> None:
+    rng = torch.Generator().manual_seed(0)
+    image = torch.rand((1, 3, 64, 64), generator=rng) * 0.4 + torch.linspace(0, 0.6, 64)
+    smooth = blurred(image, 16)
+    assert smooth.shape == image.shape
+    assert torch.allclose(smooth.mean((2, 3)), image.mean((2, 3)), atol=0.02)
+    step = (smooth[..., 1:] - smooth[..., :-1]).abs().max()
+    assert step < 0.05 < (image[..., 1:] - image[..., :-1]).abs().mean()
+    assert blurred(image, 128).shape == image.shape  # more than there is: one colour
+
+
+def test_the_share_of_smooth_crops() -> None:
+    def texture(share: float) -> list[float]:
+        trainer = _trainer(smooth=share, batch=32)
+        image, _ = trainer.draw(0.0)
+        return (image[..., 1:] - image[..., :-1]).abs().mean((1, 2, 3)).tolist()
+
+    plain, half, all_smooth = (sorted(texture(share)) for share in (0.0, 0.5, 1.0))
+    between = (all_smooth[-1] + plain[0]) / 2
+    assert all_smooth[-1] < plain[0]
+    assert 8 <= sum(value < between for value in half) <= 24
 
 
 def test_windows_hold_the_hole_and_match_each_other() -> None:

@@ -56,6 +56,8 @@ class ResidentOptions:
         vgg_from: share of the run after which the losses through VGG16 join.
         self_condition: probability that a step starts from the network's own result at a lower resolution, equally
             often after one to as many halvings as the network has octaves and the crop can be halved.
+        smooth: share of the crops that are blurred beforehand, by 4 to 32 pixels, as sky, walls and what is out of focus
+            are: where nothing around has texture, a network that paints some is penalised by every loss.
         ema: decay of the weight average that is kept as the result.
         seed: of masks, crops and initial weights.
     """
@@ -74,6 +76,7 @@ class ResidentOptions:
     vgg_side: int = 0
     vgg_from: float = 0.0
     self_condition: float = 0.0
+    smooth: float = 0.0
     ema: float = 0.999
     seed: int = 0
 
@@ -81,8 +84,10 @@ class ResidentOptions:
         check_loss_names(self.losses)
         if any(weight < 0 for weight in self.losses.values()) or not any(self.losses.values()):
             raise OptionError(f"losses must have weights of at least 0, and one above, got {dict(self.losses)}")
-        if self.batch < 1 or min(self.crop) < 1 or not 0 <= self.self_condition <= 1:
-            raise OptionError("batch and crop must be at least 1, and self_condition from 0 to 1")
+        if self.batch < 1 or min(self.crop) < 1:
+            raise OptionError("batch and crop must be at least 1")
+        if not (0 <= self.self_condition <= 1 and 0 <= self.smooth <= 1):
+            raise OptionError("self_condition and smooth must be from 0 to 1")
 
 
 class PhotographBank:
@@ -197,6 +202,13 @@ def hole_windows(tensors: Sequence[Tensor], side: int, generator: torch.Generato
     return [tensor[sample, :, rows, columns].permute(0, 3, 1, 2) for tensor in tensors]
 
 
+def blurred(image: Tensor, factor: int) -> Tensor:
+    """Pictures (B, C, H, W) in [0, 1] without what is finer than about `factor` pixels."""
+    height, width = image.shape[-2:]
+    reduced = F.interpolate(image, size=(max(1, height // factor), max(1, width // factor)), mode="area")
+    return F.interpolate(reduced, size=(height, width), mode="bicubic", align_corners=False).clamp(0, 1)
+
+
 def photographs_in(shards: Sequence[str | Path], max_side: int) -> Iterator[NDArray[np.uint8]]:
     """Decode WebDataset shards, each photograph as (H, W, 3) uint8 RGB of at most `max_side` pixels a side.
 
@@ -297,6 +309,10 @@ class Trainer:
         side = crop_side(progress, *options.crop)
         scale = 1 + float(torch.rand((), generator=self.generator, device=self.device))
         image = self.photographs.crops(options.batch, side, scale, self.generator)
+        if options.smooth > 0:
+            chosen = torch.rand((options.batch, 1, 1, 1), generator=self.generator, device=self.device) < options.smooth
+            factor = 2 ** int(torch.randint(2, 6, (), generator=self.generator, device=self.device))
+            image = torch.where(chosen, blurred(image, factor), image)
         mask = self.masks.crops(options.batch, side, self.generator)
         image, mask = (x.contiguous(memory_format=self.memory_format) for x in (image, mask))
         return image, mask
