@@ -19,7 +19,7 @@ from wavepaint.data.crops import CropDataset, CropLoader, measure_loader
 from wavepaint.data.photographs import find_photographs
 from wavepaint.network import WavePaint, preset
 from wavepaint.training.losses import WeightedLosses, load_losses
-from wavepaint.training.module import FillTraining
+from wavepaint.training.module import FillTraining, memory_format
 
 LOSSES = {"hole-l1": 1.0, "gradient": 0.5}
 WORKERS = (0, 1, 2)
@@ -27,7 +27,8 @@ WORKERS = (0, 1, 2)
 
 def step_rate(batch: int, crop: int, seconds: float) -> float:
     """Images a second of forward, backward and AdamW."""
-    network = WavePaint(preset("default")).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = memory_format(torch.device("cpu"))
+    network = WavePaint(preset("default")).to(memory_format=layout)  # type: ignore[call-overload]
     training = FillTraining(network, WeightedLosses(load_losses(LOSSES, {}), LOSSES)).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     image = torch.randint(0, 256, (batch, 3, crop, crop), dtype=torch.uint8)

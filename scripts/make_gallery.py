@@ -213,7 +213,9 @@ def page(cases: tuple[Case, ...]) -> Iterator[str]:
     """The lines of the gallery's README."""
     yield "# Gallery\n"
     yield "Fixed cases, redrawn by `python scripts/make_gallery.py` for every model that is released; none is left out."
-    yield "From left to right: the picture, the hole (magenta), wavepaint, OpenCV Telea.\n"
+    yield "From left to right: the picture, the hole (magenta), wavepaint, OpenCV Telea."
+    yield "The words say what to look at, not what came of it."
+    yield "Failures: face-box, line-art, stripes, colour-edge, rocket-tower, galaxies.\n"
     for case in cases:
         yield f"**{case.name}** ({case.source}): {case.look_for}\n\n![{case.name}]({case.name}.jpg)\n"
 

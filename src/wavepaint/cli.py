@@ -256,7 +256,9 @@ def train(
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="RUN", help="Folder of a new run.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with the run in this folder.")] = None,
-    recipe: Annotated[str, typer.Option(help="default, finetune, published, or a YAML file.")] = "default",
+    recipe: Annotated[
+        str, typer.Option(help="default, finetune, film, stamps, faces, published, or a YAML file.")
+    ] = "default",
     change: Annotated[
         list[str] | None,
         typer.Option(

@@ -16,7 +16,7 @@ _SITE_ONLY = {"sw.js"}
 HINT = """\
 The mask editor is not part of this installation.
 
-It is built from the folder web/ of the source distribution, with Node 20 or later:
+It is built from the folder web/ of the source distribution, with Node 20.19 or later:
 
     npm --prefix web ci
     npm --prefix web run build

@@ -56,9 +56,8 @@ class ResidentOptions:
         vgg_from: share of the run after which the losses through VGG16 join.
         self_condition: probability that a step starts from the network's own result at a lower resolution, equally
             often after one to as many halvings as the network has octaves and the crop can be halved.
-        smooth: share of the crops that are blurred beforehand, by 4 to 32 pixels, as sky, walls and what is out of focus
-            are: where nothing around has texture, a network that paints some is penalised by every loss.
-        ema: decay of the weight average that is kept as the result.
+        smooth: share of the crops that are blurred beforehand, by 4 to 32 pixels, as sky, walls and what is out of
+            focus are: where nothing around has texture, a network that paints some is penalised by every loss.
         seed: of masks, crops and initial weights.
     """
 
