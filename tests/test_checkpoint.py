@@ -113,10 +113,12 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
     state = random_network(small_config()).state_dict()
     missing = dict(list(state.items())[:-1])
     misshapen = {**state, "wavemodules.0.decoder2.0.bias": torch.zeros(4)}
+    words = r"\.pth: not a checkpoint \(safetensors or a PyTorch state dict\)$"
     cases: dict[str, tuple[bytes | dict[str, object], str]] = {
-        "empty": (b"", "not a checkpoint"),
-        "text": (b"hello, I am no checkpoint", "not a checkpoint"),
-        "code": (pickle.dumps({"a": _Explosive()}), "not a checkpoint"),
+        "empty": (b"", words),
+        "text": (b"hello, I am no checkpoint", words),
+        "code": (pickle.dumps({"a": _Explosive()}), words),
+        "onnx": (onnx_bytes(random_network(small_config()), half=False), words),
         "list": ({"weights": [1, 2]}, "holds no state dict"),
         "other": ({"layer.weight": torch.zeros(3)}, "no wavemodules.0.conv.0.weight"),
         "missing": (missing, "missing: wavemodules.0.decoder2.0.bias"),
@@ -136,6 +138,8 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(CheckpointError, match="no such file"):
         load_checkpoint(tmp_path / "absent.pth")
+    with pytest.raises(CheckpointError, match=r"is a folder$"):
+        load_checkpoint(tmp_path)
     assert not Path("/this-must-never-be-made").exists()
 
 

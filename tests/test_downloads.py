@@ -74,6 +74,15 @@ def test_no_server_is_one_line(tmp_path):
         fetch(Download("http://127.0.0.1:9/x", DIGEST), tmp_path)
 
 
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+def test_a_cache_that_cannot_be_is_one_line(monkeypatch, tmp_path, folder):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("WAVEPAINT_CACHE", str(tmp_path / folder))
+    with pytest.raises(WavepaintError, match=r"^http://127\.0\.0\.1:9/x: cannot download: .*file") as caught:
+        fetch(Download("http://127.0.0.1:9/x", DIGEST))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_hash_must_be_a_hash():
     with pytest.raises(ValueError, match="hexadecimal"):
         Download("http://localhost/x", "abc")

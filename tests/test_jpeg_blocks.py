@@ -1,18 +1,26 @@
 from __future__ import annotations
 
 import io
+import re
 import tempfile
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image
+from typer.testing import CliRunner
 
+import wavepaint.photo
 from pictures import SRGB_PROFILE, XMP, pillow, soft
+from standin import write_standin
 from wavepaint import jpeg_blocks
 from wavepaint.box import Box
+from wavepaint.cli import app
 from wavepaint.errors import PhotoError
 from wavepaint.photo import Photo, PhotoWarning
 
@@ -28,9 +36,26 @@ def coefficients(data: bytes, folder: Path) -> list[np.ndarray]:
     return [plane.copy() for plane in (jpeg.Y, jpeg.Cb, jpeg.Cr) if plane is not None]
 
 
+def scan_starts(progressive: bytes) -> list[int]:
+    """Where the scans of a progressive JPEG begin, each with its Huffman tables."""
+    starts, position, tables = [], 2, None
+    while (marker := progressive[position + 1]) != 0xD9:
+        end = position + 2 + int.from_bytes(progressive[position + 2 : position + 4], "big")
+        if marker == 0xC4:
+            tables = tables or position
+        elif marker == 0xDA:
+            starts.append(tables or position)
+            tables = None
+            end += re.search(rb"\xff[^\0]", progressive[end:]).start()
+        position = end
+    return starts
+
+
 @pytest.mark.parametrize("size", [(200, 160), (131, 97)])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0", "4:2:2", "grey"])
-@pytest.mark.parametrize("options", [{"quality": 60}, {"quality": 93, "optimize": True}])
+@pytest.mark.parametrize(
+    "options", [{"quality": 60}, {"quality": 93, "optimize": True}, {"quality": 85, "progressive": True}]
+)
 def test_only_blocks_with_a_changed_sample_are_compressed_again(
     tmp_path: Path, size: tuple[int, int], subsampling: str, options: dict[str, int]
 ) -> None:
@@ -60,6 +85,55 @@ def test_only_blocks_with_a_changed_sample_are_compressed_again(
     assert picture.info.get("icc_profile") == extra.get("icc_profile")
     assert picture.info["dpi"] == (300, 300)
     assert picture.quantization == Image.open(io.BytesIO(data)).quantization
+    assert "progression" not in picture.info
+
+
+@pytest.mark.parametrize("writer", ["libvips", "Pillow"])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0", "grey"])
+def test_a_progressive_photograph_becomes_sequential_and_keeps_its_blocks(
+    tmp_path: Path, writer: str, subsampling: str
+) -> None:
+    rng = np.random.default_rng(0)
+    samples = soft(131, 97, 1 if subsampling == "grey" else 3).astype(int)
+    samples = (samples + rng.integers(0, 20, samples.shape)).clip(0, 255).astype(np.uint8)
+    if writer == "libvips":
+        mode = "on" if subsampling == "4:2:0" else "off"
+        data = pyvips.Image.new_from_array(samples).jpegsave_buffer(interlace=True, Q=85, subsample_mode=mode)
+    else:
+        extra = {} if subsampling == "grey" else {"subsampling": subsampling}
+        data = pillow(samples, "JPEG", progressive=True, quality=85, **extra)
+    assert "progression" in Image.open(io.BytesIO(data)).info
+    photo = Photo.open(data)
+    assert photo.losses("jpeg") == ()
+    before = photo.read_all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        untouched, result = photo.encode(), photo.encode([(BOX, 255 - photo.read(BOX))])
+    for old, new in zip(coefficients(data, tmp_path), coefficients(untouched, tmp_path), strict=True):
+        assert np.array_equal(old, new)
+    assert np.array_equal(Photo.open(untouched).read_all(), before)
+    after = Photo.open(result).read_all()
+    assert not np.array_equal(after[BOX.slices], before[BOX.slices])
+    # Blocks of 16 pixels with subsampling, and what libjpeg smooths across their borders.
+    far = np.ones(before.shape[:2], bool)
+    far[BOX.top - 20 : BOX.bottom + 20, BOX.left - 20 : BOX.right + 20] = False
+    assert np.array_equal(after[far], before[far])
+    assert "progression" not in Image.open(io.BytesIO(result)).info
+
+
+def test_a_progressive_photograph_that_is_cut_short_is_damaged_or_compressed_again() -> None:
+    data = pillow(soft(160, 160), "JPEG", progressive=True)
+    for share in (0.3, 0.6, 0.99):
+        cut = Photo.open(data[: int(share * len(data))])
+        with pytest.raises(PhotoError, match="cannot be decoded"):
+            cut.encode([(BOX, np.zeros((BOX.height, BOX.width, 3), np.uint8))])
+    _, *later = scan_starts(data)
+    assert len(later) > 5
+    for start in later:
+        # Decodes, and is smoothed where coefficients are missing, which no sequential file would be.
+        photo = Photo.open(data[:start] + b"\xff\xd9")
+        with pytest.warns(PhotoWarning, match="it is progressive and lacks its last scans"):
+            photo.encode([(BOX, photo.read(BOX))])
 
 
 def test_new_blocks_are_as_good_as_an_encoder_s(tmp_path: Path) -> None:
@@ -138,18 +212,59 @@ def test_the_picture_is_not_encoded_for_its_metadata(monkeypatch: pytest.MonkeyP
     assert photo.encode([(BOX, 255 - photo.read(BOX))]).startswith(b"\xff\xd8")
 
 
-def test_what_cannot_be_edited_is_compressed_again_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    progressive = Photo.open(pillow(soft(160, 160), "JPEG", progressive=True))
-    with pytest.warns(PhotoWarning, match="it is progressive"):
-        progressive.encode([(BOX, progressive.read(BOX))])
+def test_what_cannot_be_edited_is_compressed_again_and_says_so() -> None:
     rgb = Photo.open(pillow(soft(160, 160), "JPEG", keep_rgb=True))
     with pytest.warns(PhotoWarning, match="its colours are coded as RGB"):
         rgb.encode([(BOX, rgb.read(BOX))])
-    photo = Photo.open(pillow(soft(160, 160), "JPEG"))
+
+
+def test_what_would_keep_the_blocks_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
     monkeypatch.setattr(jpeg_blocks, "find_spec", lambda name: None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        photo.encode([(BOX, photo.read(BOX))])
+    monkeypatch.setattr(wavepaint.photo, "_ADVISED", threading.Lock())
+    warnings.simplefilter("always")
+    data = pillow(soft(160, 160), "JPEG")
+    photo = Photo.open(data)
+    photo.prepare("jpeg")
+    photo.encode(quality=80)
+    photo.encode(format="png")
+    Photo.open(pillow(soft(16, 16), "PNG")).encode(format="jpeg")
+    assert not recwarn.list
+
+    def write(number: int) -> None:
+        again = Photo.open(data)
+        again.prepare("jpeg")
+        again.save(tmp_path / f"{number}.jpg", [(BOX, 255 - again.read(BOX))])
+        again.encode()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(8)))
+    (said,) = recwarn.list
+    assert said.category is PhotoWarning
+    assert str(said.message) == (
+        "JPEGs are compressed again as a whole, not only where something has changed: "
+        "`pip install 'wavepaint[jpeg]'` keeps all other blocks"
+    )
+
+
+def test_a_folder_on_the_command_line_says_it_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jpeg_blocks, "find_spec", lambda name: None)
+    monkeypatch.setattr(wavepaint.photo, "_ADVISED", threading.Lock())
+    model = write_standin(tmp_path / "mean.onnx")
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+    hole = np.zeros((80, 100), np.uint8)
+    hole[20:30, 40:60] = 255
+    for name in ("a", "b", "c"):
+        (tmp_path / "photos" / f"{name}.jpg").write_bytes(pillow(soft(80, 100), "JPEG"))
+        (tmp_path / "masks" / f"{name}.png").write_bytes(pillow(hole, "PNG"))
+    folders = [str(tmp_path / folder) for folder in ("photos", "masks", "out")]
+    arguments = ["inpaint", *folders[:2], "-o", folders[2], "--model", str(model)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert result.stderr.count("warning: JPEGs are compressed again as a whole") == 1
 
 
 def test_arithmetic_coding_and_12_bits_are_told_by_their_names(capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from torch import nn  # noqa: E402
 from wavepaint.errors import CheckpointError, OptionError  # noqa: E402
 from wavepaint.evaluation.inception import FIDInception, load_inception  # noqa: E402
 from wavepaint.evaluation.scorers import LPIPSScorer  # noqa: E402
-from wavepaint.perceptual import ALEX_WIDTHS, LPIPS, AlexNetFeatures, load_lpips  # noqa: E402
+from wavepaint.perceptual import ALEX_WIDTHS, BACKBONES, LPIPS, AlexNetFeatures, load_lpips  # noqa: E402
 
 
 class Same(nn.Module):
@@ -139,14 +139,24 @@ def test_wrong_weights_are_named(tmp_path):
     (tmp_path / "broken.pth").write_bytes(b"no weights at all")
     with pytest.raises(CheckpointError, match=r"other\.pth: not AlexNet features"):
         load_lpips("alex", tmp_path / "other.pth", tmp_path / "heads.pth")
-    with pytest.raises(CheckpointError, match=r"broken\.pth: cannot read weights"):
+    with pytest.raises(CheckpointError, match=r"broken\.pth: cannot read weights: not a PyTorch state dict$"):
         load_lpips("alex", tmp_path / "broken.pth", tmp_path / "heads.pth")
+    with pytest.raises(CheckpointError, match=r"gone\.pth: cannot read weights: No such file or directory$"):
+        load_lpips("alex", tmp_path / "gone.pth", tmp_path / "heads.pth")
     with pytest.raises(CheckpointError, match=r"other\.pth: not LPIPS weights for alex"):
         load_lpips("alex", tmp_path / "other.pth", tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"gone\.safetensors: cannot read"):
         load_lpips("alex", tmp_path / "gone.safetensors", tmp_path / "heads.pth")
     with pytest.raises(OptionError, match="known: alex, vgg"):
         load_lpips("squeeze")
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_backbones_are_known_by_their_whole_hash(net):
+    download = BACKBONES[net]
+    assert len(download.sha256) == 64
+    # torchvision puts the first digits into the name.
+    assert download.filename.endswith(f"-{download.sha256[:8]}.pth")
 
 
 def test_inception_has_the_published_number_of_parameters_and_features():

@@ -246,6 +246,27 @@ def test_shards_behind_a_url_are_fetched_once(tmp_path):
     assert [path for path in requests if "train" in path] == plain + [f"{path}?token=a.b" for path in plain]
 
 
+def test_shards_of_one_name_at_two_addresses_are_two(tmp_path):
+    for first, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        write_shard(tmp_path / folder / "x.tar", ["a"], first=3 * first)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Handler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for first, folder in enumerate(("one", "two")):
+            url = f"http://127.0.0.1:{server.server_port}/{folder}/x.tar"
+            ((name, rgb),) = find_photographs(url, cache=tmp_path / "cache")
+            # The name decides about training and validation: it does not tell where a shard lies.
+            assert name == "x.tar/a.png"
+            assert np.array_equal(rgb, picture(3 * first))
+        server.shutdown()
+
+
 def test_a_cut_shard_gives_what_lies_before_the_cut(tmp_path):
     write_shard(tmp_path / "whole.tar", ["a", "b", "c", "d"])
     data = (tmp_path / "whole.tar").read_bytes()

@@ -64,7 +64,16 @@ def test_a_recipe_of_ones_own_needs_only_what_differs(tmp_path: Path) -> None:
         ("batch=three", "batch must be a whole number, got 'three'"),
         ("batch=0", "batch must be at least 1, got 0"),
         ("steps=true", "steps must be a whole number, got True"),
-        ("ema=fast", "ema must be a number, got 'fast'"),
+        ("ema=fast", "ema must be a finite number, got 'fast'"),
+        ("seed=99999999999999999999999", r"seed must be below 2\*\*63, got 99999999999999999999999"),
+        ("seed=-1", "seed must be at least 0, got -1"),
+        ("data.pool_size=9223372036854775808", r"data.pool_size must be below 2\*\*63"),
+        ("data.max_scale=.inf", "data.max_scale must be a finite number, got inf"),
+        ("data.max_scale=1" + "0" * 400, "data.max_scale must be a finite number, got 1000"),
+        ("losses.hole-l1=.nan", "losses.hole-l1 must be a finite number, got nan"),
+        ("phases.0.learning_rate='inf'", "phases.0.learning_rate must be a finite number, got 'inf'"),
+        ("save_seconds=true", "save_seconds must be a finite number, got True"),
+        ("seed=2024-13-45", "--set seed=2024-13-45: '2024-13-45' is not a YAML value"),
         ("ema=1", "ema must be at least 0 and below 1"),
         ("compile=3", "compile must be true or false, got 3"),
         ("crops=[96]", "crops must have 2 values, got 1"),
@@ -86,6 +95,10 @@ def test_what_makes_no_sense_names_the_key(change: str, message: str) -> None:
     with pytest.raises(OptionError, match=message) as caught:
         load_recipe("default", [change])
     assert "\n" not in str(caught.value)
+
+
+def test_the_largest_seed_is_one() -> None:
+    assert load_recipe("default", [f"seed={2**63 - 1}"]).seed == 2**63 - 1
 
 
 @pytest.mark.parametrize("name", ["net #2.safetensors", "2024", "null", "[a]: b"])

@@ -19,6 +19,7 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
 from networks import random_network, random_sample, small_config
@@ -32,6 +33,7 @@ from wavepaint.network import load_checkpoint, preset, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
 from wavepaint.training import engine
 from wavepaint.training.engine import BEST, LAST, RECIPE, REPORT, STATE, Outcome, Settings, read_state
+from wavepaint.training.lock import LOCK, FolderLock
 from wavepaint.training.losses import WeightedLosses, load_losses
 from wavepaint.training.module import (
     FillTraining,
@@ -126,7 +128,7 @@ def test_a_run_leaves_networks_a_journal_and_a_page(start: Callable[..., Outcome
     folder = tmp_path / "run"
     assert (outcome.step, outcome.signal, outcome.skipped) == (8, None, ())
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [BEST, LAST, STATE, RECIPE, REPORT, "journal.jsonl"]
+        [BEST, LAST, STATE, RECIPE, REPORT, LOCK, "journal.jsonl"]
     )
     assert parse_recipe((folder / RECIPE).read_text(), "file") == tiny_recipe()
     note = read_metadata(folder / LAST)
@@ -196,7 +198,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not(
     assert resume(killed, CPU).step == 8
     assert_same_run(tmp_path / "whole", killed)
     assert steps_of(killed) == list(range(1, 9))
-    assert not list(killed.glob(".*"))
+    assert not list(killed.glob(".*.part"))
 
 
 def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(photographs: Path, tmp_path: Path) -> None:
@@ -423,25 +425,119 @@ def test_a_run_goes_on_without_tensorboard_when_that_cannot_be_written(
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tensorboard.summary.writer.event_file_writer.EventFileWriter.flush", full)
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
     watcher = AtStep(-1, interrupt)
     assert start("run", tiny_recipe(), watcher, tensorboard=True).step == 8
     told = [note for note in watcher.notes if "tensorboard: cannot be written: No space left on device" in note]
     assert len(told) == 1
 
 
-def test_too_little_memory_says_what_to_change(start: Callable[..., Outcome], tmp_path: Path) -> None:
-    def allocate() -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation.")
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from wavepaint.cli import main
+from wavepaint.training.watching import Journal
 
-    with pytest.raises(WavepaintError) as caught:
-        start("run", tiny_recipe("save_seconds=0"), AtStep(3, allocate))
+progressed = Journal.progressed
+
+def progressed_until_the_disk_is_full(journal, progress):
+    progressed(journal, progress)
+    if progress.step == 3:
+        [events] = (Path(sys.argv[sys.argv.index("-o") + 1]) / "tensorboard").iterdir()
+        size = events.stat().st_size + 10
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+Journal.progressed = progressed_until_the_disk_is_full
+sys.exit(main())
+"""
+
+
+def test_a_full_disk_is_a_line_of_tensorboard_and_one_of_the_run(photographs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", FULL_DISK, "train", photographs, "-o", run, "--accelerator", "cpu"]
+    command += [part for change in (*TINY, "validation.every=100") for part in ("--set", change)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert lines.count(f"{run}/tensorboard: cannot be written: File too large; the run goes on without it") == 1
     assert re.fullmatch(
-        r"out of memory on cpu in step 4, 2 crops of 48x48: lower batch, and raise accumulate instead; "
-        r".*last\.ckpt holds the last good state \(CUDA out of memory. Tried to allocate 20.00 GiB.\)",
-        str(caught.value),
+        r"wavepaint: .*cannot be written: File too large; .*last\.ckpt holds the last good state", lines[-1]
     )
-    assert read_state(tmp_path / "run")["position"]["step"] == 2
+    assert read_state(run)["position"]["step"] == 0
+
+
+def test_tensorboard_shows_every_step_of_all_sittings_once(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    class Crash(Exception):
+        pass
+
+    def crash() -> None:
+        raise Crash
+
+    class CrashAfter(AtStep):
+        def validated(self, validated: Validated, grid: object) -> None:
+            if validated.step == 4:
+                crash()
+
+    with pytest.raises(Crash):
+        start("run", tiny_recipe(), CrashAfter(-1, crash), tensorboard=True)
+    resume(tmp_path / "run", CPU)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    losses = {entry["step"]: entry["loss"] for entry in read_journal(tmp_path / "run") if entry["kind"] == "progress"}
+    assert {event.step: event.value for event in events.Scalars("loss/total")} == pytest.approx(losses)
+    assert [event.step for event in events.Scalars("loss/total")] == list(range(1, 9))
+    assert [event.step for event in events.Scalars("validation l1/box")] == [0, 4, 8]
+    picture = Image.open(io.BytesIO(events.Images("hole, filled, true")[0].encoded_image_string))
+    assert picture.size == (3 * 48, 2 * 48)
+
+
+def allocate_too_much() -> None:
+    torch.empty(2**50, dtype=torch.uint8)
+
+
+def fail_with(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("allocate", "reason"),
+    [
+        (
+            fail_with(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation.")),
+            r"CUDA out of memory. Tried to allocate 20.00 GiB.",
+        ),
+        (allocate_too_much, r".*DefaultCPUAllocator: can't allocate memory: you tried to allocate 1125899906842624 .*"),
+        (fail_with(RuntimeError("MPS backend out of memory (MPS allocated: 9 GiB)")), r"MPS backend out of memory .*"),
+        (fail_with(MemoryError()), "MemoryError"),
+        (fail_with(OSError(errno.ENOMEM, "Cannot allocate memory")), r".*Cannot allocate memory"),
+    ],
+)
+def test_too_little_memory_says_what_to_change(
+    allocate: Callable[[], None], reason: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, step = tmp_path / "run", engine.Engine._step
+
+    def step_or_fail(self: engine.Engine) -> None:
+        if self.position.step == 3:
+            allocate()
+        step(self)
+
+    monkeypatch.setattr(engine.Engine, "_step", step_or_fail)
+    command = ["train", str(photographs), "-o", str(run), "--accelerator", "cpu", "--no-tensorboard"]
+    result = CliRunner().invoke(
+        app, [*command, *(part for change in (*TINY, "save_seconds=0") for part in ("--set", change))]
+    )
+    assert result.exit_code == 2
+    assert re.fullmatch(
+        r"wavepaint: out of memory on cpu in step 4, 2 crops of 48x48: lower batch, and raise accumulate instead; "
+        rf".*last\.ckpt holds the last good state \({reason}\)",
+        result.stderr.splitlines()[-1],
+    )
+    monkeypatch.undo()
+    assert resume(run, CPU).step == 8
 
 
 def test_a_time_limit_ends_the_run_and_drives_its_schedule(start: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -592,6 +688,87 @@ def test_files_that_no_run_wrote_are_left_alone(start: Callable[..., Outcome], t
     assert all(path.exists() for path in others)
     resume(folder, CPU)
     assert [path.exists() for path in others] == [True, False]
+
+
+HOLDING = """
+import os, sys, time
+from pathlib import Path
+from wavepaint.training.lock import FolderLock
+
+lock = FolderLock(Path(sys.argv[1]))
+if os.fork() > 0:  # as loader workers are
+    print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_one_process_at_a_time_trains_in_a_folder(
+    start: Callable[..., Outcome], tmp_path: Path, photographs: Path
+) -> None:
+    """A killed process holds nothing, though a child of its outlives it."""
+    start("run", tiny_recipe(), AtStep(3, interrupt))
+    run, begun, empty = (tmp_path / name for name in ("run", "begun", "empty"))
+    begun.mkdir()
+    (begun / RECIPE).touch()
+    empty.mkdir()
+    unfinished = run / ".0123456789abcdef.part"
+    unfinished.touch()
+    holders = []
+    try:
+        for folder in (run, begun, empty):
+            command = [sys.executable, "-c", HOLDING, folder]
+            holder = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+            holders.append(holder)
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+        before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+        new = ["train", str(photographs), "--accelerator", "cpu", *(p for each in TINY for p in ("--set", each)), "-o"]
+        for folder, command in ((run, ["train", "--resume"]), (run, new), (begun, new), (empty, new)):
+            result = CliRunner().invoke(app, [*command, str(folder)])
+            assert result.exit_code == 2
+            assert result.stderr == f"wavepaint: {folder}: another process trains in this folder\n"
+        assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+        assert [path.name for path in empty.iterdir()] == [LOCK]
+
+        for holder in holders:
+            holder.kill()
+            holder.wait()
+        assert resume(run, CPU).step == 8
+        assert not unfinished.exists()
+        start("empty", tiny_recipe("steps=1"))
+    finally:
+        for holder in holders:
+            os.killpg(holder.pid, signal.SIGKILL)
+            holder.communicate()
+
+
+def test_what_another_process_did_before_the_lock_is_seen(
+    start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run begins, or goes on, while another one is looking for its photographs."""
+    meanwhile: list[Callable[[], object]] = []
+
+    def find(photographs: str) -> Any:
+        while meanwhile:
+            meanwhile.pop()()
+        return find_photographs(photographs)
+
+    monkeypatch.setattr("wavepaint.training.run.find_photographs", find)
+    meanwhile.append(lambda: start("run", tiny_recipe("steps=4"), AtStep(2, interrupt)))
+    with pytest.raises(OptionError, match="holds a run already"):
+        start("run", tiny_recipe())
+    meanwhile.append(lambda: resume(tmp_path / "run", CPU))
+    with pytest.raises(OptionError, match="another process has just trained in this folder"):
+        resume(tmp_path / "run", CPU)
+    assert resume(tmp_path / "run", CPU).step == 4
+
+
+def test_a_file_system_without_locks_trains_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", unsupported)
+    FolderLock(tmp_path).close()
 
 
 def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(

@@ -58,14 +58,15 @@ def fetch(download: Download, folder: Path | None = None) -> Path:
         folder: where copies are kept; `cache_folder()` by default.
 
     Raises:
-        WavepaintError: the address does not answer, or the content is not the expected one (nothing is kept).
+        WavepaintError: the address does not answer, the folder cannot be written to, or the content is not the expected
+            one (nothing is kept).
     """
     folder = folder or cache_folder()
     target = folder / f"{download.sha256[:8]}-{download.filename}"
-    if target.is_file():
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        if target.is_file():
+            return target
+        folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         with (
             replacing(target) as unfinished,

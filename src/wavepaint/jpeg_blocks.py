@@ -7,6 +7,7 @@ retouched. Needs jpeglib, which reads and writes coefficients (libjpeg inside).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ _PLANES = ("Y", "Cb", "Cr")
 # JFIF: luminance, and blue and red chrominance around 128.
 _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
 _APP0, _APP15, _COMMENT, _SCAN = 0xE0, 0xEF, 0xFE, 0xDA
+_PROGRESSIVE_FRAME, _END = 0xC2, 0xD9
+# In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it.
+_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 def can_keep_blocks() -> bool:
@@ -49,7 +53,7 @@ class Blocks:
 
 
 def read_blocks(source: bytes) -> Blocks:
-    """Read the coefficients of a JPEG: sequential, Huffman coded with 8 bits, grey or YCbCr.
+    """Read the coefficients of a JPEG: Huffman coded with 8 bits, grey or YCbCr, sequential or progressive.
 
     Raises:
         ValueError: a JPEG that this cannot edit, with the reason.
@@ -60,9 +64,9 @@ def read_blocks(source: bytes) -> Blocks:
         components = 1 if jpeg.Cb is None else 3
     if jpeg.jpeg_color_space.name != _SPACES[components]:
         raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
-    if jpeg.progressive_mode:
-        # jpeglib would write it in sequential order.
-        raise ValueError("it is progressive")
+    if jpeg.progressive_mode and not _is_complete(source):
+        # Decoders smooth what has not arrived yet; of the sequential file that jpeglib writes they would not.
+        raise ValueError("it is progressive and lacks its last scans")
     factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
     if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
         raise ValueError("its chroma subsampling is not a whole number")
@@ -78,8 +82,8 @@ def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> 
         strips: what has changed, in whole rows, from top to bottom.
 
     Returns:
-        A JPEG with the coefficients of `blocks`, but for changed blocks, its comments, and the application segments of
-        `metadata`.
+        A sequential JPEG with the coefficients of `blocks`, but for changed blocks, its comments, and the application
+        segments of `metadata`.
 
     Raises:
         ValueError: jpeglib cannot write it.
@@ -170,3 +174,28 @@ def _segments(jpeg: bytes) -> tuple[bytes, bytes, bytes]:
             picture += jpeg[position:end]
         position = end
     return application, comments, picture + jpeg[position:]
+
+
+def _is_complete(jpeg: bytes) -> bool:
+    """Whether the scans of a progressive JPEG hold every coefficient of every component down to its last bit."""
+    missing_bits: dict[int, list[int]] = {}
+    position = 2
+    while jpeg[position : position + 1] == b"\xff" and position + 4 <= len(jpeg):
+        marker = jpeg[position + 1]
+        if marker == 0xFF:  # any number of them may stand before a marker
+            position += 1
+            continue
+        end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
+        if marker == _END or end > len(jpeg):
+            break
+        segment = jpeg[position + 4 : end]
+        position = end
+        if marker == _PROGRESSIVE_FRAME:
+            missing_bits = {component: [16] * _SIDE**2 for component in segment[6::3]}
+        elif marker == _SCAN and len(segment) > 3:
+            first, last, bits = segment[-3:]
+            for component in segment[1:-3:2]:
+                missing_bits.get(component, [])[first : last + 1] = [bits & 15] * (last + 1 - first)
+            scan_end = _SCAN_END.search(jpeg, end)
+            position = scan_end.start() if scan_end else len(jpeg)
+    return bool(missing_bits) and not any(map(any, missing_bits.values()))

@@ -83,6 +83,14 @@ _DTYPES: dict[str, np.dtype[Any]] = {"uchar": np.dtype(np.uint8), "ushort": np.d
 _KEPT_FIELDS = frozenset(["icc-profile-data", "image-description", "resolution-unit"])
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[2-8]")
 
+_ADVICE = (
+    "JPEGs are compressed again as a whole, not only where something has changed: "
+    "`pip install 'wavepaint[jpeg]'` keeps all other blocks"
+)
+# Acquired by the first to say so and never released. Filters of warnings would do, but for several threads, and for
+# whoever hears all of them.
+_ADVISED = threading.Lock()
+
 _CIELAB = {8, 9, 10}
 _PREMULTIPLIED = 1
 
@@ -265,7 +273,7 @@ class Photo:
         if (
             jpeg is not None
             and format == "jpeg"
-            and (self._stored.progressive or self._stored.streamed or not self._keeps_blocks(format, quality))
+            and (self._stored.streamed or not self._keeps_blocks(format, quality))
             and jpeg.subsampling not in JPEG_SUBSAMPLINGS
         ):
             notes.append(f"{self.name}: chroma subsampling {jpeg.subsampling} becomes 4:4:4")
@@ -313,7 +321,7 @@ class Photo:
         becomes a JPEG the chroma subsampling is kept if it is 4:4:4 or 4:2:0, and becomes 4:4:4 otherwise, which
         `losses` says. With jpeglib installed and without a `quality`, only the blocks of a JPEG in which a sample has
         changed are compressed again, and a turned JPEG stays turned; where a file does not allow it, a `PhotoWarning`
-        says why.
+        says why. Without jpeglib another says, once per process, what would keep the blocks.
 
         Raises:
             PhotoError: the source is damaged, a patch does not fit, or the format cannot hold the picture.
@@ -564,6 +572,8 @@ class Photo:
     def _edited_blocks(self, patches: list[Patch], format: str, quality: int | None) -> bytes | None:
         """The bytes of a JPEG with the source's own blocks where nothing has changed; None where that cannot be."""
         if not self._keeps_blocks(format, quality):
+            if format == self.format == "jpeg" and quality is None:
+                _say_what_keeps_blocks()
             return None
         self.prepare(format, quality)
         assert self._blocks is not None
@@ -626,6 +636,11 @@ class Photo:
             if self._iptc is not None:
                 records = containers.iptc_records(self._iptc)
                 tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
+
+
+def _say_what_keeps_blocks() -> None:
+    if _ADVISED.acquire(blocking=False):
+        warnings.warn(_ADVICE, PhotoWarning, stacklevel=2)
 
 
 def _patched_rows(fetch: Callable[[Box], Samples], width: int, patches: list[Patch]) -> Callable[[int, int], Samples]:

@@ -16,7 +16,6 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,7 +214,7 @@ def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> Photogr
 
     `source` is a folder (searched recursively, links to folders followed), one picture, or `.tar` shards: a path
     or an `http(s)` URL, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
-    once, into `cache`. Raises `PhotoError` when there is nothing there.
+    once, into `cache`, each URL into a folder of its own there. Raises `PhotoError` when there is nothing there.
     """
     text = os.fspath(source)
     path = Path(text).expanduser()
@@ -292,15 +291,16 @@ def _local_shards(source: str, cache: Path) -> list[Path]:
         from webdataset.shardlists import expand_urls
     except ImportError:
         raise MissingExtraError("reading several shards", "train", "webdataset") from None
-    files = FileCache(str(cache.expanduser()))
-    return [_fetched(files, url) if "://" in url else Path(url).expanduser() for url in expand_urls(source)]
 
+    def fetched(url: str) -> Path:
+        # A folder for each: shards at several addresses may have one file name, which names their photographs.
+        files = FileCache(str(cache.expanduser() / hashlib.sha256(_bytes_of(url)).hexdigest()[:16]))
+        try:
+            return Path(files.get_file(url))
+        except Exception as error:  # webdataset raises whatever its download command came to
+            raise PhotoError(f"{url}: {_one_line(error)}") from None
 
-def _fetched(files: Any, url: str) -> Path:
-    try:
-        return Path(files.get_file(url))
-    except Exception as error:  # webdataset raises whatever its download command came to
-        raise PhotoError(f"{url}: {_one_line(error)}") from None
+    return [fetched(url) if "://" in url else Path(url).expanduser() for url in expand_urls(source)]
 
 
 def _decode(data: bytes, max_pixels: int | None) -> RGB:

@@ -35,12 +35,14 @@ def load_checkpoint(path: str | Path) -> WavePaint:
         The network in evaluation mode, float32, on the CPU.
 
     Raises:
-        CheckpointError: no such file, not a checkpoint, or keys missing or left over.
+        CheckpointError: no such file, a folder, not a checkpoint, or keys missing or left over.
     """
     if str(path) == DEFAULT_NAME:
         with packaged() as file:
             return load_checkpoint(file)
     path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path}: is a folder")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     state, config = _read_safetensors(path) if is_safetensors(path) else (_read_pickle(path), None)
@@ -162,9 +164,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], WavePaintConfig | 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files make the unpickler fail in every way there is
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{path}: not a checkpoint that can be loaded safely: {reason[0]}") from None
+    except Exception:  # damaged files make the unpickler fail in every way there is
+        # PyTorch's own words advise against safety.
+        raise CheckpointError(f"{path}: not a checkpoint (safetensors or a PyTorch state dict)") from None
     for wrapper in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]

@@ -15,11 +15,13 @@ A run is a folder:
     journal.jsonl       losses and scores, one JSON object a line
     tensorboard/        the same for TensorBoard, with pictures
     report.html         curves, scores and pictures, at the end
+    .lock               held by the process that trains
 """
 
 from __future__ import annotations
 
 import copy
+import errno
 import io
 import math
 import os
@@ -44,6 +46,7 @@ from wavepaint.data.masks import rng_for
 from wavepaint.data.photographs import PhotographSource, Skipped
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
+from wavepaint.training.lock import LOCK, FolderLock
 from wavepaint.training.losses import Loss, WeightedLosses
 from wavepaint.training.module import FillTraining, is_finite, memory_format, most_octaves, update_average
 from wavepaint.training.recipes import Phase, Recipe
@@ -148,6 +151,26 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
+def check_new(folder: Path) -> None:
+    """Refuse a folder in which a new run would replace something.
+
+    Raises:
+        OptionError: what is there.
+    """
+    found = next((name for name in FILES if os.path.lexists(folder / name)), None)
+    if found is None:
+        return
+    if (folder / LOCK).exists():
+        with suppress(OSError):
+            FolderLock(folder).close()
+    if (folder / STATE).exists():
+        raise OptionError(f"{folder}: holds a run already; resume it, or choose another folder")
+    raise OptionError(
+        f"{folder}: holds {found}, which a run would replace, but no {STATE} to resume from: "
+        "remove it, or choose another folder"
+    )
+
+
 class Engine:
     """One process of a run."""
 
@@ -191,6 +214,7 @@ class Engine:
         )
         self.broken: dict[str, Skipped] = {}
         self.crops: ValidationSet | None = None
+        self.lock: FolderLock | None = None
         self.requests = StopRequests()
         self.stop_signal: int | None = None
         self.elapsed = 0.0
@@ -227,13 +251,11 @@ class Engine:
                     self._save()
                 self._train()
                 self._finish()
-        except torch.OutOfMemoryError as error:
-            side = self._side()
-            raise WavepaintError(
-                f"out of memory on {self.fabric.device} in step {self.position.step + 1}, {self.recipe.batch} crops of "
-                f"{side}x{side}: lower batch, and raise accumulate instead; {self._last_good()} ({_first_line(error)})"
-            ) from None
+        except MemoryError as error:
+            raise self._out_of_memory(error) from None
         except RuntimeError as error:
+            if _is_out_of_memory(error):
+                raise self._out_of_memory(error) from None
             if _is_worker_death(error):
                 raise WavepaintError(
                     "a process that loads photographs has died, perhaps for want of memory: lower data.workers; "
@@ -245,6 +267,8 @@ class Engine:
                 ) from None
             raise
         except OSError as error:
+            if error.errno == errno.ENOMEM:
+                raise self._out_of_memory(error) from None
             raise WavepaintError(
                 f"{error.filename or self.settings.folder}: cannot be written: {error.strerror or error}; "
                 f"{self._last_good()}"
@@ -255,6 +279,8 @@ class Engine:
                 with suppress(OSError):
                     watcher.close()
             self.stream.close()
+            if self.lock is not None:
+                self.lock.close()
         return Outcome(self.position.step, self.stop_signal, tuple(self.broken.values()))
 
     def _open(self) -> None:
@@ -272,7 +298,13 @@ class Engine:
             )
         if fabric.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
-            if self.resumed:
+            self.lock = FolderLock(folder)
+            # Nothing seen before the lock was held need be true now.
+            if not self.resumed:
+                check_new(folder)
+            elif read_state(folder)["position"] != asdict(self.position):
+                raise OptionError(f"{folder}: another process has just trained in this folder; resume it again")
+            else:
                 _remove_unfinished(folder)
             with replacing(folder / RECIPE) as unfinished:
                 unfinished.write_text(self.recipe.to_yaml())
@@ -595,6 +627,13 @@ class Engine:
             f"not finite by step {self.position.step}: {what}; lower the learning rate or clip; {self._last_good()}"
         )
 
+    def _out_of_memory(self, error: BaseException) -> WavepaintError:
+        side = self._side()
+        return WavepaintError(
+            f"out of memory on {self.fabric.device} in step {self.position.step + 1}, {self.recipe.batch} crops of "
+            f"{side}x{side}: lower batch, and raise accumulate instead; {self._last_good()} ({_first_line(error)})"
+        )
+
     def _last_good(self) -> str:
         path = self.settings.folder / STATE
         return f"{path} holds the last good state" if path.exists() else "nothing was written yet"
@@ -621,6 +660,12 @@ def _remove_unfinished(folder: Path) -> None:
     for path in folder.iterdir():
         if _UNFINISHED.fullmatch(path.name):
             path.unlink()
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether memory was wanting, as devices and PyTorch's allocator on CPUs, which has no error of its own, say it."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _is_worker_death(error: RuntimeError) -> bool:

@@ -7,6 +7,7 @@ precision) and how long at most is not part of a recipe.
 
 from __future__ import annotations
 
+import math
 import re
 import types
 import typing
@@ -30,6 +31,8 @@ SCHEDULES = ("constant", "cosine")
 BATCH_NORMS = ("local", "sync", "frozen")
 RESUMED_WITH = ("batch", "accumulate", "clip", "data.workers", "phases.N.learning_rate")
 """What a resumed run may change, because it may be what ended it: memory, and steps too large."""
+_TOO_LARGE = 2**63
+"""For whole numbers: generators and tensors take no larger ones."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,7 @@ def _read(name: str | Path) -> dict[str, Any]:
 def _mapping(text: str, label: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter from dates that do not exist
         raise OptionError(f"recipe {label}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise OptionError(f"recipe {label}: must be a mapping of keys to values")
@@ -292,7 +295,7 @@ def _change(values: dict[str, Any], change: str) -> None:
         raise OptionError(f"--set {change}: must be KEY=VALUE")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise OptionError(f"--set {change}: {text!r} is not a YAML value") from None
     *path, last = key.split(".")
     inside: Any = values
@@ -344,6 +347,8 @@ def _typed(hint: Any, value: Any, label: str, where: str) -> Any:
         return value
     if hint is float:
         return _number(value, label, where)
+    if hint is int and type(value) is int and value >= _TOO_LARGE:
+        raise OptionError(f"{label}: {where} must be below 2**63, got {value}")
     if hint in (int, str, bool) and type(value) is hint:
         return value
     raise OptionError(f"{label}: {where} must be {_named(hint, origin)}, got {value!r}")
@@ -352,11 +357,12 @@ def _typed(hint: Any, value: Any, label: str, where: str) -> Any:
 def _number(value: Any, label: str, where: str) -> float:
     # YAML 1.1 takes 1e-3, without a point, for text.
     try:
-        if not isinstance(value, bool):
-            return float(value)
-    except (TypeError, ValueError):
-        pass
-    raise OptionError(f"{label}: {where} must be a number, got {value!r}")
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise OptionError(f"{label}: {where} must be a finite number, got {value!r}")
+    return number
 
 
 def _named(hint: Any, origin: Any) -> str:

@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from wavepaint.data.photographs import find_photographs
 from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint
-from wavepaint.training.engine import ALWAYS_REPORTED, FILES, STATE, Engine, Outcome, Settings, read_state
+from wavepaint.training.engine import ALWAYS_REPORTED, STATE, Engine, Outcome, Settings, check_new, read_state
 from wavepaint.training.losses import load_losses
 from wavepaint.training.module import has_bfloat16, is_finite
 from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
@@ -54,19 +54,13 @@ def train(
         watchers: told what happens, in the first process only, and closed at the end.
 
     Raises:
-        OptionError: settings that do not go together, or a folder that holds a run.
+        OptionError: settings that do not go together, or a folder that holds a run or in which another process trains.
         PhotoError: no photographs.
         CheckpointError: `recipe.init` is no network.
         WavepaintError: weights of a loss that cannot be had; a loss that is not finite; a full disk; a device
             without enough memory. The last checkpoint is then a usable one.
     """
-    if (settings.folder / STATE).exists():
-        raise OptionError(f"{settings.folder}: holds a run already; resume it, or choose another folder")
-    if found := [name for name in FILES if os.path.lexists(settings.folder / name)]:
-        raise OptionError(
-            f"{settings.folder}: holds {found[0]}, which a run would replace, but no {STATE} to resume from: "
-            "remove it, or choose another folder"
-        )
+    check_new(settings.folder)
     return _launch(recipe, settings, hardware or Hardware(), watchers, None)
 
 
@@ -91,7 +85,7 @@ def resume(
         tensorboard: see `Settings`; None as before.
 
     Raises:
-        OptionError: a change that a run cannot go on with.
+        OptionError: a change that a run cannot go on with, or another process that trains in the folder.
         CheckpointError: there is no run, or its state is damaged.
         WavepaintError: see `train`.
     """

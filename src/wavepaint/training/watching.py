@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,48 +157,65 @@ class TensorBoard(Watcher):
     def __init__(self, folder: Path, step: int, tell: Callable[[str], None]) -> None:
         # Looks for TensorFlow otherwise, and says so at length.
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
-        from torch.utils.tensorboard import SummaryWriter
-
         self._folder, self._tell = folder / TENSORBOARD, tell
-        self._writer: SummaryWriter | None = None
+        self._file: BinaryIO | None = None
         with self._optional():
-            self._writer = SummaryWriter(str(self._folder), purge_step=step + 1)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Sittings are read in the order of their files' names.
+            name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
+            self._file = (self._folder / name).open("xb")
+        self._write(step + 1, {"file_version": "brain.Event:2"}, {"session_log": {"status": "START"}})
 
     def progressed(self, progress: Progress) -> None:
         """See `Watcher`."""
-        if self._writer is None:
-            return
+        from torch.utils.tensorboard.summary import scalar
+
         scalars = {f"loss/{name}": value for name, value in progress.losses.items()}
         scalars["loss/total"] = progress.loss
         for name in ("learning_rate", "images_per_second", "waiting", "side"):
             scalars[f"run/{name}"] = getattr(progress, name)
-        with self._optional():
-            for name, value in scalars.items():
-                self._writer.add_scalar(name, value, progress.step)
+        self._write(progress.step, *({"summary": scalar(name, value)} for name, value in scalars.items()))
 
     def validated(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
         """See `Watcher`."""
-        if self._writer is None:
-            return
-        with self._optional():
-            for kind, scores in validated.scores.by_kind.items():
-                for name, value in scores.items():
-                    self._writer.add_scalar(f"validation {name}/{kind}", value, validated.step)
-            self._writer.add_image("hole, filled, true", grid, validated.step, dataformats="HWC")
-            self._writer.flush()
+        from torch.utils.tensorboard.summary import image, scalar
+
+        summaries = [
+            scalar(f"validation {name}/{kind}", value)
+            for kind, scores in validated.scores.by_kind.items()
+            for name, value in scores.items()
+        ]
+        summaries.append(image("hole, filled, true", grid, dataformats="HWC"))
+        self._write(validated.step, *({"summary": summary} for summary in summaries))
 
     def close(self) -> None:
         """See `Watcher`."""
-        if self._writer is not None:
+        if self._file is not None:
             with self._optional():
-                self._writer.close()
+                self._file.close()
+
+    def _write(self, step: int, *events: Mapping[str, Any]) -> None:
+        """Write and flush events here and now: the thread of PyTorch's writer dies of a full disk with a traceback."""
+        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+        from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+
+        if self._file is None:
+            return
+        records = RecordWriter(self._file)
+        with self._optional():
+            for event in events:
+                records.write(Event(wall_time=time.time(), step=step, **event).SerializeToString())
+            self._file.flush()
 
     @contextmanager
     def _optional(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            self._writer = None
+            if self._file is not None:
+                with suppress(OSError):  # tries once more to write what is left
+                    self._file.close()
+                self._file = None
             self._tell(f"{self._folder}: cannot be written: {error.strerror or error}; the run goes on without it")
 
 
