@@ -13,9 +13,20 @@ from networks import random_sample
 from trainings import write_alexnet, write_vgg16
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.features import VGG16Features
-from wavepaint.training.losses import L1, L2, LOSSES, Gradient, HoleL1, VGGLoss, Wavelet, WeightedLosses, load_losses
+from wavepaint.training.losses import (
+    L1,
+    L2,
+    LOSSES,
+    Chroma,
+    Gradient,
+    HoleL1,
+    VGGLoss,
+    Wavelet,
+    WeightedLosses,
+    load_losses,
+)
 
-PLAIN = ("l1", "l2", "hole-l1", "gradient", "wavelet", "hole-ssim")
+PLAIN = ("l1", "l2", "hole-l1", "chroma", "gradient", "wavelet", "hole-ssim")
 THROUGH_VGG = ("vgg-features", "vgg-style", "vgg-swd")
 
 
@@ -58,6 +69,14 @@ def test_hole_l1_does_not_depend_on_how_much_is_known() -> None:
         mask = torch.zeros(1, 1, 32, 32)
         mask[..., :side, :side] = 1
         assert float(HoleL1()(truth + 0.25 * mask, truth, mask)) == pytest.approx(0.25)
+
+
+def test_chroma_sees_tints_and_no_brightness() -> None:
+    _, truth, mask = _pictures()
+    brighter, redder = (truth + mask * torch.tensor(tint).view(1, 3, 1, 1) for tint in ((0.1, 0.1, 0.1), (0.1, 0, 0)))
+    assert float(Chroma()(brighter, truth, mask)) == pytest.approx(0, abs=1e-6)
+    # A third of the tint is brightness: 2/3, 1/3 and 1/3 of it are left of the three channels.
+    assert float(Chroma()(redder, truth, mask)) == pytest.approx(0.1 * 4 / 9, rel=1e-4)
 
 
 def test_gradient_sees_edges_and_no_offset() -> None:

@@ -210,6 +210,16 @@ def test_the_share_of_smooth_crops() -> None:
     assert 8 <= sum(value < between for value in half) <= 24
 
 
+def test_the_share_of_grey_crops() -> None:
+    def colour(share: float) -> list[float]:
+        image, _ = _trainer(grey=share, batch=32).draw(0.0)
+        return (image - image.mean(1, keepdim=True)).abs().mean((1, 2, 3)).tolist()
+
+    assert min(colour(0.0)) > 0.001
+    assert max(colour(1.0)) < 1e-6
+    assert 8 <= sum(value < 1e-6 for value in colour(0.5)) <= 24
+
+
 def test_windows_hold_the_hole_and_match_each_other() -> None:
     mask = torch.zeros(3, 1, 20, 32)
     mask[0, 0, 0, 0] = mask[1, 0, 19, 31] = mask[2, 0, 9, 16] = 1

@@ -76,6 +76,7 @@ class ResidentOptions:
     vgg_from: float = 0.0
     self_condition: float = 0.0
     smooth: float = 0.0
+    grey: float = 0.0
     ema: float = 0.999
     seed: int = 0
 
@@ -85,8 +86,8 @@ class ResidentOptions:
             raise OptionError(f"losses must have weights of at least 0, and one above, got {dict(self.losses)}")
         if self.batch < 1 or min(self.crop) < 1:
             raise OptionError("batch and crop must be at least 1")
-        if not (0 <= self.self_condition <= 1 and 0 <= self.smooth <= 1):
-            raise OptionError("self_condition and smooth must be from 0 to 1")
+        if not all(0 <= share <= 1 for share in (self.self_condition, self.smooth, self.grey)):
+            raise OptionError("self_condition, smooth and grey must be from 0 to 1")
 
 
 class PhotographBank:
@@ -309,12 +310,18 @@ class Trainer:
         scale = 1 + float(torch.rand((), generator=self.generator, device=self.device))
         image = self.photographs.crops(options.batch, side, scale, self.generator)
         if options.smooth > 0:
-            chosen = torch.rand((options.batch, 1, 1, 1), generator=self.generator, device=self.device) < options.smooth
+            chosen = self._chosen(options.smooth)
             factor = 2 ** int(torch.randint(2, 6, (), generator=self.generator, device=self.device))
             image = torch.where(chosen, blurred(image, factor), image)
+        if options.grey > 0:
+            image = torch.where(self._chosen(options.grey), image.mean(1, keepdim=True), image)
         mask = self.masks.crops(options.batch, side, self.generator)
         image, mask = (x.contiguous(memory_format=self.memory_format) for x in (image, mask))
         return image, mask
+
+    def _chosen(self, share: float) -> Tensor:
+        """(B, 1, 1, 1) bool: a random choice of that share of a step's crops, on average."""
+        return torch.rand((self.options.batch, 1, 1, 1), generator=self.generator, device=self.device) < share
 
     def _guess(self, image: Tensor, mask: Tensor) -> Tensor | None:
         """With the configured probability, the enlarged result at a lower resolution; no gradient through it."""
