@@ -45,8 +45,8 @@ train)
     # VGG16 looks through windows around hole samples: whole crops cost it 4 to 16 times as much.
     defaults=$(printf '{"seconds": %s, "crop": [128, 256], "batch": 64, "learning_rate": 0.002, "warmup": 500,
         "masks": ["thin", "medium", "medium", "thick", "thick", "thick", "everyday"], "mask_bank": 20000,
-        "losses": {"hole-l1": 1, "gradient": 0.5, "hole-ssim": 0.5%s}, "vgg_side": 64,
-        "self_condition": 0.4, "smooth": 0.15, "ema": 0.9995}' "${TOTAL:-$seconds}" "$vgg")
+        "losses": {"hole-l1": 1, "chroma": 3, "gradient": 0.5, "hole-ssim": 0.5%s}, "vgg_side": 64,
+        "vgg_colours": false, "self_condition": 0.4, "smooth": 0.15, "grey": 0.12, "ema": 0.9995}' "${TOTAL:-$seconds}" "$vgg")
     "$python" -m wavepaint.training.resident "$store"/*.tar "${arguments[@]}" \
         --options "$defaults" --options "${OPTIONS:-{\}}"
     mkdir -p "$output"

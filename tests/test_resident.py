@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from trainings import write_vgg16
 from wavepaint.errors import OptionError
 from wavepaint.network import WavePaint, load_checkpoint
 from wavepaint.training.resident import (
@@ -103,14 +105,14 @@ def test_masks_leave_something_to_know_and_something_to_fill(side: int) -> None:
         assert ((area > 0) & (area < 1)).all()
 
 
-def _trainer(seconds: float = 60.0, **changes: object) -> Trainer:
+def _trainer(seconds: float = 60.0, vgg_weights: Path | None = None, **changes: object) -> Trainer:
     from wavepaint.network import WavePaintConfig, preset
 
     torch.manual_seed(0)
     options = ResidentOptions(**{**TINY, "crop": (32, 32), "seconds": seconds, **changes})
     model = WavePaint(WavePaintConfig.from_dict({**preset("default").to_dict(), **CONFIG}))
     masks = MaskBank(("thin",), 8, 0, CPU)
-    return Trainer(model, PhotographBank(_photographs(), CPU), masks, options, CPU)
+    return Trainer(model, PhotographBank(_photographs(), CPU), masks, options, CPU, vgg_weights)
 
 
 def test_training_lowers_the_loss_on_a_fixed_problem() -> None:
@@ -208,6 +210,22 @@ def test_the_share_of_smooth_crops() -> None:
     between = (all_smooth[-1] + plain[0]) / 2
     assert all_smooth[-1] < plain[0]
     assert 8 <= sum(value < between for value in half) <= 24
+
+
+def test_losses_through_vgg_leave_colours_alone_if_told_so(tmp_path: Path) -> None:
+    write_vgg16(tmp_path / "vgg16.safetensors")
+
+    def colour_gradient(**options: Any) -> float:
+        trainer = _trainer(vgg_weights=tmp_path / "vgg16.safetensors", losses={"vgg-features": 1.0}, **options)
+        image, mask = trainer.draw(progress=0.0)
+        filled = (image * (1 - mask)).requires_grad_()
+        torch.stack(list(trainer._losses(filled, image, mask, 0.0).values())).sum().backward()
+        assert filled.grad is not None
+        assert filled.grad.abs().max() > 0
+        return float((filled.grad - filled.grad.mean(1, keepdim=True)).abs().max() / filled.grad.abs().max())
+
+    assert colour_gradient() > 0.05
+    assert colour_gradient(vgg_colours=False) < 1e-5
 
 
 def test_the_share_of_grey_crops() -> None:

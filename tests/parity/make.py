@@ -70,6 +70,7 @@ CASES = (
     Case("scattered", 520, 300, boxes=[(20, 20, 8, 250), (480, 30, 20, 20)], discs=[(260, 150, 40)], channels=1),
     Case("touching", 900, 150, boxes=[(20, 60, 860, 10)], channels=1, noise=0.015),
     Case("wide", 420, 400, boxes=[(40, 30, 300, 330)], channels=1, noise=0.015),
+    Case("wide-alpha16", 330, 310, boxes=[(20, 20, 290, 270)], channels=4, depth=16),
     Case("deep", 230, 210, boxes=[(60, 50, 101, 95)], channels=3, noise=0.02),
     Case("deeper", 310, 300, boxes=[(40, 36, 228, 226)], channels=3, noise=0.02),
     Case("deep-grey", 150, 130, discs=[(70, 60, 46)], channels=2, depth=16),

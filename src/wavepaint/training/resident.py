@@ -53,6 +53,8 @@ class ResidentOptions:
         losses: weights of losses by name, among `wavepaint.training.losses.LOSSES`.
         vgg_batch: crops of a step that VGG16 looks at, where it costs more than the network; 0 for all.
         vgg_side: side of the window around a hole sample that it sees of each crop; 0 for the whole crop.
+        vgg_colours: whether the losses through VGG16 move colours, too, although they hardly mind a tint, and reward
+            coloured dots; False: their gradient reaches the mean of the three channels alone.
         vgg_from: share of the run after which the losses through VGG16 join.
         self_condition: probability that a step starts from the network's own result at a lower resolution, equally
             often after one to as many halvings as the network has octaves and the crop can be halved.
@@ -73,6 +75,7 @@ class ResidentOptions:
     losses: Mapping[str, float] = field(default_factory=lambda: {"hole-l1": 1.0, "gradient": 0.5})
     vgg_batch: int = 0
     vgg_side: int = 0
+    vgg_colours: bool = True
     vgg_from: float = 0.0
     self_condition: float = 0.0
     smooth: float = 0.0
@@ -209,6 +212,12 @@ def blurred(image: Tensor, factor: int) -> Tensor:
     return F.interpolate(reduced, size=(height, width), mode="bicubic", align_corners=False).clamp(0, 1)
 
 
+def with_fixed_colours(image: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) as they are, whose gradient reaches the mean of the three channels alone."""
+    brightness = image.mean(1, keepdim=True)
+    return brightness + (image - brightness).detach()
+
+
 def photographs_in(shards: Sequence[str | Path], max_side: int) -> Iterator[NDArray[np.uint8]]:
     """Decode WebDataset shards, each photograph as (H, W, 3) uint8 RGB of at most `max_side` pixels a side.
 
@@ -338,6 +347,8 @@ class Trainer:
             looked_at = [x[: options.vgg_batch or None] for x in (filled, image, mask)]
             if 0 < options.vgg_side < image.shape[-1]:
                 looked_at = hole_windows(looked_at, options.vgg_side, self.generator)
+            if not options.vgg_colours:
+                looked_at[0] = with_fixed_colours(looked_at[0])
             losses |= self.vgg_losses(*looked_at)
         return losses
 
