@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
 from wavepaint.network.export import export_onnx
@@ -23,10 +25,44 @@ from wavepaint.network.export import export_onnx
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "wavepaint" / "weights"
 STATE = ROOT / "training" / "default"
-KEPT = ("steps", "seconds", "options")
+KEPT = ("steps", "seconds", "options", "blend")
 
 
-def main() -> None:
+def blended(network: WavePaint, blends: Iterable[tuple[Path, float]]) -> WavePaint:
+    """The network with shares of others mixed in, one after the other.
+
+    Raises:
+        WavepaintError: a file that is no checkpoint, a network of another shape, a share beyond 0 to 1.
+    """
+    state = network.state_dict()
+    for path, share in blends:
+        if not 0 <= share <= 1:
+            raise OptionError(f"{path}: the share must be from 0 to 1, not {share}")
+        other = load_checkpoint(path)
+        if replace(other.config, octaves=network.config.octaves) != network.config:
+            raise OptionError(f"{path}: a network of another shape")
+        mixed_in = other.state_dict()
+        for name, value in state.items():
+            if value.is_floating_point():
+                value.lerp_(mixed_in[name], share)
+    network.load_state_dict(state)
+    return network
+
+
+def described(checkpoint: Path, blends: Iterable[tuple[Path, float]]) -> dict[str, str]:
+    """What is known of the training of all that is in the mixture, as metadata."""
+    found = read_metadata(checkpoint)
+    extra = {key: found[key] for key in KEPT if key in found}
+    for path, share in blends:
+        other = read_metadata(path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        note = f"{share} of {digest} ({other.get('steps', '?')} steps"
+        note += f", itself {other['blend']})" if "blend" in other else ")"
+        extra["blend"] = "; then ".join(filter(None, (extra.get("blend"), note)))
+    return extra
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the packaged files and print their SHA-256."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
@@ -39,26 +75,18 @@ def main() -> None:
         help="mix in so much of another checkpoint; repeatable",
     )
     parser.add_argument("--octaves", type=int, help="in how many octaves it has learned to start from its own result")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    try:
+        blends = [(Path(path), float(share)) for path, share in options.blend]
+        network = blended(load_checkpoint(options.checkpoint), blends)
+        if options.octaves is not None:
+            state = network.state_dict()
+            network = WavePaint(replace(network.config, octaves=options.octaves))
+            network.load_state_dict(state)
+        extra = described(options.checkpoint, blends)
+    except (WavepaintError, ValueError) as error:
+        parser.error(str(error))
     STATE.mkdir(parents=True, exist_ok=True)
-    network = load_checkpoint(options.checkpoint)
-    extra = {key: value for key, value in read_metadata(options.checkpoint).items() if key in KEPT}
-    blended = network.state_dict()
-    for path, text in options.blend:
-        share = float(text)
-        if not 0 <= share <= 1:
-            parser.error(f"the share must be from 0 to 1, not {share}")
-        other = load_checkpoint(path).state_dict()
-        for name, value in blended.items():
-            if value.is_floating_point():
-                value.lerp_(other[name], share)
-        note = f"{share} of the weights after {read_metadata(path).get('steps', '?')} steps"
-        extra["blend"] = ", then ".join(filter(None, (extra.get("blend"), note)))
-    network.load_state_dict(blended)
-    if options.octaves is not None:
-        state = network.state_dict()
-        network = WavePaint(replace(network.config, octaves=options.octaves))
-        network.load_state_dict(state)
     save_checkpoint(network, STATE / "ema.safetensors", extra=extra)
     save_checkpoint(network, WEIGHTS / "default.safetensors", half=True, extra=extra)
     export_onnx(load_checkpoint("default"), WEIGHTS / "default.onnx")

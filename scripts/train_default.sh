@@ -42,7 +42,7 @@ train)
         arguments+=(--vgg-weights "$store/vgg16_features.safetensors")
         vgg=', "vgg-features": 10, "checkerboard": 6'
     fi
-    # VGG16 looks through windows around hole samples: whole crops cost it 4 to 16 times as much.
+    # Losses, masks and crops as in the last runs on a CPU; batch, sides and rate for an accelerator are not measured.
     defaults=$(printf '{"seconds": %s, "crop": [128, 256], "batch": 64, "learning_rate": 0.002, "warmup": 500,
         "masks": ["thin", "medium", "medium", "thick", "thick", "thick", "everyday"], "mask_bank": 20000,
         "losses": {"hole-l1": 1, "chroma": 3, "gradient": 0.5, "hole-ssim": 0.5%s}, "vgg_side": 64,

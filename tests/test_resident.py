@@ -17,6 +17,7 @@ import torch
 from trainings import write_vgg16
 from wavepaint.errors import OptionError
 from wavepaint.network import WavePaint, load_checkpoint
+from wavepaint.network.checkpoint import read_metadata
 from wavepaint.training.resident import (
     MaskBank,
     PhotographBank,
@@ -176,7 +177,11 @@ def test_the_accelerator_script_trains_stops_and_resumes_on_the_cpu(shard: Path,
     def call(*arguments: str) -> None:
         subprocess.run(["bash", script, *arguments], env=environment, check=True, capture_output=True, timeout=240)
 
-    call("store", str(shard.parent))
+    pieces = tmp_path / "pieces"
+    pieces.mkdir()
+    (pieces / shard.name).write_bytes(shard.read_bytes())
+    write_vgg16(pieces / "vgg16_features.safetensors")
+    call("store", str(pieces))
     assert (tmp_path / "store" / shard.name).stat().st_size == shard.stat().st_size
     call("train", str(tmp_path / "first"), "2")
     progress = json.loads((tmp_path / "first" / "progress.json").read_text())
@@ -186,7 +191,9 @@ def test_the_accelerator_script_trains_stops_and_resumes_on_the_cpu(shard: Path,
     later = json.loads((tmp_path / "second" / "progress.json").read_text())
     assert later["steps"] > progress["steps"]
     assert max(path.stat().st_size for path in (tmp_path / "second").iterdir()) <= 15_000_000
-    assert load_checkpoint(tmp_path / "second" / "ema.safetensors").config.stem == "haar"
+    trained = tmp_path / "second" / "ema.safetensors"
+    assert load_checkpoint(trained).config.stem == "haar"
+    assert "vgg-features" in json.loads(read_metadata(trained)["options"])["losses"]
 
 
 def test_blurred_crops_lose_their_texture_and_keep_their_colour() -> None:

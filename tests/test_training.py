@@ -763,6 +763,18 @@ def test_what_another_process_did_before_the_lock_is_seen(
     assert resume(tmp_path / "run", CPU).step == 4
 
 
+def test_a_second_run_in_one_process_is_refused_and_leaves_the_first_its_lock(tmp_path: Path) -> None:
+    first = FolderLock(tmp_path)
+    with pytest.raises(OptionError, match="another run of this process trains in this folder"):
+        FolderLock(tmp_path / ".." / tmp_path.name)
+    lines = ("import sys", "from pathlib import Path", "from wavepaint.training.lock import FolderLock")
+    others = "; ".join((*lines, "FolderLock(Path(sys.argv[1]))"))
+    refused = subprocess.run([sys.executable, "-c", others, tmp_path], capture_output=True, text=True, check=False)
+    assert "another process trains in this folder" in refused.stderr
+    first.close()
+    FolderLock(tmp_path).close()
+
+
 def test_a_file_system_without_locks_trains_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(*arguments: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")

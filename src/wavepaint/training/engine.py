@@ -151,8 +151,12 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def check_new(folder: Path) -> None:
+def check_new(folder: Path, *, locked: bool = False) -> None:
     """Refuse a folder in which a new run would replace something.
+
+    Args:
+        folder: of the run; need not exist.
+        locked: whether the caller holds its lock; without it, that somebody trains there is said first.
 
     Raises:
         OptionError: what is there.
@@ -160,7 +164,7 @@ def check_new(folder: Path) -> None:
     found = next((name for name in FILES if os.path.lexists(folder / name)), None)
     if found is None:
         return
-    if (folder / LOCK).exists():
+    if not locked and (folder / LOCK).exists():
         with suppress(OSError):
             FolderLock(folder).close()
     if (folder / STATE).exists():
@@ -301,7 +305,7 @@ class Engine:
             self.lock = FolderLock(folder)
             # Nothing seen before the lock was held need be true now.
             if not self.resumed:
-                check_new(folder)
+                check_new(folder, locked=True)
             elif read_state(folder)["position"] != asdict(self.position):
                 raise OptionError(f"{folder}: another process has just trained in this folder; resume it again")
             else:

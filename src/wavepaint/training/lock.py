@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from wavepaint.errors import OptionError
 
@@ -17,7 +17,7 @@ LOCK = ".lock"
 
 
 class FolderLock:
-    """Keeps other processes from training in a folder until `close`, or until this process is gone, however it ends.
+    """Keeps others from training in a folder until `close`, or until this process is gone, however it ends.
 
     Where files cannot be locked (Windows, some network file systems) nothing is.
 
@@ -25,18 +25,26 @@ class FolderLock:
         folder: of the run; must exist.
 
     Raises:
-        OptionError: another process holds it.
+        OptionError: another process, or another run of this one, holds it.
         OSError: the lock's file cannot be opened.
     """
 
+    # Locks are the process's: a second one would be granted to it, and closing that would let go of the first.
+    _held: ClassVar[set[Path]] = set()
+
     def __init__(self, folder: Path) -> None:
-        self._file = (folder / LOCK).open("ab")
+        self._path = (folder / LOCK).resolve()
+        if self._path in self._held:
+            raise OptionError(f"{folder}: another run of this process trains in this folder")
+        self._file = self._path.open("ab")
         if not _locked(self._file):
             self._file.close()
             raise OptionError(f"{folder}: another process trains in this folder")
+        self._held.add(self._path)
 
     def close(self) -> None:
         """Let others in."""
+        self._held.discard(self._path)
         self._file.close()
 
 

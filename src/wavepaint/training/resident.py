@@ -58,8 +58,10 @@ class ResidentOptions:
         vgg_from: share of the run after which the losses through VGG16 join.
         self_condition: probability that a step starts from the network's own result at a lower resolution, equally
             often after one to as many halvings as the network has octaves and the crop can be halved.
-        smooth: share of the crops that are blurred beforehand, by 4 to 32 pixels, as sky, walls and what is out of
-            focus are: where nothing around has texture, a network that paints some is penalised by every loss.
+        smooth: share, 0 to 1, of the crops that are blurred beforehand, by 4 to 32 pixels, as sky, walls and what is
+            out of focus are: where nothing around has texture, a network that paints some is penalised by every loss.
+        grey: share, 0 to 1, of the crops whose three channels become their mean, so that what is grey all around is
+            filled grey.
         seed: of masks, crops and initial weights.
     """
 
