@@ -1,4 +1,4 @@
-"""A plain static file server, as any web host has one, that writes down what it is asked for."""
+"""A plain static file server, as any web host has one, that writes down what it is asked for and sent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
 
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
@@ -17,6 +18,7 @@ class StaticServer:
 
     def __init__(self, folder: Path, headers: dict[str, str]) -> None:
         self.requests: list[str] = []
+        self.received: SimpleQueue[bytes] = SimpleQueue()
         self.down = False
         self.headers = headers
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self, directory=str(folder)))
@@ -45,6 +47,11 @@ class _Handler(SimpleHTTPRequestHandler):
             self.close_connection = True
         else:
             super().do_GET()
+
+    def do_POST(self) -> None:
+        self._site.received.put(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204)
+        self.end_headers()
 
     def end_headers(self) -> None:
         for name, value in self._site.headers.items():

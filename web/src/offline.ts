@@ -1,11 +1,18 @@
 import { keptBackends, networkUrls } from "./device/files";
+import * as loadingLock from "./device/loading_lock";
 import { expectedEngine } from "./device/network";
 import type { Options } from "./device/worker";
 
-/** What a page asks of its service worker: to keep these files, too. */
-export interface KeepOrder {
-  readonly keep: readonly string[];
-}
+/** What a page asks of its service worker. */
+export type OfflineOrder =
+  /** To keep these files, too. */
+  | { readonly keep: readonly string[] }
+  /** To serve the pages that are open already, this one among them. */
+  | { readonly claim: true };
+
+/** How often a page looks whether the network has been loaded, and how long it waits for a service worker's answer. */
+const LOOK_MILLISECONDS = 250;
+const CLAIM_MILLISECONDS = 5000;
 
 /**
  * Have a service worker keep the page and the network, so that both work without a network connection from now on.
@@ -14,19 +21,18 @@ export interface KeepOrder {
 export async function keepForOffline(options: Options, say: (words: string) => void): Promise<void> {
   if (!("serviceWorker" in navigator)) return;
   try {
-    const fresh = !navigator.serviceWorker.controller;
-    const controlled = fresh
-      ? new Promise<unknown>((resolve) =>
-          navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true }),
-        )
-      : null;
+    const fresh = !(await navigator.serviceWorker.getRegistration())?.active;
     await navigator.serviceWorker.register("sw.js");
-    await controlled;
+    const { active } = await navigator.serviceWorker.ready;
+    if (fresh && active) await beServedBy(active);
+    // A page that was loaded past its service worker (shift and reload) has none.
+    const { controller } = navigator.serviceWorker;
+    if (!controller) return;
     const { backend } = await expectedEngine(options);
     // One after the other: the first is the one that a fill may be waiting for.
     for (const kept of keptBackends(backend)) {
       const { loader, binary } = networkUrls(options.base, kept);
-      if (!(await keep([loader, binary]))) return;
+      if (!(await ask(controller, { keep: [loader, binary] }))) return;
     }
     if (fresh) say("Ready: works without a connection from now on.");
   } catch {
@@ -34,14 +40,20 @@ export async function keepForOffline(options: Options, say: (words: string) => v
   }
 }
 
-/** Whether the service worker has kept files. */
-function keep(urls: readonly string[]): Promise<boolean> {
+async function beServedBy(worker: ServiceWorker): Promise<void> {
+  const claim = async (): Promise<void> => {
+    await Promise.race([ask(worker, { claim: true }), pause(CLAIM_MILLISECONDS)]);
+  };
+  while (!(await loadingLock.claim(claim))) await pause(LOOK_MILLISECONDS);
+}
+
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Whether the service worker has done it. */
+function ask(worker: ServiceWorker, order: OfflineOrder): Promise<boolean> {
   const { port1, port2 } = new MessageChannel();
   return new Promise((resolve) => {
     port1.onmessage = ({ data }: MessageEvent<boolean>) => resolve(data);
-    const order: KeepOrder = { keep: urls };
-    // A page that was loaded past its service worker (shift and reload) has none.
-    if (!navigator.serviceWorker.controller) resolve(false);
-    else navigator.serviceWorker.controller.postMessage(order, [port2]);
+    worker.postMessage(order, [port2]);
   });
 }

@@ -6,7 +6,7 @@
  * takes over what has not changed, and is complete before the old one goes: who could work offline still can.
  */
 
-import type { KeepOrder } from "./offline";
+import type { OfflineOrder } from "./offline";
 
 declare const SITE: {
   readonly version: string;
@@ -31,9 +31,9 @@ interface Fetch extends Waitable {
   respondWith(response: Promise<Response>): void;
 }
 
-/** A page's order to keep files, by their addresses; the port is told whether they are kept. */
+/** A page's order; the port is told whether it has been carried out. */
 interface Order extends Waitable {
-  readonly data: KeepOrder;
+  readonly data: OfflineOrder;
   readonly ports: readonly MessagePort[];
 }
 
@@ -58,7 +58,6 @@ scope.addEventListener("activate", (event) => {
     (async () => {
       const old = (await cacheNames()).filter((name) => name !== cacheName);
       await Promise.all(old.map((name) => caches.delete(name)));
-      await scope.clients.claim();
     })(),
   );
 });
@@ -71,8 +70,10 @@ scope.addEventListener("fetch", (event) => {
 
 scope.addEventListener("message", (event) => {
   const answer = (kept: boolean): void => event.ports[0].postMessage(kept);
+  const { data } = event;
+  const done = "claim" in data ? scope.clients.claim() : keepToo(data.keep);
   event.waitUntil(
-    keepToo(event.data.keep).then(
+    done.then(
       () => answer(true),
       () => answer(false),
     ),

@@ -59,12 +59,14 @@ let caches: FakeCaches;
 let host: Record<string, (string | Uint8Array<ArrayBuffer>)[]>;
 let asked: string[];
 let listeners: Record<string, (event: object) => void>;
+let claims: number;
 
 beforeEach(async () => {
   caches = new FakeCaches();
   host = Object.fromEntries(Object.entries({ ...built, ...later }).map(([name, text]) => [name, [text]]));
   asked = [];
   listeners = {};
+  claims = 0;
   vi.stubGlobal("SITE", { version: "new", first: digests(built), later: digests(later) });
   vi.stubGlobal("caches", caches);
   vi.stubGlobal("fetch", async (request: string | Request, { cache }: RequestInit = {}) => {
@@ -76,7 +78,7 @@ beforeEach(async () => {
   });
   vi.stubGlobal("self", {
     registration: { scope: SCOPE },
-    clients: { claim: async () => undefined },
+    clients: { claim: async () => void claims++ },
     addEventListener: (type: string, listener: (event: object) => void) => (listeners[type] = listener),
   });
   vi.resetModules();
@@ -100,14 +102,10 @@ async function ask(name: string): Promise<Response> {
   return answer;
 }
 
-const keep = (...names: string[]): Promise<boolean> =>
-  new Promise((resolve) =>
-    listeners.message({
-      data: { keep: names.map((name) => SCOPE + name) },
-      ports: [{ postMessage: resolve }],
-      waitUntil: () => undefined,
-    }),
-  );
+const order = (data: object): Promise<boolean> =>
+  new Promise((resolve) => listeners.message({ data, ports: [{ postMessage: resolve }], waitUntil: () => undefined }));
+
+const keep = (...names: string[]): Promise<boolean> => order({ keep: names.map((name) => SCOPE + name) });
 
 describe("a version that is installed", () => {
   it("is kept as it was built", async () => {
@@ -147,6 +145,19 @@ describe("a version that is installed", () => {
     expect(caches.names()).toEqual([...Object.keys(later), ...Object.keys(built)].sort());
     expect(asked.some((request) => request.startsWith("model"))).toBe(false);
   });
+});
+
+it("serves open pages once one of them asks for it, and older files are gone by then", async () => {
+  await caches.open(`wavepaint ${SCOPE} old`);
+  await caches.open("of another program");
+  await install();
+  let activated: Promise<unknown> = Promise.resolve();
+  listeners.activate({ waitUntil: (promise: Promise<unknown>) => (activated = promise) });
+  await activated;
+  expect(await caches.keys()).toEqual(["of another program", CACHE]);
+  expect(claims).toBe(0);
+  expect(await order({ claim: true })).toBe(true);
+  expect(claims).toBe(1);
 });
 
 describe("builds of the runtime", () => {

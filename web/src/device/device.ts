@@ -3,6 +3,7 @@
 import type { Raster } from "../picture/raster";
 import type { Filled } from "../fill/filler";
 import type { Progress } from "../progress";
+import * as loadingLock from "./loading_lock";
 import type { Engine } from "./network";
 import type { Mask } from "./planes";
 import type { Options, Order, Report } from "./worker";
@@ -81,7 +82,8 @@ export class Device {
     report({ doing: "loading", share: 0 });
     const moves = this.hung && !this.options.backend;
     const options: Options = moves ? { ...this.options, backend: "wasm" } : this.options;
-    const answer = await this.send({ kind: "load", id: this.orders++, options }, report);
+    const order: Order = { kind: "load", id: this.orders++, options };
+    const answer = await loadingLock.load(() => this.send(order, report));
     this.engine = (answer as Extract<Report, { kind: "loaded" }>).engine;
     if (moves) this.onMoved(this.engine);
     return this.engine;

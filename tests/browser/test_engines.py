@@ -1,0 +1,168 @@
+"""The module and the editor in the engines of Firefox and Safari, which drive themselves: no driver is needed.
+
+Each browser opens one page, for the first time in its life. Its script fills parity cases and then works in an editor
+that the page embeds, at once, and sends what came out to the host. Chromium has tests of its own, through Playwright.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import numpy as np
+import pytest
+from editor_page import decode, encode
+from static_server import ISOLATION, StaticServer
+
+from parity.make import CASES
+from wavepaint import Inpainter
+from wavepaint.site import write_site
+
+SCRIPT = Path(__file__).with_name("engine.js")
+PARITY = Path(__file__).parents[1] / "parity"
+NAMES = ("rgb", "grey16", "alpha", "rgb16", "deep")
+SECONDS = 300
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+MINI_BROWSER = next(Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser"), None)
+# A new profile asks for updates, settings and lists of blocked sites at once.
+QUIET_FIREFOX = """\
+user_pref("app.normandy.enabled", false);
+user_pref("app.update.enabled", false);
+user_pref("browser.aboutwelcome.enabled", false);
+user_pref("browser.safebrowsing.update.enabled", false);
+user_pref("browser.shell.checkDefaultBrowser", false);
+user_pref("browser.startup.homepage_override.mstone", "ignore");
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("extensions.update.enabled", false);
+user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.connectivity-service.enabled", false);
+user_pref("services.settings.server", "http://127.0.0.1:9/");
+user_pref("toolkit.telemetry.enabled", false);
+"""
+
+
+@contextmanager
+def running(engine: str, url: str, folder: Path) -> Iterator[None]:
+    """The browser with a new profile in `folder`, showing one page."""
+    if engine == "firefox":
+        profile = folder / "profile"
+        profile.mkdir()
+        (profile / "user.js").write_text(QUIET_FIREFOX)
+        command = [FIREFOX, "--headless", "--no-remote", "--profile", profile, url]
+    else:
+        command = ["xvfb-run", "--auto-servernum", MINI_BROWSER, "--private", url]
+    environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    with (folder / "browser.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=20)
+
+
+def waves(channels: int, dtype: type) -> np.ndarray:
+    """(80, 112, C) waves with noise on them."""
+    rows, columns = np.mgrid[:80, :112]
+    values = 0.5 + 0.3 * np.sin(columns[..., None] / 17 + np.arange(channels)) * np.cos(rows[..., None] / 11)
+    noise = np.random.default_rng(7).normal(0, 0.02, values.shape)
+    return (np.clip(values + noise, 0.05, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def as_text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def answers_of(engine: str, folder: Path, headers: dict[str, str]) -> dict[str, Any]:
+    """What the page's script reports from this browser."""
+    cases = []
+    for case in CASES:
+        if case.name in NAMES:
+            source = decode((PARITY / json.loads((PARITY / f"{case.name}.json").read_text())["picture"]).read_bytes())
+            cases.append(
+                {
+                    "name": case.name,
+                    "width": case.width,
+                    "height": case.height,
+                    "channels": source.shape[2],
+                    "wide": source.dtype == np.uint16,
+                    "grain": case.grain,
+                    "data": as_text(source.tobytes()),
+                    "mask": as_text(case.mask().astype(np.uint8).tobytes()),
+                }
+            )
+    files = [{"name": f"{name}.png", "data": as_text(encode(samples))} for name, samples in PHOTOGRAPHS.items()]
+    site = folder / "host"
+    site.mkdir()
+    write_site(site / "site")
+    shutil.copy(SCRIPT, site)
+    (site / "work.json").write_text(json.dumps({"cases": cases, "files": files}))
+    (site / "index.html").write_text(PAGE)
+    with StaticServer(site, headers).running() as server, running(engine, server.url, folder):
+        try:
+            answers = server.received.get(timeout=SECONDS)
+        except Empty:
+            pytest.fail(f"no answer in {SECONDS} s; asked for {server.requests}")
+    assert "/site/model.onnx" in server.requests
+    return dict(json.loads(answers))
+
+
+PAGE = '<!doctype html><title>work</title><script type="module" src="engine.js"></script>'
+PHOTOGRAPHS = {"waves": waves(3, np.uint8), "veil": waves(2, np.uint16)}
+ENGINES = (
+    pytest.param("firefox", ISOLATION, id="firefox"),
+    pytest.param("firefox", {}, id="firefox-one-thread"),
+    pytest.param("webkit", ISOLATION, id="webkit"),
+    pytest.param("webkit", {}, id="webkit-one-thread"),
+)
+
+
+@pytest.mark.parametrize(("engine", "headers"), ENGINES)
+def test_fills_as_python_does_and_changes_nothing_else(engine: str, headers: dict[str, str], tmp_path: Path) -> None:
+    if engine == "firefox" and FIREFOX is None:
+        pytest.skip("needs Firefox")
+    if engine == "webkit" and (MINI_BROWSER is None or shutil.which("xvfb-run") is None):
+        pytest.skip("needs WebKitGTK's MiniBrowser and Xvfb")
+    answers = answers_of(engine, tmp_path, headers)
+    assert answers["failure"] is None
+    assert ("Firefox/" in answers["agent"]) == (engine == "firefox")
+    assert "Chrom" not in answers["agent"]
+    assert answers["engine"]["backend"] == "wasm"
+    assert answers["isolated"] == bool(headers)
+    if not headers:
+        assert answers["engine"]["threads"] == 1
+
+    assert set(answers["cases"]) == set(NAMES)
+    for case in CASES:
+        if case.name in NAMES:
+            description = json.loads((PARITY / f"{case.name}.json").read_text())
+            source, expected = (decode((PARITY / description[key]).read_bytes()) for key in ("picture", "expected"))
+            result = np.frombuffer(base64.b64decode(answers["cases"][case.name]), source.dtype).reshape(source.shape)
+            check(source, case.mask(), result, expected)
+
+    for name, source in PHOTOGRAPHS.items():
+        mask, result = (decode(base64.b64decode(answers["files"][f"{name}.png"][key])) for key in ("mask", "result"))
+        hole = mask[..., 0] == 255
+        assert 300 < hole.sum() < 3000
+        check(source, hole, result, Inpainter(runtime="onnxruntime", threads=1)(source, hole))
+        assert (result != source)[hole].mean() > 0.5
+
+
+def check(source: np.ndarray, hole: np.ndarray, result: np.ndarray, expected: np.ndarray) -> None:
+    assert result.dtype == source.dtype
+    np.testing.assert_array_equal(result[~hole], source[~hole])
+    step = 1 if source.dtype == np.uint8 else 257
+    assert np.abs(result.astype(int) - expected)[hole].max() <= 2 * step
