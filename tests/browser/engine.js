@@ -67,9 +67,11 @@ async function retouch(editor, { name, data }) {
     drag(stage, STROKE.map(toScreen));
     const fill = [...within.querySelectorAll("button")].find((button) => button.textContent.trim() === "Fill");
     const status = within.querySelector("[role=status]");
+    let filled = false;
+    editor.addEventListener("change", () => (filled = true), { once: true });
     await until("the Fill button", () => !fill.disabled, status);
     fill.click();
-    await until("the fill", () => status.textContent.startsWith("Filled in"), status);
+    await until("the fill", () => filled, status);
     return { mask: await blobText(await editor.mask()), result: await blobText(await editor.result()) };
 }
 

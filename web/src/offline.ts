@@ -10,7 +10,7 @@ export type OfflineOrder =
   /** To serve the pages that are open already, this one among them. */
   | { readonly claim: true };
 
-/** How often a page looks whether the network has been loaded, and how long it waits for a service worker's answer. */
+/** How often a page looks whether the network has been loaded, and how long a load waits for a service worker. */
 const LOOK_MILLISECONDS = 250;
 const CLAIM_MILLISECONDS = 5000;
 
@@ -41,10 +41,15 @@ export async function keepForOffline(options: Options, say: (words: string) => v
 }
 
 async function beServedBy(worker: ServiceWorker): Promise<void> {
+  const served = new Promise<unknown>((resolve) =>
+    navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true }),
+  );
   const claim = async (): Promise<void> => {
-    await Promise.race([ask(worker, { claim: true }), pause(CLAIM_MILLISECONDS)]);
+    void ask(worker, { claim: true });
+    await Promise.race([served, pause(CLAIM_MILLISECONDS)]);
   };
   while (!(await loadingLock.claim(claim))) await pause(LOOK_MILLISECONDS);
+  await served;
 }
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
