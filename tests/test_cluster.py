@@ -433,6 +433,17 @@ def test_another_batch_does_not_mix_with_it(batch: Batch, tmp_path: Path) -> Non
         next(steps)
 
 
+def test_results_of_two_packaged_networks_do_not_mix(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = replace(batch, engine=Engine(runtime="onnxruntime"), group=1)
+    with closing(run_batch(batch, Cluster())) as steps:
+        next(steps)
+    monkeypatch.setattr("wavepaint.cluster.batch.packaged_network", lambda: b"another network under the same version")
+    with pytest.raises(OptionError, match=r"in which model was [0-9a-f]{64}, not [0-9a-f]{64}: name another output"):
+        do(batch)
+    monkeypatch.undo()
+    assert {row["status"] for row in do(batch)} == {"done"}
+
+
 def test_what_auto_was_decided_to_be_stays(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is installed where the next driver runs."""
     asked: list[str] = []

@@ -18,6 +18,7 @@ from trainings import write_vgg16
 from wavepaint.errors import OptionError
 from wavepaint.network import WavePaint, load_checkpoint
 from wavepaint.network.checkpoint import read_metadata
+from wavepaint.training.lock import FolderLock
 from wavepaint.training.resident import (
     MaskBank,
     PhotographBank,
@@ -153,6 +154,31 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path: Path) -> 
     with pytest.raises(OptionError, match="loss is not finite"):
         run(trainer, tmp_path, report_every=0.0)
     assert (tmp_path / "raw.safetensors").read_bytes() == before
+
+
+def test_a_folder_of_a_run_is_for_one_and_nothing_in_it_is_replaced(
+    shard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    command = [str(shard), "-o", str(folder), "--options", json.dumps({**TINY, "seconds": 600}), "--time-limit", "0.1"]
+    folder.mkdir()
+    lock = FolderLock(folder)
+    assert main(command) == 2
+    assert f"{folder}: another run of this process trains in this folder" in capsys.readouterr().err
+    lock.close()
+    assert main(command) == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main(command) == 2
+    assert f"{folder}: holds a run already (raw.safetensors): --resume goes on with it" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert main([*command, "--resume"]) == 0
+    assert (folder / "raw.safetensors").read_bytes() != before["raw.safetensors"]
+
+
+def test_a_run_that_cannot_start_leaves_no_folder(shard: Path, tmp_path: Path) -> None:
+    assert main([str(tmp_path / "no.tar"), "-o", str(tmp_path / "run")]) == 2
+    assert main([str(shard), "-o", str(tmp_path / "run"), "--preset", "huge"]) == 2
+    assert not (tmp_path / "run").exists()
 
 
 def test_bad_options_are_one_line(shard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from wavepaint import __version__
 from wavepaint.errors import OptionError
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Options
+from wavepaint.runtime import packaged_network
 from wavepaint.server import page
 from wavepaint.server.filling import FIELD_TYPES, FORMATS
 from wavepaint.server.settings import Limits, Settings, check_binding
@@ -400,7 +401,7 @@ def test_built_page(tmp_path, monkeypatch):
         assert script.headers["content-type"] == "text/javascript; charset=utf-8"
         network = client.get("/model.onnx")
         assert network.headers["content-type"] == "application/octet-stream"
-        assert network.content == page.WEIGHTS.read_bytes()
+        assert network.content == packaged_network()
         assert "immutable" in script.headers["cache-control"]
         for path in ("/.hidden", "/assets", "/assets/../index.html/", "/%2e%2e/settings.py"):
             assert client.get(path).status_code == 404, path

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from wavepaint import site
 from wavepaint.cli import app
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
-from wavepaint.server.page import STATIC, WEIGHTS
+from wavepaint.runtime import packaged_network
+from wavepaint.server.page import STATIC
 from wavepaint.site import write_site
 
 INDEX = """\
@@ -56,7 +57,7 @@ def test_writes_a_site_that_knows_its_files(page: Path, tmp_path: Path) -> None:
     written = write_site(target, page=page)
     assert "wavepaint-server" not in (target / "index.html").read_text()
     assert "<title>editor</title>" in (target / "index.html").read_text()
-    assert (target / "model.onnx").read_bytes() == WEIGHTS.read_bytes()
+    assert (target / "model.onnx").read_bytes() == packaged_network()
     assert (target / "licenses" / "runtime.txt").is_file()
     worker = known(target)
     assert list(worker["first"]) == ["assets/main-1234.js", "index.html", "model.onnx"]
@@ -162,7 +163,7 @@ def test_an_interrupted_write_leaves_the_old_site(page: Path, tmp_path: Path, mo
 
 def test_takes_another_network_only_if_it_is_one(page: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.onnx"
-    own.write_bytes(WEIGHTS.read_bytes())
+    own.write_bytes(packaged_network())
     write_site(tmp_path / "site", own, page=page)
     own.write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match=r"own\.onnx: not an ONNX graph"):

@@ -8,11 +8,10 @@ import re
 import secrets
 import shutil
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from wavepaint.errors import OptionError, WavepaintError
-from wavepaint.runtime.loading import model_file
+from wavepaint.runtime.loading import model_file, packaged_network
 from wavepaint.server.page import INDEX, MODEL, STATIC
 
 WORKER = "sw.js"
@@ -102,7 +101,7 @@ def read_network(model: str | Path | None) -> bytes:
     """The ONNX file of a network; see `write_site`."""
     path = model_file(model)
     if path is None:
-        return files("wavepaint").joinpath("weights", "default.onnx").read_bytes()
+        return packaged_network()
     from wavepaint.runtime.onnx_runtime import OnnxRuntime
 
     network = path.read_bytes()

@@ -21,7 +21,7 @@ from wavepaint.cluster.storage import Place
 from wavepaint.cluster.worker import Finished, Work, Worker, hear_warnings
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.options import Engine, Options
-from wavepaint.runtime.loading import OPENVINO_REPAYS, load_runtime, model_file
+from wavepaint.runtime.loading import OPENVINO_REPAYS, load_runtime, model_file, packaged_network
 from wavepaint.server.settings import available_cores
 
 LOCAL = "local"
@@ -246,7 +246,7 @@ def _settings(
         "input": Place.of(batch.input).url,
         "masks": None if masks.place is None else masks.place.url,
         "columns": asdict(batch.columns),
-        "model": "packaged" if model is None else hashlib.sha256(model[1]).hexdigest(),
+        "model": hashlib.sha256(packaged_network() if model is None else model[1]).hexdigest(),
         "runtime": runtime,
         "device": "gpu" if cluster.gpus > 0 else "cpu",
         "overwrite": batch.overwrite,

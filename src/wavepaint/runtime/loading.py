@@ -7,6 +7,7 @@ import shutil
 import sys
 from importlib import import_module
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -92,6 +93,22 @@ def model_file(model: str | Path | None) -> Path | None:
     return Path(model)
 
 
+def packaged_network() -> bytes:
+    """The ONNX file of the packaged network.
+
+    Raises:
+        CheckpointError: it is missing from this installation.
+    """
+    return _packaged().read_bytes()
+
+
+def _packaged() -> Traversable:
+    packaged = files("wavepaint") / "weights" / "default.onnx"
+    if not packaged.is_file():
+        raise CheckpointError("the packaged model is missing: reinstall wavepaint, or name a model")
+    return packaged
+
+
 def _choose(path: Path | None, checkpoint: bool, crops: int) -> str:
     """A runtime that is sure to be there, except PyTorch for a checkpoint, which nothing else reads."""
     if checkpoint:
@@ -146,9 +163,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 def _graph(path: Path | None, checkpoint: bool) -> Path | bytes:
     if path is None:
-        packaged = files("wavepaint") / "weights" / "default.onnx"
-        if not packaged.is_file():
-            raise CheckpointError("the packaged model is missing: reinstall wavepaint, or name a model")
+        packaged = _packaged()
         return packaged if isinstance(packaged, Path) else packaged.read_bytes()
     if not checkpoint:
         return path

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wavepaint.runtime.loading import packaged_network
+
 STATIC = Path(__file__).parent / "static"
 INDEX = "index.html"
 MODEL = "model.onnx"
 """The packaged network, for those who fill "on this device"."""
-WEIGHTS = Path(__file__).parents[1] / "weights" / "default.onnx"
 _SITE_ONLY = {"sw.js"}
 HINT = """\
 The mask editor is not part of this installation.
@@ -67,7 +68,7 @@ def load_page(folder: Path = STATIC) -> dict[str, Asset]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(".") and path.name not in _SITE_ONLY
     }
-    page[MODEL] = _asset(WEIGHTS.read_bytes(), "application/octet-stream", lasting=False)
+    page[MODEL] = _asset(packaged_network(), "application/octet-stream", lasting=False)
     return page
 
 

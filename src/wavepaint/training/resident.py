@@ -31,6 +31,7 @@ from wavepaint.atomic import replacing
 from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
+from wavepaint.training.lock import FolderLock
 from wavepaint.training.losses import VGGLoss, WeightedLosses, check_loss_names, load_losses
 from wavepaint.training.module import coarse_guess, has_bfloat16, memory_format, most_octaves, update_average
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
@@ -473,9 +474,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--options", type=json.loads, action="append", default=[], help="fields of ResidentOptions, JSON; repeatable"
     )
     parsed = parser.parse_args(arguments)
+    lock: FolderLock | None = None
     try:
         given = {k: tuple(v) if isinstance(v, list) else v for part in parsed.options for k, v in part.items()}
         options = ResidentOptions(**{**asdict(defaults), **given})
+        if not parsed.resume:
+            _check_new(parsed.output)
         device = torch.device(parsed.device)
         torch.manual_seed(options.seed)
         config = WavePaintConfig.from_dict({**preset(parsed.preset).to_dict(), **parsed.config})
@@ -483,13 +487,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         photographs = PhotographBank(photographs_in(parsed.shards, parsed.max_side), device)
         masks = MaskBank(options.masks, options.mask_bank, options.seed, device)
         trainer = Trainer(model, photographs, masks, options, device, parsed.vgg_weights)
+        lock = _claim(parsed.output)
         if parsed.resume:
             trainer.resume(parsed.output)
+        else:
+            _check_new(parsed.output)
         run(trainer, parsed.output, parsed.time_limit)
     except (WavepaintError, TypeError) as error:
         print(error, file=sys.stderr)
         return 2
+    finally:
+        if lock is not None:
+            lock.close()
     return 0
+
+
+def _check_new(folder: Path) -> None:
+    """Refuse a folder in which a new run would replace another one."""
+    found = next((name for name in STATE_FILES if (folder / name).exists()), None)
+    if found is not None:
+        raise OptionError(f"{folder}: holds a run already ({found}): --resume goes on with it")
+
+
+def _claim(folder: Path) -> FolderLock:
+    """Make a run's folder and lock it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return FolderLock(folder)
+    except OSError as error:
+        raise OptionError(f"{folder}: {error.strerror or error}") from None
 
 
 if __name__ == "__main__":
