@@ -169,15 +169,38 @@ def test_a_folder_of_a_run_is_for_one_and_nothing_in_it_is_replaced(
     assert main(command) == 0
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert main(command) == 2
-    assert f"{folder}: holds a run already (raw.safetensors): --resume goes on with it" in capsys.readouterr().err
+    assert f"{folder}: holds a run already: --resume goes on with it" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert main([*command, "--resume"]) == 0
     assert (folder / "raw.safetensors").read_bytes() != before["raw.safetensors"]
+
+    for path in folder.iterdir():
+        if path.name != "ema.safetensors":
+            path.unlink()
+    kept = (folder / "ema.safetensors").read_bytes()
+    assert main(command) == 2
+    assert f"{folder}: holds ema.safetensors, which a run would replace" in capsys.readouterr().err
+    assert (folder / "ema.safetensors").read_bytes() == kept
+
+
+def test_a_first_save_that_was_cut_short_is_replaced(
+    shard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    command = [str(shard), "-o", str(folder), "--options", json.dumps({**TINY, "seconds": 600}), "--time-limit", "0.1"]
+    assert main(command) == 0
+    (folder / "progress.json").unlink()
+    (folder / "second-moment.safetensors").unlink()
+    assert main([*command, "--resume"]) == 2
+    assert f"{folder}: no run to resume" in capsys.readouterr().err
+    assert main(command) == 0
+    assert main([*command, "--resume"]) == 0
 
 
 def test_a_run_that_cannot_start_leaves_no_folder(shard: Path, tmp_path: Path) -> None:
     assert main([str(tmp_path / "no.tar"), "-o", str(tmp_path / "run")]) == 2
     assert main([str(shard), "-o", str(tmp_path / "run"), "--preset", "huge"]) == 2
+    assert main([str(shard), "-o", str(tmp_path / "run"), "--resume"]) == 2
     assert not (tmp_path / "run").exists()
 
 

@@ -1,6 +1,4 @@
-// Works through work.json with the site beside it, and sends {agent, isolated, engine, cases, files, failure} back.
-import "./site/wavepaint.js";
-import { inpaint, load } from "./site/wavepaint.js";
+// Works through work.json with the site beside it, and sends what came of it back.
 
 const STROKE = [[30, 30], [50, 35], [70, 40], [65, 48], [60, 55]];
 
@@ -14,7 +12,7 @@ function textOf(bytes) {
 
 const blobText = async (blob) => textOf(new Uint8Array(await blob.arrayBuffer()));
 
-async function fillCase({ data, mask, wide, grain, name, ...size }) {
+async function fillCase(inpaint, { data, mask, wide, grain, name, ...size }) {
     const raw = bytesOf(data);
     const picture = { ...size, data: wide ? new Uint16Array(raw.buffer) : raw };
     const filled = await inpaint(picture, { width: size.width, height: size.height, data: bytesOf(mask) }, { grain });
@@ -22,9 +20,9 @@ async function fillCase({ data, mask, wide, grain, name, ...size }) {
 }
 
 async function until(what, condition, status) {
-    const end = Date.now() + 120_000;
+    const end = Date.now() + 60_000;
     while (!condition()) {
-        if (Date.now() > end) throw new Error(`waited for ${what}; the page says: ${status.textContent}`);
+        if (Date.now() > end) throw new Error(`waited for ${what}; the page says: ${status?.textContent}`);
         await new Promise((resolve) => setTimeout(resolve, 50));
     }
 }
@@ -50,11 +48,26 @@ function drag(stage, points) {
     send("pointerup", points[points.length - 1], 0);
 }
 
+const frameOf = (editor) => editor.shadowRoot.querySelector("iframe");
+
+/** The addresses of all files that are kept, once those of the runtime are, which come last. */
+async function keptFiles() {
+    const addresses = async () => {
+        const all = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
+        return all.flat().map(({ url }) => url);
+    };
+    let kept = [];
+    for (let i = 0; i < 300 && kept.filter((url) => url.includes("/ort-wasm-")).length < 2; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        kept = await addresses();
+    }
+    return kept;
+}
+
 /** Open a file in the editor, draw a stroke, press Fill; the mask and the result. */
 async function retouch(editor, { name, data }) {
     await editor.open(new File([bytesOf(data)], name, { type: "image/png" }));
-    const page = editor.shadowRoot?.querySelector("iframe") ?? editor.querySelector("iframe");
-    const within = page.contentDocument;
+    const within = frameOf(editor).contentDocument;
     const stage = within.querySelector("[role=application]");
     const box = stage.getBoundingClientRect();
     const [width, height] = within.querySelector("#picture-size").textContent.split(" × ").map(Number);
@@ -75,15 +88,27 @@ async function retouch(editor, { name, data }) {
     return { mask: await blobText(await editor.mask()), result: await blobText(await editor.result()) };
 }
 
-const answers = { agent: navigator.userAgent, isolated: self.crossOriginIsolated, cases: {}, files: {}, failure: null };
+const answers = {
+    agent: navigator.userAgent,
+    cores: navigator.hardwareConcurrency,
+    isolated: self.crossOriginIsolated,
+    cases: {},
+    files: {},
+    failure: null,
+};
 try {
+    const { inpaint, load } = await import("./site/wavepaint.js"); // which also defines the element
     const work = await (await fetch("work.json")).json();
     answers.engine = await load();
-    for (const item of work.cases) answers.cases[item.name] = await fillCase(item);
+    for (const item of work.cases) answers.cases[item.name] = await fillCase(inpaint, item);
     const editor = document.createElement("wavepaint-editor");
     editor.style.cssText = "display: block; width: 1000px; height: 600px";
     document.body.append(editor);
     for (const file of work.files) answers.files[file.name] = await retouch(editor, file);
+    const { serviceWorker } = frameOf(editor).contentWindow.navigator;
+    await until("the service worker", () => serviceWorker.controller);
+    answers.served = true;
+    answers.kept = await keptFiles();
 } catch (error) {
     answers.failure = `${error.name}: ${error.message}`;
 }

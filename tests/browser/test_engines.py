@@ -1,7 +1,8 @@
 """The module and the editor in the engines of Firefox and Safari, which drive themselves: no driver is needed.
 
 Each browser opens one page, for the first time in its life. Its script fills parity cases and then works in an editor
-that the page embeds, at once, and sends what came out to the host. Chromium has tests of its own, through Playwright.
+that the page embeds, at once; it sends what came out to the host once everything is kept for offline use. Chromium has
+tests of its own, through Playwright.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from static_server import ISOLATION, StaticServer
 
 from parity.make import CASES
 from wavepaint import Inpainter
+from wavepaint.server.page import STATIC
 from wavepaint.site import write_site
 
 SCRIPT = Path(__file__).with_name("engine.js")
@@ -51,7 +53,7 @@ user_pref("toolkit.telemetry.enabled", false);
 
 
 @contextmanager
-def running(engine: str, url: str, folder: Path) -> Iterator[None]:
+def running(engine: str, url: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The browser with a new profile in `folder`, showing one page."""
     if engine == "firefox":
         profile = folder / "profile"
@@ -59,19 +61,19 @@ def running(engine: str, url: str, folder: Path) -> Iterator[None]:
         (profile / "user.js").write_text(QUIET_FIREFOX)
         command = [FIREFOX, "--headless", "--no-remote", "--profile", profile, url]
     else:
-        command = ["xvfb-run", "--auto-servernum", MINI_BROWSER, "--private", url]
+        # With a file of its own it makes no folder, which it could not remove when it is stopped.
+        command = ["xvfb-run", "--auto-servernum", "--auth-file", folder / "Xauthority", MINI_BROWSER, "--private", url]
     environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     with (folder / "browser.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        yield
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=20)
+        for step in (signal.SIGTERM, signal.SIGKILL):  # the second for those that outlive the first process
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, step)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
 
 
 def waves(channels: int, dtype: type) -> np.ndarray:
@@ -111,15 +113,18 @@ def answers_of(engine: str, folder: Path, headers: dict[str, str]) -> dict[str, 
     shutil.copy(SCRIPT, site)
     (site / "work.json").write_text(json.dumps({"cases": cases, "files": files}))
     (site / "index.html").write_text(PAGE)
-    with StaticServer(site, headers).running() as server, running(engine, server.url, folder):
-        try:
-            answers = server.received.get(timeout=SECONDS)
-        except Empty:
-            pytest.fail(f"no answer in {SECONDS} s; asked for {server.requests}")
+    with StaticServer(site, headers).running() as server, running(engine, server.url, folder) as browser:
+        end = time.monotonic() + SECONDS
+        while server.received.empty():
+            if time.monotonic() > end or browser.poll() is not None:
+                log = (folder / "browser.log").read_text(errors="replace")
+                pytest.fail(f"no answer; asked for {server.requests}; the browser says: {log[-2000:]}")
+            time.sleep(0.1)
     assert "/site/model.onnx" in server.requests
-    return dict(json.loads(answers))
+    return dict(json.loads(server.received.get()))
 
 
+RUNTIME = [path.name for path in (STATIC / "assets").glob("ort-wasm-*")]
 PAGE = '<!doctype html><title>work</title><script type="module" src="engine.js"></script>'
 PHOTOGRAPHS = {"waves": waves(3, np.uint8), "veil": waves(2, np.uint16)}
 ENGINES = (
@@ -142,8 +147,9 @@ def test_fills_as_python_does_and_changes_nothing_else(engine: str, headers: dic
     assert "Chrom" not in answers["agent"]
     assert answers["engine"]["backend"] == "wasm"
     assert answers["isolated"] == bool(headers)
-    if not headers:
-        assert answers["engine"]["threads"] == 1
+    assert answers["engine"]["threads"] == (min(answers["cores"], 8) if headers else 1)
+    assert answers["served"]
+    assert {path.rpartition("/")[2] for path in answers["kept"]} >= {"index.html", "model.onnx", *RUNTIME}
 
     assert set(answers["cases"]) == set(NAMES)
     for case in CASES:

@@ -476,6 +476,32 @@ def fresh(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+KEPT = """async () => {
+    const kept = async () => {
+        const opened = await Promise.all((await caches.keys()).map((name) => caches.open(name)));
+        const requests = await Promise.all(opened.map((cache) => cache.keys()));
+        return requests.flat().map(({ url }) => url.split("/").pop());
+    };
+    const isDone = (names) => names.filter((name) => name.startsWith("ort-wasm-")).length === 2;
+    for (let i = 0; i < 600 && !(navigator.serviceWorker.controller && isDone(await kept())); i++)
+        await new Promise((resolve) => setTimeout(resolve, 100));
+    return [navigator.serviceWorker.controller !== null, await kept()];
+}"""
+
+
+def test_two_tabs_of_a_first_visit_and_a_reload_in_its_middle(fresh: Page, host: StaticServer) -> None:
+    other = fresh.context.new_page()
+    for page in (fresh, other):
+        page.goto(f"{host.url}site/", wait_until="commit")
+    fresh.reload(wait_until="commit")
+    for page in (fresh, other):
+        page.wait_for_load_state()
+        served, kept = page.evaluate(KEPT)
+        assert served
+        assert {"index.html", "model.onnx"} <= set(kept)
+        assert len([name for name in kept if name.startswith("ort-wasm-")]) == 2
+
+
 UPDATE = """async () => {
     const registration = await navigator.serviceWorker.getRegistration();
     // Held from the start: a worker that fails at once is gone from the registration when the update is answered.

@@ -24,4 +24,4 @@ device.onMoved = (engine) => {
   editor.warn(`WebGPU has failed on this device. Filling goes on with ${wordsFor(engine)}.`);
 };
 answerHost(editor);
-if (!server) void keepForOffline(device.options, (words) => editor.say(words));
+if (!server) void keepForOffline(device.options, (words) => editor.sayInTurn(words));

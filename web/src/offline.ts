@@ -7,12 +7,13 @@ import type { Options } from "./device/worker";
 export type OfflineOrder =
   /** To keep these files, too. */
   | { readonly keep: readonly string[] }
-  /** To serve the pages that are open already, this one among them. */
-  | { readonly claim: true };
+  /** To serve the pages that are open, of which this script of the one that asks must be of its version. */
+  | { readonly claim: string };
 
-/** How often a page looks whether the network has been loaded, and how long a load waits for a service worker. */
+/** How often a page looks whether the network has been loaded. */
 const LOOK_MILLISECONDS = 250;
-const CLAIM_MILLISECONDS = 5000;
+/** How long a service worker may take to serve the open pages; no network is loaded meanwhile. */
+const CLAIM_MILLISECONDS = 10_000;
 
 /**
  * Have a service worker keep the page and the network, so that both work without a network connection from now on.
@@ -20,13 +21,16 @@ const CLAIM_MILLISECONDS = 5000;
  */
 export async function keepForOffline(options: Options, say: (words: string) => void): Promise<void> {
   if (!("serviceWorker" in navigator)) return;
+  const { serviceWorker } = navigator;
+  const fresh = !serviceWorker.controller;
+  const served = new Promise<void>((resolve) =>
+    serviceWorker.addEventListener("controllerchange", () => resolve(), { once: true }),
+  );
   try {
-    const fresh = !(await navigator.serviceWorker.getRegistration())?.active;
-    await navigator.serviceWorker.register("sw.js");
-    const { active } = await navigator.serviceWorker.ready;
-    if (fresh && active) await beServedBy(active);
-    // A page that was loaded past its service worker (shift and reload) has none.
-    const { controller } = navigator.serviceWorker;
+    await serviceWorker.register("sw.js");
+    const { active } = await serviceWorker.ready;
+    if (active && !(await beServedBy(active, served))) return;
+    const { controller } = serviceWorker;
     if (!controller) return;
     const { backend } = await expectedEngine(options);
     // One after the other: the first is the one that a fill may be waiting for.
@@ -40,17 +44,22 @@ export async function keepForOffline(options: Options, say: (words: string) => v
   }
 }
 
-async function beServedBy(worker: ServiceWorker): Promise<void> {
-  const served = new Promise<unknown>((resolve) =>
-    navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true }),
-  );
+/** Whether it serves this page in the end. It refuses one of another version, loaded past it (shift and reload). */
+async function beServedBy(worker: ServiceWorker, served: Promise<void>): Promise<boolean> {
+  const isServed = (): boolean => navigator.serviceWorker.controller !== null;
+  let granted = false;
   const claim = async (): Promise<void> => {
-    void ask(worker, { claim: true });
-    await Promise.race([served, pause(CLAIM_MILLISECONDS)]);
+    // Another page may have been quicker.
+    granted = isServed() || (await inTime(ask(worker, { claim: import.meta.url }), false));
+    if (granted && !isServed()) await inTime(served, undefined);
   };
   while (!(await loadingLock.claim(claim))) await pause(LOOK_MILLISECONDS);
-  await served;
+  if (granted && !isServed()) await served;
+  return isServed();
 }
+
+const inTime = <T>(promise: Promise<T>, otherwise: T): Promise<T> =>
+  Promise.race([promise, pause(CLAIM_MILLISECONDS).then(() => otherwise)]);
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

@@ -71,7 +71,7 @@ scope.addEventListener("fetch", (event) => {
 scope.addEventListener("message", (event) => {
   const answer = (kept: boolean): void => event.ports[0].postMessage(kept);
   const { data } = event;
-  const done = "claim" in data ? scope.clients.claim() : keepToo(data.keep);
+  const done = "claim" in data ? claim(data.claim) : keepToo(data.keep);
   event.waitUntil(
     done.then(
       () => answer(true),
@@ -88,6 +88,12 @@ async function install(): Promise<void> {
   const later = Object.keys(SITE.later).filter((name) => backends.has(backendOf(urlOf(name))));
   const cache = await caches.open(cacheName);
   await Promise.all([...Object.keys(SITE.first), ...later].map((name) => keep(name, cache, kept)));
+}
+
+/** Serve the open pages. Rejects where the one that asks is of another version: files of two would be mixed in it. */
+async function claim(script: string): Promise<void> {
+  if (nameOf(script) === null) throw new Error(`${script}: is not of this version`);
+  await scope.clients.claim();
 }
 
 /** Keep files that are not kept yet. Rejects where one is not to be had, or storage is full. */

@@ -73,9 +73,26 @@ describe("where there are locks", () => {
   });
 
   it("a load that fails is over", async () => {
-    await expect(load(() => Promise.reject(new Error("broken")))).rejects.toThrow("broken");
+    const broken = vi.fn(() => Promise.reject(new Error("broken")));
+    await expect(load(broken)).rejects.toThrow("broken");
+    expect(broken).toHaveBeenCalledOnce();
     expect(await claim(async () => undefined)).toBe(true);
   });
+});
+
+it("where locks are refused both are done at once, and fail only as they do themselves", async () => {
+  const request = (): Promise<never> => Promise.reject(new DOMException("The request was denied.", "SecurityError"));
+  vi.stubGlobal("navigator", { locks: { request } });
+  expect(await load(async () => 5)).toBe(5);
+  expect(await claim(async () => undefined)).toBe(true);
+  let times = 0;
+  const broken = async (): Promise<never> => {
+    times++;
+    throw new Error("broken");
+  };
+  await expect(load(broken)).rejects.toThrow("broken");
+  await expect(claim(broken)).rejects.toThrow("broken");
+  expect(times).toBe(2);
 });
 
 it("without locks both are done at once", async () => {

@@ -156,7 +156,9 @@ it("serves open pages once one of them asks for it, and older files are gone by 
   await activated;
   expect(await caches.keys()).toEqual(["of another program", CACHE]);
   expect(claims).toBe(0);
-  expect(await order({ claim: true })).toBe(true);
+  expect(await order({ claim: `${SCOPE}assets/index-of-another-version.js` })).toBe(false);
+  expect(claims).toBe(0);
+  expect(await order({ claim: `${SCOPE}assets/ort-wasm-1.mjs` })).toBe(true);
   expect(claims).toBe(1);
 });
 

@@ -36,7 +36,8 @@ from wavepaint.training.losses import VGGLoss, WeightedLosses, check_loss_names,
 from wavepaint.training.module import coarse_guess, has_bfloat16, memory_format, most_octaves, update_average
 from wavepaint.training.schedule import average_decay, cosine, crop_side, warmup
 
-STATE_FILES = ("raw.safetensors", "first-moment.safetensors", "second-moment.safetensors", "progress.json")
+RESULT = "ema.safetensors"
+STATE_FILES = (RESULT, "raw.safetensors", "first-moment.safetensors", "second-moment.safetensors", "progress.json")
 
 
 @dataclass(frozen=True)
@@ -359,14 +360,13 @@ class Trainer:
         update_average(self.average, self.model.state_dict(), average_decay(self.options.ema, self.steps))
 
     def save(self, folder: Path) -> None:
-        """Write the average as `ema.safetensors` and what resuming needs beside it, one small file each."""
+        """Write the average as `RESULT` and what resuming needs beside it, one small file each."""
         folder.mkdir(parents=True, exist_ok=True)
         note = {
             "steps": str(self.steps),
             "seconds": f"{self.seconds:.0f}",
             "options": json.dumps(asdict(self.options)),
         }
-        save_checkpoint(self.model, folder / "ema.safetensors", state=self.average, extra=note)
         names = [name for name, _ in self.model.named_parameters()]
         moments = [self.optimizer.state.get(parameter, {}) for parameter in self.model.parameters()]
         pieces = {
@@ -377,19 +377,20 @@ class Trainer:
         for piece, tensors in pieces.items():
             with replacing(folder / f"{piece}.safetensors") as unfinished:
                 save_file({name: value.contiguous() for name, value in tensors.items()}, unfinished)
+        save_checkpoint(self.model, folder / RESULT, state=self.average, extra=note)
+        # Last: it says that there is a run to go on with.
         progress = {"steps": self.steps, "seconds": self.seconds, "images": self.images}
         with replacing(folder / "progress.json") as unfinished:
             unfinished.write_text(json.dumps(progress))
 
     def resume(self, folder: Path) -> None:
         """Go on from what `save` wrote; fresh crops and masks, same weights, moments and clock."""
-        if not all((folder / name).is_file() for name in STATE_FILES):
-            raise OptionError(f"{folder}: no run to resume")
+        check_resumable(folder)
         progress = json.loads((folder / "progress.json").read_text())
         self.steps, self.images = progress["steps"], progress["images"]
         self.seconds_before = progress["seconds"]
         self.model.load_state_dict(load_file(folder / "raw.safetensors"))
-        averaged = load_checkpoint(folder / "ema.safetensors").state_dict()
+        averaged = load_checkpoint(folder / RESULT).state_dict()
         for name, value in self.average.items():
             value.copy_(averaged[name])
         first = load_file(folder / "first-moment.safetensors")
@@ -478,8 +479,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = {k: tuple(v) if isinstance(v, list) else v for part in parsed.options for k, v in part.items()}
         options = ResidentOptions(**{**asdict(defaults), **given})
-        if not parsed.resume:
-            _check_new(parsed.output)
+        (check_resumable if parsed.resume else _check_new)(parsed.output)
         device = torch.device(parsed.device)
         torch.manual_seed(options.seed)
         config = WavePaintConfig.from_dict({**preset(parsed.preset).to_dict(), **parsed.config})
@@ -502,11 +502,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def check_resumable(folder: Path) -> None:
+    """Raise OptionError unless a run was saved in a folder."""
+    if not all((folder / name).is_file() for name in STATE_FILES):
+        raise OptionError(f"{folder}: no run to resume")
+
+
 def _check_new(folder: Path) -> None:
-    """Refuse a folder in which a new run would replace another one."""
-    found = next((name for name in STATE_FILES if (folder / name).exists()), None)
-    if found is not None:
-        raise OptionError(f"{folder}: holds a run already ({found}): --resume goes on with it")
+    """Refuse a folder in which a new run would replace another or its result; what a first save left may go."""
+    if (folder / "progress.json").exists():
+        raise OptionError(f"{folder}: holds a run already: --resume goes on with it")
+    if (folder / RESULT).exists() and not (folder / "raw.safetensors").exists():
+        raise OptionError(f"{folder}: holds {RESULT}, which a run would replace: choose another folder")
 
 
 def _claim(folder: Path) -> FolderLock:

@@ -7,13 +7,9 @@
 
 const NAME = "wavepaint loads or is claimed";
 
-/** Locks of the origin; none in insecure contexts, which have no service workers either, and in old browsers. */
-const locks = (): LockManager | undefined => (globalThis.navigator as Navigator | undefined)?.locks;
-
 /** Load with nothing being claimed meanwhile. */
 export async function load<T>(task: () => Promise<T>): Promise<T> {
-  const manager = locks();
-  return manager ? manager.request(NAME, { mode: "shared" }, task) : task();
+  return withLock({ mode: "shared" }, task);
 }
 
 /**
@@ -21,13 +17,25 @@ export async function load<T>(task: () => Promise<T>): Promise<T> {
  * load that never ends would hold up all others behind it.
  */
 export async function claim(task: () => Promise<void>): Promise<boolean> {
-  const manager = locks();
-  if (!manager) {
-    await task();
-    return true;
-  }
-  return manager.request(NAME, { ifAvailable: true }, async (lock) => {
-    if (lock) await task();
-    return lock !== null;
+  return withLock({ ifAvailable: true }, async (held) => {
+    if (held) await task();
+    return held;
   });
+}
+
+/** Run a task, told whether the lock is held; without any lock where the browser has none, or refuses them. */
+async function withLock<T>(options: LockOptions, task: (held: boolean) => Promise<T>): Promise<T> {
+  const locks = (globalThis.navigator as Navigator | undefined)?.locks;
+  if (!locks) return task(true);
+  let begun = false;
+  try {
+    return await locks.request(NAME, options, (lock) => {
+      begun = true;
+      return task(lock !== null);
+    });
+  } catch (error) {
+    // Where a visitor blocks what sites store, locks are blocked, too.
+    if (begun) throw error;
+    return task(true);
+  }
 }

@@ -26,6 +26,8 @@ const ZOOM_STEP = 1.25;
 const BRUSH_STEP = 1.2;
 /** How long a message stays in sight; screen readers keep it. */
 const MESSAGE_MILLISECONDS = 5000;
+/** How often what can wait looks whether its turn has come. */
+const TURN_MILLISECONDS = 250;
 const THEMES = ["auto", "light", "dark"] as const;
 const KINDS = { 1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGB with alpha" } as const;
 
@@ -414,6 +416,13 @@ export class Editor implements DrawingHost {
     this.status.classList.remove("old");
     clearTimeout(this.fading);
     this.fading = window.setTimeout(() => this.status.classList.add("old"), MESSAGE_MILLISECONDS);
+  }
+
+  /** Tell what can wait until nothing is going on and the message before it has been read. */
+  sayInTurn(text: string): void {
+    const { textContent, classList } = this.status;
+    if (this.running === null && (!textContent || classList.contains("old"))) this.say(text);
+    else window.setTimeout(() => this.sayInTurn(text), TURN_MILLISECONDS);
   }
 
   /** Say what is going on, unless that was said last. */
