@@ -156,11 +156,16 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path: Path) -> 
     assert (tmp_path / "raw.safetensors").read_bytes() == before
 
 
+def _short_run(shard: Path, folder: Path) -> list[str]:
+    """Arguments of a run that stops after a moment and can be resumed."""
+    return [str(shard), "-o", str(folder), "--options", json.dumps({**TINY, "seconds": 600}), "--time-limit", "0.1"]
+
+
 def test_a_folder_of_a_run_is_for_one_and_nothing_in_it_is_replaced(
     shard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    command = [str(shard), "-o", str(folder), "--options", json.dumps({**TINY, "seconds": 600}), "--time-limit", "0.1"]
+    command = _short_run(shard, folder)
     folder.mkdir()
     lock = FolderLock(folder)
     assert main(command) == 2
@@ -187,7 +192,7 @@ def test_a_first_save_that_was_cut_short_is_replaced(
     shard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    command = [str(shard), "-o", str(folder), "--options", json.dumps({**TINY, "seconds": 600}), "--time-limit", "0.1"]
+    command = _short_run(shard, folder)
     assert main(command) == 0
     (folder / "progress.json").unlink()
     (folder / "second-moment.safetensors").unlink()

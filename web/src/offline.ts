@@ -29,14 +29,12 @@ export async function keepForOffline(options: Options, say: (words: string) => v
   try {
     await serviceWorker.register("sw.js");
     const { active } = await serviceWorker.ready;
-    if (active && !(await beServedBy(active, served))) return;
-    const { controller } = serviceWorker;
-    if (!controller) return;
+    if (!active || !(await beServedBy(active, served))) return;
     const { backend } = await expectedEngine(options);
     // One after the other: the first is the one that a fill may be waiting for.
     for (const kept of keptBackends(backend)) {
       const { loader, binary } = networkUrls(options.base, kept);
-      if (!(await ask(controller, { keep: [loader, binary] }))) return;
+      if (!(await ask(active, { keep: [loader, binary] }))) return;
     }
     if (fresh) say("Ready: works without a connection from now on.");
   } catch {
@@ -49,12 +47,12 @@ async function beServedBy(worker: ServiceWorker, served: Promise<void>): Promise
   const isServed = (): boolean => navigator.serviceWorker.controller !== null;
   let granted = false;
   const claim = async (): Promise<void> => {
-    // Another page may have been quicker.
-    granted = isServed() || (await inTime(ask(worker, { claim: import.meta.url }), false));
-    if (granted && !isServed()) await inTime(served, undefined);
+    granted = await inTime(ask(worker, { claim: import.meta.url }), false);
+    if (granted) await inTime(served, undefined);
   };
-  while (!(await loadingLock.claim(claim))) await pause(LOOK_MILLISECONDS);
-  if (granted && !isServed()) await served;
+  // Another page may be quicker.
+  while (!isServed() && !(await loadingLock.claim(claim))) await pause(LOOK_MILLISECONDS);
+  if (granted) await served;
   return isServed();
 }
 
