@@ -16,10 +16,11 @@ from typer.testing import CliRunner, Result
 import wavepaint
 from pictures import noise, pillow
 from standin import Recorder, write_standin
-from wavepaint import Inpainter, folder, inpainter
+from wavepaint import Inpainter, inpainter
+from wavepaint.batch import folder
+from wavepaint.batch.folder import inpaint_folder, plan_folder
 from wavepaint.cli import app
 from wavepaint.errors import MaskError, PhotoError
-from wavepaint.folder import inpaint_folder, plan_folder
 from wavepaint.options import Options
 
 SAMPLES = noise(40, 50, 3)

@@ -19,16 +19,17 @@ from PIL import Image
 import wavepaint
 from pictures import decoded, noise, pillow, png, soft, tiff
 from standin import Recorder, write_standin
-from wavepaint import Inpainter, inpainter, regions
-from wavepaint import pages as pages_module
+from wavepaint import Inpainter, inpainter
 from wavepaint.box import Box
 from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
-from wavepaint.haar_fill import haar_fill
+from wavepaint.fill import guide, regions
+from wavepaint.fill.pyramid import haar_fill
+from wavepaint.fill.regions import RIM
+from wavepaint.fill.units import to_unit
+from wavepaint.image import pages as pages_module
+from wavepaint.image.photo import Photo, PhotoWarning
 from wavepaint.options import Engine, Options
-from wavepaint.photo import Photo, PhotoWarning
-from wavepaint.regions import RIM
 from wavepaint.runtime import GUESSED
-from wavepaint.units import to_unit
 
 KINDS = [np.uint8, np.uint16, np.float32, np.float64]
 
@@ -114,7 +115,7 @@ def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
     small = {"WIDE": 48, "RIM": 8, "FEATHER": 4, "MAX_WIDE": 96, "MAX_WIDE_CONTEXT": 32}
     for name, value in small.items():
         monkeypatch.setattr(regions, name, value)
-    monkeypatch.setattr(inpainter, "READ_PIXELS", 2**14)
+    monkeypatch.setattr(guide, "READ_PIXELS", 2**14)
     wide_pieces = []
 
     @settings(max_examples=30, deadline=None)
@@ -133,7 +134,7 @@ def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
         ):
             mask[top : top + height, left : left + width] = True
         mask[0, 0] = False
-        monkeypatch.setattr(wavepaint.photo, "DECODED_LIMIT", 0 if streamed else 2**28)
+        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0 if streamed else 2**28)
         result = fill.fill(encoded(name, samples), mask, Options())
         after = decoded(result)
         assert after.dtype == dtype
@@ -151,7 +152,7 @@ def test_memory_layout_and_byte_order_do_not_matter(fill: Inpainter, tmp_path: P
     swapped = fill(image.astype(">u2"), mask, output=tmp_path / "out.tif")
     assert swapped.dtype == np.dtype(">u2")
     assert np.array_equal(swapped, expected)
-    assert np.array_equal(wavepaint.photo.Photo.open(tmp_path / "out.tif").read_all(), expected)
+    assert np.array_equal(wavepaint.image.photo.Photo.open(tmp_path / "out.tif").read_all(), expected)
     image.flags.writeable = mask.flags.writeable = False
     assert np.array_equal(fill(np.asfortranarray(image), np.asfortranarray(mask)), expected)
     assert np.array_equal(fill(image[::-1], mask[::-1])[~mask[::-1]], image[::-1][~mask[::-1]])
@@ -315,8 +316,8 @@ def test_a_wide_hole_of_a_streamed_file_is_the_same(
     path = tmp_path / "photo.tif"
     path.write_bytes(tiff(image))
     expected = fill(image, mask)
-    monkeypatch.setattr(wavepaint.photo, "DECODED_LIMIT", 1000)
-    assert np.array_equal(wavepaint.photo.Photo.open(fill(path, mask)).read_all(), expected)
+    monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 1000)
+    assert np.array_equal(wavepaint.image.photo.Photo.open(fill(path, mask)).read_all(), expected)
 
 
 def test_crops_of_all_waves_are_read_in_one_pass_over_a_streamed_file(
@@ -327,18 +328,18 @@ def test_crops_of_all_waves_are_read_in_one_pass_over_a_streamed_file(
     waves = regions.find_regions(mask)
     assert len(waves) > 1
     expected = fill(samples, mask)
-    monkeypatch.setattr(wavepaint.photo, "DECODED_LIMIT", 0)
+    monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
     passes: list[int] = []
-    read_boxes = wavepaint.photo.Photo.read_boxes
+    read_boxes = wavepaint.image.photo.Photo.read_boxes
 
-    def counted(self: wavepaint.photo.Photo, boxes: list[Box]) -> list[np.ndarray]:
+    def counted(self: wavepaint.image.photo.Photo, boxes: list[Box]) -> list[np.ndarray]:
         passes.append(len(boxes))
         return read_boxes(self, boxes)
 
-    monkeypatch.setattr(wavepaint.photo.Photo, "read_boxes", counted)
+    monkeypatch.setattr(wavepaint.image.photo.Photo, "read_boxes", counted)
     assert np.array_equal(decoded(fill(png(samples), mask)), expected)
     assert [count for count in passes if count] == [sum(map(len, waves))]
-    monkeypatch.setattr(inpainter, "READ_PIXELS", 1)
+    monkeypatch.setattr(guide, "READ_PIXELS", 1)
     passes.clear()
     assert np.array_equal(decoded(fill(png(samples), mask)), expected)
     assert len([count for count in passes if count]) == sum(map(len, waves))
@@ -540,7 +541,7 @@ def test_a_gif_becomes_a_png(fill: Inpainter, tmp_path: Path) -> None:
 def test_arrays_can_be_written_too(fill: Inpainter, tmp_path: Path, dtype: type, channels: int) -> None:
     image, mask, target = picture(30, 40, channels, dtype), block(30, 40), tmp_path / "out.tif"
     result = fill(image, mask, output=target)
-    written = wavepaint.photo.Photo.open(target).read_all()
+    written = wavepaint.image.photo.Photo.open(target).read_all()
     if np.issubdtype(dtype, np.floating):
         assert written.dtype == np.uint16
         assert np.abs(written.squeeze() / 65535 - result.squeeze()).max() < 1 / 65535

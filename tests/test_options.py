@@ -9,8 +9,8 @@ import pytest
 import wavepaint
 from wavepaint.box import Box
 from wavepaint.errors import OptionError
+from wavepaint.image.photo import FORMAT_OF_SUFFIX
 from wavepaint.options import FORMATS, Engine, Options, as_boxes
-from wavepaint.photo import FORMAT_OF_SUFFIX
 
 IMAGE = np.zeros((20, 30, 3), np.uint8)
 MASK = np.zeros((20, 30), np.bool_)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from pictures import pillow, soft
-from wavepaint.perceptual import ALEX_WIDTHS
+from wavepaint.evaluation.perceptual import ALEX_WIDTHS
 from wavepaint.training.recipes import Recipe, load_recipe
 
 TINY = (

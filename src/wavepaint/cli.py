@@ -25,7 +25,7 @@ from wavepaint.server.settings import MEBI, MEGAPIXEL, Limits, Settings, availab
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from wavepaint.folder import Job
+    from wavepaint.batch.folder import Job
     from wavepaint.inpainter import Inpainter
 
 STREAM = "-"
@@ -163,7 +163,7 @@ def inpaint(
 
         inpainter = Inpainter(model, runtime, threads)
         if image != STREAM and os.path.isdir(image):
-            from wavepaint.folder import plan_folder
+            from wavepaint.batch.folder import plan_folder
 
             if STREAM in (mask, output):
                 raise OptionError("a folder of photographs needs a mask and an output with a name, not -")
@@ -372,7 +372,7 @@ def site(
     model: Annotated[str | None, typer.Option(help="ONNX file, instead of the packaged network.")] = None,
 ) -> None:
     """Write the mask editor as static files for any web host; the network runs in the browser, nothing is uploaded."""
-    from wavepaint.site import write_site
+    from wavepaint.server.site import write_site
 
     written = write_site(output, model)
     size, wasm, webgpu = (
@@ -428,8 +428,8 @@ def prepare_data(
     ] = None,
 ) -> None:
     """Make shards of a data set in the published splits and sizes; the same call goes on after a kill."""
+    from lab.prepare import find_dataset, prepare
     from wavepaint.data.photographs import find_photographs
-    from wavepaint.data.prepare import find_dataset, prepare
 
     chosen = find_dataset(dataset)
     with _progress() as progress:
@@ -512,10 +512,10 @@ def benchmark(
     """Measure time and memory of every method and runtime, in turns, each in a process of its own."""
     from rich.console import Console
 
-    from wavepaint.evaluation.benchmark import report
-    from wavepaint.evaluation.benchmark.machine import describe_machine
-    from wavepaint.evaluation.benchmark.run import QUICK, Plan, measure, steps_of
-    from wavepaint.evaluation.benchmark.subjects import find_subjects
+    from lab.benchmark import report
+    from lab.benchmark.machine import describe_machine
+    from lab.benchmark.run import QUICK, Plan, measure, steps_of
+    from lab.benchmark.subjects import find_subjects
     from wavepaint.evaluation.report import console_table
 
     basis = QUICK if quick else Plan()
@@ -588,7 +588,7 @@ def ablate(
     Leaves report.html, results.json, tables.md and figures/ in RUN.
     """
     try:
-        from wavepaint.ablation.run import run_study
+        from lab.ablation.run import run_study
         from wavepaint.training.schedule import parse_duration
     except ImportError as error:
         raise MissingExtraError("wavepaint ablate", "train", str(error.name)) from None
@@ -679,8 +679,8 @@ def run_batch(
     Results are those of `wavepaint inpaint`.
     """
     try:
-        from wavepaint.cluster import batch
-        from wavepaint.cluster.inputs import Columns
+        from wavepaint.batch import batch
+        from wavepaint.batch.inputs import Columns
     except ImportError as error:
         raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
     options = Options(
@@ -727,8 +727,8 @@ def show_batch_status(
 ) -> None:
     """Say how far a batch is, while it runs or afterwards."""
     try:
-        from wavepaint.cluster.manifest import read_status
-        from wavepaint.cluster.storage import Place
+        from wavepaint.batch.manifest import read_status
+        from wavepaint.batch.storage import Place
     except ImportError as error:
         raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
     status = read_status(Place.of(output), failures)
@@ -774,12 +774,12 @@ def serve_study(
 ) -> None:
     """Serve a page that shows two results side by side, without their names, and keeps the votes."""
     try:
-        from wavepaint.study import run
+        from lab.study import run
     except ImportError as error:
         raise MissingExtraError("wavepaint study serve", "server", str(error.name)) from None
+    from lab.study.trials import Study
+    from lab.study.votes import Votes
     from wavepaint.evaluation.testset import open_test_set
-    from wavepaint.study.trials import Study
-    from wavepaint.study.votes import Votes
 
     study = Study(open_test_set(test_set), [name.strip() for name in methods.split(",")], seed)
     votes = Votes(output, study.identity)
@@ -800,10 +800,10 @@ def report_study(
     """Say which method was preferred, with intervals, overall and by kind of mask."""
     from rich.console import Console
 
+    from lab.study.preference import preferences
+    from lab.study.report import preference_tables, write_preferences
+    from lab.study.votes import read_votes
     from wavepaint.evaluation.report import console_table
-    from wavepaint.study.preference import preferences
-    from wavepaint.study.report import preference_tables, write_preferences
-    from wavepaint.study.votes import read_votes
 
     methods, found = read_votes(votes)
     participants = len({vote.participant for vote in found})
@@ -823,7 +823,7 @@ def _inpaint_file(inpainter: Inpainter, image: str, mask: str | None, options: O
         raise OptionError("standard output is a terminal: redirect it, or name a file with -o")
     if options.format is not None and output != STREAM:
         raise OptionError("--format is for standard output; the name of a file says its format")
-    from wavepaint.pictures import BytesPicture
+    from wavepaint.image.sources import BytesPicture
 
     what = None if mask is None else _read_stdin() if mask == STREAM else Path(mask)
     target = None if output == STREAM else Path(output)
@@ -844,7 +844,7 @@ def _inpaint_folder(
     """Every photograph of a folder, with a progress bar on a terminal; whether all went well."""
     from collections import Counter
 
-    from wavepaint.folder import inpaint_folder
+    from wavepaint.batch.folder import inpaint_folder
 
     started = time.monotonic()
     counts: Counter[str] = Counter()

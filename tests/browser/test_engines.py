@@ -27,7 +27,7 @@ from static_server import ISOLATION, StaticServer
 from parity.make import CASES
 from wavepaint import Inpainter
 from wavepaint.server.page import STATIC
-from wavepaint.site import write_site
+from wavepaint.server.site import write_site
 
 SCRIPT = Path(__file__).with_name("engine.js")
 PARITY = Path(__file__).parents[1] / "parity"

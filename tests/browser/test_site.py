@@ -21,7 +21,7 @@ from static_server import ISOLATION, StaticServer
 from parity.make import CASES
 from wavepaint import Inpainter
 from wavepaint.server.page import STATIC
-from wavepaint.site import write_site
+from wavepaint.server.site import write_site
 
 DOCS = Path(__file__).parents[2] / "docs" / "site.md"
 PARITY = Path(__file__).parents[1] / "parity"

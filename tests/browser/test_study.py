@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from lab.study.votes import Vote, read_votes
 from pictures import png, soft
 from wavepaint.data.photographs import find_photographs
 from wavepaint.evaluation.testset import make_test_set
-from wavepaint.study.votes import Vote, read_votes
 
 pytest.importorskip("cv2")
 

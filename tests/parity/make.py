@@ -3,7 +3,7 @@
     python tests/parity/make.py
 
 A case is `NAME.json`: the picture's size, the hole as boxes (left, top, width, height) and discs (column, row,
-radius), and the plan that `wavepaint.regions` makes for it, with the octaves that a network which has learned them
+radius), and the plan that `wavepaint.fill.regions` makes for it, with the octaves that a network which has learned them
 needs. Where it names a `picture`, the hole of that file is to be filled, and `expected` is what `wavepaint.Inpainter`
 fills it with.
 """
@@ -21,8 +21,8 @@ import pyvips
 
 from wavepaint import Inpainter
 from wavepaint.box import Box
-from wavepaint.inpainter import MOST_OCTAVES
-from wavepaint.regions import Region, find_regions, find_wide, octaves_of
+from wavepaint.fill.regions import Region, find_regions, find_wide, octaves_of
+from wavepaint.inpainter import MOST_LEVELS
 
 FOLDER = Path(__file__).parent
 
@@ -106,7 +106,7 @@ def plan_of(mask: np.ndarray) -> dict[str, Any]:
                     "crop": _edges(region.crop),
                     "holes": _edges(region.holes),
                     "known": sorted(_edges(box) for box in region.known),
-                    "octaves": octaves_of(unknown_in(rest, region), MOST_OCTAVES),
+                    "octaves": octaves_of(unknown_in(rest, region), MOST_LEVELS),
                 }
                 for region in wave
             ]

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.errors import MissingExtraError, PhotoError
-from wavepaint.photo import READABLE_SUFFIXES, Photo
+from wavepaint.image.photo import READABLE_SUFFIXES, Photo
 
 RGB = NDArray[np.uint8]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from wavepaint.atomic import replacing
 from wavepaint.data.lettering import CAP_HEIGHT, pen_strokes
 from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, opencv, rng_for
 from wavepaint.errors import OptionError
+from wavepaint.files import replacing
 
 _CELL = 128
 _GAP = 4

@@ -19,8 +19,8 @@ from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.metrics import BoolMask, Picture, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
 from wavepaint.evaluation.testset import MASK_SUFFIX, read_picture
-from wavepaint.octaves import fill_planes
-from wavepaint.regions import octaves_of
+from wavepaint.fill.guide import fill_planes
+from wavepaint.fill.regions import octaves_of
 from wavepaint.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _biharmonic_fill() -> Fill:
 
 
 def _patchmatch_fill() -> Fill:
-    from wavepaint.evaluation.patchmatch import patchmatch_inpaint
+    from lab.patchmatch import patchmatch_inpaint
 
     return patchmatch_inpaint
 

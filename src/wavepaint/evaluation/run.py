@@ -70,15 +70,15 @@ def load_scorers(metrics: Sequence[str], weights: Mapping[str, Path]) -> tuple[l
     if not metrics:
         return [], {}
     try:
-        from wavepaint.evaluation.inception import InceptionEmbedder, load_inception
+        from lab.inception import InceptionEmbedder, load_inception
+        from wavepaint.evaluation.features import DISTANCE_LAYERS
+        from wavepaint.evaluation.perceptual import load_lpips, load_vgg16
         from wavepaint.evaluation.scorers import (
             EMBEDDING_LAYER,
             LPIPSScorer,
             VGGDistanceScorer,
             VGGEmbedder,
         )
-        from wavepaint.features import DISTANCE_LAYERS
-        from wavepaint.perceptual import load_lpips, load_vgg16
     except ImportError:
         raise MissingExtraError("scoring through trained networks", "train", "torch") from None
     scorers: list[Scorer] = []

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wavepaint.evaluation.features import VGG16Features, feature_distance
 from wavepaint.evaluation.metrics import BoolMask, FloatArray, Picture
-from wavepaint.features import VGG16Features, feature_distance
-from wavepaint.perceptual import LPIPS, Net
+from wavepaint.evaluation.perceptual import LPIPS, Net
 
 EMBEDDING_LAYER = "relu5_3"
 

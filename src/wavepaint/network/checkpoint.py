@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from wavepaint.atomic import replacing
 from wavepaint.errors import CheckpointError, OptionError
+from wavepaint.files import replacing
 from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.model import WavePaint
 

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wavepaint.atomic import replacing
 from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.files import replacing
 from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
 from wavepaint.network.checkpoint import CONFIG_KEY
 from wavepaint.network.config import WavePaintConfig

@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from wavepaint.box import Box
-from wavepaint.containers import sniff
 from wavepaint.errors import OptionError, PhotoError, WavepaintError
+from wavepaint.image.formats.containers import sniff
+from wavepaint.image.photo import FORMAT_OF_SUFFIX, Photo
 from wavepaint.options import GRAINS, MAX_DILATION, Options, as_boxes, help_of
-from wavepaint.photo import FORMAT_OF_SUFFIX, Photo
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits
 from wavepaint.server.stopping import check_stopped, stopping

@@ -13,8 +13,8 @@ from types import FrameType
 import uvicorn
 
 from wavepaint.errors import OptionError
+from wavepaint.image.photo import PhotoWarning
 from wavepaint.options import Engine
-from wavepaint.photo import PhotoWarning
 from wavepaint.runtime.loading import DEFAULT_MODEL
 from wavepaint.server.app import Model, create_app
 from wavepaint.server.filling import Filler

@@ -40,11 +40,11 @@ from lightning.fabric.plugins.precision.amp import MixedPrecision
 from lightning.fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 
-from wavepaint.atomic import replacing
 from wavepaint.data.crops import Batch, CropDataset
 from wavepaint.data.masks import rng_for
 from wavepaint.data.photographs import PhotographSource, Skipped
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
+from wavepaint.files import replacing
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.training.lock import LOCK, FolderLock
 from wavepaint.training.losses import Loss, WeightedLosses
@@ -72,7 +72,7 @@ _MAX_WORKERS = 8
 _NAMED_AT_MOST = 20
 """Broken photographs named on the terminal; the report names all."""
 _UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")
-"""Names under which `wavepaint.atomic.replacing` writes."""
+"""Names under which `wavepaint.files.replacing` writes."""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavepaint.errors import OptionError
-from wavepaint.features import DISTANCE_LAYERS, VGG16Features, feature_distance
+from wavepaint.evaluation.features import DISTANCE_LAYERS, VGG16Features, feature_distance
+from wavepaint.evaluation.perceptual import LPIPS, Net, load_lpips, load_vgg16
 from wavepaint.network.dwt import dwt2
-from wavepaint.perceptual import LPIPS, Net, load_lpips, load_vgg16
 
 WEIGHTS = ("vgg16", "alexnet", "lpips-alex", "lpips-vgg")
 """Names of the weight files that losses may need; what is not given is downloaded once and kept."""

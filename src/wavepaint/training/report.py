@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.atomic import replacing
 from wavepaint.data.photographs import Skipped
 from wavepaint.evaluation.charts import COLOURS
+from wavepaint.files import replacing
 from wavepaint.training.recipes import Recipe
 from wavepaint.training.watching import format_seconds, read_journal
 

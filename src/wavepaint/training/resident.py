@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from wavepaint.atomic import replacing
 from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
+from wavepaint.files import replacing
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
 from wavepaint.training.lock import FolderLock
 from wavepaint.training.losses import VGGLoss, WeightedLosses, check_loss_names, load_losses

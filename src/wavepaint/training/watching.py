@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.atomic import replacing
+from wavepaint.files import replacing
 from wavepaint.training.validation import Scores
 
 if TYPE_CHECKING:

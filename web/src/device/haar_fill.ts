@@ -1,4 +1,4 @@
-/** `wavepaint.haar_fill` in TypeScript: fills a plane smoothly from what surrounds its hole. */
+/** `wavepaint.fill.pyramid` in TypeScript: fills a plane smoothly from what surrounds its hole. */
 
 import type { Size } from "../geometry";
 import { type Mask, type Plane, allocatePlane } from "./planes";

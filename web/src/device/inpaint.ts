@@ -160,7 +160,7 @@ function padInto(target: Float32Array, size: Size, source: Plane | Mask): void {
   }
 }
 
-/** Fill the depths of wide holes first, then everything else; see `wavepaint.regions` for both. */
+/** Fill the depths of wide holes first, then everything else; see `wavepaint.fill.regions` for both. */
 async function fillHoles<T extends Pixels>(picture: T, hole: Mask, runner: Runner, grain: boolean): Promise<T> {
   const wide = findWide(hole);
   const depths = await fillDepths(picture, hole, wide, runner, grain);

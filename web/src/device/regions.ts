@@ -1,5 +1,5 @@
 /**
- * Which crops of a picture a mask needs, and in which order to fill them: `wavepaint.regions` in TypeScript. That module
+ * Which crops of a picture a mask needs, and in which order to fill them: `wavepaint.fill.regions` in TypeScript. That module
  * says why; the names are its own, and tests/parity holds the two together.
  */
 

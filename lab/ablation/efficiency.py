@@ -1,0 +1,227 @@
+"""What training costs: images per second and memory, against other networks; each in a process of its own."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lab.ablation.measuring import kept
+from lab.ablation.plan import Plan, Scale, read_plan, write_plan
+from lab.ablation.report import Report, plain_table
+from lab.ablation.studies import EFFICIENCY
+from lab.benchmark.subjects import PEERS, load_generator, repository_peers
+from wavepaint.errors import OptionError
+from wavepaint.network import WavePaint, preset
+from wavepaint.training.losses import HoleL1
+
+OWN = ("default", "published-2", "published-4")
+SIDE = 256
+BATCHES = {"cpu": 2, "cuda": 16}
+_UNTIMED_STEPS, _TIMED_STEPS = 1, 5
+_MEBI = 2**20
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network to train for a few steps.
+
+    Attributes:
+        name: a preset, or one of `PEERS`.
+        changes: fields of the configuration to change, of the preset "default" alone.
+        peers: folder of the peers.
+        batch: pictures per step.
+        side: of the pictures, pixels.
+        device: "cpu" or "cuda".
+        threads: of PyTorch.
+    """
+
+    name: str
+    changes: Mapping[str, Any]
+    peers: str
+    batch: int
+    side: int
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training step of one network costs.
+
+    Attributes:
+        name: of the network.
+        parameters: trained numbers.
+        seconds: of every timed step; processor time on a CPU.
+        images_per_second: from their median.
+        peak_bytes: memory at its highest above that of the process before the network was made.
+    """
+
+    name: str
+    parameters: int
+    seconds: tuple[float, ...]
+    images_per_second: float
+    peak_bytes: int
+
+
+def run_efficiency(
+    folder: Path,
+    scale: Scale,
+    peers: Path | None = None,
+    device: torch.device | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Time training steps of the default network, of the published ones and of others.
+
+    Args:
+        folder: new, empty, or of a run with the same arguments, which goes on.
+        scale: its network is the default one here, too.
+        peers: folder with `lama.py` and `migan.py`, which are run; by default the repository's, if there is one.
+        device: that trains; the CPU by default.
+        say: called with a line before every piece of work.
+
+    Raises:
+        OptionError: a folder of something else, or no peers in theirs.
+    """
+    kind = "cpu" if device is None else device.type
+    place = repository_peers() if peers is None else peers
+    others = [name for name in PEERS if place is not None and (place / f"{name}.py").is_file()]
+    if peers is not None and not others:
+        raise OptionError(f"{peers}: holds none of {', '.join(f'{name}.py' for name in PEERS)}")
+    names = (*OWN, *others)
+    batch = BATCHES[kind]
+    settings = {"networks": list(names), "device": kind, "side": SIDE, "batch": batch, "default": dict(scale.network)}
+    if read_plan(folder, EFFICIENCY, settings) is None:
+        write_plan(folder, Plan(EFFICIENCY, settings))
+    costs = []
+    for number, name in enumerate(names):
+        job = Job(name, scale.network, str(place or ""), batch, SIDE, kind, torch.get_num_threads())
+
+        def make(job: Job = job) -> dict[str, Any]:
+            say(f"training steps of {job.name}")
+            return asdict(measure_apart(job))
+
+        costs.append(Cost(**kept(folder / "costs" / f"{number}.json", make)))
+    return _report(costs, settings)
+
+
+def measure_apart(job: Job) -> Cost:
+    """`measure` in a fresh process: memory once used by one network is not given back before the next."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        try:
+            return pool.submit(measure, job).result()
+        except BrokenProcessPool:
+            raise OptionError(f"{job.name}: the process that trained it was killed; is there enough memory?") from None
+
+
+def measure(job: Job) -> Cost:
+    """Train a network for a few steps on random pictures, in this process."""
+    device = job.device
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(0)
+    before = _memory(device)
+    network = make_network(job).to(device).train()
+    image = torch.rand(job.batch, 3, job.side, job.side, device=device)
+    mask = (torch.rand(job.batch, 1, job.side, job.side, device=device) < 0.3).float()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    loss, seconds = HoleL1(), []
+    for _ in range(_UNTIMED_STEPS + _TIMED_STEPS):
+        started = _now(device)
+        optimizer.zero_grad(set_to_none=True)
+        loss(network(image, mask), image, mask).backward()
+        optimizer.step()
+        seconds.append(_now(device) - started)
+    timed = tuple(seconds[_UNTIMED_STEPS:])
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Cost(job.name, parameters, timed, job.batch / statistics.median(timed), _peak_memory(device) - before)
+
+
+def make_network(job: Job) -> nn.Module:
+    """The network of a job, with random weights."""
+    if job.name in PEERS:
+        return load_generator(Path(job.peers) / f"{job.name}.py", f"{job.name}_generator")
+    config = preset(job.name)
+    if job.name == "default":
+        config = type(config).from_dict({**config.to_dict(), **job.changes})
+    return WavePaint(config)
+
+
+def _now(device: str) -> float:
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.monotonic()
+
+
+def _memory(device: str) -> int:
+    if device != "cpu":
+        return torch.cuda.memory_allocated(device)
+    return _process_memory("VmRSS")
+
+
+def _peak_memory(device: str) -> int:
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated(device)
+    return _process_memory("VmHWM")
+
+
+def _process_memory(field: str) -> int:
+    """Bytes of this process now (VmRSS) or at their highest (VmHWM)."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    except (OSError, StopIteration):
+        # Elsewhere only the highest is known, and it is in kilobytes but on macOS.
+        import resource
+
+        highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return highest if sys.platform == "darwin" else 1024 * highest
+
+
+def _report(costs: Sequence[Cost], settings: dict[str, Any]) -> Report:
+    shown = [cost.name for cost in costs]
+    first = costs[0]
+    rows = []
+    for name, cost in zip(shown, costs, strict=True):
+        low, high = (settings["batch"] / seconds for seconds in (max(cost.seconds), min(cost.seconds)))
+        rows.append(
+            (
+                name,
+                f"{cost.parameters / 1e6:.2f} M",
+                f"{cost.images_per_second:.2f} [{low:.2f}, {high:.2f}]",
+                f"{first.images_per_second / cost.images_per_second:.1f}",
+                f"{cost.peak_bytes / _MEBI:,.0f}",
+            )
+        )
+    header = ("network", "parameters", "images/s: median [range]", "times the first one's cost", "peak memory, MiB")
+    told = [
+        f"{name} trains {first.images_per_second / cost.images_per_second:.1f} times slower than {shown[0]} and needs "
+        f"{cost.peak_bytes / max(first.peak_bytes, 1):.1f} times its memory."
+        for name, cost in zip(shown[1:], costs[1:], strict=True)
+    ]
+    sure = all(max(first.seconds) < min(cost.seconds) for cost in costs[1:])
+    told.append(f"The ranges of the steps' times {'do not overlap' if sure else 'overlap'}.")
+    note = (
+        f"Forward, hole L1, backward and AdamW on batches of {settings['batch']} random pictures of {SIDE} pixels, "
+        f"float32, {_TIMED_STEPS} steps after the first; on a CPU by processor time, one thread unless at full size. "
+        "Peak memory is what the process gained over its size before the network was made."
+    )
+    return Report(
+        EFFICIENCY,
+        "What does training cost, against other networks?",
+        " ".join(told),
+        (note,),
+        (plain_table(f"One step, batch {settings['batch']}, {SIDE}x{SIDE}", header, rows),),
+        {},
+        {"settings": settings, "costs": [asdict(cost) for cost in costs]},
+    )

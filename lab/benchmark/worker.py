@@ -1,0 +1,105 @@
+"""The process in which one subject runs: one JSON object a line comes in, one goes out.
+
+python -m lab.benchmark.worker '{"method": "opencv-telea"}'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from lab.benchmark.cases import Case
+from lab.benchmark.subjects import Loaded, Subject, load_subject
+from wavepaint.evaluation.metrics import BoolMask, Picture
+
+MEBI = 2**20
+QUICK_SECONDS = 2.0
+
+
+def main() -> None:
+    """Load the subject of the first argument, say so, and answer requests until the input ends."""
+    answers = _private_output()
+    subject = Subject(**json.loads(sys.argv[1]))
+    try:
+        loaded = load_subject(subject)
+        _answer(answers, ready=True, **_describe(loaded))
+        for line in sys.stdin:
+            _answer(answers, **_measure(loaded, subject, **json.loads(line)))
+    except Exception as error:  # whatever it is, the parent reports it
+        _answer(answers, error=" ".join(str(error).split()) or type(error).__name__)
+
+
+def _private_output() -> TextIO:
+    """Standard output for answers alone; whatever a library prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _answer(answers: TextIO, **fields: Any) -> None:
+    answers.write(json.dumps(fields) + "\n")
+    answers.flush()
+
+
+def _describe(loaded: Loaded) -> dict[str, Any]:
+    return {"model_bytes": loaded.model_bytes, "parameters": loaded.parameters, "device": loaded.device}
+
+
+def _measure(loaded: Loaded, subject: Subject, side: int, percent: float, pictures: int, warm: bool) -> dict[str, Any]:
+    """Fill some pictures at once: seconds on the wall, seconds of processors, and the process's peak memory so far.
+
+    With `warm`, a quick fill is repeated and the second one counts: a process that has waited for its turn finds its
+    memory out of the caches, and some runtimes prepare anew for another number of pictures.
+    """
+    given = [Case(side, percent).picture(seed) for seed in range(pictures)]
+    filled, seconds, processors = _timed(loaded, given)
+    if warm and seconds < QUICK_SECONDS:
+        filled, seconds, processors = _timed(loaded, given)
+    for (picture, mask), result in zip(given, filled, strict=True):
+        if result.shape != picture.shape or not (result[~mask] == picture[~mask]).all():
+            raise AssertionError(f"{subject.name} changed samples outside the hole")
+    return {
+        "seconds": seconds,
+        "cpu_seconds": processors,
+        "peak_mib": _peak_mib(),
+        "device_peak_mib": _device_peak_mib(loaded.device),
+    }
+
+
+def _timed(loaded: Loaded, given: Sequence[tuple[Picture, BoolMask]]) -> tuple[Sequence[Picture], float, float]:
+    processors, began = time.process_time(), time.perf_counter()
+    filled = loaded.fill(given)
+    return filled, time.perf_counter() - began, time.process_time() - processors
+
+
+def _peak_mib() -> float | None:
+    """The most memory that this process ever held; None where the system does not say."""
+    try:
+        # Not getrusage: on Linux a process begins with the peak of the one that started it.
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    except (OSError, IndexError):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / MEBI if sys.platform == "darwin" else peak / 1024
+
+
+def _device_peak_mib(device: str) -> float | None:
+    if device != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.max_memory_allocated() / MEBI
+
+
+if __name__ == "__main__":
+    main()

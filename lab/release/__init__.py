@@ -1,0 +1,1 @@
+"""Scripts that make what is released: examples, gallery, the packaged network."""

@@ -1,0 +1,101 @@
+"""Crops of the same size from different photographs, in one run of the network."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from wavepaint.fill.regions import BATCH_PIXELS
+from wavepaint.inpainter import Inpainter
+from wavepaint.runtime.base import Planes, Runtime
+
+
+@dataclass(eq=False)
+class _Request:
+    """One caller's crops, and later what became of them."""
+
+    image: Planes
+    mask: Planes
+    filled: Planes | None = None
+    error: Exception | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.image.shape[2], self.image.shape[3]
+
+
+class SharedRuntime:
+    """A runtime for several threads, whose waiting crops of one size run together.
+
+    Nobody waits for company: while one run is under way requests gather, and the next run takes all of one size that
+    are there, up to `regions.BATCH_PIXELS`. Each caller's thread may be the one that runs it for the others.
+
+    Args:
+        runtime: what runs the batches.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.name, self.multiple, self.octaves = runtime.name, runtime.multiple, runtime.octaves
+        self._lock = threading.Lock()
+        self._running = threading.Lock()
+        self._waiting: list[_Request] = []
+
+    def __call__(self, image: Planes, mask: Planes) -> Planes:
+        """Fill the holes of a batch of crops; see `Runtime`."""
+        request = _Request(image, mask)
+        with self._lock:
+            self._waiting.append(request)
+        while not request.over.is_set():
+            with self._running:
+                if not request.over.is_set():
+                    self._run(self._next_group())
+        if request.error is not None:
+            raise request.error
+        assert request.filled is not None
+        return request.filled
+
+    def _next_group(self) -> list[_Request]:
+        """The oldest request with all of its size that fit beside it."""
+        with self._lock:
+            size = self._waiting[0].size
+            group: list[_Request] = []
+            crops = 0
+            for request in self._waiting:
+                more = len(request.image)
+                if request.size == size and (not group or (crops + more) * size[0] * size[1] <= BATCH_PIXELS):
+                    group.append(request)
+                    crops += more
+            self._waiting = [request for request in self._waiting if request not in group]
+            return group
+
+    def _run(self, group: list[_Request]) -> None:
+        try:
+            filled = self._runtime(
+                np.concatenate([request.image for request in group]), np.concatenate([each.mask for each in group])
+            )
+            ends = np.cumsum([len(request.image) for request in group])
+            for request, crops in zip(group, np.split(filled, ends[:-1]), strict=True):
+                request.filled = crops
+        except Exception as error:
+            for request in group:
+                request.error = error
+        for request in group:
+            request.over.set()
+
+
+class SharingInpainter(Inpainter):
+    """An inpainter for several threads, in which photographs share runs of the network."""
+
+    _shared: SharedRuntime | None = None
+
+    def load(self, expected_crops: int | None = None) -> Runtime:
+        """See `Inpainter`."""
+        runtime = super().load(expected_crops)
+        with self._loading:
+            if self._shared is None:
+                self._shared = SharedRuntime(runtime)
+            return self._shared

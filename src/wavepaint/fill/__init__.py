@@ -1,0 +1,1 @@
+"""Filling holes in arrays; nothing here knows a file."""

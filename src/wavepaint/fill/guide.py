@@ -1,0 +1,292 @@
+"""The network's fill of every hole of an image: windows, coarse to fine, blended over what is known.
+
+Wide holes are filled on a reduced copy first (their interior), then at full resolution (the border band); `regions`
+says how a hole is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.box import Box
+from wavepaint.fill.grain import draw_grain, grain_of, missing_grain
+from wavepaint.fill.pyramid import enlarge, haar_fill, halve_known
+from wavepaint.fill.regions import (
+    Padding,
+    Region,
+    WideHole,
+    batches,
+    find_regions,
+    find_wide,
+    in_groups,
+    octaves_of,
+)
+from wavepaint.fill.units import from_unit, to_unit
+from wavepaint.runtime.base import GUESSED, Runtime
+
+READ_PIXELS = 2**24
+"""Crops of at most this many pixels are read in one pass over a file, and held together."""
+GRAIN_PIXELS = 2**20
+"""Pixels around a wide hole whose grain is measured."""
+GRAIN_ROWS = 16
+"""Rows that are measured together: a multiple of the largest block of `grain_of`."""
+
+Samples: TypeAlias = NDArray[Any]
+Mask: TypeAlias = NDArray[np.bool_]
+Planes: TypeAlias = NDArray[np.float32]
+Patch: TypeAlias = tuple[Box, Samples]
+"""A box, and the samples (box.height, box.width, channels) that replace those of the image there."""
+
+
+class Readable(Protocol):
+    """What filling asks of an image."""
+
+    def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
+        """Samples (height, width, channels) of each box, arrays of their own."""
+        ...
+
+
+def fill_holes(
+    runtime: Runtime,
+    picture: Readable,
+    hole: Mask,
+    wide: Sequence[WideHole],
+    rest: Mask,
+    stages: Sequence[Sequence[Region]],
+    grain: bool,
+) -> list[Patch]:
+    """Fill the depths of wide holes first, then the rest; see `regions` for both."""
+    depths = _fill_interiors(runtime, picture, hole, wide, grain)
+    rims = _fill_regions(runtime, picture, rest, stages, depths, grain)
+    for piece, (_, guess) in zip(wide, depths, strict=True):
+        for box, patch in rims:
+            _feather(box, patch, piece, guess)
+    return depths + rims
+
+
+def _feather(box: Box, patch: Samples, piece: WideHole, guess: Samples) -> None:
+    """Let a filled rim run into the depth behind it, so that no edge shows between them."""
+    common = box.intersection(piece.box)
+    if common.is_empty:
+        return
+    share = piece.share[common.relative_to(piece.box).slices][..., None]
+    here = common.relative_to(box).slices
+    near, deep = to_unit(patch[here]), to_unit(guess[common.relative_to(piece.box).slices])
+    blended = from_unit(near + share * (deep - near), patch.dtype)
+    patch[here] = np.where(share > 0, blended, patch[here])
+
+
+def _fill_interiors(
+    runtime: Runtime, picture: Readable, hole: Mask, wide: Sequence[WideHole], grain: bool
+) -> list[Patch]:
+    """The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the picture's own."""
+    patches: list[Patch] = []
+    for group in in_groups(wide, READ_PIXELS):
+        windows = picture.read_boxes([piece.crop for piece in group])
+        for piece, samples in zip(group, windows, strict=True):
+            _overlay(samples, piece.crop, patches)
+            unknown = _unknown(hole, piece.crop, wide[: len(patches)])
+            patch = samples[piece.box.relative_to(piece.crop).slices].copy()
+            guess = _fill_reduced(runtime, samples, unknown, piece.box.relative_to(piece.crop))
+            if grain:
+                guess += _grain_for(piece, samples, unknown) * _strength_against_feathering(piece)
+            shared = piece.share > 0
+            patch[shared] = from_unit(guess[shared], patch.dtype)
+            patches.append((piece.box, patch))
+    return patches
+
+
+def _fill_reduced(runtime: Runtime, samples: Samples, unknown: Mask, box: Box) -> NDArray[np.float32]:
+    """Fill a picture at half its resolution, however wide its holes still are there; return a part, enlarged."""
+    reduced, hole = halve_known(samples, unknown)
+    wide = find_wide(hole)
+    rest = without_interiors(hole, wide)
+    stages = find_regions(rest)
+    whole = Box(0, 0, hole.shape[1], hole.shape[0])
+    _overlay(reduced, whole, fill_holes(runtime, _Window(reduced), hole, wide, rest, stages, grain=False))
+    return enlarge(reduced, box)
+
+
+def without_interiors(hole: Mask, wide: Sequence[WideHole]) -> Mask:
+    """What is left of a hole once the depths of its wide pieces are known."""
+    height, width = hole.shape
+    return _unknown(hole, Box(0, 0, width, height), wide) if wide else hole
+
+
+def _unknown(hole: Mask, box: Box, known: Iterable[WideHole]) -> Mask:
+    """What is left of a hole in a box once the depths of some wide pieces are known; an array of its own."""
+    unknown = hole[box.slices].copy()
+    for piece in known:
+        common = piece.box.intersection(box)
+        if not common.is_empty:
+            unknown[common.relative_to(box).slices] &= piece.share[common.relative_to(piece.box).slices] < 1
+    return unknown
+
+
+def _fill_regions(
+    runtime: Runtime,
+    picture: Readable,
+    hole: Mask,
+    stages: Sequence[Sequence[Region]],
+    depths: Sequence[Patch],
+    grain: bool,
+) -> list[Patch]:
+    """The boxes of regions, filled one stage after the other."""
+    filled: dict[Box, Samples] = {}
+    stage_of = {region: number for number, stage in enumerate(stages) for region in stage}
+    # Across stages, as every group costs a pass over a streamed file.
+    for group in in_groups(stage_of, READ_PIXELS):
+        samples = dict(zip(group, picture.read_boxes([region.crop for region in group]), strict=True))
+        for _, stage in groupby(group, key=stage_of.__getitem__):
+            crops = {}
+            for region in stage:
+                _overlay(samples[region], region.crop, depths)
+                crops[region] = _crop(region, samples[region], hole, filled)
+            for batch in batches(crops):
+                results = _run(runtime, [crops[region] for region in batch], grain)
+                filled |= {
+                    # Copied, so that the much larger crop does not stay in memory.
+                    region.holes: result[region.holes.relative_to(region.crop).slices].copy()
+                    for region, result in zip(batch, results, strict=True)
+                }
+    return list(filled.items())
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """An array as something to read boxes of."""
+
+    samples: Samples
+
+    def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
+        return [self.samples[box.slices].copy() for box in boxes]
+
+
+@dataclass(frozen=True, eq=False)
+class _Crop:
+    """What is known around a hole, and what is not: samples (h, w, channels), hole (h, w) bool; where it lies."""
+
+    samples: Samples
+    hole: Mask
+    box: Box
+
+
+def _crop(region: Region, samples: Samples, hole: Mask, filled: Mapping[Box, Samples]) -> _Crop:
+    """Cut out a region; what its neighbours have filled counts as known."""
+    unknown = hole[region.crop.slices].copy()
+    for box in region.known:
+        _overlay(samples, region.crop, [(box, filled[box])])
+        unknown[box.intersection(region.crop).relative_to(region.crop).slices] = False
+    return _Crop(samples, unknown, region.crop)
+
+
+def _overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
+    """Paste into the samples of a box what patches hold of it."""
+    for place, patch in patches:
+        common = place.intersection(box)
+        if not common.is_empty:
+            samples[common.relative_to(box).slices] = patch[common.relative_to(place).slices]
+
+
+def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
+    """Fill crops of equal size, those that are as deep in one run: their samples, with those of the hole replaced."""
+    octaves = [octaves_of(crop.hole, runtime.octaves) for crop in crops]
+    filled: dict[int, Samples] = {}
+    for depth in sorted(set(octaves)):
+        chosen = [index for index, each in enumerate(octaves) if each == depth]
+        image = np.stack([_to_planes(crops[index].samples) for index in chosen])
+        hole = np.stack([crops[index].hole for index in chosen])
+        guesses = fill_planes(runtime, image, hole, depth)
+        filled |= {index: _blend(crops[index], guess, grain) for index, guess in zip(chosen, guesses, strict=True)}
+    return [filled[index] for index in range(len(crops))]
+
+
+def _blend(crop: _Crop, guess: Planes, grain: bool) -> Samples:
+    """Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation."""
+    samples, colours = crop.samples, _colours(crop.samples)
+    planes: Planes = guess.mean(axis=0, keepdims=True) if colours == 1 else guess
+    if grain:
+        around = grain_of(to_unit(samples[..., :colours]).transpose(2, 0, 1), ~crop.hole)
+        missing = missing_grain(around, grain_of(planes, crop.hole))
+        if missing.any():
+            planes = planes + draw_grain(missing, crop.box.height, crop.box.width, _seed(crop.box))
+    if samples.shape[2] > colours:
+        alpha = haar_fill(to_unit(samples[..., -1]), crop.hole)
+        planes = np.concatenate((planes, alpha[None]))
+    blended: Samples = np.where(crop.hole[..., None], from_unit(planes.transpose(1, 2, 0), samples.dtype), samples)
+    return blended
+
+
+def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> NDArray[np.float32]:
+    """The grain that the depth of a wide hole lacks, (box.height, box.width, channels); none in alpha.
+
+    Measured in bands of whole rows of blocks, evenly spread over the window, `GRAIN_PIXELS` in all.
+    """
+    step = -(-unknown.size // GRAIN_PIXELS)
+    rows = np.flatnonzero(np.arange(len(unknown)) // GRAIN_ROWS % step == 0)
+    colours = _colours(samples)
+    around = grain_of(to_unit(samples[rows, :, :colours]).transpose(2, 0, 1), ~unknown[rows])
+    # An enlarged picture has no grain of its own.
+    missing = missing_grain(around, np.zeros_like(around))
+    grain = np.zeros((piece.box.height, piece.box.width, samples.shape[2]), np.float32)
+    if missing.any():
+        drawn = draw_grain(missing, piece.box.height, piece.box.width, _seed(piece.box))
+        grain[..., :colours] = drawn.transpose(1, 2, 0)
+    return grain
+
+
+def _strength_against_feathering(piece: WideHole) -> NDArray[np.float32]:
+    """How much stronger the grain of the depth is where it fades into that of the rim, (box.height, box.width, 1).
+
+    Two grains that know nothing of each other, weighted 1 - s and s, add up to sqrt((1 - s)^2 + s^2) of either, which
+    would show as a smooth seam. With the second one sqrt((2 - s) / s) times as strong it is 1 throughout.
+    """
+    share = np.where(piece.share > 0, piece.share, np.float32(1))[..., None]
+    strength: NDArray[np.float32] = np.sqrt((2 - share) / share)
+    return strength
+
+
+def _seed(box: Box) -> tuple[int, int]:
+    """Grain differs from place to place, and is the same in every run."""
+    return box.left, box.top
+
+
+def _to_planes(samples: Samples) -> Planes:
+    """(h, w, channels) of any kind -> (3, h, w) in [0, 1]: grey as three equal planes, without alpha."""
+    planes = to_unit(samples[..., : _colours(samples)]).transpose(2, 0, 1)
+    return np.broadcast_to(planes, (3, *planes.shape[1:]))
+
+
+def _colours(samples: Samples) -> int:
+    return 1 if samples.shape[2] < 3 else 3
+
+
+def fill_planes(runtime: Runtime, image: Planes, hole: Mask, octaves: int) -> Planes:
+    """Run a network on crops, at lower resolutions first.
+
+    Args:
+        runtime: any network.
+        image: (N, 3, h, w) float32 in [0, 1]; what it holds inside the holes is ignored.
+        hole: (N, h, w) bool, True = hole.
+        octaves: halvings; see `regions.octaves_of`.
+
+    Returns:
+        (N, 3, h, w) float32, not clipped.
+    """
+    mask = hole[:, None].astype(np.float32)
+    if octaves:
+        halved = [halve_known(np.moveaxis(planes, 0, 2), each) for planes, each in zip(image, hole, strict=True)]
+        reduced = np.stack([np.moveaxis(samples, 2, 0) for samples, _ in halved])
+        coarse = fill_planes(runtime, reduced, np.stack([each for _, each in halved]), octaves - 1)
+        whole = Box(0, 0, hole.shape[2], hole.shape[1])
+        guess = np.stack([np.moveaxis(enlarge(np.moveaxis(planes, 0, 2), whole), 2, 0) for planes in coarse])
+        image = np.where(hole[:, None], guess, image)
+        mask = mask * GUESSED
+    padding = Padding.to_multiple(hole.shape[1], hole.shape[2], runtime.multiple)
+    return padding.crop(runtime(padding.apply(image), padding.apply(mask)))

@@ -1,0 +1,1 @@
+"""Files and objects to samples and metadata, and back."""

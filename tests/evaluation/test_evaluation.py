@@ -1,0 +1,564 @@
+import csv
+import filecmp
+import hashlib
+import json
+import math
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lab.patchmatch import patchmatch_inpaint
+from wavepaint.cli import app
+from wavepaint.data.photographs import find_photographs
+from wavepaint.errors import OptionError
+from wavepaint.evaluation.charts import line_chart
+from wavepaint.evaluation.methods import CLASSICAL, NetworkMethod, PictureMethod, find_method
+from wavepaint.evaluation.metrics import PSNR_CEILING, Summary, pixel_scores
+from wavepaint.evaluation.protocol import Item, centre_crop, evaluate, item_name, make_items
+from wavepaint.evaluation.report import Provenance, write_report
+from wavepaint.evaluation.results import EMBEDDED_SCORES, PICTURES, SET_METRICS, Results
+from wavepaint.evaluation.run import evaluate_set, load_scorers, provenance_of
+from wavepaint.evaluation.testset import (
+    encode_png,
+    make_test_set,
+    open_test_set,
+    read_picture,
+    samples_sha256,
+)
+
+KINDS = ("box", "blobs")
+
+
+def smooth_picture(height, width, seed=0):
+    """Waves of random frequency and colour: something a method can get half right."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x * rng.uniform(0.02, 0.2) + y * rng.uniform(0.02, 0.2) + rng.uniform(0, 6)) for _ in range(3)]
+    return (127.5 * (1 + np.stack(waves, axis=-1))).astype(np.uint8)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Three photographs, one of them smaller than a crop, and one broken file."""
+    folder = tmp_path / "photographs"
+    (folder / "sub").mkdir(parents=True)
+    for number, (name, size) in enumerate({"a": (80, 96), "b": (64, 64), "sub/c": (40, 100)}.items()):
+        (folder / f"{name}.png").write_bytes(encode_png(smooth_picture(*size, seed=number)))
+    (folder / "broken.png").write_bytes(b"not a picture")
+    return folder
+
+
+@pytest.fixture
+def test_set(photographs, tmp_path):
+    folder = tmp_path / "set"
+    list(make_test_set(find_photographs(photographs), folder, KINDS, size=64, seed=3))
+    return folder
+
+
+def files_below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def assert_same_folders(first, second):
+    names = files_below(first)
+    assert names == files_below(second)
+    assert names
+    _, different, unreadable = filecmp.cmpfiles(first, second, names, shallow=False)
+    assert (different, unreadable) == ([], [])
+
+
+def an_item(height=48, width=56, seed=0, **fields):
+    mask = np.zeros((height, width), bool)
+    mask[height // 4 : height // 2, width // 3 : width // 2] = True
+    return Item(**{"name": "a", "kind": "box", "truth": smooth_picture(height, width, seed), "mask": mask, **fields})
+
+
+# Crops and items
+
+
+def test_a_crop_is_the_exact_middle():
+    picture = smooth_picture(50, 61)
+    assert (centre_crop(picture, 20) == picture[15:35, 20:40]).all()
+
+
+def test_a_short_side_is_mirrored_outwards():
+    picture = smooth_picture(10, 30)
+    crop = centre_crop(picture, 16)
+    assert crop.shape == (16, 16, 3)
+    middle = picture[:, 7:23]
+    assert (crop[3:13] == middle).all()
+    assert (crop[:3] == middle[2::-1]).all()
+    assert (crop[13:] == middle[:-4:-1]).all()
+
+
+def test_item_names_are_file_names():
+    assert item_name("val-0000.tar/000012.webp") == "val-0000-000012"
+    assert item_name("holiday/beach.1.jpeg") == "holiday-beach.1"
+
+
+def test_a_mask_depends_on_seed_name_and_kind_alone():
+    pictures = [(f"{name}.png", smooth_picture(64, 64)) for name in "abc"]
+    items = {(i.name, i.kind): i for i in make_items(pictures, KINDS, size=64)}
+    alone = list(make_items(pictures[1:2], KINDS[::-1], size=64))
+    assert len(items) == 6
+    for item in alone:
+        assert (items[item.name, item.kind].mask == item.mask).all()
+    other_seed = next(make_items(pictures, KINDS, size=64, seed=1))
+    assert (other_seed.mask != items["a", "box"].mask).any()
+    assert (items["a", "box"].mask != items["b", "box"].mask).any()
+
+
+def test_two_photographs_of_one_name_are_refused():
+    pictures = [("a.png", smooth_picture(64, 64)), ("a.jpg", smooth_picture(64, 64))]
+    with pytest.raises(OptionError, match=r"a\.jpg and a\.png would both be called a"):
+        list(make_items(pictures, ("box",), size=64))
+
+
+# Test sets
+
+
+def test_png_bytes_never_change():
+    ramp = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    digest = hashlib.sha256(encode_png(ramp)).hexdigest()
+    assert digest == "664fc93c785dc4c415cee8fde6f7e0ff2c0a5d5b706c8654bde19c935862dceb"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (300, 260), (7, 9, 3), (200, 190, 3)])
+def test_png_comes_back_sample_for_sample(tmp_path, shape):
+    samples = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    (tmp_path / "x.png").write_bytes(encode_png(samples))
+    read = read_picture(tmp_path / "x.png")
+    assert (read == (samples if samples.ndim == 3 else samples[..., None])).all()
+
+
+def test_the_layout_is_the_published_one_and_the_manifest_tells_all(test_set):
+    names = ("a", "b", "sub-c")
+    expected = [f"{kind}/{n}{part}.png" for kind in KINDS for n in names for part in ("", "_mask000")]
+    assert files_below(test_set) == sorted(["manifest.json", *expected])
+    manifest = json.loads((test_set / "manifest.json").read_text())
+    assert (manifest["seed"], manifest["size"], manifest["kinds"]) == (3, 64, list(KINDS))
+    assert manifest["unreadable"] == ["broken.png"]
+    for entry in manifest["items"]:
+        image = read_picture(test_set / entry["kind"] / f"{entry['name']}.png")
+        mask = read_picture(test_set / entry["kind"] / f"{entry['name']}_mask000.png")[..., 0]
+        assert set(np.unique(mask)) == {0, 255}
+        assert entry["hole_pixels"] == np.count_nonzero(mask)
+        assert entry["hole_area"] == np.count_nonzero(mask) / 64**2
+        assert entry["image_sha256"] == samples_sha256(image)
+        assert entry["mask_sha256"] == samples_sha256(mask > 0)
+        assert entry["rejected"] >= 0
+
+
+def test_a_test_set_comes_back_as_it_was_made(photographs, test_set):
+    made = {(i.kind, i.name): i for i in make_items(find_photographs(photographs), KINDS, size=64, seed=3)}
+    opened = open_test_set(test_set)
+    assert opened.kinds == KINDS
+    assert len(opened) == len(made) == 6
+    for item in opened:
+        original = made[item.kind, item.name]
+        assert (item.truth == original.truth).all()
+        assert (item.mask == original.mask).all()
+        assert item.rejected == original.rejected
+
+
+def test_the_same_call_writes_the_same_bytes_and_replaces_its_own_output(photographs, test_set, tmp_path):
+    source = find_photographs(photographs)
+    list(make_test_set(source, tmp_path / "again", KINDS, size=64, seed=3))
+    assert_same_folders(test_set, tmp_path / "again")
+    list(make_test_set(source, tmp_path / "again", ("box",), size=64, seed=4))
+    assert len(open_test_set(tmp_path / "again")) == 3
+
+
+def test_foreign_folders_are_not_overwritten_and_nothing_half_made_stays(photographs, tmp_path):
+    source = find_photographs(photographs)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "diary.txt").write_text("mine")
+    with pytest.raises(OptionError, match="not overwritten"):
+        list(make_test_set(source, precious, KINDS, size=64))
+    making = make_test_set(source, tmp_path / "unfinished", KINDS, size=64)
+    next(making)
+    making.close()
+    assert files_below(precious) == ["diary.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photographs", "precious"]
+
+
+@pytest.mark.parametrize("victim", ["box/a.png", "blobs/b_mask000.png"])
+def test_changed_samples_are_noticed_but_a_recompressed_file_is_not(test_set, victim):
+    cv2 = pytest.importorskip("cv2")
+    path = test_set / victim
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(path), picture)
+    assert len(list(open_test_set(test_set))) == 6
+    picture[0, 0] = 255 - picture[0, 0]
+    cv2.imwrite(str(path), picture)
+    with pytest.raises(OptionError, match=path.name):
+        list(open_test_set(test_set))
+
+
+def test_missing_files_and_bad_manifests_are_named(test_set, tmp_path):
+    with pytest.raises(OptionError, match="no such folder"):
+        open_test_set(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OptionError, match="no test set"):
+        open_test_set(tmp_path / "empty")
+    (test_set / "box" / "a.png").unlink()
+    with pytest.raises(OptionError, match=r"a\.png: missing"):
+        open_test_set(test_set)
+    manifest = test_set / "manifest.json"
+    outside = {"format": "wavepaint-test-set-1", "items": [{"kind": "..", "name": "x"}]}
+    for text, reason in (
+        ("{", "not JSON"),
+        ('{"format": "other"}', "not a manifest"),
+        ('{"format": "wavepaint-test-set-1", "items": [{"colour": 1}]}', "damaged"),
+        (json.dumps(outside), "leads out of the set"),
+    ):
+        manifest.write_text(text)
+        with pytest.raises(OptionError, match=reason):
+            open_test_set(test_set)
+
+
+def test_sets_of_other_programs_need_no_manifest(test_set):
+    (test_set / "manifest.json").unlink()
+    opened = open_test_set(test_set)
+    assert opened.sha256 == ""
+    assert sorted(opened.kinds) == sorted(KINDS)
+    assert sum(1 for _ in opened) == 6
+
+
+# Methods
+
+
+@pytest.mark.parametrize("name", [*CLASSICAL, "haar"])
+def test_methods_fill_from_what_is_known_alone(name):
+    if name == "haar":
+        pytest.importorskip("torch")
+    method = find_method(name)
+    item = an_item()
+    spoiled = an_item(truth=np.where(item.mask[..., None], np.uint8(0), item.truth))
+    (filled,), (again,) = method([item]), method([spoiled])
+    assert method.name == name
+    assert filled.dtype == np.uint8
+    assert (filled == again).all()
+    error = np.abs(item.composite(filled).astype(int) - item.truth)[item.mask].mean()
+    blank = np.abs(item.known.astype(int) - item.truth)[item.mask].mean()
+    assert error < 0.5 * blank
+
+
+@pytest.mark.parametrize("name", [*CLASSICAL, "haar"])
+def test_a_flat_picture_is_completed_flat(name):
+    if name == "haar":
+        pytest.importorskip("torch")
+    truth = np.full((40, 40, 3), (10, 100, 250), np.uint8)
+    item = an_item(40, 40, truth=truth)
+    (filled,) = find_method(name)([item])
+    assert np.abs(filled.astype(int) - truth)[item.mask].max() <= 2
+
+
+def test_patchmatch_continues_a_texture_that_diffusion_cannot():
+    y, x = np.mgrid[:96, :96]
+    stripes = ((x // 4 + y // 4) % 2 * 200 + 20).astype(np.uint8)
+    truth = np.stack([stripes, 255 - stripes, stripes], axis=-1)
+    mask = np.zeros((96, 96), bool)
+    mask[36:60, 30:58] = True
+    item = Item("a", "box", truth, mask)
+    composites = np.stack([item.composite(find_method(n)([item])[0]) for n in ("patchmatch", "opencv-telea")])
+    ours, telea = pixel_scores(truth, composites, mask)["hole_psnr"]
+    assert ours > 20
+    assert ours > telea + 8
+
+
+@pytest.mark.parametrize("size", [(16, 16), (33, 70), (129, 64), (5, 5)])
+def test_patchmatch_takes_any_size_and_leaves_known_samples(size):
+    truth = smooth_picture(*size)
+    mask = np.random.default_rng(0).random(size) < 0.3
+    mask[0, 0] = True
+    known = np.where(mask[..., None], np.uint8(0), truth)
+    filled = patchmatch_inpaint(known, mask)
+    assert (filled[~mask] == truth[~mask]).all()
+    assert (filled == patchmatch_inpaint(known, mask)).all()
+
+
+def test_patchmatch_fills_a_hole_that_vanishes_at_coarser_scales():
+    rng = np.random.default_rng(0)
+    known = rng.integers(0, 256, (256, 256, 3), np.uint8)
+    mask = np.zeros((256, 256), bool)
+    mask[101:104, 77:81] = True
+    filled = patchmatch_inpaint(known, mask)
+    assert (filled[~mask] == known[~mask]).all()
+    assert (filled[mask] != known[mask]).any()
+
+
+def test_patchmatch_copes_with_one_known_pixel():
+    known = np.zeros((40, 40, 3), np.uint8)
+    mask = np.ones((40, 40), bool)
+    mask[7, 9], known[7, 9] = False, (3, 4, 5)
+    assert (patchmatch_inpaint(known, mask) == (3, 4, 5)).all()
+
+
+def test_a_network_gets_whole_multiples_and_batches_of_equal_size():
+    calls = []
+
+    def run(image, mask):
+        calls.append((image.shape, mask.shape))
+        assert set(np.unique(mask)) <= {0, 1}
+        assert (image * mask == 0).all()
+        return np.where(mask > 0, 0.5, image)
+
+    items = [an_item(40, 50), an_item(40, 50, seed=1), an_item(32, 32)]
+    filled = NetworkMethod("net", run, 16)(items)
+    assert calls == [((2, 3, 48, 64), (2, 1, 48, 64)), ((1, 3, 32, 32), (1, 1, 32, 32))]
+    for item, picture in zip(items, filled, strict=True):
+        assert picture.shape == item.truth.shape
+        assert (picture[~item.mask] == item.truth[~item.mask]).all()
+        assert (picture[item.mask] == 128).all()
+
+
+def test_a_checkpoint_is_a_method(tmp_path):
+    torch = pytest.importorskip("torch")
+    from wavepaint.evaluation.methods import describe_method, network_method
+    from wavepaint.network import WavePaint, WavePaintConfig, save_checkpoint
+
+    torch.manual_seed(0)
+    config = WavePaintConfig(num_modules=1, blocks_per_module=1, final_dim=8, ff_channel=8, dropout=0.0)
+    model = WavePaint(config).eval()
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(model, path)
+    item = an_item()
+    (expected,), (found,) = network_method(model, "x")([item]), find_method(str(path))([item])
+    assert (expected == found).all()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in describe_method(str(path))
+
+
+def test_unknown_methods_list_the_known_ones(tmp_path):
+    with pytest.raises(OptionError, match="unknown method 'telea'; known: default, haar, opencv-telea"):
+        find_method("telea")
+    with pytest.raises(OptionError, match="no such folder"):
+        find_method(f"folder:{tmp_path / 'gone'}")
+
+
+# Evaluation
+
+
+def test_scores_are_taken_on_composites():
+    item = an_item()
+    noise = np.random.default_rng(0).integers(0, 256, item.truth.shape, dtype=np.uint8)
+    right_inside = PictureMethod("a", lambda known, mask: np.where(mask[..., None], item.truth, noise))
+    right_outside = PictureMethod("b", lambda known, mask: np.where(mask[..., None], noise, item.truth))
+    (evaluated,) = evaluate([item], [right_inside, right_outside])
+    perfect, poor = evaluated.rows
+    assert perfect.scores["psnr"] == perfect.scores["hole_psnr"] == PSNR_CEILING
+    assert poor.scores["hole_psnr"] < 15
+    assert (evaluated.composites[1][~item.mask] == item.truth[~item.mask]).all()
+    assert (perfect.hole_pixels, perfect.hole_area) == (item.mask.sum(), item.mask.mean())
+
+
+def test_features_of_the_truth_come_first():
+    items = [an_item(name=str(n), seed=n) for n in range(5)]
+    methods = [PictureMethod(n, lambda known, mask: known) for n in "ab"]
+    embed = {"mean": lambda pictures: pictures.mean((1, 2))}
+    found = list(evaluate(items, methods, embedders=embed, batch_size=2))
+    assert [e.item.name for e in found] == list("01234")
+    for evaluated in found:
+        expected = [p.mean((0, 1)) for p in (evaluated.item.truth, evaluated.item.known, evaluated.item.known)]
+        np.testing.assert_allclose(evaluated.features["mean"], expected)
+
+
+def test_method_names_must_differ():
+    method = PictureMethod("a", lambda known, mask: known)
+    with pytest.raises(OptionError, match="all different, got: a, a"):
+        list(evaluate([an_item()], [method, method]))
+    with pytest.raises(OptionError, match="got: none"):
+        list(evaluate([an_item()], []))
+
+
+def results_of(count=30):
+    """Two methods: the second is the first with a fixed additional error."""
+    items = []
+    for number in range(count):
+        mask = np.zeros((24, 24), bool)
+        mask[: 2 + number % 10] = True
+        truth = np.full((24, 24, 3), 100, np.uint8)
+        items.append(Item(f"{number:03d}", "box", truth, mask))
+    methods = [
+        NetworkMethod("near", lambda image, mask: image + mask * (100 / 255 + 0.1), 1),
+        NetworkMethod("<far>", lambda image, mask: image + mask * (100 / 255 + 0.2), 1),
+    ]
+    results = Results(("near", "<far>"))
+    embedders = {"vgg": lambda pictures: pictures.reshape(len(pictures), -1)[:, ::97] / 255.0}
+    for evaluated in evaluate(items, methods, embedders=embedders):
+        results.add(evaluated)
+    return results
+
+
+def test_summaries_hold_the_means_bins_and_paired_differences():
+    results = results_of()
+    rows = {(row.area_bin, row.method, row.metric): row for row in results.summaries()}
+    overall = rows[None, "<far>", "hole_l1"]
+    errors = {r.method: r.scores["hole_l1"] for r in results.rows}
+    assert overall.summary.count == 30
+    assert overall.summary.mean == pytest.approx(errors["<far>"])
+    assert overall.difference.mean == pytest.approx(errors["<far>"] - errors["near"])
+    assert overall.difference.low == pytest.approx(overall.difference.high)
+    assert rows[None, "near", "hole_l1"].difference is None
+    bins = {index: row.summary.count for (index, m, k), row in rows.items() if (m, k) == ("near", "psnr")}
+    expected = {}
+    for number in range(30):
+        index = int((2 + number % 10) / 24 * 10)
+        expected[index] = expected.get(index, 0) + 1
+    assert bins == {None: 30, **expected}
+
+
+def test_set_scores_are_those_of_the_collected_features():
+    results = results_of()
+    scores = {(s.method, s.metric): s.value for s in results.set_scores()}
+    error = 10 ** (-scores["near", "pooled_hole_psnr"] / 20)
+    assert error == pytest.approx(next(r.scores["hole_l1"] for r in results.rows if r.method == "near"))
+    assert scores["near", "vgg_frechet"] < scores["<far>", "vgg_frechet"]
+    assert 0 <= scores["near", "vgg_p_ids"] <= 1
+
+
+def test_the_best_and_worst_pictures_are_kept_in_order():
+    results = Results(("a",))
+    for number in np.random.default_rng(0).permutation(40):
+        method = NetworkMethod("a", lambda image, mask, n=number: image + mask * (20 / 255 + 0.02 * n), 1)
+        item = an_item(24, 24, name=f"{number:02d}", truth=np.full((24, 24, 3), 20, np.uint8))
+        for evaluated in evaluate([item], [method]):
+            results.add(evaluated)
+    assert [case.item.name for case in results.best] == [f"{n:02d}" for n in range(PICTURES)]
+    assert [case.item.name for case in results.worst] == [f"{n:02d}" for n in range(39, 39 - PICTURES, -1)]
+
+
+# Reports
+
+
+def test_charts_are_well_formed_and_place_the_means():
+    series = {"a & b": [Summary(10, 1, 9, 11, 5), None, Summary(20, 1, 19, 21, 5)]}
+    chart = line_chart("<title>", "x", ["0-10", "10-20", "20-30"], series)
+    root = ElementTree.fromstring(chart)
+    name = "{http://www.w3.org/2000/svg}"
+    circles = list(root.iter(f"{name}circle"))
+    assert len(circles) == 2
+    assert float(circles[0].get("cy")) > float(circles[1].get("cy"))
+    assert root.get("aria-label") == "<title>"
+    assert line_chart("nothing", "x", ["0-10"], {"a": [None]}) == ""
+
+
+def test_a_report_is_complete_escaped_and_the_same_twice(tmp_path):
+    results = results_of()
+    provenance = Provenance("set & co", "ab" * 32, {"near": "one", "<far>": "two"})
+    for name in ("first", "second", "second"):
+        write_report(results_of(), results.summaries(), tmp_path / name, provenance)
+    assert_same_folders(tmp_path / "first", tmp_path / "second")
+    page = (tmp_path / "first" / "report.html").read_text()
+    assert "set &amp; co" in page
+    assert "&lt;far&gt;" in page
+    assert "<far>" not in page
+    pictures = [name for name in files_below(tmp_path / "first") if name.startswith("pictures/")]
+    assert len(pictures) == 2 * PICTURES * 4
+    assert all(f"src='{name}'" in page for name in pictures)
+    rows = list(csv.DictReader((tmp_path / "first" / "scores.csv").open()))
+    assert len(rows) == 60
+    far = next(row for row in rows if row["method"] == "<far>")
+    assert float(far["hole_l1"]) == pytest.approx(0.2, abs=0.002)
+    summary = list(csv.DictReader((tmp_path / "first" / "summary.csv").open()))
+    chosen = [r for r in summary if (r["area_percent"], r["metric"]) == ("all", "hole_psnr")]
+    assert [row["method"] for row in chosen] == ["near", "<far>"]
+    assert chosen[0]["difference"] == ""
+    assert float(chosen[1]["difference"]) == pytest.approx(20 * math.log10(0.1 / 0.2), abs=0.2)
+    assert "| near |" in (tmp_path / "first" / "tables.md").read_text()
+
+
+def test_parquet_holds_what_the_csv_holds(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    results = results_of(3)
+    write_report(results, results.summaries(), tmp_path / "report", Provenance("set", "", {}))
+    table = parquet.read_table(tmp_path / "report" / "scores.parquet").to_pylist()
+    assert [row["name"] for row in table[::2]] == ["000", "001", "002"]
+    assert table[0]["hole_l1"] == results.rows[0].scores["hole_l1"]
+
+
+def write_results(test_set, folder, change=0):
+    """Another program's results: the truth with `change` added inside the hole."""
+    for item in open_test_set(test_set):
+        (folder / item.kind).mkdir(parents=True, exist_ok=True)
+        picture = np.where(item.mask[..., None], np.clip(item.truth.astype(int) + change, 0, 255), item.truth)
+        (folder / item.kind / f"{item.name}_mask000.png").write_bytes(encode_png(picture.astype(np.uint8)))
+
+
+def test_a_folder_of_results_is_scored(test_set, tmp_path):
+    write_results(test_set, tmp_path / "perfect")
+    specs = (f"folder:{tmp_path / 'perfect'}", "opencv-ns")
+    seen = []
+    results = evaluate_set(open_test_set(test_set), specs, on_item=lambda: seen.append(1))
+    assert len(seen) == 6
+    scores = {spec: [r.scores["hole_psnr"] for r in results.rows if r.method == spec] for spec in specs}
+    assert scores[specs[0]] == [PSNR_CEILING] * 6
+    assert max(scores["opencv-ns"]) < PSNR_CEILING
+    assert provenance_of(open_test_set(test_set), specs).methods[specs[0]] == "pictures from a folder"
+
+
+def test_results_that_do_not_match_the_set_are_named(test_set, tmp_path):
+    write_results(test_set, tmp_path / "results")
+    spec = f"folder:{tmp_path / 'results'}"
+    odd = tmp_path / "results" / "box" / "a_mask000.png"
+    odd.write_bytes(encode_png(np.zeros((10, 12, 3), np.uint8)))
+    with pytest.raises(OptionError, match=r"a_mask000\.png: is 12x10, but the test set's picture is 64x64"):
+        evaluate_set(open_test_set(test_set), [spec])
+    odd.unlink()
+    with pytest.raises(OptionError, match=r"a_mask000\.png: no such result"):
+        evaluate_set(open_test_set(test_set), [spec])
+    with pytest.raises(OptionError, match="unknown name 'ssim2'; known: vgg, vgg-set, lpips-alex"):
+        evaluate_set(open_test_set(test_set), ["opencv-ns"], metrics=["ssim2"])
+
+
+def test_the_distance_of_pictures_and_that_of_sets_are_asked_for_apart(monkeypatch):
+    pytest.importorskip("torch")
+    loaded = []
+    monkeypatch.setattr("wavepaint.evaluation.perceptual.load_vgg16", lambda path, layers: loaded.append(layers))
+    scorers, embedders = load_scorers(["vgg"], {})
+    assert (len(scorers), list(embedders), loaded) == (1, [], [("relu1_2", "relu2_2", "relu3_3")])
+    scorers, embedders = load_scorers(["vgg-set"], {})
+    assert (scorers, list(embedders), loaded[1:]) == ([], ["vgg"], [("relu5_3",)])
+    assert not any("FID" in SET_METRICS[name].label for name in EMBEDDED_SCORES["vgg"])
+
+
+# Commands
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_commands_make_a_set_and_evaluate_it_twice_alike(photographs, tmp_path):
+    made = run("masks", "make", photographs, "--kinds", "box,blobs", "--size", 64, "-o", tmp_path / "set")
+    assert made.exit_code == 0, made.output
+    assert "left out broken.png" in made.output
+    for name in ("one", "two"):
+        done = run(
+            *("evaluate", tmp_path / "set", "--method", "opencv-ns", "--method", "opencv-telea"),
+            *("-o", tmp_path / name),
+        )
+        assert done.exit_code == 0, done.output
+        assert "opencv-telea" in done.output
+    assert_same_folders(tmp_path / "one", tmp_path / "two")
+
+
+def test_the_commands_refuse_with_one_line_and_status_2(test_set, tmp_path):
+    (test_set / "box" / "a.png").write_bytes(encode_png(smooth_picture(64, 64, seed=9)))
+    report = tmp_path / "report"
+    for arguments, reason in (
+        (("evaluate", test_set, "--method", "opencv-ns", "-o", report), "not those of manifest.json"),
+        (("evaluate", test_set, "--method", "magic"), "unknown method"),
+        (("evaluate", tmp_path / "none", "--method", "opencv-ns"), "no such folder"),
+        (("evaluate", test_set, "--method", "opencv-ns", "--weights", "x"), "NAME=FILE"),
+        (("masks", "make", tmp_path / "none", "-o", tmp_path / "out"), "no such file"),
+    ):
+        done = run(*arguments)
+        assert done.exit_code == 2
+        assert reason in done.output
+        assert len(done.output.strip().splitlines()) == 1
+    assert not report.exists()
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,820 @@
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps, PngImagePlugin
+
+import wavepaint.image.encoders
+import wavepaint.image.photo
+from pictures import SRGB_PROFILE, XMP, decoded, noise, pillow, png, soft, tiff
+from wavepaint.box import Box
+from wavepaint.errors import MaskError, OptionError, PhotoError
+from wavepaint.image.formats import containers
+from wavepaint.image.formats.tiff import integer_tags, read_directory
+from wavepaint.image.photo import Photo, PhotoWarning, mask_from_samples, read_mask
+
+HEIGHT, WIDTH = 70, 45
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_jpeglib() -> Iterator[None]:
+    """What libvips does by itself; `test_jpeg_blocks` has the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wavepaint.image.photo, "can_keep_blocks", lambda: False)
+        yield
+
+
+def patch_of(photo: Photo, box: Box, seed: int = 9) -> np.ndarray:
+    return noise(box.height, box.width, photo.channels, photo.dtype, seed)
+
+
+def patched(samples: np.ndarray, patches: list[tuple[Box, np.ndarray]]) -> np.ndarray:
+    result = samples.copy()
+    for box, patch in patches:
+        result[box.slices] = patch
+    return result
+
+
+# -- lossless round trips -------------------------------------------------------------------------------------------
+
+RGB16, GREY, RGBA = noise(HEIGHT, WIDTH, 3, np.uint16), noise(HEIGHT, WIDTH, 1), noise(HEIGHT, WIDTH, 4)
+RGBA[:9, :9, 3] = 0
+GREY_ALPHA16 = noise(HEIGHT, WIDTH, 2, np.uint16)
+PALETTE = Image.fromarray(noise(HEIGHT, WIDTH, 3)).quantize(16)
+LOSSLESS = {
+    "16-bit RGB TIFF": (tiff(RGB16, iccprofile=SRGB_PROFILE), RGB16, "tiff"),
+    "16-bit grey TIFF, big-endian": (tiff(RGB16[..., :1], byteorder=">"), RGB16[..., :1], "tiff"),
+    "RGBA BigTIFF": (tiff(RGBA, bigtiff=True), RGBA, "tiff"),
+    "planar TIFF": (tiff(RGB16, planarconfig="separate"), RGB16, "tiff"),
+    "8-bit grey PNG": (png(GREY), GREY, "png"),
+    "16-bit RGB PNG": (png(RGB16), RGB16, "png"),
+    "16-bit grey and alpha PNG": (png(GREY_ALPHA16), GREY_ALPHA16, "png"),
+    "RGBA PNG": (png(RGBA), RGBA, "png"),
+    "palette PNG": (pillow(PALETTE, "PNG"), np.asarray(PALETTE.convert("RGB")), "png"),
+    "palette PNG with transparency": (
+        pillow(PALETTE, "PNG", transparency=3),
+        np.asarray(Image.open(io.BytesIO(pillow(PALETTE, "PNG", transparency=3))).convert("RGBA")),
+        "png",
+    ),
+    "lossless WebP": (pillow(RGBA, "WEBP", lossless=True, exact=True), RGBA, "webp"),
+    "1x1 PNG": (png(GREY[:1, :1]), GREY[:1, :1], "png"),
+}
+
+
+@pytest.mark.parametrize("case", LOSSLESS)
+def test_lossless_pictures_come_back_with_every_other_sample(case: str) -> None:
+    data, samples, format = LOSSLESS[case]
+    photo = Photo.open(data)
+    height, width, channels = samples.shape
+    assert (photo.height, photo.width, photo.channels, photo.dtype) == (height, width, channels, samples.dtype)
+    assert (photo.format, photo.lossless, photo.name) == (format, True, "<bytes>")
+    np.testing.assert_array_equal(photo.read_all(), samples)
+
+    boxes = [Box(0, 0, 1, 1), Box(max(width - 7, 0), max(height - 5, 0), min(width, 7), min(height, 5))]
+    if height > 1:
+        boxes += [Box(3, 30, 20, 40), Box(10, 60, 20, 6)]
+    patches = [(box, patch_of(photo, box, seed)) for seed, box in enumerate(boxes)]
+    result = photo.encode(patches)
+    np.testing.assert_array_equal(decoded(result), patched(samples, patches))
+    again = Photo.open(result)
+    assert (again.format, again.channels, again.dtype) == (format, channels, samples.dtype)
+    np.testing.assert_array_equal(photo.read_all(), samples, err_msg="the photo itself has changed")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 150),
+    st.integers(1, 40),
+    st.integers(1, 4),
+    st.sampled_from([np.uint8, np.uint16]),
+    st.sampled_from(["png", "tiff", "tiled"]),
+    st.sampled_from(["png", "tiff"]),
+    st.booleans(),
+    st.data(),
+)
+def test_any_picture_and_patches(
+    height: int, width: int, channels: int, dtype: type, source: str, target: str, streamed: bool, data: st.DataObject
+) -> None:
+    samples = noise(height, width, channels, dtype, seed=height * 41 + width)
+    options = {"tile": (16, 16), "compression": "zlib"} if source == "tiled" else {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0 if streamed else 2**40)
+        photo = Photo.open(png(samples) if source == "png" else tiff(samples, **options))
+    boxes, patches = [], []
+    for seed in range(data.draw(st.integers(0, 3))):
+        left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+        boxes.append(Box(left, top, data.draw(st.integers(1, width - left)), data.draw(st.integers(1, height - top))))
+        patches.append((boxes[-1], patch_of(photo, boxes[-1], seed)))
+    for box, read in zip(boxes, photo.read_boxes(boxes), strict=True):
+        np.testing.assert_array_equal(read, samples[box.slices])
+    np.testing.assert_array_equal(decoded(photo.encode(patches, target)), patched(samples, patches))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("format", ["png", "tiff"])
+def test_few_bits_are_kept_where_patches_allow(depth: int, format: str) -> None:
+    levels = noise(20, 21, 1) % 2**depth
+    samples = levels * (255 // (2**depth - 1))
+    photo = Photo.open(png(levels, depth))
+    np.testing.assert_array_equal(photo.read_all(), samples)
+    box = Box(2, 3, 4, 5)
+    # libvips writes TIFFs of 2 and 4 bits wrongly, so they become 8-bit.
+    kept_depth = depth if format == "png" or depth == 1 else 8
+    for value, kept in ((255, kept_depth), (100, 8)):
+        patch = np.full((5, 4, 1), value, np.uint8)
+        result = photo.encode([(box, patch)], format)
+        bits = result[24] if format == "png" else tifffile.TiffFile(io.BytesIO(result)).pages[0].tags[258].value
+        assert bits == kept
+        np.testing.assert_array_equal(Photo.open(result).read_all(), patched(samples, [(box, patch)]))
+
+
+def test_thousands_of_patches_in_a_streamed_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+    samples = noise(300, 300, 3)
+    photo = Photo.open(png(samples))
+    rng = np.random.default_rng(0)
+    boxes = [Box(*(int(v) for v in rng.integers(0, 290, 2)), 10, 10) for _ in range(5000)]
+    patches = [(box, patch_of(photo, box, seed)) for seed, box in enumerate(boxes)]
+    np.testing.assert_array_equal(decoded(photo.encode(patches)), patched(samples, patches))
+
+
+def test_png_above_the_size_for_careful_compression(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wavepaint.image.encoders, "_FAST_PNG_BYTES", 0)
+    np.testing.assert_array_equal(decoded(Photo.open(png(RGB16)).encode()), RGB16)
+
+
+# -- orientation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("format", "orientation", "streamed"),
+    [(format, orientation, False) for format in ("JPEG", "TIFF", "PNG", "WEBP") for orientation in range(1, 9)]
+    + [(format, orientation, True) for format in ("JPEG", "TIFF") for orientation in range(1, 9)]
+    + [("AVIF", 6, False)],
+)
+def test_orientation_is_applied_and_reset(
+    format: str, orientation: int, streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if streamed:
+        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+    exif = Image.Exif()
+    exif[274] = orientation
+    exif[271] = "Maker"
+    options = {"lossless": True} if format == "WEBP" else {}
+    data = pillow(soft(90, 140), format, exif=exif.tobytes(), **options)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    photo = Photo.open(data)
+    assert (photo.height, photo.width) == upright.shape[:2]
+    tolerance = 8 if format == "AVIF" else 0
+    np.testing.assert_allclose(photo.read_all().astype(int), upright, atol=tolerance)
+    box = Box(5, 30, 40, 45)
+    np.testing.assert_allclose(photo.read(box).astype(int), upright[box.slices], atol=tolerance)
+
+    patches = [(box, patch_of(photo, box))]
+    np.testing.assert_array_equal(decoded(photo.encode(patches, "png")), patched(photo.read_all(), patches))
+    result = Image.open(io.BytesIO(photo.encode()))
+    assert result.getexif().get(274, 1) == 1
+    assert result.size == (photo.width, photo.height)
+
+
+# -- metadata -------------------------------------------------------------------------------------------------------
+
+
+def rich_exif() -> Image.Exif:
+    exif = Image.Exif()
+    exif.update({271: "Maker", 315: "Artist", 33432: "me", 306: "2024:01:02 03:04:05"})
+    exif.update({282: 300.0, 283: 300.0, 296: 2, 274: 6})
+    exif.get_ifd(0x8769).update(
+        {33434: 0.004, 34855: 200, 36867: "2024:01:02 03:04:05", 37500: b"MAKERNOTE\0\1" * 40, 42036: "Lens 24-70"}
+    )
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.3), 3: "E", 4: (13.0, 24.0, 5.6)})
+    return exif
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("target", [None, "png", "jpeg", "webp", "avif", "tiff"])
+def test_exif_profile_and_resolution_survive(source: str, target: str | None) -> None:
+    exif = rich_exif()
+    data = pillow(soft(30, 40), source, exif=exif.tobytes(), icc_profile=SRGB_PROFILE, dpi=(300, 300))
+    result = Image.open(io.BytesIO(Photo.open(data).encode(format=target)))
+    assert result.info["icc_profile"] == SRGB_PROFILE
+    if target in ("png", "jpeg", "tiff"):
+        assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    found = result.getexif()
+    assert found[274] == 1
+    for tag in (271, 315, 33432, 306, 282, 283):
+        assert found[tag] == exif[tag]
+    for ifd in (0x8769, 0x8825):
+        assert exif.get_ifd(ifd).items() <= found.get_ifd(ifd).items()
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("target", ["png", "jpeg", "webp", "avif", "tiff"])
+def test_xmp_survives_and_its_orientation_is_reset(source: str, target: str) -> None:
+    packet: dict[str, object] = {"xmp": XMP}
+    if source == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        packet = {"pnginfo": info}
+    if source == "TIFF":
+        packet = {"tiffinfo": {700: XMP}}
+    result = Image.open(io.BytesIO(Photo.open(pillow(soft(30, 40), source, **packet)).encode(format=target)))
+    found = result.info.get("xmp") or result.info.get("XML:com.adobe.xmp")
+    found = found if isinstance(found, bytes) else str(found).encode()
+    assert found.rstrip(b"\0") == XMP.replace(b'Orientation="6"', b'Orientation="1"')
+
+
+def test_png_texts_colour_chunks_and_resolution() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "a note")
+    info.add_itxt("Title", "größer, 大きい")
+    chunks = {b"gAMA": (100000).to_bytes(4, "big"), b"cICP": bytes([9, 16, 0, 1])}
+    for kind, body in chunks.items():
+        info.add(kind, body)
+    data = pillow(RGBA, "PNG", pnginfo=info, dpi=(240, 240), icc_profile=SRGB_PROFILE)
+    result = Photo.open(data).encode([(Box(0, 0, 1, 1), RGBA[:1, :1])])
+    found = Image.open(io.BytesIO(result))
+    assert (found.info["Comment"], found.info["Title"]) == ("a note", "größer, 大きい")
+    assert found.info["dpi"] == pytest.approx((240, 240), abs=0.01)
+    assert found.info["icc_profile"] == SRGB_PROFILE
+    for kind, body in chunks.items():
+        assert result.count(kind + body) == 1
+    np.testing.assert_array_equal(decoded(result), RGBA)
+    again = Photo.open(result).encode()
+    assert again.count(b"Comment\0a note") == 1
+
+
+def test_the_thumbnail_that_still_shows_the_object_is_dropped() -> None:
+    thumbnail = pillow(soft(12, 16), "JPEG")
+    make = struct.pack("<HHI4s", 271, 2, 4, b"own\0")
+    first = struct.pack("<H", 1) + make + struct.pack("<I", 26)
+    offset, size = struct.pack("<HHII", 513, 4, 1, 56), struct.pack("<HHII", 514, 4, 1, len(thumbnail))
+    second = struct.pack("<H", 2) + offset + size + struct.pack("<I", 0)
+    body = b"Exif\0\0" + struct.pack("<2sHI", b"II", 42, 8) + first + second + thumbnail
+    data = pillow(soft(30, 40), "JPEG", exif=body)
+    assert thumbnail in data
+    result = Photo.open(data).encode()
+    assert b"\xff\xd8\xff" not in result[3:]
+    assert Image.open(io.BytesIO(result)).getexif()[271] == "own"
+
+
+def resource(number: int, body: bytes, name: bytes = b"") -> bytes:
+    label = bytes([len(name)]) + name
+    label += b"\0" * (len(label) % 2)
+    return b"8BIM" + number.to_bytes(2, "big") + label + len(body).to_bytes(4, "big") + body + b"\0" * (len(body) % 2)
+
+
+@pytest.mark.parametrize("number", [0x0409, 0x040C])
+def test_the_thumbnail_among_photoshop_s_resources_is_dropped(number: int) -> None:
+    thumbnail = resource(number, b"28 bytes of header........" + pillow(soft(9, 9), "JPEG") + b"odd", b"odd name")
+    kept = [resource(0x03ED, b"resolution", b"x"), resource(0x0404, b"\x1c\x02\x78\0\7caption")]
+    blocks = kept[0] + thumbnail + kept[1]
+    segment = b"Photoshop 3.0\0" + blocks
+    jpeg = pillow(soft(16, 16), "JPEG")
+    jpeg = jpeg[:2] + b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
+    for data in (jpeg, tiff(RGB16, extratags=[(34377, 1, len(blocks), blocks, True)])):
+        result = Photo.open(data).encode()
+        assert b"".join(kept) in result
+        assert b"28 bytes of header" not in result
+        assert b"\xff\xd8\xff" not in result[3:]
+
+
+def test_photoshop_resources_end_where_they_make_no_sense() -> None:
+    whole = resource(0x03ED, b"resolution")
+    for damaged in (b"8BIM", b"8BIM\4\x0c", resource(0x040C, b"thumbnail")[:-3], b"data of a thumbnail cut in two"):
+        assert containers.photoshop_without_thumbnails(whole + damaged).startswith(whole)
+        assert b"thumbnail" not in containers.photoshop_without_thumbnails(whole + damaged)
+    records = b"\x1c\x02\x78\0\7caption"
+    assert containers.photoshop_without_thumbnails(records) == records
+
+
+@pytest.mark.parametrize("prefix", [b"xmp", b"xap"])
+def test_the_thumbnails_in_xmp_are_dropped(prefix: bytes) -> None:
+    thumbnails = b"<xmp:Thumbnails><rdf:Alt><rdf:li xmpGImg:image='/9j/\n4AAQ'/></rdf:Alt></xmp:Thumbnails>"
+    thumbnails = thumbnails.replace(b"<xmp:", b"<" + prefix + b":").replace(b"</xmp:", b"</" + prefix + b":")
+    empty = b"<" + prefix + b":Thumbnails rdf:parseType='Resource'/>"
+    filled = XMP.replace(b"</rdf:RDF>", thumbnails + b"<a:b>kept</a:b>" + empty + b"</rdf:RDF>")
+    result = Photo.open(pillow(soft(16, 16), "JPEG", xmp=filled)).encode()
+    assert b"Thumbnails" not in result
+    assert b"xmpGImg" not in result
+    assert b"<a:b>kept</a:b></rdf:RDF>" in result
+
+
+@pytest.mark.parametrize("compression", ["zlib", None])
+@pytest.mark.parametrize("tile", [None, (16, 32)])
+def test_tiff_keeps_tiles_profile_description_and_unit(compression: str | None, tile: tuple[int, int] | None) -> None:
+    data = tiff(
+        RGB16,
+        compression=compression,
+        predictor=compression == "zlib",
+        tile=tile,
+        iccprofile=SRGB_PROFILE,
+        resolution=(118, 118),
+        resolutionunit="CENTIMETER",
+        description="a scan",
+        metadata=None,
+    )
+    result = Photo.open(data).encode()
+    before, after = (tifffile.TiffFile(io.BytesIO(d)).pages[0] for d in (data, result))
+    for name in ("compression", "predictor", "is_tiled", "resolutionunit", "bitspersample", "description"):
+        assert getattr(after, name) == getattr(before, name), name
+    assert after.iccprofile == SRGB_PROFILE
+    if tile:
+        assert (after.tilelength, after.tilewidth) == tile
+    assert after.resolution == pytest.approx((118, 118))
+    np.testing.assert_array_equal(decoded(result), RGB16)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "raw"])
+def test_tiff_keeps_its_lossless_compression(compression: str) -> None:
+    result = Image.open(io.BytesIO(Photo.open(pillow(RGBA, "TIFF", compression=compression)).encode()))
+    assert result.info["compression"] == compression
+    np.testing.assert_array_equal(np.asarray(result), RGBA)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_premultiplied_alpha_is_said_and_made_straight(dtype: type) -> None:
+    alpha = np.full((20, 30, 1), np.iinfo(dtype).max // 3, dtype)
+    straight = noise(20, 30, 3, dtype)
+    premultiplied = (straight // 3).astype(dtype)
+    photo = Photo.open(tiff(np.concatenate([premultiplied, alpha], axis=2), extrasamples=["assocalpha"]))
+    assert "stored straight" in photo.warnings[0]
+    np.testing.assert_allclose(photo.read_all()[..., :3].astype(int), straight, atol=3)
+    np.testing.assert_array_equal(decoded(photo.encode()), photo.read_all())
+
+
+def test_jpeg_in_a_tiff_becomes_lossless() -> None:
+    photo = Photo.open(pillow(soft(40, 50), "TIFF", compression="jpeg"))
+    assert not photo.lossless
+    np.testing.assert_array_equal(decoded(photo.encode()), photo.read_all())
+
+
+def test_fax_compression_is_kept_while_the_patches_are_black_and_white() -> None:
+    holes = noise(40, 50, 1)[..., 0] > 128
+    photo = Photo.open(pillow(holes, "TIFF", compression="group4"))
+    for value, compression in ((255, "group4"), (99, "tiff_adobe_deflate")):
+        patches = [(Box(3, 4, 5, 6), np.full((6, 5, 1), value, np.uint8))]
+        result = photo.encode(patches)
+        assert Image.open(io.BytesIO(result)).info["compression"] == compression
+        samples = np.asarray(Image.open(io.BytesIO(result)).convert("L"))[..., None]
+        np.testing.assert_array_equal(samples, patched(holes[..., None] * np.uint8(255), patches))
+
+
+def test_iptc_survives_in_jpeg_and_tiff() -> None:
+    iptc = b"\x1c\x02\x78\x00\x07caption"
+    block = b"8BIM\x04\x04\0\0" + len(iptc).to_bytes(4, "big") + iptc
+    segment = b"Photoshop 3.0\0" + block
+    jpeg = pillow(soft(16, 16), "JPEG")
+    jpeg = jpeg[:2] + b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
+    photo = Photo.open(jpeg)
+    assert iptc in photo.encode()
+    result = photo.encode(format="tiff")
+    assert tifffile.TiffFile(io.BytesIO(result)).pages[0].tags[33723].value == iptc
+    assert segment in Photo.open(result).encode(format="jpeg")
+
+
+# -- CMYK, JPEG and other lossy formats -----------------------------------------------------------------------------
+
+
+def cmyk_picture() -> Image.Image:
+    return Image.fromarray(soft(40, 50, 4), "CMYK")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_cmyk_becomes_srgb_with_a_warning(format: str) -> None:
+    photo = Photo.open(pillow(cmyk_picture(), format, dpi=(200, 200)))
+    assert (photo.channels, photo.dtype, photo.format) == (3, np.uint8, format.lower())
+    assert "CMYK is converted to sRGB through the default profile" in photo.warnings[0]
+    samples = photo.read_all()
+    naive = np.asarray(cmyk_picture().convert("RGB")).astype(int)
+    assert np.abs(samples - naive).mean() < 60, "not even the naive conversion comes near"
+    box = Box(3, 4, 20, 10)
+    patches = [(box, patch_of(photo, box))]
+    result = photo.encode(patches, "png")
+    np.testing.assert_array_equal(decoded(result), patched(samples, patches))
+    own = Image.open(io.BytesIO(photo.encode(patches)))
+    assert own.mode == "RGB"
+    assert own.info["dpi"] == pytest.approx((200, 200), abs=0.01)
+    assert own.info["icc_profile"][16:20] == b"RGB "
+
+
+def test_cmyk_goes_through_the_profile_of_the_file() -> None:
+    pyvips = pytest.importorskip("pyvips")
+    profile = pyvips.Image.profile_load("cmyk")
+    photo = Photo.open(pillow(cmyk_picture(), "JPEG", icc_profile=profile))
+    assert photo.warnings == ("<bytes>: CMYK is converted to sRGB through its profile",)
+    np.testing.assert_array_equal(photo.read_all(), Photo.open(pillow(cmyk_picture(), "JPEG")).read_all())
+    assert photo.encode(format="png").count(profile) == 0
+
+
+@pytest.mark.parametrize("quality", [30, 60, 75, 90, 95, 100])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_keeps_quality_and_subsampling_of_the_two_usual_kinds(
+    quality: int, subsampling: str, progressive: bool
+) -> None:
+    data = pillow(soft(64, 64), "JPEG", quality=quality, subsampling=subsampling, progressive=progressive)
+    assert containers.jpeg_encoding(io.BytesIO(data)) == containers.JpegEncoding(quality, subsampling)
+    photo = Photo.open(data)
+    result = photo.encode()
+    kept = "4:4:4" if subsampling == "4:2:2" else subsampling
+    assert photo.losses("jpeg") == (() if kept == subsampling else ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",))
+    assert photo.losses("png") == ()
+    assert containers.jpeg_encoding(io.BytesIO(result)) == containers.JpegEncoding(quality, kept)
+    before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(result))
+    assert after.quantization == before.quantization
+    assert ("progression" in after.info) == progressive
+
+
+@pytest.mark.parametrize(("quality", "expected"), [(None, (95, "4:4:4")), (90, (90, "4:4:4")), (60, (60, "4:2:0"))])
+def test_jpeg_from_another_format(quality: int | None, expected: tuple[int, str]) -> None:
+    result = Photo.open(png(soft(64, 64))).encode(format="jpeg", quality=quality)
+    assert containers.jpeg_encoding(io.BytesIO(result)) == containers.JpegEncoding(*expected)
+    np.testing.assert_allclose(decoded(result).astype(int), soft(64, 64), atol=12)
+
+
+def test_jpeg_of_grey_stays_grey() -> None:
+    result = Photo.open(pillow(soft(32, 32, 1), "JPEG", quality=80)).encode()
+    assert Image.open(io.BytesIO(result)).mode == "L"
+    assert containers.jpeg_encoding(io.BytesIO(result)) == containers.JpegEncoding(80, "4:4:4")
+
+
+def test_what_a_jpeg_cannot_hold_is_said_and_converted() -> None:
+    rgba = np.concatenate([soft(32, 32), np.zeros((32, 32, 1), np.uint8)], axis=2).astype(np.uint16) * 257
+    photo = Photo.open(png(rgba))
+    assert [note.partition(": ")[2] for note in photo.losses("jpeg")] == [
+        "16-bit samples become 8-bit in jpeg",
+        "JPEG has no transparency, the picture is laid on white",
+    ]
+    assert photo.losses("png") == photo.losses("tiff") == ()
+    assert photo.losses("avif")[0].endswith("16-bit samples become 12-bit in avif")
+    assert (decoded(photo.encode(format="jpeg")) >= 254).all()
+    np.testing.assert_array_equal(decoded(photo.encode(format="webp")), rgba // 257)
+
+
+def test_lossy_webp_stays_lossy_and_lossless_stays_lossless() -> None:
+    for lossless in (False, True):
+        photo = Photo.open(pillow(soft(40, 40), "WEBP", lossless=lossless))
+        assert photo.lossless is lossless
+        assert containers.webp_is_lossless(io.BytesIO(photo.encode())) is lossless
+        assert not containers.webp_is_lossless(io.BytesIO(photo.encode(quality=50)))
+
+
+def test_animated_webp_is_recognised_as_lossless() -> None:
+    frames = [Image.fromarray(noise(20, 20, 3, seed=seed)) for seed in range(3)]
+    data = pillow(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    photo = Photo.open(data)
+    assert photo.lossless
+    assert photo.warnings == ("<bytes>: has 3 pages, only page 1 is used",)
+    np.testing.assert_array_equal(photo.read_all()[..., :3], noise(20, 20, 3))
+
+
+def test_avif_of_a_lossless_picture_is_lossless() -> None:
+    np.testing.assert_array_equal(Photo.open(Photo.open(png(RGBA)).encode(format="avif")).read_all(), RGBA)
+
+
+def test_ten_bit_avif_keeps_its_depth() -> None:
+    photo = Photo.open(Photo.open(png(RGB16 // 64 * 64)).encode(format="avif", quality=90))
+    assert photo.dtype == np.uint16
+    again = Photo.open(photo.encode())
+    assert (again.format, again.dtype) == ("avif", np.uint16)
+
+
+def test_first_frame_of_a_gif_becomes_a_png() -> None:
+    frames = [PALETTE, PALETTE.rotate(180)]
+    photo = Photo.open(pillow(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert photo.format == "gif"
+    assert "only page 1" in photo.warnings[0]
+    np.testing.assert_array_equal(photo.read_all()[..., :3], np.asarray(PALETTE.convert("RGB")))
+    assert photo.encode().startswith(b"\x89PNG")
+
+
+def test_pages_of_a_tiff() -> None:
+    pages = noise(3, 20, 30)
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pages, photometric="minisblack", compression="zlib")
+    for page in range(3):
+        photo = Photo.open(stream.getvalue(), page=page)
+        np.testing.assert_array_equal(photo.read_all()[..., 0], pages[page])
+        assert photo.warnings == (f"<bytes>: has 3 pages, only page {page + 1} is used",)
+        assert len(tifffile.TiffFile(io.BytesIO(photo.encode())).pages) == 1
+    with pytest.raises(PhotoError, match="<bytes>: "):
+        Photo.open(stream.getvalue(), page=3)
+    with pytest.raises(PhotoError, match="there is no page 1"):
+        Photo.open(png(GREY), page=1)
+
+
+# -- files ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_result_may_replace_its_source(tmp_path: Path, streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if streamed:
+        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+    path = tmp_path / "a [n=2] ümlaut.png"
+    path.write_bytes(png(RGB16))
+    photo = Photo.open(path)
+    box = Box(1, 2, 3, 66)
+    patches = [(box, patch_of(photo, box))]
+    photo.save(path, patches)
+    np.testing.assert_array_equal(decoded(path.read_bytes()), patched(RGB16, patches))
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("x.PNG", "png"), ("x.jpeg", "jpeg"), ("x.tif", "tiff"), ("x.webp", "webp"), ("x.avif", "avif"), ("x", "tiff")],
+)
+def test_format_follows_the_name_of_the_target(tmp_path: Path, name: str, format: str) -> None:
+    Photo.open(tiff(GREY)).save(tmp_path / name)
+    assert Photo.open(tmp_path / name).format == format
+
+
+def test_reading_a_file_that_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    for seed in range(2):
+        path.write_bytes(png(noise(9, 9, 3, seed=seed)))
+        np.testing.assert_array_equal(Photo.open(path).read_all(), noise(9, 9, 3, seed=seed))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_failure_leaves_the_old_target_and_nothing_else(
+    tmp_path: Path, streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if streamed:
+        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+    source, target = tmp_path / "cut.png", tmp_path / "out.png"
+    data = png(noise(400, 300, 3))
+    source.write_bytes(data[: len(data) // 2])
+    target.write_bytes(b"the old result")
+    with pytest.raises(PhotoError, match=r"^\S*cut\.png: cannot be decoded: [^\n]+$"):
+        Photo.open(source).save(target)
+    assert target.read_bytes() == b"the old result"
+    assert sorted(os.listdir(tmp_path)) == ["cut.png", "out.png"]
+
+
+def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
+    photo = Photo.open(png(GREY))
+    (tmp_path / "folder.png").mkdir()
+    for target in (tmp_path / "none" / "x.png", tmp_path / "folder.png", tmp_path / "x.gif", tmp_path / "x.bmp"):
+        with pytest.raises(PhotoError, match=rf"^{target}: cannot (be written|write)[^\n]+$"):
+            photo.save(target)
+    assert os.listdir(tmp_path) == ["folder.png"]
+
+
+def test_options_and_patches_that_make_no_sense() -> None:
+    photo = Photo.open(png(GREY))
+    with pytest.raises(OptionError, match="png, jpeg"):
+        photo.encode(format="bmp")
+    with pytest.raises(OptionError, match="1 to 100"):
+        photo.encode(format="jpeg", quality=0)
+    for box in (Box(-1, 0, 2, 2), Box(44, 0, 2, 2), Box(0, 0, 0, 5)):
+        with pytest.raises(PhotoError, match="not inside the 45 x 70 picture"):
+            photo.read(box)
+    box = Box(0, 0, 2, 3)
+    for patch in (np.zeros((2, 3, 1), np.uint8), np.zeros((3, 2, 1), np.uint16), np.zeros((3, 2), np.uint8)):
+        with pytest.raises(PhotoError, match="does not fit"):
+            photo.encode([(box, patch)])
+
+
+BAD = {
+    "empty": (b"", "is empty"),
+    "text": (b"hello, this is no picture", "is not a PNG"),
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "is not a PNG"),
+    "pdf": (b"%PDF-1.7 ...............", "is not a PNG"),
+    "signature only": (b"\x89PNG\r\n\x1a\n", "cannot be decoded: "),
+    "jpeg signature only": (b"\xff\xd8\xff\xe0", "cannot be decoded: "),
+    "tiff signature only": (b"II*\0\x08\0\0\0", "cannot be decoded: "),
+    "webp signature only": (b"RIFF\x10\0\0\0WEBPVP8 ", "cannot be decoded: "),
+    "gif signature only": (b"GIF89a", "cannot be decoded: "),
+    "avif signature only": (b"\0\0\0\x18ftypavif\0\0\0\0", "cannot be decoded: "),
+    "float": (tiff(GREY.astype(np.float32)), "samples of type float"),
+    "32-bit": (tiff(GREY.astype(np.uint32)), "samples of type uint"),
+    "signed": (tiff(GREY.astype(np.int16)), "samples of type short"),
+    "complex": (tiff(GREY.astype(np.complex64)), "samples of type|cannot be decoded"),
+    "five channels": (
+        tiff(noise(9, 9, 5), photometric="minisblack", extrasamples=[0, 0, 0, 0]),
+        "pictures of 5 channels",
+    ),
+    "cielab": (tiff(noise(9, 9, 3), photometric="cielab"), "CIELAB"),
+    "camera raw": (tiff(noise(9, 9, 3), extratags=[(50706, 1, 4, b"\1\4\0\0", True)]), ".*camera raw"),
+    "raw with a thumbnail first": (tiff(noise(9, 9, 3), subfiletype=1), ".*camera raw"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_files_get_one_clear_line(case: str, tmp_path: Path) -> None:
+    data, reason = BAD[case]
+    path = tmp_path / "bad.png"
+    path.write_bytes(data)
+    for source, name in ((path, str(path)), (data, "<bytes>")):
+        with pytest.raises(PhotoError, match=rf"^{name}: ({reason})[^\n]*$"):
+            Photo.open(source).read_all()
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "AVIF"])
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.98])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_truncated_files_are_errors(format: str, share: float, streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if streamed:
+        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+    data = pillow(noise(120, 160, 3), format)
+    for use in (Photo.read_all, Photo.encode):
+        with pytest.raises(PhotoError, match=r"^<bytes>: cannot be decoded: [^\n]+$"):
+            use(Photo.open(data[: int(len(data) * share)]))
+
+
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match=r"missing\.png: No such file or directory$"):
+        Photo.open(tmp_path / "missing.png")
+    with pytest.raises(PhotoError, match=rf"^{tmp_path}: Is a directory$"):
+        Photo.open(str(tmp_path))
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind this user")
+def test_unreadable_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret.png"
+    path.write_bytes(png(GREY))
+    path.chmod(0)
+    with pytest.raises(PhotoError, match=r"secret\.png: Permission denied$"):
+        Photo.open(path)
+
+
+def test_importing_the_module_loads_no_decoder() -> None:
+    code = (
+        "import sys, wavepaint.image.photo\nprint({'pyvips', 'PIL', 'cv2', 'torch', 'onnxruntime'} & set(sys.modules))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "set()"
+
+
+def test_byte_orders_and_pages_of_tiff_tags() -> None:
+    for byteorder in "<>":
+        for bigtiff in (False, True):
+            stream = io.BytesIO()
+            with tifffile.TiffWriter(stream, byteorder=byteorder, bigtiff=bigtiff) as writer:
+                writer.write(GREY[..., 0], compression="zlib", metadata=None)
+                writer.write(GREY[:9, :9, 0], metadata=None)
+            first, second = (integer_tags(read_directory(stream, page)) for page in (0, 1))
+            assert (first[256], first[257], first[259]) == (WIDTH, HEIGHT, 8)
+            assert (second[256], second[257], second[259]) == (9, 9, 1)
+            assert read_directory(io.BytesIO(stream.getvalue()[:12])) == {}
+
+
+# -- transparency and masks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_alpha_holes(streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if streamed:
+        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+    np.testing.assert_array_equal(Photo.open(png(RGBA)).alpha_holes(), RGBA[..., 3] == 0)
+    np.testing.assert_array_equal(Photo.open(png(GREY_ALPHA16)).alpha_holes(), GREY_ALPHA16[..., 1] == 0)
+    with pytest.raises(MaskError, match="<bytes>: has no transparency"):
+        Photo.open(png(GREY)).alpha_holes()
+
+
+def holes_of(*values: float, dtype: object = np.uint8, threshold: float = 0.5) -> list[bool]:
+    return mask_from_samples(np.array([values], dtype), threshold)[0].tolist()
+
+
+def test_upper_half_of_the_range_is_hole() -> None:
+    assert holes_of(0, 127, 128, 255) == [False, False, True, True]
+    assert holes_of(0, 32767, 32768, 65535, dtype=np.uint16) == [False, False, True, True]
+    assert holes_of(0, 127, 128, 255, dtype=np.int64) == [False, False, True, True]
+    assert holes_of(0, 128, 32767, 32768, dtype=np.int32) == [False, False, False, True]
+    assert holes_of(0, 0.5, 0.51, 1, dtype=np.float32) == [False, False, True, True]
+    assert holes_of(0, 1, dtype=bool) == [False, True]
+
+
+def test_integer_masks_with_no_value_above_one_are_boolean() -> None:
+    for dtype in (np.uint8, np.uint16, np.int64):
+        assert holes_of(0, 1, dtype=dtype) == [False, True]
+        assert holes_of(0, 1, 2, dtype=dtype) == [False, False, False]
+    assert holes_of(0, 0) == [False, False]
+
+
+def test_threshold_is_a_share_of_the_range() -> None:
+    assert holes_of(0, 1, 25, 26, dtype=np.uint8, threshold=0.1) == [False, False, False, True]
+    assert holes_of(0, 2, threshold=0) == [False, True]
+    assert holes_of(0, 0.75, 0.76, dtype=float, threshold=0.75) == [False, False, True]
+    for threshold in (-0.1, 1, float("nan")):
+        with pytest.raises(OptionError, match="threshold"):
+            holes_of(0, 1, threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros((2, 2, 5), np.uint8),
+        np.zeros(4, np.uint8),
+        np.full((2, 2), np.nan),
+        np.full((2, 2), 1.5),
+        np.full((2, 2), -1),
+        np.full((2, 2), 65536),
+        np.zeros((2, 2), complex),
+    ],
+)
+def test_arrays_that_are_no_masks(samples: np.ndarray) -> None:
+    with pytest.raises(MaskError, match="mask"):
+        mask_from_samples(samples)
+
+
+def test_a_hole_may_have_any_bright_colour() -> None:
+    colours = np.array([[[255, 0, 0], [0, 0, 200], [0, 255, 255], [100, 120, 90], [0, 0, 0]]], np.uint8)
+    assert mask_from_samples(colours)[0].tolist() == [True, True, True, False, False]
+
+
+def test_masks_with_alpha() -> None:
+    opaque = np.array([[[255, 0, 0, 255], [0, 0, 0, 255]]], np.uint8)
+    assert mask_from_samples(opaque)[0].tolist() == [True, False]
+    drawn_in_alpha = np.array([[[0, 0, 0, 255], [9, 9, 9, 0], [0, 0, 0, 130], [0, 0, 0, 90]]], np.uint8)
+    assert mask_from_samples(drawn_in_alpha)[0].tolist() == [True, False, True, False]
+    layered = np.array([[[255, 255, 255, 255], [0, 0, 0, 255], [255, 255, 255, 0], [250, 250, 250, 80]]], np.uint8)
+    assert mask_from_samples(layered)[0].tolist() == [True, False, False, False]
+
+
+def test_what_a_mask_means_may_show_in_its_last_rows_only() -> None:
+    grey = np.zeros((200, 3, 1), np.uint8)
+    grey[:100] = 1
+    assert mask_from_samples(grey)[:100].all()
+    np.testing.assert_array_equal(read_mask(png(grey)), mask_from_samples(grey))
+    grey[-1] = 255
+    assert mask_from_samples(grey).sum() == 3
+    np.testing.assert_array_equal(read_mask(png(grey)), mask_from_samples(grey))
+
+    alpha = np.full((200, 3, 4), 255, np.uint8)
+    alpha[-1, :, 3] = 0
+    assert mask_from_samples(alpha).sum() == 597  # one visible colour: the drawing is in the alpha channel
+    np.testing.assert_array_equal(read_mask(png(alpha)), mask_from_samples(alpha))
+    alpha[150, 0] = [9, 9, 9, 200]
+    np.testing.assert_array_equal(
+        mask_from_samples(alpha)[148:], [[True] * 3] * 2 + [[False, True, True]] + [[True] * 3] * 48 + [[False] * 3]
+    )
+    np.testing.assert_array_equal(read_mask(png(alpha)), mask_from_samples(alpha))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_mask_files_are_read_like_arrays(channels: int, dtype: type) -> None:
+    for seed, lowest in enumerate((0, 200)):
+        samples = noise(150, 40, channels, dtype, seed=seed)
+        samples[samples < lowest] = 0
+        np.testing.assert_array_equal(read_mask(png(samples)), mask_from_samples(samples))
+
+
+def test_reading_a_mask_takes_a_byte_a_pixel(tmp_path: Path) -> None:
+    """Above that, some strips: tracemalloc sees the arrays, though not what libvips holds."""
+    path = tmp_path / "mask.png"
+    path.write_bytes(png(np.full((2000, 1000, 1), 255, np.uint8)))
+    read_mask(path)
+    tracemalloc.start()
+    try:
+        assert read_mask(path).all()
+        assert tracemalloc.get_traced_memory()[1] < 1.4 * 2000 * 1000
+    finally:
+        tracemalloc.stop()
+
+
+def test_mask_files_of_every_depth(tmp_path: Path) -> None:
+    holes = noise(21, 34, 1)[..., 0] > 140
+    files = {
+        "1": png(holes[..., None].astype(np.uint8), 1),
+        "2": png(holes[..., None].astype(np.uint8) * 3, 2),
+        "4": png(holes[..., None].astype(np.uint8) * 9, 4),
+        "8": png(holes[..., None].astype(np.uint8) * 200),
+        "8, boolean": png(holes[..., None].astype(np.uint8)),
+        "16": png(holes[..., None].astype(np.uint16) * 40000),
+        "RGB": png(holes[..., None].astype(np.uint8) * np.array([0, 0, 255], np.uint8)),
+        "RGBA": png(np.stack([np.full(holes.shape, 7, np.uint8)] * 3 + [holes * np.uint8(255)], axis=2)),
+        "palette": pillow(Image.fromarray(holes).convert("P"), "PNG"),
+        "TIFF": tiff(holes[..., None].astype(np.uint8) * 255, compression="zlib"),
+        "GIF": pillow(holes, "GIF"),
+        "WebP": pillow(holes.astype(np.uint8) * 255, "WEBP", lossless=True),
+    }
+    for case, data in files.items():
+        np.testing.assert_array_equal(read_mask(data), holes, err_msg=case)
+    path = tmp_path / "mask.png"
+    path.write_bytes(files["8"])
+    with pytest.warns(PhotoWarning, match="marks nothing"):
+        assert not read_mask(path, threshold=0.9).any()
+
+
+def test_the_orientation_of_the_mask_file_itself_is_applied() -> None:
+    holes = np.zeros((20, 30), np.uint8)
+    holes[:4, :9] = 255
+    exif = Image.Exif()
+    exif[274] = 6
+    np.testing.assert_array_equal(read_mask(pillow(holes, "PNG", exif=exif.tobytes())), np.rot90(holes > 0, -1))

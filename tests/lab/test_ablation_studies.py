@@ -1,0 +1,294 @@
+"""`wavepaint ablate` from end to end, tiny."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from test_ablation import TINY
+from typer.testing import CliRunner
+
+from lab.ablation import efficiency, run
+from lab.ablation.efficiency import Job, measure, measure_apart
+from lab.ablation.hole_findings import breakdown_depth, gains_by_depth, sure_runs
+from lab.ablation.plan import PLAN_FILE
+from lab.ablation.studies import TEXTURE, TRAINING_STUDIES
+from networks import random_network, small_config
+from trainings import write_photographs, write_vgg16
+from wavepaint.cli import app
+from wavepaint.data.photographs import find_photographs
+from wavepaint.evaluation.metrics import Summary
+from wavepaint.evaluation.testset import make_test_set
+from wavepaint.network import save_checkpoint
+
+
+@pytest.fixture(name="here", autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with photographs `photos` and a test set `set`; small studies are tiny ones."""
+    write_photographs(tmp_path / "photos", 6)
+    write_photographs(tmp_path / "others", 6)
+    write_photographs(tmp_path / "held-out" / "test", 3)
+    write_vgg16(tmp_path / "vgg16.safetensors")
+    save_checkpoint(random_network(small_config(stem="haar", prefill="haar", sweeps=1)), tmp_path / "own.safetensors")
+    list(make_test_set(find_photographs(tmp_path / "held-out"), tmp_path / "set", ("box", "blobs"), size=64))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "SMALL", TINY)
+    monkeypatch.setattr("lab.ablation.trained.MASK_BANK", 8)
+    return tmp_path
+
+
+def ablate(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["ablate", *map(str, arguments)])
+
+
+def test_a_study_that_trains_and_its_repetition(here: Path) -> None:
+    command = ("no-dwt", "--photos", "photos", "--test", "set", "-o", "run", "--budget", "1s")
+    first = ablate(*command)
+    assert first.exit_code == 0, first.output
+    assert "training strided convolution, seed 0" in first.output
+    assert "At equal steps, against dwt: strided convolution:" in first.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert [arm["name"] for arm in results["arms"]] == ["dwt", "strided convolution"]
+    assert results["arms"][1]["parameters"] > results["arms"][0]["parameters"]
+    assert results["plan"]["equal_steps"] >= 1
+    assert {row["moment"] for row in results["compared"]} == {"equal steps", "equal time"}
+    assert {row["kind"] for row in results["compared"]} == {"all", "box", "blobs"}
+    assert results["conclusion"] in first.output
+    page = (here / "run" / "report.html").read_text()
+    assert "Does the wavelet transform do more" in page
+    assert page.count("<svg") == len(list((here / "run" / "figures").iterdir())) >= 5
+
+    # With the same plan elsewhere it is the same to the last digit; in place, nothing is redone.
+    (here / "again").mkdir()
+    (here / "again" / PLAN_FILE).write_bytes((here / "run" / PLAN_FILE).read_bytes())
+    assert ablate(*command[:-3], "again", *command[-2:]).exit_code == 0
+    again = json.loads((here / "again" / "results.json").read_text())
+    assert again["compared"] == results["compared"]
+    in_place = ablate(*command)
+    assert in_place.exit_code == 0
+    assert "training" not in in_place.stderr
+    assert "scoring" not in in_place.stderr
+    assert json.loads((here / "run" / "results.json").read_text())["compared"] == results["compared"]
+
+
+def test_coarse_to_fine_and_zero_prefill_are_measured(here: Path) -> None:
+    result = ablate("prefill", "--photos", "photos", "--test", "set", "-o", "run", "--budget", "1s")
+    assert result.exit_code == 0, result.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert [arm["network"]["prefill"] for arm in results["arms"]] == ["haar", "haar", "zero", "zero"]
+    assert [arm["octaves"] for arm in results["arms"]] == [0, 1, 0, 1]
+
+
+def test_cross_data_measures_every_arm_on_every_set(here: Path) -> None:
+    list(make_test_set(find_photographs(here / "held-out"), here / "set2", ("box",), size=64))
+    sources = ("--photos", "photos", "--photos", "others", "--test", "set", "--test", "set2")
+    result = ablate("cross-data", *sources, "-o", "run", "--budget", "1s")
+    assert result.exit_code == 0, result.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert {row["test"] for row in results["compared"]} == {"set", "set2"}
+    assert "At equal steps on set2, against trained on photos: trained on others:" in results["conclusion"]
+
+
+def test_mask_size_with_the_packaged_network(here: Path) -> None:
+    result = ablate("mask-size", "--test", "set", "-o", "run")
+    assert result.exit_code == 0, result.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert results["radii"] == [4, 8, 12, 16, 24]
+    assert set(results["means"]["hole_psnr"]) == {
+        "one look",
+        "half first",
+        "quarter first",
+        "by depth",
+        "prefill",
+        "opencv-telea",
+    }
+    assert len(results["by_depth"][0]["psnr"]) == 3
+    assert [each["method"] for each in results["breakdown_depths"]] == ["one look", "by depth"]
+    assert results["breakdown_depth_ratios"] == []
+    assert "surely better than prefill: PSNR:" in result.output
+    again = ablate("mask-size", "--test", "set", "-o", "run")
+    assert "filling discs" not in again.output
+
+
+def test_mask_size_of_two_networks_with_boxes_and_vgg_distances(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.ablation.holes.BOXES", (24, 96))
+    models = ("--model", "default", "--model", "own.safetensors", "--vgg-weights", "vgg16.safetensors")
+    result = ablate("mask-size", "--test", "set", *models, "-o", "run", "--pictures", "2")
+    assert result.exit_code == 0, result.output
+    results = json.loads((here / "run" / "results.json").read_text())
+    assert results["boxes"] == [24]
+    assert len(results["means"]["vgg_distance"]) == len(results["means_in_boxes"]["hole_psnr"]) == 10
+    measured = json.loads((here / "run" / "boxes" / "024.json").read_text())
+    mean = np.mean(measured["prefill"]["vgg_distance"])
+    assert results["means_in_boxes"]["vgg_distance"]["prefill"][0]["mean"] == pytest.approx(mean)
+    leads = {(each["metric"], each["method"], each["to"]): each["by_radius"] for each in results["differences"]}
+    assert len(leads["vgg_distance", "own, one look", "default, one look"]) == 5
+    found = {(each["metric"], each["method"]): each["found"] for each in results["breakdown"]}
+    assert len(found) == 16
+    assert all(0 <= each["value"] <= 24 for each in found.values())
+    assert {each["method"] for each in results["breakdown_ratios"]} == {
+        "own, one look",
+        "own, half first",
+        "own, quarter first",
+        "own, by depth",
+    }
+    assert "The break-down radius of own by depth, over that of default in one look: " in result.output
+    assert "The break-down depth of own, by depth, over that of default, one look: " in result.output
+    assert len(results["breakdown_depths"]) == 4
+    assert {each["method"] for each in results["breakdown_depth_ratios"]} == {"own, one look", "own, by depth"}
+    assert "Sides of boxes at which own is surely better than opencv-telea: PSNR:" in result.output
+    tables = (here / "run" / "tables.md").read_text()
+    assert "### Lead in VGG distance, % in boxes by side, own" in tables
+    assert "### Ratios of break-down radii" in tables
+    again = ablate("mask-size", "--test", "set", *models, "-o", "run", "--pictures", "2")
+    assert "filling" not in again.stderr
+
+
+def test_texture_losses_go_on_from_a_checkpoint(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = TRAINING_STUDIES[TEXTURE]
+    fewer = replace(study, arms=(study.arms[0], study.arms[2], study.arms[6]))
+    monkeypatch.setattr("lab.ablation.studies.TRAINING_STUDIES", {TEXTURE: fewer})
+    monkeypatch.setattr("lab.ablation.texture.GRADIENT_BATCHES", 2)
+    monkeypatch.setattr("lab.ablation.training._TIMED_STEPS", 1)
+    command = ("texture", "--photos", "photos", "--test", "set", "--init", "own.safetensors")
+    command += ("--vgg-weights", "vgg16.safetensors", "--budget", "1s", "--pictures", "1", "-o")
+    first = ablate(*command, "run")
+    assert first.exit_code == 0, first.output
+    assert "measuring the weights of the losses" in first.stderr
+    assert "scoring the network before training" in first.stderr
+    assert "receptive" not in first.stderr
+    results = json.loads((here / "run" / "results.json").read_text())
+    arms = {arm["name"]: arm for arm in results["arms"]}
+    assert arms["L1 + gradient"]["network"]["final_dim"] == 16  # the checkpoint's, not the default's or the scale's
+    weights = results["plan"]["losses"]
+    assert weights["L1 + gradient"] == {}
+    assert set(weights["+ VGG features, style"]) == {"vgg-features", "vgg-style"}
+    assert weights["+ style"]["vgg-style"] == pytest.approx(2 * weights["+ VGG features, style"]["vgg-style"], rel=1e-3)
+    rows = {(row["arm"], row["metric"]): row for row in results["compared"] if row["kind"] == "all"}
+    assert {metric for _, metric in rows} == {"hole_psnr", "hole_ssim", "vgg_distance", "detail_1", "detail_2"}
+    assert {arm for arm, _ in rows} == {*arms, "prefill alone", "before training"}
+    assert f"vgg-style {weights['+ style']['vgg-style']:g}" in (here / "run" / "tables.md").read_text()
+    assert "The lowest VGG distance: " in results["conclusion"]
+    assert "For scale: the network before training is " in results["conclusion"]
+
+    (here / "again").mkdir()
+    (here / "again" / PLAN_FILE).write_bytes((here / "run" / PLAN_FILE).read_bytes())
+    second = ablate(*command, "again")
+    assert second.exit_code == 0, second.output
+    assert "measuring the weights" not in second.stderr
+    assert json.loads((here / "again" / "results.json").read_text())["compared"] == results["compared"]
+    other = ablate(*command[:5], *command[7:], "run")
+    assert other.exit_code == 2
+    assert "was begun with init SHA-256 " in other.stderr
+
+
+def gain(mean: float, spread: float) -> Summary:
+    return Summary(mean, 1.0, mean - spread, mean + spread, 9)
+
+
+def test_where_a_lead_is_sure_is_told_in_runs() -> None:
+    gains = [gain(0.1, 0.2), gain(0.1, 0.05), gain(0.2, 0.1), gain(-0.2, 0.1), gain(0.3, 0.1)]
+    assert sure_runs("abcde", gains, 1) == "b to c, e"
+    assert sure_runs("abcde", gains, -1) == "d"
+    assert sure_runs("a", gains[:1], 1) == "none"
+
+
+def test_break_down_depth_is_where_the_lead_stays_below_half_of_the_largest() -> None:
+    prefill = [[0.1, 0.1, 0.1, 0.1]] * 4
+    fading = [[0.1 / 10**0.1, 0.1 / 10**0.1, 0.1 / 10**0.02, 0.1]] * 4  # leads of 1, 1, 0.2 and 0 dB
+    lasting = [[0.1 / 10**0.1] * 3 + [0.1 / 10**0.06]] * 4
+    found = {"prefill": {"rings": prefill}, "fading": {"rings": fading}, "lasting": {"rings": lasting}}
+    fade, last = (breakdown_depth(found, name, "prefill", 0) for name in ("fading", "lasting"))
+    # Between the middles of the second and the third ring, 12 and 20 pixels deep: half a dB of 0.8.
+    assert fade.estimate.found.value == pytest.approx(12 + 8 * 0.5 / 0.8)
+    assert last.estimate.text(0) == ">= 28 [>= 28, >= 28]"
+    assert last.ratio(fade).text(2) == ">= 1.65 [>= 1.65, >= 1.65]"
+
+
+def test_gains_by_depth_are_ratios_of_errors_in_db() -> None:
+    found = {"a": {"rings": [[0.01, 0.1]] * 4}, "b": {"rings": [[0.1, 0.1]] * 4}}
+    gains = gains_by_depth(found, "a", "b", 0)
+    assert [gain.mean for gain in gains] == pytest.approx([10, 0])
+
+
+def test_efficiency_against_peers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "peers").mkdir()
+    (here / "peers" / "lama.py").write_text(
+        "import torch\n"
+        "class Peer(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = torch.nn.Conv2d(4, 3, 3, padding=1)\n"
+        "    def forward(self, image, mask):\n"
+        "        return self.conv(torch.cat((image * (1 - mask), mask), 1)) * mask + image * (1 - mask)\n"
+        "def lama_generator():\n"
+        "    return Peer()\n"
+    )
+    monkeypatch.setattr(efficiency, "OWN", ("default",))
+    monkeypatch.setattr(efficiency, "SIDE", 32)
+    monkeypatch.setattr(efficiency, "measure_apart", measure)
+    result = ablate("efficiency", "--peers", "peers", "-o", "run")
+    assert result.exit_code == 0, result.output
+    own, peer = json.loads((here / "run" / "results.json").read_text())["costs"]
+    assert (own["name"], peer["name"]) == ("default", "lama")
+    assert peer["parameters"] == 4 * 3 * 9 + 3
+    assert own["images_per_second"] == pytest.approx(2 / np.median(own["seconds"]))
+    assert own["peak_bytes"] > 0
+    assert "lama trains" in result.output
+
+
+def test_memory_is_measured_in_a_fresh_process() -> None:
+    held = np.ones(400 << 20, np.uint8)  # which that process does not have
+    cost = measure_apart(Job("default", TINY.network, "", 2, 32, "cpu", 1))
+    assert cost.parameters < 20_000
+    assert min(cost.seconds) > 0
+    assert 0 < cost.peak_bytes < held.nbytes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("fourier",), "unknown study 'fourier'; known: no-dwt, wavelet, level, modules, prefill, texture"),
+        (("level", "--test", "set"), "the study level needs --photos"),
+        (("level", "--photos", "photos"), "the study level needs --test"),
+        (("mask-size", "--test", "set", "--photos", "photos"), "the study mask-size takes no --photos"),
+        (("mask-size", "--test", "set", "--budget", "1s"), "the study mask-size takes no --budget"),
+        (("mask-size", "--test", "set", "--pictures", "0"), "--pictures must be at least 1, got 0"),
+        (("efficiency", "--test", "set"), "the study efficiency takes no --test"),
+        (("efficiency", "--peers", "set"), "set: holds none of lama.py, migan.py"),
+        (("cross-data", "--photos", "photos", "--test", "set"), "two or more different --photos"),
+        (("cross-data", "--photos", "photos", "--photos", "others", "--test", "set"), "one --test for every --photos"),
+        (("level", "--photos", "nowhere", "--test", "set"), "nowhere: no such file or folder"),
+        (("level", "--photos", "photos", "--test", "photos"), "photos: no test set"),
+        (("level", "--photos", "photos", "--test", "set", "--budget", "soon"), "not a duration"),
+        (("mask-size", "--test", "set", "--model", "no.safetensors"), "no.safetensors: no such file"),
+        (("mask-size", "--test", "set", "--model", "default", "--model", "default"), "must be different"),
+        (("mask-size", "--test", "set", "--vgg-weights", "no.pth"), "no.pth: No such file"),
+        (("mask-size", "--test", "set", "--init", "default"), "the study mask-size takes no --init"),
+        (("texture", "--photos", "photos", "--test", "set", "--model", "default"), "texture takes no --model"),
+        (
+            ("texture", "--photos", "photos", "--test", "set", "--init", "no.safetensors"),
+            "no.safetensors: no such file",
+        ),
+        (("level", "--photos", "photos", "--test", "set", "--vgg-weights", "x"), "level takes no --vgg-weights"),
+    ],
+)
+def test_bad_calls_are_one_line_and_leave_nothing(here: Path, arguments: tuple[str, ...], reason: str) -> None:
+    result = ablate(*arguments, "-o", "run")
+    assert result.exit_code == 2
+    assert reason in result.stderr.splitlines()[-1]
+    assert not (here / "run").exists()
+
+
+def test_a_folder_of_something_else_is_refused(here: Path) -> None:
+    result = ablate("level", "--photos", "photos", "--test", "set", "-o", "photos")
+    assert result.exit_code == 2
+    assert "photos: exists and holds no plan.json" in result.stderr
+    assert ablate("mask-size", "--test", "set", "-o", "run", "--pictures", "1").exit_code == 0
+    result = ablate("mask-size", "--test", "set", "-o", "run", "--pictures", "2")
+    assert result.exit_code == 2
+    assert "begun with pictures 1, not 2" in result.stderr

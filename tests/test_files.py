@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from wavepaint.files import replaceable_mode, replacing
+
+
+def write(target: Path, text: str = "new") -> None:
+    with replacing(target) as unfinished:
+        unfinished.write_text(text)
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+
+    def give_up() -> None:
+        with replacing(target) as unfinished:
+            unfinished.write_text("ha")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        give_up()
+    assert os.listdir(tmp_path) == []
+    write(target)
+    assert target.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o755])
+def test_what_replaces_a_file_has_its_permissions(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+    target.chmod(mode)
+    with replacing(target) as unfinished:
+        assert unfinished.stat().st_mode & 0o077 == 0
+        unfinished.write_text("new")
+    assert target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+def test_a_new_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    write(tmp_path / "file")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_of_a_symbolic_link_the_file_behind_it_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").write_text("old")
+    for link, place in (("link", "folder/file"), ("dangling", "folder/none")):
+        (tmp_path / link).symlink_to(place)
+        write(tmp_path / link)
+        assert (tmp_path / link).is_symlink()
+        assert not (tmp_path / place).is_symlink()
+        assert (tmp_path / place).read_text() == "new"
+    assert sorted(os.listdir(tmp_path / "folder")) == ["file", "none"]
+
+
+def test_what_is_no_file_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    for name, reason in (
+        ("pipe", "not a regular file"),
+        ("link", "not a regular file"),
+        ("folder", "is a directory"),
+        ("loop", "symbolic links"),
+        ("a\0b", "null"),
+        ("x" * 256, "too long"),
+    ):
+        with pytest.raises(OSError, match=reason):
+            write(tmp_path / name)
+        with pytest.raises(OSError, match=reason):
+            replaceable_mode(tmp_path / name)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["folder", "link", "loop", "pipe"]
+
+
+def test_what_has_to_survive_a_power_cut_is_on_the_disk_before_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    replace, fsync = os.replace, os.fsync
+
+    def replaced(source: Path, target: Path) -> None:
+        done.append("replace")
+        replace(source, target)
+
+    def flushed(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(os, "fsync", flushed)
+    write(tmp_path / "quick")
+    assert done == ["replace"]
+    with replacing(tmp_path / "safe", durable=True) as unfinished:
+        unfinished.write_text("new")
+    assert done == ["replace", "file", "replace", "folder"]
+    assert (tmp_path / "safe").read_text() == "new"

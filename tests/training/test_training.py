@@ -1,0 +1,1004 @@
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.fabric import Fabric
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from typer.testing import CliRunner
+
+from networks import random_network, random_sample, small_config
+from pictures import pillow, png, soft
+from trainings import TINY, tiny_recipe, write_alexnet, write_photographs
+from wavepaint.cli import app
+from wavepaint.data.crops import CropDataset
+from wavepaint.data.photographs import find_photographs, is_validation
+from wavepaint.errors import CheckpointError, OptionError, WavepaintError
+from wavepaint.network import load_checkpoint, preset, save_checkpoint
+from wavepaint.network.checkpoint import read_metadata
+from wavepaint.training import engine
+from wavepaint.training.engine import BEST, LAST, RECIPE, REPORT, STATE, Outcome, Settings, read_state
+from wavepaint.training.lock import LOCK, FolderLock
+from wavepaint.training.losses import WeightedLosses, load_losses
+from wavepaint.training.module import (
+    FillTraining,
+    coarse_guess,
+    has_bfloat16,
+    memory_format,
+    most_octaves,
+    update_average,
+)
+from wavepaint.training.recipes import Recipe, load_recipe, parse_recipe
+from wavepaint.training.run import Hardware, _precision, resume, train
+from wavepaint.training.stream import CropStream
+from wavepaint.training.validation import Scores, ValidationSet, sample_grid, validate
+from wavepaint.training.watching import Journal, Progress, Validated, Watcher, read_journal
+
+CPU = Hardware("cpu", "1", "32-true")
+
+
+@pytest.fixture(name="photographs", scope="module")
+def _photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photographs(tmp_path_factory.mktemp("data") / "photographs")
+
+
+@pytest.fixture(name="start")
+def _start(photographs: Path, tmp_path: Path) -> Callable[..., Outcome]:
+    """Train into a folder of that name."""
+
+    def start(name: str, recipe: Recipe, *watchers: Watcher, **settings: Any) -> Outcome:
+        chosen = {"photographs": str(photographs), "folder": tmp_path / name, "tensorboard": False, **settings}
+        return train(recipe, Settings(**chosen), CPU, watchers)
+
+    return start
+
+
+class AtStep(Watcher):
+    """Does something once a step is reached, and remembers what it is told."""
+
+    def __init__(self, step: int, action: Callable[[], object]) -> None:
+        self.step, self.action = step, action
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def progressed(self, progress: Progress) -> None:
+        if progress.step == self.step:
+            self.action()
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def steps_of(folder: Path) -> list[int]:
+    return [entry["step"] for entry in read_journal(folder) if entry["kind"] == "progress"]
+
+
+def losses_of(folder: Path) -> list[float]:
+    return [entry["loss"] for entry in read_journal(folder) if entry["kind"] == "progress"]
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    """Every tensor of the two states is equal to the last bit, and so is all else but the clock."""
+    states = []
+    for folder in (first, second):
+        state = read_state(folder)
+        state["position"].pop("seconds")
+        states.append(state)
+
+    def compare(a: Any, b: Any, where: str) -> None:
+        assert type(a) is type(b), where
+        if isinstance(a, torch.Tensor):
+            assert torch.equal(a, b), where
+        elif isinstance(a, dict):
+            assert a.keys() == b.keys(), where
+            for key in a:
+                compare(a[key], b[key], f"{where}/{key}")
+        elif isinstance(a, list):
+            for index, (one, other) in enumerate(zip(a, b, strict=True)):
+                compare(one, other, f"{where}/{index}")
+        else:
+            assert a == b, where
+
+    compare(*states, "state")
+    for name in (LAST, BEST):
+        one, other = (load_checkpoint(folder / name).state_dict() for folder in (first, second))
+        assert all(torch.equal(one[key], other[key]) for key in one), name
+
+
+def test_a_run_leaves_networks_a_journal_and_a_page(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    outcome = start("run", tiny_recipe())
+    folder = tmp_path / "run"
+    assert (outcome.step, outcome.signal, outcome.skipped) == (8, None, ())
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [BEST, LAST, STATE, RECIPE, REPORT, LOCK, "journal.jsonl"]
+    )
+    assert parse_recipe((folder / RECIPE).read_text(), "file") == tiny_recipe()
+    note = read_metadata(folder / LAST)
+    assert parse_recipe(note["recipe"], "checkpoint") == tiny_recipe()
+    assert note["step"] == "8"
+    state, kept = read_state(folder), load_checkpoint(folder / LAST).state_dict()
+    assert all(torch.equal(state["average"][name], value) for name, value in kept.items())
+    assert steps_of(folder) == list(range(1, 9))
+    validations = [entry for entry in read_journal(folder) if entry["kind"] == "validation"]
+    assert [entry["step"] for entry in validations] == [0, 4, 8]
+    assert min(entry["scores"]["metric"] for entry in validations) == state["position"]["best"]
+
+
+def test_the_loss_falls(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    changes = ("steps=60", "batch=8", "network.dropout=0", "validation.every=60", "log_every=60", "self_condition=0")
+    start("run", tiny_recipe(*changes))
+    first, last = (entry for entry in read_journal(tmp_path / "run") if entry["kind"] == "validation")
+    assert last["best"]
+    assert last["scores"]["metric"] < 0.9 * first["scores"]["metric"]
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 7])
+def test_a_stopped_run_goes_on_as_if_it_had_not(stop: int, start: Callable[..., Outcome], tmp_path: Path) -> None:
+    recipe = tiny_recipe("crops=[48, 80]", "steps=8", "accumulate=2")
+    start("whole", recipe)
+    outcome = start("parts", recipe, AtStep(stop, interrupt))
+    assert (outcome.step, outcome.signal) == (stop, signal.SIGINT)
+    assert resume(tmp_path / "parts", CPU).step == 8
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert steps_of(tmp_path / "parts") == list(range(1, 9))
+
+
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+from pathlib import Path
+from wavepaint.training.engine import STATE, Settings
+from wavepaint.training.recipes import parse_recipe
+from wavepaint.training.run import Hardware, train
+
+replace, saves = os.replace, []
+
+def replace_or_die(source, target):
+    saves.extend([target] * (Path(target).name == STATE))
+    if len(saves) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+os.replace = replace_or_die
+recipe = parse_recipe(Path(sys.argv[1]).read_text(), "test")
+train(recipe, Settings(sys.argv[2], Path(sys.argv[3]), tensorboard=False), Hardware("cpu", "1", "32-true"))
+"""
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not(
+    start: Callable[..., Outcome], photographs: Path, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of an epoch and of writing the checkpoint of step 5."""
+    recipe, killed = tiny_recipe("save_seconds=0"), tmp_path / "killed"
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    command = [sys.executable, "-c", KILLED_WHILE_SAVING, tmp_path / "recipe.yaml", photographs, killed]
+    assert subprocess.run(command, capture_output=True, timeout=300, check=False).returncode == -signal.SIGKILL
+    assert read_state(killed)["position"]["step"] == 4
+    assert steps_of(killed) == [1, 2, 3, 4, 5]
+    assert len(list(killed.glob(".*.part"))) == 1
+
+    start("whole", recipe)
+    assert resume(killed, CPU).step == 8
+    assert_same_run(tmp_path / "whole", killed)
+    assert steps_of(killed) == list(range(1, 9))
+    assert not list(killed.glob(".*.part"))
+
+
+def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(photographs: Path, tmp_path: Path) -> None:
+    """Ctrl-C on a terminal reaches the loader's worker, too, here in the middle of a step of eight batches."""
+    run, log = tmp_path / "run", tmp_path / "stderr"
+    changes = (*TINY, "steps=100000", "data.workers=1", "accumulate=8", "validation.every=100000")
+    command = [sys.executable, "-m", "wavepaint", "train", str(photographs), "-o", str(run), "--accelerator", "cpu"]
+    command += ["--no-tensorboard", *(part for change in changes for part in ("--set", change))]
+    with log.open("w") as stderr, subprocess.Popen(command, stderr=stderr, start_new_session=True) as process:
+        try:
+            while "step 2" not in log.read_text() and process.poll() is None:
+                time.sleep(0.2)
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(timeout=300) == 128 + signal.SIGINT
+        finally:
+            process.kill()
+    assert "Traceback" not in log.read_text()
+    step = int(re.findall(r"stopped at step (\d+)", log.read_text())[0])
+    assert read_state(run)["position"]["step"] == step >= 2
+
+
+def test_a_worker_that_is_stopped_too_is_replaced_for_the_step_at_hand(
+    start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, next_batch, calls = tiny_recipe("accumulate=2"), CropStream.next, []
+    start("whole", recipe)
+
+    def die(stream: CropStream, side: int) -> object:
+        calls.append(side)
+        if len(calls) == 6:
+            interrupt()
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
+        return next_batch(stream, side)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CropStream, "next", die)
+        outcome = start("parts", recipe)
+    assert (outcome.step, outcome.signal) == (3, signal.SIGINT)
+    resume(tmp_path / "parts", CPU)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_worker_that_dies_ends_the_run_with_a_line(
+    start: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(stream: CropStream, side: int) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(CropStream, "next", die)
+    with pytest.raises(WavepaintError, match=r"has died.*lower data\.workers; .*holds the last good state"):
+        start("run", tiny_recipe())
+
+
+def test_several_processes_go_on_with_the_time_that_was_saved(
+    start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They agree on the time in every tenth step, and the saved step is none of these."""
+
+    class Crash(Exception):
+        pass
+
+    def crash() -> None:
+        raise Crash
+
+    monkeypatch.setattr(Fabric, "world_size", property(lambda fabric: 2))
+    monkeypatch.setattr(torch.distributed, "all_gather_object", lambda found, own: None)
+    recipe = tiny_recipe("steps=15", "save_seconds=0", "validation.every=100")
+    with pytest.raises(Crash):
+        start("run", recipe, AtStep(13, crash), max_seconds=10_000)
+    position = read_state(tmp_path / "run")["position"]
+    assert (position["step"], position["seconds"] > 0) == (12, True)
+    resume(tmp_path / "run", CPU)
+    seconds = {entry["step"]: entry["seconds"] for entry in read_journal(tmp_path / "run")}
+    assert seconds[13] >= position["seconds"]
+
+
+def test_two_processes_learn_what_one_with_twice_the_batch_does(
+    start: Callable[..., Outcome], photographs: Path, tmp_path: Path
+) -> None:
+    """Gloo through torchrun; loss and normalisation that do not couple the samples of a batch."""
+    changes = (
+        *TINY,
+        "network.dropout=0",
+        "batch_norm=frozen",
+        "losses={l1: 1}",
+        "validation.share=0",
+        "phases.0={optimizer: sgd, learning_rate: 0.3, weight_decay: 0, momentum: 0.9, schedule: cosine, warmup: 0, "
+        "patience: null}",
+    )
+    arguments = [part for change in changes for part in ("--set", change)]
+    two = tmp_path / "two"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "wavepaint", "train", photographs, "-o", two, "--accelerator", "cpu", "--no-tensorboard"]
+    command += ["--precision", "32-true"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 x cpu" in done.stderr
+
+    start("one", load_recipe("default", [*changes, "batch=4"]))
+    assert losses_of(two) == pytest.approx(losses_of(tmp_path / "one"), rel=1e-4)
+    assert losses_of(two)[-1] != pytest.approx(losses_of(two)[0], rel=1e-2)
+    one, other = (load_checkpoint(folder / LAST).state_dict() for folder in (tmp_path / "one", two))
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_the_published_recipe_switches_to_sgd_from_the_best(
+    start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = [change for change in TINY if not change.startswith(("steps", "phases", "validation", "self", "crops"))]
+    changes += ["crops=[64, 64]", "phases.0.patience=2", "phases.1.patience=2"]
+    changes += ["validation={share: 0.3, every: 2, metric: lpips-alex, masks: [box], photographs: 1, crop: 64}"]
+    script = iter([5.0, 4.0, 6.0, 6.0, 3.0, 7.0, 7.0])
+    begun: list[tuple[str, dict[str, torch.Tensor]]] = []
+    best: dict[str, torch.Tensor] = {}
+
+    def scripted(*arguments: Any) -> Scores:
+        scores = validate(*arguments)
+        assert scores.metric == scores.by_kind["box"]["lpips-alex"] > 0
+        return Scores(scores.by_kind, next(script))
+
+    make_optimizer = engine._make_optimizer
+
+    def recorded(phase: Any, network: torch.nn.Module) -> torch.optim.Optimizer:
+        begun.append((phase.optimizer, {name: value.clone() for name, value in network.state_dict().items()}))
+        return make_optimizer(phase, network)
+
+    class Keeper(Watcher):
+        def validated(self, validated: Validated, grid: object) -> None:
+            if validated.step == 2:
+                best.update(load_checkpoint(tmp_path / "run" / BEST).state_dict())
+
+    monkeypatch.setattr(engine, "validate", scripted)
+    monkeypatch.setattr(engine, "_make_optimizer", recorded)
+    notes = AtStep(-1, interrupt)
+    outcome = start("run", load_recipe("published", changes), Keeper(), notes, weights=write_alexnet(tmp_path))
+    assert outcome.step == 12
+    assert [name for name, _ in begun] == ["adamw", "sgd"]
+    assert all(torch.equal(value, best[name]) for name, value in begun[1][1].items())
+    assert any(note.startswith("step 6: phase 2 begins, sgd from the best weights") for note in notes.notes)
+    assert "momentum_buffer" in read_state(tmp_path / "run")["optimizer"]["state"][0]
+    losses = next(entry for entry in read_journal(tmp_path / "run") if entry["kind"] == "progress")["losses"]
+    assert list(losses) == ["lpips-alex", "l1", "l2"]
+
+
+def test_patience_survives_a_resume(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    """A learning rate so high that no validation is better for long."""
+    changes = ("steps=40", "ema=0", "validation.every=2", "phases.0.patience=3", "phases.0.learning_rate=0.5")
+    start("whole", tiny_recipe(*changes))
+    start("parts", tiny_recipe(*changes), AtStep(3, interrupt))
+    resume(tmp_path / "parts", CPU)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    position = read_state(tmp_path / "parts")["position"]
+    assert position["phase"] == 1
+    assert position["step"] < 40
+
+
+def test_unreachable_weights_end_the_published_recipe_before_it_begins(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(download: object, folder: object = None) -> Path:
+        raise WavepaintError("https://example.org/lpips: cannot download: no route to host")
+
+    monkeypatch.setattr("wavepaint.evaluation.perceptual.fetch", unreachable)
+    run = tmp_path / "run"
+    result = CliRunner().invoke(app, ["train", str(photographs), "-o", str(run), "--recipe", "published"])
+    assert result.exit_code == 2
+    assert result.stderr == "wavepaint: https://example.org/lpips: cannot download: no route to host\n"
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("log_every", [1, 1000])
+def test_a_loss_that_is_not_finite_leaves_a_usable_checkpoint(
+    log_every: int, start: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    changes = ("phases.0.learning_rate=1e30", "validation.every=1000", f"log_every={log_every}")
+    with pytest.raises(WavepaintError, match=r"not finite by step \d: .*; .*last\.ckpt holds the last good state$"):
+        start("run", tiny_recipe(*changes))
+    for name in (LAST, BEST):
+        assert all(value.isfinite().all() for value in load_checkpoint(tmp_path / "run" / name).state_dict().values())
+    assert read_state(tmp_path / "run")["position"]["step"] == 0
+
+
+def test_a_full_disk_leaves_a_usable_checkpoint(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_disk() -> None:
+        size = (tmp_path / "run" / STATE).stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+
+    try:
+        with pytest.raises(WavepaintError, match=r"cannot be written: .*; .*last\.ckpt holds the last good state$"):
+            start("run", tiny_recipe("save_seconds=0"), AtStep(3, fill_disk))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read_state(tmp_path / "run")["position"]["step"] == 2
+    start("whole", tiny_recipe("save_seconds=0"))
+    resume(tmp_path / "run", CPU)
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_full_disk_that_the_journal_meets_first(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_disk() -> None:
+        size = (tmp_path / "run" / "journal.jsonl").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, limits[1]))
+
+    try:
+        with pytest.raises(
+            WavepaintError, match=r"journal\.jsonl: cannot be written: .*; .*holds the last good state$"
+        ):
+            start("run", tiny_recipe(), AtStep(3, fill_disk))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read_state(tmp_path / "run")["position"]["step"] == 0
+    assert resume(tmp_path / "run", CPU).step == 8
+    assert steps_of(tmp_path / "run") == list(range(1, 9))
+
+
+def test_a_run_goes_on_without_tensorboard_when_that_cannot_be_written(
+    start: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    watcher = AtStep(-1, interrupt)
+    assert start("run", tiny_recipe(), watcher, tensorboard=True).step == 8
+    told = [note for note in watcher.notes if "tensorboard: cannot be written: No space left on device" in note]
+    assert len(told) == 1
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from wavepaint.cli import main
+from wavepaint.training.watching import Journal
+
+progressed = Journal.progressed
+
+def progressed_until_the_disk_is_full(journal, progress):
+    progressed(journal, progress)
+    if progress.step == 3:
+        [events] = (Path(sys.argv[sys.argv.index("-o") + 1]) / "tensorboard").iterdir()
+        size = events.stat().st_size + 10
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+Journal.progressed = progressed_until_the_disk_is_full
+sys.exit(main())
+"""
+
+
+def test_a_full_disk_is_a_line_of_tensorboard_and_one_of_the_run(photographs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", FULL_DISK, "train", photographs, "-o", run, "--accelerator", "cpu"]
+    command += [part for change in (*TINY, "validation.every=100") for part in ("--set", change)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert lines.count(f"{run}/tensorboard: cannot be written: File too large; the run goes on without it") == 1
+    assert re.fullmatch(
+        r"wavepaint: .*cannot be written: File too large; .*last\.ckpt holds the last good state", lines[-1]
+    )
+    assert read_state(run)["position"]["step"] == 0
+
+
+def test_tensorboard_shows_every_step_of_all_sittings_once(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    class Crash(Exception):
+        pass
+
+    def crash() -> None:
+        raise Crash
+
+    class CrashAfter(AtStep):
+        def validated(self, validated: Validated, grid: object) -> None:
+            if validated.step == 4:
+                crash()
+
+    with pytest.raises(Crash):
+        start("run", tiny_recipe(), CrashAfter(-1, crash), tensorboard=True)
+    resume(tmp_path / "run", CPU)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    losses = {entry["step"]: entry["loss"] for entry in read_journal(tmp_path / "run") if entry["kind"] == "progress"}
+    assert {event.step: event.value for event in events.Scalars("loss/total")} == pytest.approx(losses)
+    assert [event.step for event in events.Scalars("loss/total")] == list(range(1, 9))
+    assert [event.step for event in events.Scalars("validation l1/box")] == [0, 4, 8]
+    picture = Image.open(io.BytesIO(events.Images("hole, filled, true")[0].encoded_image_string))
+    assert picture.size == (3 * 48, 2 * 48)
+
+
+def allocate_too_much() -> None:
+    torch.empty(2**50, dtype=torch.uint8)
+
+
+def fail_with(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("allocate", "reason"),
+    [
+        (
+            fail_with(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation.")),
+            r"CUDA out of memory. Tried to allocate 20.00 GiB.",
+        ),
+        (allocate_too_much, r".*DefaultCPUAllocator: can't allocate memory: you tried to allocate 1125899906842624 .*"),
+        (fail_with(RuntimeError("MPS backend out of memory (MPS allocated: 9 GiB)")), r"MPS backend out of memory .*"),
+        (fail_with(MemoryError()), "MemoryError"),
+        (fail_with(OSError(errno.ENOMEM, "Cannot allocate memory")), r".*Cannot allocate memory"),
+    ],
+)
+def test_too_little_memory_says_what_to_change(
+    allocate: Callable[[], None], reason: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, step = tmp_path / "run", engine.Engine._step
+
+    def step_or_fail(self: engine.Engine) -> None:
+        if self.position.step == 3:
+            allocate()
+        step(self)
+
+    monkeypatch.setattr(engine.Engine, "_step", step_or_fail)
+    command = ["train", str(photographs), "-o", str(run), "--accelerator", "cpu", "--no-tensorboard"]
+    result = CliRunner().invoke(
+        app, [*command, *(part for change in (*TINY, "save_seconds=0") for part in ("--set", change))]
+    )
+    assert result.exit_code == 2
+    assert re.fullmatch(
+        r"wavepaint: out of memory on cpu in step 4, 2 crops of 48x48: lower batch, and raise accumulate instead; "
+        rf".*last\.ckpt holds the last good state \({reason}\)",
+        result.stderr.splitlines()[-1],
+    )
+    monkeypatch.undo()
+    assert resume(run, CPU).step == 8
+
+
+def test_a_time_limit_ends_the_run_and_drives_its_schedule(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    outcome = start("run", tiny_recipe("steps=100000", "crops=[48, 80]"), max_seconds=4)
+    entries = [entry for entry in read_journal(tmp_path / "run") if entry["kind"] == "progress"]
+    assert outcome.step == entries[-1]["step"] < 100000
+    assert read_state(tmp_path / "run")["position"]["seconds"] >= 4
+    # The last progress entry may be a slow step and a validation away from the end.
+    assert entries[-1]["fraction"] > 0.5
+    assert entries[-1]["learning_rate"] < max(entry["learning_rate"] for entry in entries)
+    assert entries[-1]["side"] == 80
+    assert 0 <= entries[-1]["seconds_left"] < 2
+    # A longer limit goes on where the shorter one ended.
+    assert resume(tmp_path / "run", CPU, max_seconds=6).step > outcome.step
+
+
+def test_a_folder_with_every_kind_of_bad_file_trains_to_the_end(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    folder = write_photographs(tmp_path / "mixed", 19)
+    whole = pillow(soft(60, 70), "JPEG")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.jpg").write_bytes(b"not a picture")
+    (folder / "one-pixel.png").write_bytes(pillow(soft(1, 1), "PNG"))
+    (folder / "cmyk.jpg").write_bytes(pillow(Image.new("CMYK", (60, 50), (0, 99, 99, 0)), "JPEG"))
+    (folder / "deep.png").write_bytes(png(np.full((50, 60, 3), 40000, np.uint16)))
+    frames = [Image.fromarray(soft(50, 50 + 0 * index)) for index in range(3)]
+    animated = io.BytesIO()
+    frames[0].save(animated, "GIF", save_all=True, append_images=frames[1:])
+    (folder / "animated.gif").write_bytes(animated.getvalue())
+
+    watcher = AtStep(-1, interrupt)
+    recipe = tiny_recipe("validation.share=0", "batch=4", "steps=14")
+    outcome = start("run", recipe, watcher, photographs=str(folder))
+    assert outcome.step == 14
+    assert {each.name for each in outcome.skipped} == {"empty.png", "truncated.jpg", "text.jpg"}
+    assert any(note.startswith("3 photographs could not be read") for note in watcher.notes)
+    # What an earlier sitting has found is not forgotten.
+    assert set(resume(tmp_path / "run", CPU).skipped) == set(outcome.skipped)
+    page = (tmp_path / "run" / REPORT).read_text()
+    assert "3 photographs left out" in page
+    assert "<li>text.jpg: " in page
+
+
+def test_without_validation_the_best_is_the_last(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    watcher = AtStep(-1, interrupt)
+    start("run", tiny_recipe("validation.share=0"), watcher)
+    best, last = (load_checkpoint(tmp_path / "run" / name).state_dict() for name in (BEST, LAST))
+    assert all(torch.equal(best[name], last[name]) for name in best)
+    assert any("raise validation.share" in note for note in watcher.notes)
+
+
+def test_weights_that_are_not_finite_are_no_best(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    """Without validation every look takes the weights for the best."""
+    changes = ("validation.share=0", "validation.every=1", "phases.0.learning_rate=1e30", "log_every=1000")
+    with pytest.raises(WavepaintError, match="not finite by step"):
+        start("run", tiny_recipe(*changes))
+    assert all(value.isfinite().all() for value in load_checkpoint(tmp_path / "run" / BEST).state_dict().values())
+
+
+def test_patience_needs_a_held_out_photograph_that_can_be_read(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    folder = write_photographs(tmp_path / "photographs")
+    held_out = [path for path in folder.iterdir() if is_validation(path.name, 0.3)]
+    assert held_out
+    for path in held_out:
+        path.write_bytes(b"")
+    with pytest.raises(OptionError, match=f"none of the {len(held_out)} photographs held out for it can be read"):
+        start("run", tiny_recipe("phases.0.patience=2"), photographs=str(folder))
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_an_average_the_weights_themselves_are_kept(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    start("run", tiny_recipe("ema=0"))
+    state = read_state(tmp_path / "run")
+    assert all(torch.equal(value, state["average"][name]) for name, value in state["network"].items())
+
+
+def _finetuning(init: str) -> Recipe:
+    changes = [change for change in TINY if not change.startswith(("network", "steps"))]
+    return load_recipe("finetune", [*changes, "steps=2", f"init={init}"])
+
+
+def test_finetuning_moves_weights_and_keeps_statistics(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    save_checkpoint(random_network(small_config(dropout=0.5)), tmp_path / "init.safetensors")
+    start("run", _finetuning(str(tmp_path / "init.safetensors")))
+    before, after = (load_checkpoint(tmp_path / name).state_dict() for name in ("init.safetensors", "run/" + LAST))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert not any("running" in name for name in moved)
+    assert all(bool((before[name] - after[name]).abs().max() < 0.01) for name in moved)
+
+
+def test_the_packaged_network_can_be_finetuned(start: Callable[..., Outcome]) -> None:
+    assert start("run", _finetuning("default")).step == 2
+
+
+def test_a_start_that_is_not_finite_is_refused(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    network = random_network(small_config())
+    network.get_buffer("wavemodules.0.depthconv.2.running_var")[0] = torch.inf
+    save_checkpoint(network, tmp_path / "init.safetensors")
+    with pytest.raises(CheckpointError, match=r"init\.safetensors: holds values that are not finite"):
+        start("run", _finetuning(str(tmp_path / "init.safetensors")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (("steps=null",), "need a length"),
+        (("steps=null", "phases.0.schedule=constant"), "the run would never end"),
+        (("validation.share=0", "phases.0.patience=2"), "patience needs validation"),
+        (("crops=[49, 49]", "self_condition=0"), "crops of 49 pixels: this network needs multiples of 2"),
+        (("crops=[50, 50]",), "crops of 50 pixels: this network needs multiples of 4"),
+    ],
+)
+def test_what_does_not_go_together_is_said_before_anything_is_written(
+    changes: tuple[str, ...], message: str, start: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        start("run", tiny_recipe(*changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_folders_of_runs_are_neither_overwritten_nor_invented(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    start("run", tiny_recipe("steps=1"))
+    with pytest.raises(OptionError, match="holds a run already"):
+        start("run", tiny_recipe())
+    with pytest.raises(CheckpointError, match=r"no run to resume: no last\.ckpt"):
+        resume(tmp_path, CPU)
+    (tmp_path / "run" / STATE).write_bytes((tmp_path / "run" / STATE).read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: damaged"):
+        resume(tmp_path / "run", CPU)
+
+
+def test_files_that_no_run_wrote_are_left_alone(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / BEST).write_bytes(b"somebody's network")
+    with pytest.raises(
+        OptionError, match=r"run: holds best\.safetensors, which a run would replace, but no last\.ckpt"
+    ):
+        start("run", tiny_recipe())
+    assert (folder / BEST).read_bytes() == b"somebody's network"
+    (folder / BEST).unlink()
+
+    others = [folder / ".download.part", folder / ".0123456789abcdef.part"]
+    for path in others:
+        path.write_bytes(b"somebody's download")
+    start("run", tiny_recipe("steps=2"), AtStep(1, interrupt))
+    assert all(path.exists() for path in others)
+    resume(folder, CPU)
+    assert [path.exists() for path in others] == [True, False]
+
+
+HOLDING = """
+import os, sys, time
+from pathlib import Path
+from wavepaint.training.lock import FolderLock
+
+lock = FolderLock(Path(sys.argv[1]))
+if os.fork() > 0:  # as loader workers are
+    print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_one_process_at_a_time_trains_in_a_folder(
+    start: Callable[..., Outcome], tmp_path: Path, photographs: Path
+) -> None:
+    """A killed process holds nothing, though a child of its outlives it."""
+    start("run", tiny_recipe(), AtStep(3, interrupt))
+    run, begun, empty = (tmp_path / name for name in ("run", "begun", "empty"))
+    begun.mkdir()
+    (begun / RECIPE).touch()
+    empty.mkdir()
+    unfinished = run / ".0123456789abcdef.part"
+    unfinished.touch()
+    holders = []
+    try:
+        for folder in (run, begun, empty):
+            command = [sys.executable, "-c", HOLDING, folder]
+            holder = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+            holders.append(holder)
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+        before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+        new = ["train", str(photographs), "--accelerator", "cpu", *(p for each in TINY for p in ("--set", each)), "-o"]
+        for folder, command in ((run, ["train", "--resume"]), (run, new), (begun, new), (empty, new)):
+            result = CliRunner().invoke(app, [*command, str(folder)])
+            assert result.exit_code == 2
+            assert result.stderr == f"wavepaint: {folder}: another process trains in this folder\n"
+        assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+        assert [path.name for path in empty.iterdir()] == [LOCK]
+
+        for holder in holders:
+            holder.kill()
+            holder.wait()
+        assert resume(run, CPU).step == 8
+        assert not unfinished.exists()
+        start("empty", tiny_recipe("steps=1"))
+    finally:
+        for holder in holders:
+            os.killpg(holder.pid, signal.SIGKILL)
+            holder.communicate()
+
+
+def test_what_another_process_did_before_the_lock_is_seen(
+    start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run begins, or goes on, while another one is looking for its photographs."""
+    meanwhile: list[Callable[[], object]] = []
+
+    def find(photographs: str) -> Any:
+        while meanwhile:
+            meanwhile.pop()()
+        return find_photographs(photographs)
+
+    monkeypatch.setattr("wavepaint.training.run.find_photographs", find)
+    meanwhile.append(lambda: start("run", tiny_recipe("steps=4"), AtStep(2, interrupt)))
+    with pytest.raises(OptionError, match="holds a run already"):
+        start("run", tiny_recipe())
+    meanwhile.append(lambda: resume(tmp_path / "run", CPU))
+    with pytest.raises(OptionError, match="another process has just trained in this folder"):
+        resume(tmp_path / "run", CPU)
+    assert resume(tmp_path / "run", CPU).step == 4
+
+
+def test_a_second_run_in_one_process_is_refused_and_leaves_the_first_its_lock(tmp_path: Path) -> None:
+    first = FolderLock(tmp_path)
+    with pytest.raises(OptionError, match="another run of this process trains in this folder"):
+        FolderLock(tmp_path / ".." / tmp_path.name)
+    lines = ("import sys", "from pathlib import Path", "from wavepaint.training.lock import FolderLock")
+    others = "; ".join((*lines, "FolderLock(Path(sys.argv[1]))"))
+    refused = subprocess.run([sys.executable, "-c", others, tmp_path], capture_output=True, text=True, check=False)
+    assert "another process trains in this folder" in refused.stderr
+    first.close()
+    FolderLock(tmp_path).close()
+
+
+def test_a_file_system_without_locks_trains_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", unsupported)
+    FolderLock(tmp_path).close()
+
+
+def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(
+    start: Callable[..., Outcome], tmp_path: Path, photographs: Path
+) -> None:
+    start("run", tiny_recipe(), AtStep(3, interrupt))
+    run, moved = tmp_path / "run", write_photographs(tmp_path / "moved", 21)
+    changes = ["batch=1", "accumulate=2", "clip=0.5", "phases.0.learning_rate=0.001", "data.workers=0"]
+    command = ["train", str(moved), "--resume", str(run), "--accelerator", "cpu", "--precision", "bf16-mixed"]
+    result = CliRunner().invoke(app, [*command, *(part for change in changes for part in ("--set", change))])
+    assert result.exit_code == 0, result.stderr
+    for line in (
+        "batch: 2 before, 1 from now on",
+        "accumulate: 1 before, 2 from now on",
+        "clip: 1.0 before, 0.5 from now on",
+        "phases.0.learning_rate: 0.0025 before, 0.001 from now on",
+        "the crops go on in a new order",
+        "precision: 32-true before, bf16-mixed from now on",
+    ):
+        assert line in result.stderr
+    assert re.search(r"photographs: 20 with names .* before, 21 with names .* from now on", result.stderr)
+    state = read_state(run)
+    recipe = parse_recipe(state["recipe"], "state")
+    assert (recipe.batch, recipe.accumulate, recipe.clip, recipe.phases[0].learning_rate) == (1, 2, 0.5, 0.001)
+    assert recipe == parse_recipe((run / RECIPE).read_text(), "file")
+    assert state["settings"]["photographs"] == str(moved)
+    assert state["position"]["step"] == 8
+    assert not (run / "tensorboard").exists()
+
+    result = CliRunner().invoke(app, ["train", "--resume", str(run), "--set", "steps=9"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("wavepaint: --set steps=9: a run that goes on can change batch, accumulate, clip, ")
+
+
+def test_what_the_machine_suggests_is_no_part_of_a_run(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    watcher = AtStep(-1, interrupt)
+    start("run", tiny_recipe("data.workers=null", "steps=1"), watcher)
+    assert parse_recipe(read_state(tmp_path / "run")["recipe"], "state").data.workers is None
+    assert any("photographs to train on, " in note and " of these scored; " in note for note in watcher.notes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--accelerator", "tpu"], "unknown accelerator 'tpu'; known: auto, cpu, cuda, gpu, mps"),
+        (["--accelerator", "cpu", "--precision", "16-mixed"], "precision 16-mixed needs a CUDA or MPS device; .*"),
+        (["--accelerator", "cpu", "--devices", "none"], "cannot use this hardware: .*"),
+    ],
+)
+def test_hardware_that_is_not_there_is_a_line(
+    arguments: list[str], message: str, photographs: Path, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(app, ["train", str(photographs), "-o", str(tmp_path / "run"), *arguments])
+    assert result.exit_code == 2
+    assert re.fullmatch(f"wavepaint: {message}\n", result.stderr)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_trains_shows_and_leaves_a_network_for_inpaint(photographs: Path, tmp_path: Path) -> None:
+    run, picture, mask, filled = (tmp_path / name for name in ("run", "a.png", "mask.png", "filled.png"))
+    arguments = [part for change in TINY for part in ("--set", change)]
+    runner = CliRunner()
+    result = runner.invoke(app, ["train", str(photographs), "-o", str(run), "--accelerator", "cpu", *arguments])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == ""
+    assert "learning_rate: 0.0025" in result.stderr
+    assert re.search(r"^step 8  loss 0\.\d+  [\d.]+ images/s  0:00 left$", result.stderr, re.MULTILINE)
+    events = list((run / "tensorboard").iterdir())
+    assert b"validation hole-psnr/box" in events[0].read_bytes()
+
+    picture.write_bytes(pillow(soft(64, 64), "PNG"))
+    hole = np.zeros((64, 64, 1), np.uint8)
+    hole[20:30, 20:30] = 255
+    mask.write_bytes(pillow(hole, "PNG"))
+    result = runner.invoke(app, ["inpaint", str(picture), str(mask), "--model", str(run / BEST), "-o", str(filled)])
+    assert result.exit_code == 0, result.stderr
+    before, after = (np.asarray(Image.open(path)) for path in (picture, filled))
+    assert np.array_equal(before[hole[..., 0] == 0], after[hole[..., 0] == 0])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train"], ["train", "photographs"], ["train", "photographs", "--resume", "run"], ["train", "--resume", "none"]],
+)
+def test_the_command_explains_what_is_missing(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert re.match(r"wavepaint: .+\n$", result.stderr)
+
+
+def test_the_page_needs_nothing_else(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    start("run <b>", tiny_recipe())
+    page = (tmp_path / "run <b>" / REPORT).read_text()
+    assert page.count("<svg") >= 5
+    assert 'src="data:image/png;base64,iVBOR' in page
+    assert not re.search(r"(src|href)=.?(?!data:)[\"'h/]+(ttp|/)", page.replace("http://www.w3.org/2000/svg", ""))
+    assert "run &lt;b&gt;" in page
+    assert "best, step" in page
+
+
+def test_a_stream_goes_on_exactly_and_says_when_it_cannot(photographs: Path) -> None:
+    source = find_photographs(photographs)
+
+    def stream(batch: int = 2, workers: int = 0) -> CropStream:
+        def dataset(side: int, seed: int) -> CropDataset:
+            return CropDataset(source, crop=side, masks="box", seed=seed, pool_size=4)
+
+        return CropStream(dataset, batch, seed=3, workers=workers)
+
+    sides = [48] * 4 + [80] * 4
+    whole = stream()
+    expected = [whole.next(side) for side in sides]
+    assert [batch["image"].shape[-1] for batch in expected] == sides
+    for stop in (0, 2, 4, 6):
+        first, second = stream(), stream()
+        for side in sides[:stop]:
+            first.next(side)
+        assert second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        for side, wanted in zip(sides[stop:], expected[stop:], strict=True):
+            batch = second.next(side)
+            assert batch["name"] == wanted["name"]
+            assert torch.equal(batch["image"], wanted["image"])
+            assert torch.equal(batch["mask"], wanted["mask"])
+
+    other = stream(batch=4)
+    assert not other.load_state_dict(whole.state_dict())
+    seen = [mask for batch in expected for mask in batch["mask"] if mask.shape[-1] == 80]
+    assert not any(torch.equal(new, old) for new in other.next(80)["mask"] for old in seen)
+
+
+def test_validation_depends_on_the_photographs_names_alone(photographs: Path) -> None:
+    source = find_photographs(photographs)
+    few, many = (ValidationSet(source, ["box", "thin"], count, 64, 2**20) for count in (2, 5))
+    assert many.names[:2] == few.names
+    for kind in few.kinds:
+        for one, other in zip(
+            few.batch(kind, 0, 2, torch.device("cpu")), many.batch(kind, 0, 2, torch.device("cpu")), strict=True
+        ):
+            assert torch.equal(one, other)
+
+
+def test_validation_scores_the_composite(photographs: Path) -> None:
+    crops = ValidationSet(find_photographs(photographs), ["box"], 1, 48, 2**20)
+    network = random_network(small_config())
+    metrics = load_losses(["hole-l1", "l2"], {})
+    scores = validate(network, crops, metrics, "l2")
+    image, mask = crops.batch("box", 0, 1, torch.device("cpu"))
+    with torch.no_grad():
+        filled = network(image, mask).clamp(0, 1)
+    error = (filled - image)[mask.expand_as(image) > 0]
+    assert scores.by_kind["box"]["hole-l1"] == pytest.approx(error.abs().mean().item(), rel=1e-5)
+    assert scores.by_kind["box"]["hole-psnr"] == pytest.approx(-10 * (error**2).mean().log10().item(), rel=1e-5)
+    assert scores.metric == scores.by_kind["box"]["l2"]
+    grid = sample_grid(network, crops)
+    assert grid.shape == (48, 3 * 48, 3)
+    assert np.array_equal(grid[:, 96:], (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+
+
+@pytest.fixture(name="journal")
+def _journal(tmp_path: Path) -> Path:
+    journal = Journal(tmp_path, 0)
+    for step in range(1, 6):
+        journal.progressed(Progress(step, 1.0, 0, 48, 0.5, {"l1": 0.5}, 1e-3, 10.0, 0.1, 0.5, 1.0))
+    journal.close()
+    return tmp_path
+
+
+def test_a_journal_forgets_what_the_checkpoint_does_not_know(journal: Path) -> None:
+    with (journal / "journal.jsonl").open("a") as file:
+        file.write('{"kind": "progress", "st')
+    Journal(journal, 3).close()
+    assert steps_of(journal) == [1, 2, 3]
+
+
+def test_coarse_start_leaves_modes_and_gradients_alone() -> None:
+    network = random_network(small_config(dropout=0.5)).train()
+    network.wavemodules[0].depthconv.eval()  # type: ignore[union-attr]
+    modes = [module.training for module in network.modules()]
+    image, mask = random_sample(2, 32, 32)
+    guess = coarse_guess(network, image, mask)
+    further = coarse_guess(network, image, mask, 2)
+    assert further.shape == image.shape
+    assert not torch.equal(guess, further)
+    assert guess.shape == image.shape
+    assert not guess.requires_grad
+    assert [module.training for module in network.modules()] == modes
+    assert torch.equal(guess, coarse_guess(network, image, mask))
+
+
+def test_bfloat16_is_for_devices_that_compute_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cpu")
+    for capabilities, native in (({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({"avx2": True}, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        assert has_bfloat16(device) == native
+        assert memory_format(device) == (torch.channels_last if native else torch.contiguous_format)
+        assert _precision(Hardware("cpu")) == ("bf16-mixed" if native else "32-true")
+        assert _precision(Hardware("cpu", precision="32-true")) == "32-true"
+
+
+def test_self_conditioning_begins_as_low_as_the_network_and_the_crop_allow() -> None:
+    config = preset("default")  # stride 4, three octaves
+    assert [most_octaves(config, side) for side in (40, 48, 96, 128, 256)] == [1, 2, 3, 3, 3]
+    assert most_octaves(small_config(), 128) == 1
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_frozen_statistics_stay(frozen: bool) -> None:
+    network = random_network(small_config())
+    before = {name: value.clone() for name, value in network.state_dict().items() if "running" in name}
+    training = FillTraining(network, WeightedLosses(load_losses(["l1"], {}), {"l1": 1.0}), frozen).train()
+    image, mask = random_sample(2, 32, 32)
+    training((255 * image).to(torch.uint8), mask > 0, False)
+    same = [torch.equal(value, before[name]) for name, value in network.state_dict().items() if name in before]
+    assert all(same) if frozen else not any(same)
+
+
+def test_the_average_moves_towards_the_weights() -> None:
+    average = {"w": torch.tensor([0.0, 4.0]), "count": torch.tensor(1)}
+    update_average(average, {"w": torch.tensor([1.0, 0.0]), "count": torch.tensor(7)}, 0.75)
+    assert average["w"].tolist() == [0.25, 3.0]
+    assert int(average["count"]) == 7
