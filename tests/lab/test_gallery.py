@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GALLERY = runpy.run_path(str(ROOT / "scripts" / "make_gallery.py"))
+GALLERY = runpy.run_path(str(ROOT / "lab" / "release" / "make_gallery.py"))
 CASES = GALLERY["CASES"]
 
 
