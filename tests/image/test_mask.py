@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from wavepaint.box import Box
 from wavepaint.errors import MaskError, OptionError
-from wavepaint.image.mask import dilate, find_hole, hole_of
+from wavepaint.fill.dilation import dilate
+from wavepaint.image.mask import find_hole, hole_of
 from wavepaint.image.sources import open_picture
 from wavepaint.options import Options, as_boxes
 
@@ -147,17 +146,3 @@ def test_options_out_of_range_are_refused(values: dict[str, object], reason: str
 def test_malformed_boxes_are_refused(box: tuple[float, ...]) -> None:
     with pytest.raises(OptionError, match="a box"):
         as_boxes([box])
-
-
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 999), radius=st.integers(0, 30), height=st.integers(1, 70), width=st.integers(1, 70))
-def test_dilation_reaches_every_pixel_within_the_radius(seed: int, radius: int, height: int, width: int) -> None:
-    rng = np.random.default_rng(seed)
-    mask = rng.random((height, width)) < 0.003
-    before = mask.copy()
-    rows, columns = np.mgrid[:height, :width]
-    expected = mask.copy()
-    for row, column in np.argwhere(mask):
-        expected |= (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
-    assert np.array_equal(dilate(mask, radius), expected)
-    assert np.array_equal(mask, before)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.box import Box
 from wavepaint.errors import MaskError, OptionError, PhotoError
-from wavepaint.fill.regions import find_regions
+from wavepaint.fill.dilation import dilate
 from wavepaint.image.photo import Photo, mask_from_samples, read_mask
 from wavepaint.image.pil import is_pil_image, samples_of_pil
 from wavepaint.options import Options
@@ -123,35 +121,6 @@ def seems_to_fit(mask: Any, picture: Maskable) -> bool:
     except PhotoError:
         return False
     return (photo.height, photo.width) == (picture.height, picture.width)
-
-
-def dilate(mask: Mask, radius: int) -> Mask:
-    """Grow the holes of a mask: True within `radius` pixels (Euclidean) of a hole pixel; a new array."""
-    grown = mask.copy()
-    height, width = mask.shape
-    for wave in find_regions(mask):
-        for region in wave:
-            box = region.holes
-            around = Box(box.left - radius, box.top - radius, box.width + 2 * radius, box.height + 2 * radius)
-            window = around.clip(width, height).slices
-            grown[window] |= _dilate_window(mask[window], radius)
-    return grown
-
-
-def _dilate_window(mask: Mask, radius: int) -> Mask:
-    """Dilate row by row: in a row `dy` away, a disk reaches sqrt(radius**2 - dy**2) columns."""
-    height, width = mask.shape
-    before = np.zeros((height, width + 1), np.int32)
-    np.cumsum(mask, axis=1, out=before[:, 1:])
-    columns = np.arange(width)
-    grown = np.zeros_like(mask)
-    for dy in range(min(radius, height - 1) + 1):
-        reach = math.isqrt(radius**2 - dy**2)
-        stop, start = np.minimum(columns + reach + 1, width), np.maximum(columns - reach, 0)
-        wide = before[:, stop] > before[:, start]
-        grown[dy:] |= wide[: height - dy]
-        grown[: height - dy] |= wide[dy:]
-    return grown
 
 
 def _hole_of_boxes(picture: Maskable, options: Options) -> Mask:
