@@ -69,6 +69,22 @@ def tiff(samples: np.ndarray, **options: Any) -> bytes:
     return stream.getvalue()
 
 
+def two_pages(first: np.ndarray, second: tuple[int, int]) -> bytes:
+    """A grey TIFF whose second page is a header alone, which claims (width, height) pixels in one strip of 16 bytes."""
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        writer.write(first[..., 0], photometric="minisblack", metadata=None)
+        writer.write(np.zeros((4, 4), np.uint8), photometric="minisblack", metadata=None)
+    content = bytearray(stream.getvalue())
+    start = tifffile.TiffFile(io.BytesIO(content)).pages[1].offset
+    (count,) = struct.unpack_from("<H", content, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        (tag,) = struct.unpack_from("<H", content, entry)
+        if tag in (256, 257, 278):
+            struct.pack_into("<HII", content, entry + 2, 4, 1, second[0] if tag == 256 else second[1])
+    return bytes(content)
+
+
 def decoded(data: bytes) -> np.ndarray:
     """(height, width, channels) as decoders other than the library's see it, orientation not applied."""
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):

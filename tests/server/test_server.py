@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import SRGB_PROFILE, decoded, noise, pillow, png, soft, tiff
+from pictures import SRGB_PROFILE, decoded, noise, pillow, png, soft, tiff, two_pages
 from serving import HOLE, IMAGE, MASK, assert_problem, make_app, make_client, upload
 from wavepaint import __version__
 from wavepaint.errors import OptionError
@@ -183,6 +183,34 @@ def test_limits_are_checked_before_decoding():
         for content in animated.values():
             response = client.post("/v1/inpaint", files={"image": content}, data={"boxes": "1,1,4,4"})
             assert response.status_code == 200
+
+
+@pytest.mark.parametrize("part", ["image", "mask"])
+def test_every_page_counts_against_the_pixel_limit(part):
+    """Page 1 has the size that is allowed, page 2 claims 900 megapixels in a header of a few bytes."""
+
+    def inpaint(image: bytes, mask: bytes | None, options: Options) -> bytes:
+        raise AssertionError("came as far as the main path")
+
+    pages = two_pages(noise(40, 60, 1), second=(30_000, 30_000))
+    files = upload() | {part: pages}
+    with make_client(inpaint=inpaint) as client:
+        problem = f"page 2 of the {part} is 30000x30000: more than 64000000 pixels"
+        assert_problem(client.post("/v1/inpaint", files=files), 413, problem)
+
+
+def test_pages_together_are_bounded():
+    page = noise(40, 60, 1)
+    pages = [Image.fromarray(page[..., 0])] * 5
+    content = pillow(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    settings = Settings(limits=Limits(pixels=page.size))
+    with make_client(settings) as client:
+        response = client.post("/v1/inpaint", files={"image": content}, data={"boxes": "1,1,4,4"})
+        assert_problem(response, 413, "the pages of the image have 12000 pixels together: more than 9600")
+        content = pillow(pages[0], "TIFF", save_all=True, append_images=pages[2:])
+        response = client.post("/v1/inpaint", files={"image": content}, data={"boxes": "1,1,4,4"})
+        assert response.status_code == 200
+        assert Image.open(io.BytesIO(response.content)).n_frames == 4
 
 
 def test_a_defect_is_a_problem_without_details():

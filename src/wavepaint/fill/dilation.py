@@ -60,7 +60,7 @@ def _cover_below(source: Mask, target: Mask, reach: NDArray[np.int32]) -> None:
     lowest = np.full(source.shape[1], -1, np.int32)
     for rows in _strips(source.shape):
         strip = source[rows]
-        occupied: Mask = strip.any(axis=1)
+        occupied = np.logical_or.reduce(strip, axis=1)
         gaps = iter(_gaps(strip[occupied], len(reach) - 1))
         for row, has_hole in enumerate(occupied, rows.start):
             if has_hole:

@@ -102,8 +102,8 @@ class Filler:
             Problem: 413 or 422, with the reason.
             Stopped: the work was given up.
         """
-        check_headers(job, self._limits)
         with stopping(stop):
+            check_headers(job, self._limits)
             check_stopped()
             try:
                 content = self._inpaint(job.image, job.mask, job.options)
@@ -144,13 +144,28 @@ def as_picture(content: bytes) -> Picture:
 def _open(name: str, content: bytes, limits: Limits) -> Photo:
     try:
         photo = Photo.open(content)
+        if photo.pages > limits.frames:
+            raise Problem(413, f"the {name} has {photo.pages} frames: more than {limits.frames}")
+        _check_pixels(name, photo, limits)
     except PhotoError as error:
         raise Problem(422, f"the {name} cannot be used: {_reason(error)}") from error
-    if photo.width * photo.height > limits.pixels:
-        raise Problem(413, f"the {name} is {photo.width}x{photo.height}: more than {limits.pixels} pixels")
-    if photo.pages > limits.frames:
-        raise Problem(413, f"the {name} has {photo.pages} frames: more than {limits.frames}")
     return photo
+
+
+def _check_pixels(name: str, photo: Photo, limits: Limits) -> None:
+    """Refuse a file by the sizes of all its pages; of an animation, all frames have the size of the first."""
+    pages = photo.pages if photo.format == "tiff" else 1
+    total = 0
+    for page in range(pages):
+        check_stopped()
+        header = photo.at_page(page) if page else photo
+        where = f"page {page + 1} of the {name}" if pages > 1 else f"the {name}"
+        pixels = header.width * header.height
+        if pixels > limits.pixels:
+            raise Problem(413, f"{where} is {header.width}x{header.height}: more than {limits.pixels} pixels")
+        total += pixels
+    if total > limits.file_pixels:
+        raise Problem(413, f"the pages of the {name} have {total} pixels together: more than {limits.file_pixels}")
 
 
 # -- options as text fields ------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from wavepaint.errors import OptionError
 
 MEBI = 1 << 20
 MEGAPIXEL = 1_000_000
+LARGEST_PAGES = 4
+"""All pages of a file together may have as many pixels as this many of the largest: the result lies in memory."""
 
 
 def available_cores() -> int:
@@ -27,8 +29,8 @@ class Limits:
         body_bytes: the whole request body, counted while it streams in.
         field_bytes: one text field of the form.
         parts: parts of the form, pictures and text fields together.
-        pixels: width times height of the picture, and of the mask, from their headers.
-        frames: pages or animation frames that a file may contain (only the first is filled).
+        pixels: width times height of every page of the image, and of the mask, from their headers.
+        frames: pages or animation frames that a file may contain (of an animation only the first is filled).
         seconds: from the request's header to its answer: upload, waiting and filling.
     """
 
@@ -43,6 +45,11 @@ class Limits:
         for name, value in vars(self).items():
             if not value > 0:
                 raise OptionError(f"server limit {name} must be positive, not {value}")
+
+    @property
+    def file_pixels(self) -> int:
+        """Pixels of all pages of a file together."""
+        return LARGEST_PAGES * self.pixels
 
 
 @dataclass(frozen=True)
