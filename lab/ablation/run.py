@@ -1,4 +1,4 @@
-"""A study from its name to its report: what `wavepaint ablate` does apart from showing it."""
+"""A study from its name to its report: what `python -m lab ablate` does apart from showing it."""
 
 from __future__ import annotations
 

@@ -29,11 +29,11 @@ START_SECONDS = 60
 
 @contextmanager
 def serving_study(test_set: Path, votes: Path) -> Iterator[str]:
-    """`wavepaint study serve`, as its users start it; ended by a kill, which no vote may mind."""
+    """`python -m lab study serve`, as its users start it; ended by a kill, which no vote may mind."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "wavepaint", "study", "serve", str(test_set), "--methods", ",".join(METHODS)]
+    command = [sys.executable, "-m", "lab", "study", "serve", str(test_set), "--methods", ",".join(METHODS)]
     log = votes.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen([*command, "-o", str(votes), "--port", str(port)], stdout=output, stderr=output)

@@ -1,4 +1,4 @@
-"""`wavepaint ablate` from end to end, tiny."""
+"""`python -m lab ablate` from end to end, tiny."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from lab.ablation.efficiency import Job, measure, measure_apart
 from lab.ablation.hole_findings import breakdown_depth, gains_by_depth, sure_runs
 from lab.ablation.plan import PLAN_FILE
 from lab.ablation.studies import TEXTURE, TRAINING_STUDIES
+from lab.cli import app
 from networks import random_network, small_config
 from trainings import write_photographs, write_vgg16
-from wavepaint.cli import app
 from wavepaint.data.photographs import find_photographs
 from wavepaint.evaluation.metrics import Summary
 from wavepaint.evaluation.testset import make_test_set

@@ -11,7 +11,7 @@ from lab.benchmark.machine import describe_machine
 from lab.benchmark.report import report_of, tables_of, write_json
 from lab.benchmark.run import Measurement, Plan, Worker, measure, steps_of
 from lab.benchmark.subjects import Loaded, Subject, find_subjects, load_subject
-from wavepaint.cli import app
+from lab.cli import app
 from wavepaint.errors import MissingExtraError, OptionError
 
 TELEA = Subject("opencv-telea", threads=1)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from lab.cli import app
 from lab.prepare import DATASETS, MANIFEST, prepare, square_png
 from pictures import noise, png
-from wavepaint.cli import app
 from wavepaint.data.photographs import find_photographs
 from wavepaint.errors import OptionError, PhotoError
 from wavepaint.evaluation.testset import read_picture
@@ -170,7 +170,7 @@ def test_the_command_refuses_in_one_line(celeba, tmp_path):
         (("places", celeba), "Places2 validation has 36,500 pictures, but the source 9"),
         (("places", tmp_path / "none"), "no such file or folder"),
     ):
-        done = CliRunner().invoke(app, ["data", "prepare", *map(str, arguments), "-o", str(tmp_path / "out")])
+        done = CliRunner().invoke(app, ["prepare", *map(str, arguments), "-o", str(tmp_path / "out")])
         assert done.exit_code == 2
         assert reason in done.output
         assert len(done.output.strip().splitlines()) == 1

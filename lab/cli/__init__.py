@@ -1,0 +1,21 @@
+"""The command line of the laboratory, `python -m lab`: a file for each command."""
+
+from __future__ import annotations
+
+from wavepaint.cli.commands import LazyCommands, new_app
+
+
+class _Commands(LazyCommands):
+    modules = {name: f"lab.cli.{name}" for name in ("ablate", "study", "benchmark", "prepare")}  # noqa: RUF012
+
+
+app = new_app(cls=_Commands, help="Studies, measurements and data preparation around wavepaint.", no_args_is_help=True)
+
+
+def main() -> None:
+    app(prog_name="python -m lab")
+
+
+@app.callback()
+def _root() -> None:
+    """Nothing stands before a command."""

@@ -1,0 +1,33 @@
+"""`python -m lab prepare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wavepaint.cli.commands import new_app
+from wavepaint.cli.console import progress_bar
+
+app = new_app()
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="celeba-hq, imagenet or places.")],
+    source: Annotated[str, typer.Argument(help="Folder or .tar shards of the copy that you downloaded.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DATA", help="Folder to write, or one to resume.")],
+    lists: Annotated[
+        Path | None, typer.Option(help="Folder with train.txt, val.txt, ...: a file name a line, for other splits.")
+    ] = None,
+) -> None:
+    """Make shards of a data set in the published splits and sizes; the same call resumes after an interruption."""
+    from lab import prepare as preparation
+    from wavepaint.data.photographs import find_photographs
+
+    chosen = preparation.find_dataset(dataset)
+    with progress_bar() as progress:
+        task = progress.add_task(chosen.title, total=chosen.total * len(chosen.sizes))
+        for count in preparation.prepare(chosen, find_photographs(source), output, lists=lists):
+            progress.advance(task, count)

@@ -1,0 +1,151 @@
+"""`wavepaint batch` and `wavepaint batch status`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from wavepaint.cli.commands import CommandGroup, new_app
+from wavepaint.cli.console import parse_box, progress_bar
+from wavepaint.errors import MissingExtraError
+from wavepaint.options import Engine, Options, as_boxes, help_of
+
+
+class _BatchCommands(CommandGroup):
+    """`batch INPUT` is short for `batch run INPUT`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args[:1] in (["run"], ["status"]) else ["run", *args])
+
+
+app = new_app(
+    cls=_BatchCommands,
+    help="Fill many photographs on many machines; batch status OUTPUT: how far it is.",
+)
+
+
+@app.command("run")
+def run_batch(
+    input: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, list (.txt, .tsv), or .parquet files or .tar shards by pattern; here or at a URL."
+        ),
+    ],
+    output: Annotated[str, typer.Option("-o", "--output", help="Folder or URL for results and manifest.parquet.")],
+    masks: Annotated[
+        str | None, typer.Option(help="Folder of masks, or one for all; without it the inputs bring theirs.")
+    ] = None,
+    box: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y,W,H", help=help_of(Options, "boxes") + " Repeatable.")
+    ] = None,
+    alpha: Annotated[bool, typer.Option("--alpha", help=help_of(Options, "alpha"))] = Options.alpha,
+    dilate: Annotated[int, typer.Option(metavar="PX", help=help_of(Options, "dilate"))] = Options.dilate,
+    threshold: Annotated[float, typer.Option(help=help_of(Options, "threshold"))] = Options.threshold,
+    invert_mask: Annotated[
+        bool, typer.Option("--invert-mask", help=help_of(Options, "invert_mask"))
+    ] = Options.invert_mask,
+    grain: Annotated[str, typer.Option(help=help_of(Options, "grain"))] = Options.grain,
+    quality: Annotated[int | None, typer.Option(help=help_of(Options, "quality"))] = Options.quality,
+    photo_column: Annotated[str, typer.Option(help="Parquet: column of paths or of files' contents.")] = "photo",
+    mask_column: Annotated[str, typer.Option(help="Parquet: likewise for masks.")] = "mask",
+    model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
+    runtime: Annotated[str, typer.Option(help=help_of(Engine, "runtime"))] = Engine.runtime,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to work on; by default RAY_ADDRESS, or this machine alone.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Workers at most; by default as many as there is room for.")
+    ] = None,
+    cores: Annotated[int, typer.Option(help="Cores of a worker.")] = 1,
+    gpus: Annotated[float, typer.Option(help="Graphics processors of a worker; 0.5 lets two share one.")] = 0,
+    together: Annotated[
+        int, typer.Option(help="Photographs a worker fills at a time; their crops of one size share runs.")
+    ] = 1,
+    group: Annotated[int, typer.Option(help="Photographs handed out together: what a kill costs at most.")] = 32,
+    tries: Annotated[int, typer.Option(help="Times a photograph may end its worker until it is set aside.")] = 3,
+    deadline: Annotated[float, typer.Option(help="Seconds a photograph may take; then its worker is ended.")] = 600,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that were there before instead of skipping them.")
+    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do again what failed before.")] = False,
+) -> None:
+    """Fill many photographs on this machine or a Ray cluster; the same command again goes on where it stopped.
+
+    `wavepaint batch status OUTPUT` says how far it is, while it runs or afterwards.
+
+    OUTPUT/manifest.parquet says of each input: done, skipped or failed with the reason, and the hash of the result.
+    Results are those of `wavepaint inpaint`.
+    """
+    try:
+        from wavepaint.batch import batch
+        from wavepaint.batch.inputs import Columns
+    except ImportError as error:
+        raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
+    options = Options(
+        boxes=as_boxes(parse_box(text) for text in box or ()),
+        alpha=alpha,
+        dilate=dilate,
+        threshold=threshold,
+        invert_mask=invert_mask,
+        grain=grain,
+        quality=quality,
+    )
+    wanted = batch.Batch(
+        input=input,
+        output=output,
+        masks=masks,
+        options=options,
+        engine=Engine(model=model, runtime=runtime),
+        columns=Columns(photo_column, mask_column),
+        group=group,
+        together=together,
+        tries=tries,
+        deadline=deadline,
+        overwrite=overwrite,
+        retry_failed=retry_failed,
+    )
+    place = batch.Cluster(address=address, workers=workers, cores=cores, gpus=gpus)
+    counts: dict[str, int] = {}
+    with progress_bar() as progress, closing(batch.run_batch(wanted, place)) as steps:
+        task = progress.add_task("batch", total=None)
+        for step in steps:
+            counts = step.counts
+            for reason in step.reasons:
+                progress.console.print(f"wavepaint: {reason}", markup=False)
+            progress.update(task, total=step.total, completed=sum(counts.values()))
+    typer.echo(", ".join(f"{count} {status}" for status, count in counts.items()), err=True)
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+@app.command("status")
+def show_batch_status(
+    output: Annotated[str, typer.Argument(help="Output folder or URL of a batch.")],
+    failures: Annotated[int, typer.Option(help="Failures to list.")] = 10,
+) -> None:
+    """Say how far a batch is, while it runs or afterwards."""
+    try:
+        from wavepaint.batch.manifest import read_status
+        from wavepaint.batch.storage import Place
+    except ImportError as error:
+        raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
+    status = read_status(Place.of(output), failures)
+    waiting = "unknown, shards are left" if status.waiting is None else str(status.waiting)
+    lines = {
+        **status.counts,
+        "waiting": waiting,
+        "drivers": status.sessions,
+        "seconds of work": f"{status.seconds:.1f}",
+    }
+    if status.last is not None:
+        lines["last record"] = datetime.fromtimestamp(status.last / 1000, UTC).isoformat(" ", "seconds")
+    for name, value in lines.items():
+        typer.echo(f"{name:<16} {value}")
+    for record in status.failures:
+        typer.echo(f"  {record.reason}")
+    if (more := status.counts["failed"] - len(status.failures)) > 0:
+        typer.echo(f"  and {more} more in {output}/manifest.parquet")

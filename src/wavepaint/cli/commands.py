@@ -1,0 +1,102 @@
+"""Groups of commands: loaded when they are named, and every error a user can make is one line and exit status 2."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperGroup as CommandGroup
+from typer.main import get_command
+
+from wavepaint.cli.console import report, report_warning
+from wavepaint.errors import WavepaintError
+
+__all__ = ["CommandGroup", "LazyCommands", "new_app"]
+
+# What unknown options and values of the wrong type raise; typer has no public name for it.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+
+
+def new_app(help: str | None = None, **settings: Any) -> typer.Typer:
+    """A Typer application in the style of this command line; `settings` are Typer's own."""
+    return typer.Typer(
+        help=help,
+        add_completion=settings.pop("add_completion", False),
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **settings,
+    )
+
+
+class LazyCommands(CommandGroup):
+    """The root: a command's module is imported, and its options are built, when the command is named.
+
+    Attributes:
+        modules: the module of each command, whose `app` is the command; in the order of the help.
+    """
+
+    modules: ClassVar[Mapping[str, str]] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands."""
+        return list(self.modules)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name; None for an unknown one."""
+        if cmd_name not in self.modules:
+            for name in self.modules:  # typer suggests names of commands that are built
+                self.get_command(ctx, name)
+            return None
+        if cmd_name not in self.commands:
+            command = get_command(self._app(cmd_name))
+            command.name = cmd_name
+            self.commands[cmd_name] = command
+        return self.commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands with whole sentences, made without building the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _summary(self._app(name))) for name in self.modules])
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See typer; errors become one line."""
+        if not args:
+            return super().parse_args(ctx, args)  # which shows the help
+        with _one_line():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """See typer; errors and warnings become one line each."""
+        with warnings.catch_warnings(), _one_line():
+            warnings.showwarning = report_warning
+            return super().invoke(ctx)
+
+    def _app(self, name: str) -> typer.Typer:
+        return import_module(self.modules[name]).app  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except WavepaintError as error:
+        report(str(error))
+        raise typer.Exit(2) from None
+    except _UsageError as error:
+        report(error.format_message())
+        raise typer.Exit(2) from None
+
+
+def _summary(app: typer.Typer) -> str:
+    """The first sentence of a command's help."""
+    text = app.info.help
+    if not isinstance(text, str):
+        function = app.registered_callback or app.registered_commands[0]
+        text = inspect.getdoc(function.callback) or ""
+    return " ".join(text.partition("\n\n")[0].split())

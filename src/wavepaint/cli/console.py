@@ -1,0 +1,64 @@
+"""What commands print, and how they read numbers and names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import typer
+
+from wavepaint.errors import OptionError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def report(message: str) -> None:
+    """One line on standard error."""
+    # A file name may hold line breaks.
+    typer.echo(f"wavepaint: {' '.join(message.splitlines())}", err=True)
+
+
+def report_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """`warnings.showwarning` for a command line."""
+    report(f"warning: {message}")
+
+
+def progress_bar(*fields: str) -> Progress:
+    """A progress bar on standard error, shown on terminals only; with further fields of its tasks."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    texts = [TextColumn(f"{{task.fields[{name}]}}") for name in fields]
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *texts,
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def parse_weights(text: str) -> tuple[str, Path]:
+    """`NAME=FILE` as its two parts; `OptionError` for anything else."""
+    name, found, path = text.partition("=")
+    if not found:
+        raise OptionError(f"--weights {text}: must be NAME=FILE")
+    return name, Path(path)
+
+
+def parse_box(text: str) -> tuple[int, ...]:
+    """`X,Y,W,H` as numbers; `OptionError` for anything else."""
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise OptionError(f"--box {text}: must be X,Y,W,H, four whole numbers") from None

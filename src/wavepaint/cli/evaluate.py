@@ -1,0 +1,61 @@
+"""`wavepaint evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wavepaint.cli.commands import new_app
+from wavepaint.cli.console import parse_weights, progress_bar
+
+app = new_app()
+
+
+@app.command()
+def evaluate(
+    test_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder that `masks make` wrote.")],
+    method: Annotated[
+        list[str],
+        typer.Option(
+            help="default, haar, opencv-telea, opencv-ns, biharmonic, patchmatch, folder:RESULTS or a checkpoint. "
+            "Repeatable; the first is what the others are compared with."
+        ),
+    ],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the report to write.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Besides PSNR, SSIM and L1: vgg, vgg-set, lpips-alex, lpips-vgg, fid.")
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="Weights of a metric's network: vgg16, alexnet, lpips-alex, lpips-vgg, inception.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
+) -> None:
+    """Score methods on a test set; the same call gives the same report, to the last byte."""
+    from rich.console import Console
+
+    from wavepaint.evaluation.report import console_tables, write_report
+    from wavepaint.evaluation.run import evaluate_set, provenance_of
+    from wavepaint.evaluation.testset import open_test_set
+
+    chosen = open_test_set(test_set)
+    with progress_bar() as progress:
+        task = progress.add_task("evaluating", total=len(chosen))
+        results = evaluate_set(
+            chosen,
+            method,
+            metrics=metric or (),
+            weights=dict(parse_weights(text) for text in weights or ()),
+            on_item=lambda: progress.advance(task),
+        )
+    summaries = results.summaries(seed)
+    if output is not None:
+        write_report(results, summaries, output, provenance_of(chosen, method, seed))
+    console = Console()
+    for table in console_tables(results, summaries):
+        console.print(table)

@@ -1,0 +1,31 @@
+"""`wavepaint export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wavepaint.cli.commands import new_app
+from wavepaint.errors import MissingExtraError, PhotoError
+
+app = new_app()
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(help='Checkpoint, or "default".')],
+    output: Annotated[Path, typer.Option("-o", "--output", help="ONNX file to write.")],
+) -> None:
+    """Write a checkpoint as an ONNX file, which needs no PyTorch to run."""
+    try:
+        from wavepaint.network import load_checkpoint
+        from wavepaint.network.export import export_onnx
+    except ImportError as error:
+        raise MissingExtraError("wavepaint export", "train", str(error.name)) from None
+    network = load_checkpoint(checkpoint)
+    try:
+        export_onnx(network, output)
+    except OSError as error:
+        raise PhotoError(f"{output}: cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,34 @@
+"""`wavepaint info`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from wavepaint.cli.commands import new_app
+from wavepaint.errors import MissingExtraError
+
+app = new_app()
+
+
+@app.command()
+def info(file: Annotated[str, typer.Argument(help='Checkpoint, ONNX file, or "default".')]) -> None:
+    """Say what a network is: configuration, parameters, multiply-adds, size on disk."""
+    try:
+        from wavepaint.network.info import describe
+    except ImportError as error:
+        raise MissingExtraError("wavepaint info", "train", str(error.name)) from None
+    found = describe(file)
+    lines = {
+        "file": found.path,
+        "format": f"{found.format}, {found.bytes / 1e6:.2f} MB",
+        "preset": found.preset or "none",
+        "parameters": f"{found.parameters:,}",
+        "multiply-adds": f"{found.macs:,} for one 256x256 crop",
+        "input": found.input_variant,
+        **found.config.to_dict(),
+        **found.metadata,
+    }
+    for name, value in lines.items():
+        typer.echo(f"{name:<18} {value}")
