@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.registered import CLASSICAL, classical_fill
 from wavepaint.errors import MissingExtraError, OptionError
-from wavepaint.evaluation.methods import CLASSICAL, NetworkMethod
+from wavepaint.evaluation.methods import NetworkMethod
 from wavepaint.evaluation.metrics import BoolMask, Picture
 from wavepaint.evaluation.protocol import Item
 from wavepaint.options import RUNTIMES
@@ -163,7 +164,7 @@ def load_subject(subject: Subject) -> Loaded:
         return _load_network(subject)
     if subject.method in PEERS:
         return _load_peer(subject)
-    fill = CLASSICAL[subject.method]()
+    fill = classical_fill(subject.method)
     return Loaded(lambda pictures: [fill(_blanked(picture, mask), mask) for picture, mask in pictures])
 
 

@@ -34,8 +34,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.registered import CLASSICAL, classical_fill
 from wavepaint import Inpainter
-from wavepaint.evaluation.methods import CLASSICAL
 from wavepaint.fill.regions import WIDE, find_regions
 from wavepaint.inpainter import CROP_PIXELS
 
@@ -151,7 +151,7 @@ def measure(cases: list[Case], names: list[str], rounds: int, budget: float) -> 
     names = list(names)
     for case in cases:
         image, mask = case.picture()
-        fills = {name: own_fill(mask) if name == OWN else CLASSICAL[name]() for name in names}
+        fills = {name: own_fill(mask) if name == OWN else classical_fill(name) for name in names}
         timings = {name: Timing(case, name) for name in fills}
         for _ in range(rounds):
             for name in list(fills):

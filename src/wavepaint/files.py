@@ -68,3 +68,10 @@ def replaceable_mode(target: str | Path) -> int | None:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "is not a regular file")
     return stat.S_IMODE(found.st_mode)
+
+
+def cache_folder() -> Path:
+    """`$WAVEPAINT_CACHE`, else `$XDG_CACHE_HOME/wavepaint`, else `~/.cache/wavepaint`."""
+    if chosen := os.environ.get("WAVEPAINT_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavepaint"

@@ -5,7 +5,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from wavepaint.errors import WavepaintError
-from wavepaint.evaluation.downloads import Download, cache_folder, fetch
+from wavepaint.evaluation.downloads import Download, fetch
+from wavepaint.files import cache_folder
 
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

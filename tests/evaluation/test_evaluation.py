@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.patchmatch import patchmatch_inpaint
+from lab.registered import CLASSICAL
 from wavepaint.cli import app
 from wavepaint.data.photographs import find_photographs
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.charts import line_chart
-from wavepaint.evaluation.methods import CLASSICAL, NetworkMethod, PictureMethod, find_method
+from wavepaint.evaluation.methods import NetworkMethod, PictureMethod, find_method
 from wavepaint.evaluation.metrics import PSNR_CEILING, Summary, pixel_scores
 from wavepaint.evaluation.protocol import Item, centre_crop, evaluate, item_name, make_items
 from wavepaint.evaluation.report import Provenance, write_report
@@ -510,7 +511,7 @@ def test_results_that_do_not_match_the_set_are_named(test_set, tmp_path):
     odd.unlink()
     with pytest.raises(OptionError, match=r"a_mask000\.png: no such result"):
         evaluate_set(open_test_set(test_set), [spec])
-    with pytest.raises(OptionError, match="unknown name 'ssim2'; known: vgg, vgg-set, lpips-alex"):
+    with pytest.raises(OptionError, match="unknown metric 'ssim2'; known: vgg, vgg-set, lpips-alex"):
         evaluate_set(open_test_set(test_set), ["opencv-ns"], metrics=["ssim2"])
 
 

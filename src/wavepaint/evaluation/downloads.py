@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from wavepaint.errors import WavepaintError
-from wavepaint.files import replacing
+from wavepaint.files import cache_folder, replacing
 
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 60
@@ -41,13 +40,6 @@ class Download:
     def filename(self) -> str:
         """Last part of the address."""
         return Path(urlsplit(self.url).path).name
-
-
-def cache_folder() -> Path:
-    """`$WAVEPAINT_CACHE`, else `$XDG_CACHE_HOME/wavepaint`, else `~/.cache/wavepaint`."""
-    if chosen := os.environ.get("WAVEPAINT_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavepaint"
 
 
 def fetch(download: Download, folder: Path | None = None) -> Path:

@@ -1,15 +1,15 @@
-"""What can be evaluated: our network, the classical methods, and pictures that another program filled."""
+"""What can be evaluated: our network, classical methods, images that another program filled, what is registered."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from itertools import groupby
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.metrics import BoolMask, Picture, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
+from wavepaint.evaluation.registry import Registry
 from wavepaint.evaluation.testset import MASK_SUFFIX, read_picture
 from wavepaint.fill.guide import fill_planes
 from wavepaint.fill.regions import octaves_of
@@ -104,6 +105,7 @@ def network_method(model: WavePaint, name: str) -> RuntimeMethod:
 
 def haar_method(name: str = "haar", sweeps: int = HAAR_SWEEPS) -> NetworkMethod:
     """The network's own starting point: the masked Haar prefill."""
+    _require_torch()
     import torch
 
     from wavepaint.network.prefill import haar_prefill
@@ -166,70 +168,76 @@ def _biharmonic_fill() -> Fill:
     return fill
 
 
-def _patchmatch_fill() -> Fill:
-    from lab.patchmatch import patchmatch_inpaint
+@dataclass(frozen=True)
+class MethodEntry:
+    """How a named method is made, and what identifies it in a report: a version, or the hash of its weights."""
 
-    return patchmatch_inpaint
+    load: Callable[[], Method]
+    describe: Callable[[], str]
 
 
-CLASSICAL: Mapping[str, Callable[[], Fill]] = MappingProxyType(
-    {
-        "opencv-telea": lambda: _opencv_fill("telea"),
-        "opencv-ns": lambda: _opencv_fill("ns"),
-        "biharmonic": _biharmonic_fill,
-        "patchmatch": _patchmatch_fill,
-    }
-)
+METHODS: Registry[MethodEntry] = Registry("method")
+"""Methods with a name of their own; checkpoints and folders of results need none."""
+
+
+def add_fill(name: str, load: Callable[[], Fill], describe: Callable[[], str]) -> None:
+    """Add a method that fills one picture after the other; `load` imports what it needs."""
+    METHODS.add(name, MethodEntry(lambda: PictureMethod(name, load()), describe))
 
 
 def find_method(spec: str) -> Method:
     """The method that a name stands for.
 
     Args:
-        spec: a key of `CLASSICAL`; `haar`, the prefill alone; `default`, the packaged network; a checkpoint
-            file; or `folder:RESULTS`. The spec is also the method's name in tables. A network sees the whole
-            picture, as the protocol has it, in lower resolutions first where it has learned that.
+        spec: a name of `METHODS`: `default`, the packaged network; `haar`, its prefill alone; a classical method;
+            or a checkpoint file; or `folder:RESULTS`. The spec is also the method's name in tables. A network sees
+            the whole picture, as the protocol has it, in lower resolutions first where it has learned that.
 
     Raises:
         OptionError: none of these.
         CheckpointError: a file that is no checkpoint.
         MissingExtraError: the packages that the method needs are not installed.
     """
-    if spec in CLASSICAL:
-        return PictureMethod(spec, CLASSICAL[spec]())
     if spec.startswith(FOLDER_PREFIX):
         folder = Path(spec.removeprefix(FOLDER_PREFIX))
         if not folder.is_dir():
             raise OptionError(f"{folder}: no such folder of results")
         return FolderMethod(spec, folder)
-    if spec not in ("default", "haar") and not Path(spec).is_file():
-        known = ", ".join(("default", "haar", *CLASSICAL, "folder:RESULTS", "a checkpoint file"))
+    if spec in METHODS:
+        return METHODS[spec].load()
+    if not Path(spec).is_file():
+        known = ", ".join((*METHODS, "folder:RESULTS", "a checkpoint file"))
         raise OptionError(f"unknown method {spec!r}; known: {known}")
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("evaluating a network", "train", "torch") from None
-    if spec == "haar":
-        return haar_method()
+    return _checkpoint_method(spec)
+
+
+def describe_method(spec: str) -> str:
+    """What identifies the method of a spec in a report: a version, or the hash of its weights."""
+    if spec.startswith(FOLDER_PREFIX):
+        return "pictures from a folder"
+    return METHODS[spec].describe() if spec in METHODS else _sha256_of(Path(spec))
+
+
+def _checkpoint_method(spec: str) -> RuntimeMethod:
+    _require_torch()
     from wavepaint.network import load_checkpoint
 
     return network_method(load_checkpoint(spec), spec)
 
 
-def describe_method(spec: str) -> str:
-    """What identifies the method of a spec in a report: a version, or the hash of its weights."""
-    if spec.startswith("opencv-"):
-        return f"OpenCV {_opencv().__version__}, radius {OPENCV_RADIUS}"
-    if spec == "biharmonic":
-        return f"scikit-image {import_module('skimage').__version__}"
-    if spec == "patchmatch":
-        return "PatchMatch with voting, coarse to fine, patches up to 7x7"
-    if spec == "haar":
-        return f"the network's prefill alone, {HAAR_SWEEPS} sweeps"
-    if spec.startswith(FOLDER_PREFIX):
-        return "pictures from a folder"
-    weights = files("wavepaint") / "weights" / "default.safetensors" if spec == "default" else Path(spec)
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("evaluating a network", "train", "torch") from None
+
+
+def _sha256_of(weights: Path | Traversable) -> str:
     return f"SHA-256 {hashlib.sha256(weights.read_bytes()).hexdigest()}"
+
+
+def _describe_opencv() -> str:
+    return f"OpenCV {_opencv().__version__}, radius {OPENCV_RADIUS}"
 
 
 def _opencv() -> Any:
@@ -238,3 +246,16 @@ def _opencv() -> Any:
     except ImportError:
         raise MissingExtraError("evaluation", "train", "opencv-python-headless") from None
     return cv2
+
+
+METHODS.add(
+    "default",
+    MethodEntry(
+        lambda: _checkpoint_method("default"),
+        lambda: _sha256_of(files("wavepaint") / "weights" / "default.safetensors"),
+    ),
+)
+METHODS.add("haar", MethodEntry(haar_method, lambda: f"the network's prefill alone, {HAAR_SWEEPS} sweeps"))
+add_fill("opencv-telea", lambda: _opencv_fill("telea"), _describe_opencv)
+add_fill("opencv-ns", lambda: _opencv_fill("ns"), _describe_opencv)
+add_fill("biharmonic", _biharmonic_fill, lambda: f"scikit-image {import_module('skimage').__version__}")

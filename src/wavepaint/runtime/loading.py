@@ -59,7 +59,7 @@ def load_runtime(
         return TorchRuntime(path or DEFAULT_MODEL, threads)
     graph, label = _graph(path, checkpoint), str(path or "the packaged model")
     if name == "openvino":
-        from wavepaint.evaluation.downloads import cache_folder
+        from wavepaint.files import cache_folder
         from wavepaint.runtime.openvino_runtime import OpenVinoRuntime
 
         # Only the packaged network comes again and again; a copy of every checkpoint would fill the disk.

@@ -1,0 +1,49 @@
+import subprocess
+import sys
+
+import pytest
+
+from lab.registered import register
+from wavepaint.errors import OptionError
+from wavepaint.evaluation.methods import METHODS
+from wavepaint.evaluation.registry import Registry
+from wavepaint.evaluation.run import METRIC_LOADERS, load_scorers
+
+WITHOUT_LAB = """
+import sys
+from wavepaint.evaluation.methods import METHODS
+from wavepaint.evaluation.run import METRIC_LOADERS
+assert "patchmatch" not in METHODS and "fid" not in METRIC_LOADERS
+assert not [name for name in sys.modules if name.split(".")[0] == "lab"]
+import lab
+assert "patchmatch" in METHODS and "fid" in METRIC_LOADERS
+assert "torch" not in sys.modules and "cv2" not in sys.modules
+"""
+
+
+def test_the_product_knows_nothing_of_the_lab_until_it_is_imported():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_LAB], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_second_registration_changes_nothing():
+    before = list(METHODS), list(METRIC_LOADERS)
+    register()
+    assert (list(METHODS), list(METRIC_LOADERS)) == before
+
+
+def test_an_unknown_name_lists_the_known_ones_and_a_taken_name_is_refused():
+    table = Registry("colour")
+    table.add("red", 1)
+    table.add("green", 2)
+    assert list(table) == ["red", "green"]
+    assert table["green"] == 2
+    with pytest.raises(OptionError, match="unknown colour 'blue'; known: red, green"):
+        table["blue"]
+    with pytest.raises(ValueError, match="'red' is there already"):
+        table.add("red", 3)
+
+
+def test_fid_asks_for_its_weights():
+    with pytest.raises(OptionError, match="--weights inception=FILE"):
+        load_scorers(["fid"], {})
