@@ -22,10 +22,10 @@ from standin import Recorder, write_standin
 from wavepaint import Inpainter, inpainter
 from wavepaint.box import Box
 from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
-from wavepaint.fill import guide, regions
+from wavepaint.fill import guide, regions, wide
 from wavepaint.fill.pyramid import haar_fill
-from wavepaint.fill.regions import RIM
 from wavepaint.fill.units import to_unit
+from wavepaint.fill.wide import BORDER
 from wavepaint.image import pages as pages_module
 from wavepaint.image.photo import Photo, PhotoWarning
 from wavepaint.options import Engine, Options
@@ -112,9 +112,9 @@ FILE_KINDS += [("webp", channels, np.uint8) for channels in (3, 4)]
 def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
     fill: Inpainter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = {"WIDE": 48, "RIM": 8, "FEATHER": 4, "MAX_WIDE": 96, "MAX_WIDE_CONTEXT": 32}
+    small = {"WIDE": 48, "BORDER": 8, "FEATHER": 4, "MAX_WIDE": 96, "MAX_WIDE_CONTEXT": 32}
     for name, value in small.items():
-        monkeypatch.setattr(regions, name, value)
+        monkeypatch.setattr(wide, name, value)
     monkeypatch.setattr(guide, "READ_PIXELS", 2**14)
     wide_pieces = []
 
@@ -139,7 +139,7 @@ def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
         after = decoded(result)
         assert after.dtype == dtype
         assert np.array_equal(after[~mask], samples[~mask])
-        wide_pieces.append(len(regions.find_wide(mask)))
+        wide_pieces.append(len(wide.find_wide(mask)))
 
     check()
     assert max(wide_pieces) > 1
@@ -703,7 +703,7 @@ def test_no_seam_shows_where_the_depth_of_a_wide_hole_begins() -> None:
     error = (result - image)[96:464, 112:528]
     for axis in (0, 1):
         steps = np.abs(np.diff(error, axis=axis)).mean(axis=(1 - axis, 2))
-        around_the_depth = np.concatenate((steps[RIM - 4 : RIM + 4], steps[-RIM - 4 : -RIM + 4]))
+        around_the_depth = np.concatenate((steps[BORDER - 4 : BORDER + 4], steps[-BORDER - 4 : -BORDER + 4]))
         assert around_the_depth.max() < 0.7 / 255
 
 

@@ -27,7 +27,7 @@ from wavepaint import Inpainter
 from wavepaint.data.photographs import find_photographs
 from wavepaint.evaluation.features import VGG16Features
 from wavepaint.evaluation.scorers import VGGDistanceScorer
-from wavepaint.fill.regions import WIDE
+from wavepaint.fill.wide import WIDE
 
 HOLE = 0.53
 Picture = NDArray[np.uint8]
@@ -56,13 +56,13 @@ def methods() -> dict[str, Fill]:
 
     def one_scale(image: Picture, mask: Mask) -> Picture:
         with (
-            mock.patch("wavepaint.inpainter.find_wide", return_value=[]),
-            mock.patch("wavepaint.fill.guide.octaves_of", return_value=0),
+            mock.patch("wavepaint.fill.guide.find_wide", return_value=[]),
+            mock.patch("wavepaint.fill.guide.coarse_levels_of", return_value=0),
         ):
             return inpainter(image, mask)
 
     def by_depth(image: Picture, mask: Mask) -> Picture:
-        with mock.patch("wavepaint.inpainter.find_wide", return_value=[]):
+        with mock.patch("wavepaint.fill.guide.find_wide", return_value=[]):
             return inpainter(image, mask)
 
     def reduced(image: Picture, mask: Mask) -> Picture:

@@ -36,7 +36,8 @@ import numpy as np
 
 from lab.registered import CLASSICAL, classical_fill
 from wavepaint import Inpainter
-from wavepaint.fill.regions import WIDE, find_regions
+from wavepaint.fill.regions import find_regions
+from wavepaint.fill.wide import WIDE
 from wavepaint.inpainter import CROP_PIXELS
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from numpy.typing import NDArray
 
-from wavepaint.fill.guide import Patch, fill_holes, without_interiors
-from wavepaint.fill.regions import find_regions, find_wide, pixels_at
+from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.image.mask import Mask, find_hole, seems_to_fit
 from wavepaint.image.pages import fill_pages
 from wavepaint.image.sources import PhotoPicture, Picture, open_picture
@@ -179,14 +178,10 @@ class Inpainter:
 
     def _patches(self, picture: Picture, hole: Mask, options: Options) -> list[Patch]:
         """The boxes to paste: filled inside the hole, the picture's own samples around it."""
-        wide = find_wide(hole)
-        rest = without_interiors(hole, wide)
-        stages = find_regions(rest)
-        if not stages:
+        plan = Plan.of(hole)
+        if not plan.stages:
             return []
-        # A quarter of a window is what its reduced copy holds.
-        pixels = sum(piece.crop.area / 4 for piece in wide)
-        pixels += sum(pixels_at(rest[region.crop.slices], MOST_LEVELS) for stage in stages for region in stage)
+        pixels = plan.pixels(MOST_LEVELS)
         # Decoding and loading the network keep one core busy each: together they take as long as the longer one.
         with ThreadPoolExecutor(1) as loader:
             loading = loader.submit(self.load, int(pixels) // CROP_PIXELS)
@@ -194,7 +189,7 @@ class Inpainter:
             # Not before: what does not decode is not worth preparing.
             picture.prepare(options)
             runtime = loading.result()
-        return fill_holes(runtime, picture, hole, wide, rest, stages, options.grain == "auto")
+        return fill_holes(runtime, picture, plan, options.grain == "auto")
 
 
 @overload

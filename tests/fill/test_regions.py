@@ -6,18 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavepaint.box import Box
-from wavepaint.fill import regions
-from wavepaint.fill.regions import (
-    DEEP,
-    SMALLEST,
-    Padding,
-    Region,
-    batches,
-    find_regions,
-    find_wide,
-    in_groups,
-    octaves_of,
-)
+from wavepaint.fill import regions, wide
+from wavepaint.fill.levels import DEEP, SMALLEST, coarse_levels_of
+from wavepaint.fill.padding import Padding
+from wavepaint.fill.regions import Region, batches, find_regions, in_groups
+from wavepaint.fill.wide import find_wide
 
 
 def mask_of(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -154,7 +147,7 @@ def test_every_mask_is_covered_once(
 
 
 def check_wide(mask: np.ndarray) -> np.ndarray:
-    """Everything that must hold for the wide holes of every mask; returns where their depths lie."""
+    """Everything that must hold for the wide holes of every mask; returns where their interiors lie."""
     height, width = mask.shape
     known = ~mask
     deep = np.zeros_like(mask)
@@ -162,7 +155,7 @@ def check_wide(mask: np.ndarray) -> np.ndarray:
         assert piece.box.clip(width, height) == piece.box
         assert piece.crop.clip(width, height) == piece.crop
         assert piece.crop.intersection(piece.box) == piece.box
-        assert max(piece.box.width, piece.box.height) <= regions.MAX_WIDE
+        assert max(piece.box.width, piece.box.height) <= wide.MAX_WIDE
         assert piece.share.shape == (piece.box.height, piece.box.width)
         assert piece.share.min() >= 0
         assert mask[piece.box.slices][piece.share > 0].all()
@@ -174,7 +167,7 @@ def check_wide(mask: np.ndarray) -> np.ndarray:
     return deep
 
 
-@pytest.mark.parametrize("side", [regions.WIDE - 1, 200, 20])
+@pytest.mark.parametrize("side", [wide.WIDE - 1, 200, 20])
 def test_a_hole_into_which_no_large_square_fits_is_not_wide(side: int) -> None:
     mask = mask_of(1500, 1500, (300, 300, 900, side), (300, 300, side, 900))
     assert find_wide(mask) == []
@@ -182,26 +175,26 @@ def test_a_hole_into_which_no_large_square_fits_is_not_wide(side: int) -> None:
 
 def test_the_rim_of_a_wide_hole_is_left() -> None:
     deep = check_wide(mask_of(1000, 1200, (320, 336, 496, 400)))
-    rim = regions.RIM
+    rim = wide.BORDER
     expected = mask_of(1000, 1200, (320 + rim, 336 + rim, 496 - 2 * rim, 400 - 2 * rim))
     assert np.array_equal(deep, expected)
 
 
 def test_the_share_of_the_reduced_copy_grows_across_the_inner_rim() -> None:
     (piece,) = find_wide(mask_of(1000, 1200, (320, 336, 496, 400)))
-    row = piece.share[200, : regions.RIM + 2]
+    row = piece.share[200, : wide.BORDER + 2]
     assert (np.diff(row) >= 0).all()
-    assert np.diff(row).max() <= 2 / regions.FEATHER
-    assert (row[: regions.RIM - regions.FEATHER] == 0).all()
+    assert np.diff(row).max() <= 2 / wide.FEATHER
+    assert (row[: wide.BORDER - wide.FEATHER] == 0).all()
     assert row[-1] == 1
 
 
 @pytest.mark.parametrize("side", [800, 805])
 def test_a_wide_hole_at_the_border_has_no_rim_there(side: int) -> None:
     deep = check_wide(mask_of(side, side, (0, 0, 400, side)))
-    assert np.array_equal(deep, mask_of(side, side, (0, 0, 400 - regions.RIM, side)))
+    assert np.array_equal(deep, mask_of(side, side, (0, 0, 400 - wide.BORDER, side)))
     deep = check_wide(mask_of(side, side, (0, 400, side, side - 400)))
-    assert np.array_equal(deep, mask_of(side, side, (0, 400 + regions.RIM, side, side - 400 - regions.RIM)))
+    assert np.array_equal(deep, mask_of(side, side, (0, 400 + wide.BORDER, side, side - 400 - wide.BORDER)))
 
 
 def test_wide_holes_apart_are_pieces_apart() -> None:
@@ -210,7 +203,7 @@ def test_wide_holes_apart_are_pieces_apart() -> None:
 
 
 def test_huge_holes_are_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regions, "MAX_WIDE", 512)
+    monkeypatch.setattr(wide, "MAX_WIDE", 512)
     huge = mask_of(1400, 1600, (100, 100, 1400, 1200))
     assert len(find_wide(huge)) >= 9
     assert check_wide(huge).sum() > 0.8 * huge.sum()
@@ -225,7 +218,7 @@ def test_huge_holes_are_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_wide_holes_of_every_mask(height: int, width: int, boxes: list[tuple[int, int, int, int]], limit: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(regions, "MAX_WIDE", limit)
+        patch.setattr(wide, "MAX_WIDE", limit)
         mask = mask_of(height, width, *boxes)
         deep = check_wide(mask)
         check(mask & ~deep)
@@ -271,7 +264,7 @@ def test_octaves_grow_with_the_distance_to_the_nearest_known_sample() -> None:
     def octaves(height: int, width: int, most: int = 3) -> int:
         mask = np.zeros((400, 500), np.bool_)
         mask[30 : 30 + height, 40 : 40 + width] = True
-        return octaves_of(mask, most)
+        return coarse_levels_of(mask, most)
 
     sides = [2 * (DEEP << octave) - 1 for octave in range(3)]
     for octave, side in enumerate(sides):
@@ -284,11 +277,11 @@ def test_octaves_grow_with_the_distance_to_the_nearest_known_sample() -> None:
 def test_where_the_picture_ends_nothing_is_known() -> None:
     strip = np.zeros((300, 200), np.bool_)
     strip[:, :DEEP] = True  # its outermost column is that far from a known sample
-    assert octaves_of(strip, 3) == 1
+    assert coarse_levels_of(strip, 3) == 1
     strip[:, DEEP - 1] = False
-    assert octaves_of(strip, 3) == 0
+    assert coarse_levels_of(strip, 3) == 0
 
 
 def test_tiny_crops_are_not_halved() -> None:
     for side, octaves in ((2 * SMALLEST - 1, 0), (2 * SMALLEST, 1), (4 * SMALLEST, 2), (8 * SMALLEST, 3)):
-        assert octaves_of(np.ones((side, 300), np.bool_), 3) == octaves
+        assert coarse_levels_of(np.ones((side, 300), np.bool_), 3) == octaves

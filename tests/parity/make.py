@@ -21,7 +21,9 @@ import pyvips
 
 from wavepaint import Inpainter
 from wavepaint.box import Box
-from wavepaint.fill.regions import Region, find_regions, find_wide, octaves_of
+from wavepaint.fill.levels import coarse_levels_of
+from wavepaint.fill.regions import Region, find_regions
+from wavepaint.fill.wide import find_wide
 from wavepaint.inpainter import MOST_LEVELS
 
 FOLDER = Path(__file__).parent
@@ -106,7 +108,7 @@ def plan_of(mask: np.ndarray) -> dict[str, Any]:
                     "crop": _edges(region.crop),
                     "holes": _edges(region.holes),
                     "known": sorted(_edges(box) for box in region.known),
-                    "octaves": octaves_of(unknown_in(rest, region), MOST_LEVELS),
+                    "octaves": coarse_levels_of(unknown_in(rest, region), MOST_LEVELS),
                 }
                 for region in wave
             ]

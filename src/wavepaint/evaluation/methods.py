@@ -21,7 +21,7 @@ from wavepaint.evaluation.protocol import Item, Method
 from wavepaint.evaluation.registry import Registry
 from wavepaint.evaluation.testset import MASK_SUFFIX, read_picture
 from wavepaint.fill.guide import fill_planes
-from wavepaint.fill.regions import octaves_of
+from wavepaint.fill.levels import coarse_levels_of
 from wavepaint.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class RuntimeMethod:
 
     def _fill(self, item: Item) -> Picture:
         image = np.divide(item.known.transpose(2, 0, 1)[None], 255, dtype=np.float32)
-        octaves = octaves_of(item.mask, self.runtime.octaves)
+        octaves = coarse_levels_of(item.mask, self.runtime.octaves)
         filled = fill_planes(self.runtime, image, item.mask[None], octaves)[0]
         return to_uint8(filled).transpose(1, 2, 0)
 

@@ -16,18 +16,12 @@ from numpy.typing import NDArray
 
 from wavepaint.box import Box
 from wavepaint.fill.grain import draw_grain, grain_of, missing_grain
+from wavepaint.fill.levels import coarse_levels_of, work_pixels
+from wavepaint.fill.padding import Padding
 from wavepaint.fill.pyramid import enlarge, haar_fill, halve_known
-from wavepaint.fill.regions import (
-    Padding,
-    Region,
-    WideHole,
-    batches,
-    find_regions,
-    find_wide,
-    in_groups,
-    octaves_of,
-)
+from wavepaint.fill.regions import Region, batches, find_regions, in_groups
 from wavepaint.fill.units import from_unit, to_unit
+from wavepaint.fill.wide import WideHole, find_wide
 from wavepaint.runtime.base import GUESSED, Runtime
 
 READ_PIXELS = 2**24
@@ -52,46 +46,78 @@ class Readable(Protocol):
         ...
 
 
-def fill_holes(
-    runtime: Runtime,
-    picture: Readable,
-    hole: Mask,
-    wide: Sequence[WideHole],
-    rest: Mask,
-    stages: Sequence[Sequence[Region]],
-    grain: bool,
-) -> list[Patch]:
-    """Fill the depths of wide holes first, then the rest; see `regions` for both."""
-    depths = _fill_interiors(runtime, picture, hole, wide, grain)
-    rims = _fill_regions(runtime, picture, rest, stages, depths, grain)
-    for piece, (_, guess) in zip(wide, depths, strict=True):
-        for box, patch in rims:
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How the holes of a mask are cut.
+
+    Attributes:
+        hole: (H, W) bool, True = hole.
+        wide: the pieces of wide holes whose interiors come first, in order.
+        rest: (H, W) bool, what is left of the hole once these interiors are known.
+        stages: the regions of the rest, to be filled one stage after the other.
+    """
+
+    hole: Mask
+    wide: Sequence[WideHole]
+    rest: Mask
+    stages: Sequence[Sequence[Region]]
+
+    @classmethod
+    def of(cls, hole: Mask) -> Plan:
+        """The plan for a mask, (H, W) bool, True = hole."""
+        wide = find_wide(hole)
+        height, width = hole.shape
+        rest = _unknown(hole, Box(0, 0, width, height), wide) if wide else hole
+        return cls(hole, wide, rest, find_regions(rest))
+
+    def pixels(self, coarse_levels: int) -> float:
+        """Pixels that a network of so many coarse levels is run on, in all."""
+        # A quarter of a window is what its reduced copy holds.
+        reduced = sum(piece.crop.area / 4 for piece in self.wide)
+        regions = (region for stage in self.stages for region in stage)
+        return reduced + sum(work_pixels(self.rest[region.crop.slices], coarse_levels) for region in regions)
+
+
+def fill_holes(runtime: Runtime, image: Readable, plan: Plan, grain: bool) -> list[Patch]:
+    """Fill the interiors of wide holes first, then the rest.
+
+    Args:
+        runtime: the network.
+        image: read in boxes; what it holds inside the hole is ignored.
+        plan: of its hole.
+        grain: add noise like that of the surroundings.
+
+    Returns:
+        Boxes to paste: filled inside the hole, the image's own samples around it; of the image's dtype.
+    """
+    interiors = _fill_interiors(runtime, image, plan, grain)
+    borders = _fill_regions(runtime, image, plan, interiors, grain)
+    for piece, (_, guess) in zip(plan.wide, interiors, strict=True):
+        for box, patch in borders:
             _feather(box, patch, piece, guess)
-    return depths + rims
+    return interiors + borders
 
 
 def _feather(box: Box, patch: Samples, piece: WideHole, guess: Samples) -> None:
-    """Let a filled rim run into the depth behind it, so that no edge shows between them."""
+    """Blend a filled border band into the interior behind it, so that no edge shows between them."""
     common = box.intersection(piece.box)
     if common.is_empty:
         return
     share = piece.share[common.relative_to(piece.box).slices][..., None]
     here = common.relative_to(box).slices
-    near, deep = to_unit(patch[here]), to_unit(guess[common.relative_to(piece.box).slices])
-    blended = from_unit(near + share * (deep - near), patch.dtype)
+    near, far = to_unit(patch[here]), to_unit(guess[common.relative_to(piece.box).slices])
+    blended = from_unit(near + share * (far - near), patch.dtype)
     patch[here] = np.where(share > 0, blended, patch[here])
 
 
-def _fill_interiors(
-    runtime: Runtime, picture: Readable, hole: Mask, wide: Sequence[WideHole], grain: bool
-) -> list[Patch]:
-    """The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the picture's own."""
+def _fill_interiors(runtime: Runtime, image: Readable, plan: Plan, grain: bool) -> list[Patch]:
+    """The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the image's own."""
     patches: list[Patch] = []
-    for group in in_groups(wide, READ_PIXELS):
-        windows = picture.read_boxes([piece.crop for piece in group])
+    for group in in_groups(plan.wide, READ_PIXELS):
+        windows = image.read_boxes([piece.crop for piece in group])
         for piece, samples in zip(group, windows, strict=True):
             _overlay(samples, piece.crop, patches)
-            unknown = _unknown(hole, piece.crop, wide[: len(patches)])
+            unknown = _unknown(plan.hole, piece.crop, plan.wide[: len(patches)])
             patch = samples[piece.box.relative_to(piece.crop).slices].copy()
             guess = _fill_reduced(runtime, samples, unknown, piece.box.relative_to(piece.crop))
             if grain:
@@ -103,24 +129,15 @@ def _fill_interiors(
 
 
 def _fill_reduced(runtime: Runtime, samples: Samples, unknown: Mask, box: Box) -> NDArray[np.float32]:
-    """Fill a picture at half its resolution, however wide its holes still are there; return a part, enlarged."""
+    """Fill an image at half its resolution, however wide its holes still are there; return a part, enlarged."""
     reduced, hole = halve_known(samples, unknown)
-    wide = find_wide(hole)
-    rest = without_interiors(hole, wide)
-    stages = find_regions(rest)
     whole = Box(0, 0, hole.shape[1], hole.shape[0])
-    _overlay(reduced, whole, fill_holes(runtime, _Window(reduced), hole, wide, rest, stages, grain=False))
+    _overlay(reduced, whole, fill_holes(runtime, _Window(reduced), Plan.of(hole), grain=False))
     return enlarge(reduced, box)
 
 
-def without_interiors(hole: Mask, wide: Sequence[WideHole]) -> Mask:
-    """What is left of a hole once the depths of its wide pieces are known."""
-    height, width = hole.shape
-    return _unknown(hole, Box(0, 0, width, height), wide) if wide else hole
-
-
 def _unknown(hole: Mask, box: Box, known: Iterable[WideHole]) -> Mask:
-    """What is left of a hole in a box once the depths of some wide pieces are known; an array of its own."""
+    """What is left of a hole in a box once the interiors of some wide pieces are known; an array of its own."""
     unknown = hole[box.slices].copy()
     for piece in known:
         common = piece.box.intersection(box)
@@ -131,23 +148,22 @@ def _unknown(hole: Mask, box: Box, known: Iterable[WideHole]) -> Mask:
 
 def _fill_regions(
     runtime: Runtime,
-    picture: Readable,
-    hole: Mask,
-    stages: Sequence[Sequence[Region]],
-    depths: Sequence[Patch],
+    image: Readable,
+    plan: Plan,
+    interiors: Sequence[Patch],
     grain: bool,
 ) -> list[Patch]:
     """The boxes of regions, filled one stage after the other."""
     filled: dict[Box, Samples] = {}
-    stage_of = {region: number for number, stage in enumerate(stages) for region in stage}
+    stage_of = {region: number for number, stage in enumerate(plan.stages) for region in stage}
     # Across stages, as every group costs a pass over a streamed file.
     for group in in_groups(stage_of, READ_PIXELS):
-        samples = dict(zip(group, picture.read_boxes([region.crop for region in group]), strict=True))
+        samples = dict(zip(group, image.read_boxes([region.crop for region in group]), strict=True))
         for _, stage in groupby(group, key=stage_of.__getitem__):
             crops = {}
             for region in stage:
-                _overlay(samples[region], region.crop, depths)
-                crops[region] = _crop(region, samples[region], hole, filled)
+                _overlay(samples[region], region.crop, interiors)
+                crops[region] = _crop(region, samples[region], plan.rest, filled)
             for batch in batches(crops):
                 results = _run(runtime, [crops[region] for region in batch], grain)
                 filled |= {
@@ -188,18 +204,18 @@ def _crop(region: Region, samples: Samples, hole: Mask, filled: Mapping[Box, Sam
 
 def _overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
     """Paste into the samples of a box what patches hold of it."""
-    for place, patch in patches:
-        common = place.intersection(box)
+    for target, patch in patches:
+        common = target.intersection(box)
         if not common.is_empty:
-            samples[common.relative_to(box).slices] = patch[common.relative_to(place).slices]
+            samples[common.relative_to(box).slices] = patch[common.relative_to(target).slices]
 
 
 def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
     """Fill crops of equal size, those that are as deep in one run: their samples, with those of the hole replaced."""
-    octaves = [octaves_of(crop.hole, runtime.octaves) for crop in crops]
+    levels = [coarse_levels_of(crop.hole, runtime.octaves) for crop in crops]
     filled: dict[int, Samples] = {}
-    for depth in sorted(set(octaves)):
-        chosen = [index for index, each in enumerate(octaves) if each == depth]
+    for depth in sorted(set(levels)):
+        chosen = [index for index, each in enumerate(levels) if each == depth]
         image = np.stack([_to_planes(crops[index].samples) for index in chosen])
         hole = np.stack([crops[index].hole for index in chosen])
         guesses = fill_planes(runtime, image, hole, depth)
@@ -224,7 +240,7 @@ def _blend(crop: _Crop, guess: Planes, grain: bool) -> Samples:
 
 
 def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> NDArray[np.float32]:
-    """The grain that the depth of a wide hole lacks, (box.height, box.width, channels); none in alpha.
+    """The grain that the interior of a wide hole lacks, (box.height, box.width, channels); none in alpha.
 
     Measured in bands of whole rows of blocks, evenly spread over the window, `GRAIN_PIXELS` in all.
     """
@@ -232,7 +248,7 @@ def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> NDArray[np.f
     rows = np.flatnonzero(np.arange(len(unknown)) // GRAIN_ROWS % step == 0)
     colours = _colours(samples)
     around = grain_of(to_unit(samples[rows, :, :colours]).transpose(2, 0, 1), ~unknown[rows])
-    # An enlarged picture has no grain of its own.
+    # An enlarged image has no grain of its own.
     missing = missing_grain(around, np.zeros_like(around))
     grain = np.zeros((piece.box.height, piece.box.width, samples.shape[2]), np.float32)
     if missing.any():
@@ -242,7 +258,7 @@ def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> NDArray[np.f
 
 
 def _strength_against_feathering(piece: WideHole) -> NDArray[np.float32]:
-    """How much stronger the grain of the depth is where it fades into that of the rim, (box.height, box.width, 1).
+    """How much stronger the interior's grain is where it fades into the border's: (box.height, box.width, 1).
 
     Two grains that know nothing of each other, weighted 1 - s and s, add up to sqrt((1 - s)^2 + s^2) of either, which
     would show as a smooth seam. With the second one sqrt((2 - s) / s) times as strong it is 1 throughout.
@@ -267,23 +283,23 @@ def _colours(samples: Samples) -> int:
     return 1 if samples.shape[2] < 3 else 3
 
 
-def fill_planes(runtime: Runtime, image: Planes, hole: Mask, octaves: int) -> Planes:
+def fill_planes(runtime: Runtime, image: Planes, hole: Mask, levels: int) -> Planes:
     """Run a network on crops, at lower resolutions first.
 
     Args:
         runtime: any network.
         image: (N, 3, h, w) float32 in [0, 1]; what it holds inside the holes is ignored.
         hole: (N, h, w) bool, True = hole.
-        octaves: halvings; see `regions.octaves_of`.
+        levels: halvings; see `levels.coarse_levels_of`.
 
     Returns:
         (N, 3, h, w) float32, not clipped.
     """
     mask = hole[:, None].astype(np.float32)
-    if octaves:
+    if levels:
         halved = [halve_known(np.moveaxis(planes, 0, 2), each) for planes, each in zip(image, hole, strict=True)]
         reduced = np.stack([np.moveaxis(samples, 2, 0) for samples, _ in halved])
-        coarse = fill_planes(runtime, reduced, np.stack([each for _, each in halved]), octaves - 1)
+        coarse = fill_planes(runtime, reduced, np.stack([each for _, each in halved]), levels - 1)
         whole = Box(0, 0, hole.shape[2], hole.shape[1])
         guess = np.stack([np.moveaxis(enlarge(np.moveaxis(planes, 0, 2), whole), 2, 0) for planes in coarse])
         image = np.where(hole[:, None], guess, image)

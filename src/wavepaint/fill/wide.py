@@ -1,0 +1,144 @@
+"""Where a hole is so wide that its interior is filled from a reduced copy of the image, and how both parts blend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.box import Box
+from wavepaint.fill.regions import (
+    CELL,
+    CONTEXT_SHARE,
+    Cells,
+    Mask,
+    Piece,
+    crop_around,
+    from_outside_in,
+    in_stages,
+    occupied_cells,
+)
+from wavepaint.fill.sums import box_sums, square_sums, summed_area_table
+
+WIDE = 256
+"""Side of the squares that make a hole wide, pixels (give or take a cell), a multiple of `CELL`.
+
+Below it a crop of the hole as a whole is as good, and no dearer: docs/large-images.md has the measurement.
+"""
+BORDER = 32
+"""Width of the border band that is filled at full resolution around the interior of a wide hole, pixels."""
+FEATHER = 16
+"""Width of the inner part of the border band, across which it blends with the interior, pixels; even."""
+MAX_WIDE = 2048
+"""Longest side of one piece of a wide hole, pixels; with `MAX_WIDE_CONTEXT` it bounds the memory a hole needs."""
+MAX_WIDE_CONTEXT = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class WideHole:
+    """A piece of a wide hole whose interior is filled from a reduced copy.
+
+    Attributes:
+        crop: the window that is reduced; it lies inside the image.
+        box: the piece.
+        share: (box.height, box.width) float32, what the reduced copy contributes to each sample: 1 in the interior,
+            more than `BORDER` rows or columns from every known sample, 0 at the outer edge of the border band, between
+            them in steps.
+    """
+
+    crop: Box
+    box: Box
+    share: NDArray[np.float32]
+
+    @property
+    def deep(self) -> Mask:
+        """(box.height, box.width) bool: the interior."""
+        deep: Mask = self.share == 1
+        return deep
+
+
+def find_wide(mask: Mask) -> list[WideHole]:
+    """Find where a hole is so wide that its interior is better filled from a reduced copy.
+
+    Args:
+        mask: (H, W) bool, True = hole.
+
+    Returns:
+        Pieces in the order in which to fill them: each sees known samples in its window, once the interiors of those
+        before it are known. Their boxes are disjoint. Empty if no square of `WIDE` fits into a hole.
+    """
+    pieces: list[Piece] = []
+    for cells in _divide(_wide_cells(mask)):
+        top, left = (int(start) * CELL for start in cells[:, :2].min(axis=0))
+        bottom, right = (int(stop + 1) * CELL for stop in cells[:, :2].max(axis=0))
+        box = Box.from_edges(left, top, right, bottom).clip(mask.shape[1], mask.shape[0])
+        context = int(min(CONTEXT_SHARE * cells[:, 2].sum() / max(box.width, box.height), MAX_WIDE_CONTEXT))
+        pieces.append((crop_around(box, context, mask.shape), box))
+    ordered = (region for stage in in_stages(from_outside_in(pieces, mask)) for region in stage)
+    return [WideHole(region.crop, region.holes, _share(mask, region.holes)) for region in ordered]
+
+
+def _wide_cells(mask: Mask) -> Cells:
+    """The cells under all squares of `WIDE` that are hole as a whole: a morphological opening."""
+    cells = occupied_cells(mask)
+    # At the right and the lower edge of the image a cell may be smaller.
+    sides = np.minimum(CELL, np.array(mask.shape) - cells[:, :2] * CELL)
+    cells = cells[cells[:, 2] == sides.prod(axis=1)]
+    side = WIDE // CELL
+    if len(cells) < side**2:
+        return np.empty((0, 3), np.int64)
+    rows, columns = cells[:, :2].max(axis=0) + 1
+    full = np.zeros((rows, columns), np.bool_)
+    full[cells[:, 0], cells[:, 1]] = True
+    corners = box_sums(full, side) == side**2
+    # A cell is under a square whose corner is at most `side - 1` cells above and left of it.
+    opened = box_sums(np.pad(corners, side - 1), side) > 0
+    wide: Cells = cells[opened[cells[:, 0], cells[:, 1]]]
+    return wide
+
+
+def _divide(cells: Cells) -> Iterator[Cells]:
+    """Divide cells into sets with disjoint boxes: at gaps, and where a box is longer than `MAX_WIDE`."""
+    waiting = [cells] if len(cells) else []
+    while waiting:
+        cells = waiting.pop()
+        cut = _gap_or_middle(cells)
+        if cut is None:
+            yield cells
+        else:
+            axis, position = cut
+            before = cells[:, axis] < position
+            waiting += [cells[before], cells[~before]]
+
+
+def _gap_or_middle(cells: Cells) -> tuple[int, int] | None:
+    """Axis and coordinate where to cut a set of cells, if anywhere."""
+    for axis in (0, 1):
+        occupied = np.unique(cells[:, axis])
+        gaps = np.flatnonzero(np.diff(occupied) > 1)
+        if len(gaps):
+            return axis, int(occupied[gaps[0] + 1])
+    sides = np.ptp(cells[:, :2], axis=0) + 1
+    axis = int(sides.argmax())
+    if sides[axis] * CELL <= MAX_WIDE:
+        return None
+    return axis, int(cells[:, axis].min() + sides[axis] // 2)
+
+
+def _share(mask: Mask, box: Box) -> NDArray[np.float32]:
+    """See `WideHole.share`; outside the image nothing is known."""
+    height, width = mask.shape
+    around = Box(box.left - BORDER, box.top - BORDER, box.width + 2 * BORDER, box.height + 2 * BORDER)
+    inside = around.clip(width, height)
+    known = np.zeros((around.height, around.width), np.bool_)
+    known[inside.relative_to(around).slices] = ~mask[inside.slices]
+    sums = summed_area_table(known)
+    radii = range(BORDER, BORDER - FEATHER, -2)
+    share = np.zeros((box.height, box.width), np.float32)
+    for radius in radii:
+        margin = BORDER - radius
+        part = sums[margin : len(sums) - margin, margin : sums.shape[1] - margin]
+        share += square_sums(part, 2 * radius + 1) == 0
+    return share / np.float32(len(radii))
