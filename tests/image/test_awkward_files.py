@@ -21,7 +21,8 @@ from wavepaint.batch.folder import inpaint_folder, plan_folder
 from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
 from wavepaint.image.formats.containers import jpeg_encoding
 from wavepaint.image.formats.tiff import read_directory, without_thumbnail
-from wavepaint.image.photo import Photo, can_write, read_mask
+from wavepaint.image.mask_reading import read_mask
+from wavepaint.image.photo import Photo, can_write
 from wavepaint.image.sources import filled_name
 from wavepaint.options import Options
 

@@ -23,7 +23,8 @@ from wavepaint.box import Box
 from wavepaint.errors import MaskError, OptionError, PhotoError
 from wavepaint.image.formats import containers
 from wavepaint.image.formats.tiff import integer_tags, read_directory
-from wavepaint.image.photo import Photo, PhotoWarning, mask_from_samples, read_mask
+from wavepaint.image.mask_reading import mask_from_samples, read_mask
+from wavepaint.image.photo import Photo, PhotoWarning
 
 HEIGHT, WIDTH = 70, 45
 

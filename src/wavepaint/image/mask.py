@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from wavepaint.errors import MaskError, OptionError, PhotoError
 from wavepaint.fill.dilation import dilate
-from wavepaint.image.photo import Photo, mask_from_samples, read_mask
+from wavepaint.image.mask_reading import mask_from_samples, read_mask
+from wavepaint.image.photo import Photo
 from wavepaint.image.pil import is_pil_image, samples_of_pil
 from wavepaint.options import Options
 

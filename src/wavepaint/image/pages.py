@@ -15,7 +15,8 @@ from wavepaint.files import replacing
 from wavepaint.image.encoders import BIGTIFF_BYTES
 from wavepaint.image.formats import tiff
 from wavepaint.image.mask import Mask, find_hole
-from wavepaint.image.photo import Patch, Photo, mask_of
+from wavepaint.image.mask_reading import mask_of
+from wavepaint.image.photo import Patch, Photo
 from wavepaint.image.sources import PhotoPicture, warn
 from wavepaint.options import Options
 
