@@ -425,7 +425,7 @@ def _notes(
         f"Discs and boxes in the middle of {pictures} pictures of {side} pixels, filled in one look; after filling the "
         f"picture at half, or a quarter and half of its resolution first, each result enlarged being the next guess; "
         f"by the prefill alone; and by OpenCV. By depth is how the package fills: each crop after as many octaves as "
-        f"its depth asks for (`fill.levels.coarse_levels_of`). Networks: {names}. Bold: intervals that exclude zero."
+        f"its depth asks for (`fill.depth.coarse_levels_of`). Networks: {names}. Bold: intervals that exclude zero."
     )
     radius = (
         "Break-down radius: the largest radius up to which a network keeps at least half of its largest lead over the "

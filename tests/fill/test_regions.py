@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from wavepaint.box import Box
 from wavepaint.fill import regions, wide
-from wavepaint.fill.levels import DEEP, SMALLEST, coarse_levels_of
+from wavepaint.fill.depth import DEEP, SMALLEST, coarse_levels_of
 from wavepaint.fill.padding import Padding
 from wavepaint.fill.regions import Region, batches, find_regions, in_groups
 from wavepaint.fill.wide import find_wide

@@ -21,7 +21,7 @@ import pyvips
 
 from wavepaint import Inpainter
 from wavepaint.box import Box
-from wavepaint.fill.levels import coarse_levels_of
+from wavepaint.fill.depth import coarse_levels_of
 from wavepaint.fill.regions import Region, find_regions
 from wavepaint.fill.wide import find_wide
 from wavepaint.inpainter import MOST_LEVELS

@@ -20,8 +20,8 @@ from wavepaint.evaluation.metrics import BoolMask, Picture, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
 from wavepaint.evaluation.registry import Registry
 from wavepaint.evaluation.testset import MASK_SUFFIX, read_picture
+from wavepaint.fill.depth import coarse_levels_of
 from wavepaint.fill.guide import fill_planes
-from wavepaint.fill.levels import coarse_levels_of
 from wavepaint.runtime import Runtime
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.fill.depth import coarse_levels_of, work_pixels
 from wavepaint.fill.grain import draw_grain, grain_of, missing_grain
-from wavepaint.fill.levels import coarse_levels_of, work_pixels
 from wavepaint.fill.padding import Padding
 from wavepaint.fill.pyramid import enlarge, haar_fill, halve_known
 from wavepaint.fill.regions import Region, batches, find_regions, in_groups
@@ -290,7 +290,7 @@ def fill_planes(runtime: Runtime, image: Planes, hole: Mask, levels: int) -> Pla
         runtime: any network.
         image: (N, 3, h, w) float32 in [0, 1]; what it holds inside the holes is ignored.
         hole: (N, h, w) bool, True = hole.
-        levels: halvings; see `levels.coarse_levels_of`.
+        levels: halvings; see `depth.coarse_levels_of`.
 
     Returns:
         (N, 3, h, w) float32, not clipped.

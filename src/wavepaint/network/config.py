@@ -48,7 +48,7 @@ class WavePaintConfig:
         prefill: what the hole holds at the start: "zero" (published) or "haar" (`network.prefill`).
         sweeps: smoothing sweeps per scale of the "haar" prefill.
         octaves: halvings, at most, at which a deep hole is filled first, each result the guess of the next; 0 for a
-            network that has not learned to start from such a guess (`fill.levels.coarse_levels_of`, `network.coarse`).
+            network that has not learned to start from such a guess (`fill.depth.coarse_levels_of`, `network.coarse`).
     """
 
     num_modules: int = 4
