@@ -310,7 +310,7 @@ def _decode(data: bytes, max_pixels: int | None) -> RGB:
     try:
         photo = Photo.open(data)
         if max_pixels is not None and photo.width * photo.height > max_pixels:
-            return _decode_reduced(data, photo.width, photo.height, max_pixels)
+            return _decode_reduced(photo, data, max_pixels)
         samples = photo.read_all()
     except PhotoError as error:
         raise PhotoError(str(error).removeprefix("<bytes>: ")) from None
@@ -320,20 +320,21 @@ def _decode(data: bytes, max_pixels: int | None) -> RGB:
     return np.ascontiguousarray(colours, dtype=np.uint8)
 
 
-def _decode_reduced(data: bytes, width: int, height: int, max_pixels: int) -> RGB:
+def _decode_reduced(photo: Photo, data: bytes, max_pixels: int) -> RGB:
     """Decode at a lower resolution, which for JPEG and WebP takes a fraction of the time."""
     import pyvips
 
-    scale = (max_pixels / (width * height)) ** 0.5
+    scale = (max_pixels / (photo.width * photo.height)) ** 0.5
+    width, height = (max(1, round(scale * side)) for side in (photo.width, photo.height))
     try:
-        image = pyvips.Image.thumbnail_buffer(
-            data,
-            max(1, round(scale * width)),
-            height=max(1, round(scale * height)),
-            size="down",
-            export_profile="srgb",
-            fail_on="truncated",
-        ).colourspace("srgb")
+        if photo.format == "tiff":
+            # libvips itself would turn damaged tiles black.
+            image = pyvips.Image.new_from_array(photo.read_all())
+            image = image.thumbnail_image(width, height=height, size="down").colourspace("srgb")
+        else:
+            image = pyvips.Image.thumbnail_buffer(
+                data, width, height=height, size="down", export_profile="srgb", fail_on="truncated"
+            ).colourspace("srgb")
         if image.bands < 3:
             image = image[0].bandjoin([image[0], image[0]])
         return np.asarray(image[:3].cast("uchar").numpy(), dtype=np.uint8)

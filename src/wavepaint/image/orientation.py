@@ -22,6 +22,16 @@ def to_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
     return upright if orientation < 5 else np.swapaxes(upright, 0, 1)
 
 
+def to_upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """A view of (height, width, ...) samples of a file in the order of the upright picture."""
+    upright = stored if orientation < 5 else np.swapaxes(stored, 0, 1)
+    if orientation in _MIRRORED_ROWS:
+        upright = upright[::-1]
+    if orientation in _MIRRORED_COLUMNS:
+        upright = upright[:, ::-1]
+    return upright
+
+
 def box_to_stored(box: Box, width: int, height: int, orientation: int) -> Box:
     """Where a box of the upright picture of `width` x `height` lies in the file."""
     top = height - box.bottom if orientation in _MIRRORED_ROWS else box.top

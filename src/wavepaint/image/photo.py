@@ -32,8 +32,9 @@ from wavepaint.files import replacing
 from wavepaint.image.encoders import HEIF_COMPRESSION, JPEG_SUBSAMPLINGS, Stored, saver_options
 from wavepaint.image.formats import containers, tiff
 from wavepaint.image.formats.jpeg_blocks import Blocks, can_keep_blocks, read_blocks, replace_blocks
-from wavepaint.image.orientation import box_to_stored, to_stored
+from wavepaint.image.orientation import box_to_stored, to_stored, to_upright
 from wavepaint.image.strips import STRIP_ROWS, StripSource
+from wavepaint.image.tiles import TileReader
 from wavepaint.options import check_format, check_quality
 
 Samples: TypeAlias = NDArray[Any]
@@ -179,9 +180,12 @@ class Photo:
         self._exif = tiff.exif_block(directory) or _blob(raw, "exif-data")
         self._xmp, self._iptc = _blob(raw, "xmp-data"), _blob(raw, "iptc-data")
         self._photoshop = _blob(raw, "photoshop-data")
-        # Transposing needs the whole picture, and tiles can be read in any order: neither is a stream. (libvips
+        # Tiles can be read in any order, and transposing needs the whole picture: neither is a stream. (libvips
         # keeps a whole picture of more than 100 MB in a temporary file.)
-        self._random = self._orientation >= 3 or min(self._stored.tile) > 0
+        tiled = min(self._stored.tile) > 0
+        with self._decoding():
+            self._tiles = TileReader(self._stream, self._directory, self._to_srgb) if tiled else None
+        self._random = self._orientation >= 3 or tiled
         self._decoded: Samples | None = None
         self._decode_lock = threading.Lock()
         self._blocks: Future[tuple[Blocks, bytes]] | None = None
@@ -427,8 +431,11 @@ class Photo:
 
     def _prepare(self, raw: Any) -> Any:
         """Return the picture in colours and orientation as users see it."""
+        return self._to_srgb(raw).autorot()
+
+    def _to_srgb(self, raw: Any) -> Any:
         if self._cmyk:
-            raw = raw.icc_transform(
+            return raw.icc_transform(
                 "srgb",
                 embedded=True,
                 input_profile="cmyk",
@@ -436,7 +443,7 @@ class Photo:
                 black_point_compensation=True,
                 depth=8 * _DTYPES[raw.format].itemsize,
             )
-        return raw.autorot()
+        return raw
 
     def _check_tags(self, tags: dict[int, int]) -> None:
         # Only the first of all pages can be one: see `tiff.Pages`.
@@ -474,11 +481,21 @@ class Photo:
         """Return all samples of a picture that is not streamed: decoded once, shared, not writable."""
         with self._decode_lock:
             if self._decoded is None:
-                with self._decoding():
-                    samples = self._upright().numpy()
-                self._decoded = samples.reshape(self.height, self.width, self.channels)
+                self._decoded = self._decode()
                 self._decoded.flags.writeable = False
             return self._decoded
+
+    def _decode(self) -> Samples:
+        if self._tiles is not None:
+            return self._read_tiles(self._tiles, Box(0, 0, self.width, self.height))
+        with self._decoding():
+            samples = self._upright().numpy()
+        return np.asarray(samples).reshape(self.height, self.width, self.channels)
+
+    def _read_tiles(self, tiles: TileReader, box: Box) -> Samples:
+        stored = box_to_stored(box, self.width, self.height, self._orientation)
+        with self._decoding():
+            return to_upright(tiles.read(stored), self._orientation)
 
     def _upright(self) -> Any:
         return self._prepare(self._load("random" if self._random else "sequential"))
@@ -491,6 +508,8 @@ class Photo:
         if keep and not self._stored.streamed:
             decoded = self._decoded_samples()
             return lambda box: decoded[box.slices]
+        if (tiles := self._tiles) is not None:
+            return lambda box: self._read_tiles(tiles, box)
         with self._decoding():
             image = self._upright()
 
@@ -516,6 +535,8 @@ class Photo:
             yield
         except _pyvips().Error as error:
             raise PhotoError(f"{self.name}: cannot be decoded: {_reason(error)}") from None
+        except ValueError as error:
+            raise PhotoError(f"{self.name}: cannot be decoded: {error}") from None
 
     # -- writing -----------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 COMPRESSION, PHOTOMETRIC, PREDICTOR, EXTRA_SAMPLES = 259, 262, 317, 338
 DNG_VERSION, IPTC = 50706, 33723
+BIGTIFF_HEADER_BYTES = 16
 _NEW_SUBFILE_TYPE, _SUB_IFDS = 254, 330
 # Bit of the former: a pyramid level or a preview of another page.
 _REDUCED = 1
@@ -96,17 +98,17 @@ class Pages:
     bigtiff: bool = False
 
 
-def read_directory(stream: BinaryIO, page: int = 0) -> Directory:
+def read_directory(stream: BinaryIO, page: int = 0, limit: int | None = _MAX_VALUE_BYTES) -> Directory:
     """Read the tags of one directory of a TIFF or BigTIFF file, with those of the EXIF and GPS directories in it.
 
-    Values of more than 32 kB are left out, and so is what cannot be followed to its end: that is for the decoder to
-    complain about.
+    Values of more than `limit` bytes are left out, and so is what cannot be followed to its end: that is for the
+    decoder to complain about.
     """
     try:
         layout, offset = _read_header(stream)
         for _ in range(page):
             offset = _next_directory(stream, layout, offset)
-        return _read_entries(stream, layout, offset, _MAX_DEPTH)
+        return _read_entries(stream, layout, offset, _MAX_DEPTH, limit)
     except _DAMAGE:
         return {}
 
@@ -145,6 +147,32 @@ def integer_tags(directory: Directory) -> dict[int, int]:
         for tag, value in directory.items()
         if isinstance(value, Value) and value.kind in _INTEGERS and value.data
     }
+
+
+def integers(value: Value | Directory | None) -> NDArray[np.uint64]:
+    """Return all values of an integer field; none of any other."""
+    if not isinstance(value, Value) or value.kind not in _INTEGERS:
+        return np.zeros(0, np.uint64)
+    return np.frombuffer(value.data, f"<u{_VALUE_BYTES[value.kind]}").astype(np.uint64)
+
+
+def integer_value(values: ArrayLike) -> Value:
+    """Return an integer field of 64 bits a value, for BigTIFFs."""
+    return Value(_LONG8, np.asarray(values, "<u8").tobytes())
+
+
+def byte_order(stream: BinaryIO) -> str:
+    """Return the byte order of a TIFF file, "<" or ">"."""
+    return _read_header(stream)[0].order
+
+
+def bigtiff_of(order: str, samples: bytes, directory: Directory) -> bytes:
+    """Make a BigTIFF of one page whose samples stand behind its header, at offset `BIGTIFF_HEADER_BYTES`."""
+    samples += b"\0" * (len(samples) % 2)
+    start = BIGTIFF_HEADER_BYTES + len(samples)
+    mark = b"II" if order == "<" else b"MM"
+    header = struct.pack(order + "2sHHHQ", mark, 43, 8, 0, start)
+    return header + samples + _pack(directory, {}, _Layout(order, True), start)
 
 
 def exif_block(directory: Directory) -> bytes | None:
@@ -275,6 +303,7 @@ def _next_directory(stream: BinaryIO, layout: _Layout, offset: int) -> int:
 def _read_entries(
     stream: BinaryIO, layout: _Layout, offset: int, depth: int, limit: int | None = _MAX_VALUE_BYTES
 ) -> Directory:
+    file_bytes = stream.seek(0, io.SEEK_END)
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
     block = stream.read(min(count, 2**16) * layout.entry_bytes)
@@ -285,7 +314,7 @@ def _read_entries(
         field = block[start + layout.head_bytes : start + layout.entry_bytes]
         size = values * _VALUE_BYTES.get(kind, 0)
         # The first of equal tags counts, and directories that name each other a thousand times cost nothing.
-        if tag in directory or size <= 0 or (limit is not None and size > limit):
+        if tag in directory or not 0 < size <= min(file_bytes, limit or file_bytes):
             continue
         try:
             if size > len(field):

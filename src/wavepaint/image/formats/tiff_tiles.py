@@ -1,0 +1,158 @@
+"""The tiles of a TIFF, handed on as the strips of another TIFF.
+
+A tile is stored exactly as a strip of its size is, with the same compression, predictor and byte order. So any tiles
+of a file make a TIFF in strips: one tile wide, and the tiles below one another.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from wavepaint.image.formats import tiff
+
+_WIDTH, _HEIGHT, _SAMPLES_PER_PIXEL, _BITS, _PLANAR = 256, 257, 277, 258, 284
+_STRIP_OFFSETS, _ROWS_PER_STRIP, _STRIP_BYTES = 273, 278, 279
+_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES = 322, 323, 324, 325
+# Compression, colours and their order, fill order, fax options, predictor, palette, inks, extra samples, sample
+# format, JPEG tables, YCbCr, profile: all that tells how samples are coded and what they mean.
+_CODING = frozenset(
+    [_BITS, 259, 262, 266, _SAMPLES_PER_PIXEL, _PLANAR, 292, 293, 317, 320, 332, 334, 338, 339, 347, *range(529, 533)]
+) | {34675}
+_SEPARATE = 2
+_DEFLATE = (8, 32946)
+_PACKBITS = 32773
+_CHUNK_BYTES = 2**20
+_MAX_SIDE = 2**24
+
+
+@dataclass(frozen=True, slots=True)
+class TileTable:
+    """Where the tiles of a page are, and how they are coded.
+
+    Attributes:
+        tile_width: pixels.
+        tile_height: pixels.
+        across: tiles in a row of tiles.
+        down: rows of tiles.
+    """
+
+    tile_width: int
+    tile_height: int
+    across: int
+    down: int
+    _order: str
+    _coding: tiff.Directory
+    _offsets: np.ndarray
+    _sizes: np.ndarray
+    _tile_bytes: int
+    _compression: int
+
+    def as_strips(self, stream: BinaryIO, tiles: Sequence[int]) -> bytes:
+        """Make a TIFF in which some tiles stand below one another.
+
+        Args:
+            stream: the file that the table was read from.
+            tiles: their numbers, row by row from 0.
+
+        Raises:
+            ValueError: a tile that is not, or not wholly, in the file.
+        """
+        planes = len(self._offsets) // (self.across * self.down)
+        numbers = [tile + plane * self.across * self.down for plane in range(planes) for tile in tiles]
+        file_bytes = stream.seek(0, io.SEEK_END)
+        data = [self._read(stream, file_bytes, number) for number in numbers]
+        sizes = np.array([len(tile) for tile in data], np.uint64)
+        ends = np.cumsum(sizes) + np.uint64(tiff.BIGTIFF_HEADER_BYTES)
+        directory = self._coding | {
+            _WIDTH: tiff.integer_value([self.tile_width]),
+            _HEIGHT: tiff.integer_value([self.tile_height * len(tiles)]),
+            _ROWS_PER_STRIP: tiff.integer_value([self.tile_height]),
+            _STRIP_OFFSETS: tiff.integer_value(ends - sizes),
+            _STRIP_BYTES: tiff.integer_value(sizes),
+        }
+        return tiff.bigtiff_of(self._order, b"".join(data), directory)
+
+    def _read(self, stream: BinaryIO, file_bytes: int, number: int) -> bytes:
+        offset, size = int(self._offsets[number]), int(self._sizes[number])
+        if not (offset and size):
+            raise ValueError(f"tile {number + 1} of {len(self._offsets)} is missing")
+        # No encoder makes so much of a tile: a damaged size must not cost the memory that it claims.
+        wanted = min(size, 4 * self._tile_bytes + 2**16)
+        if offset + wanted > file_bytes:
+            raise ValueError(f"tile {number + 1} of {len(self._offsets)} reaches beyond the end of the file")
+        stream.seek(offset)
+        data = stream.read(wanted)
+        # No codec of libtiff minds data of more than a tile, and that of deflate does not look at the checksum.
+        check = {_PACKBITS: _packbits_bytes, **dict.fromkeys(_DEFLATE, _deflate_bytes)}.get(self._compression)
+        if check is not None and check(data, self._tile_bytes) > self._tile_bytes:
+            raise ValueError(f"tile {number + 1} of {len(self._offsets)} is damaged")
+        return data
+
+
+def _deflate_bytes(data: bytes, most: int) -> int:
+    """How much the data of a tile become; more than `most` where they do not end there, or are damaged."""
+    decompressor = zlib.decompressobj()
+    size = 0
+    try:
+        while size <= most and not decompressor.eof:
+            part = decompressor.decompress(data, _CHUNK_BYTES)
+            size, data = size + len(part), decompressor.unconsumed_tail
+            if not part:
+                break
+    except zlib.error:
+        return most + 1
+    return size if decompressor.eof else most + 1
+
+
+def _packbits_bytes(data: bytes, most: int) -> int:
+    """Like `_deflate_bytes`; there is no checksum."""
+    size = position = 0
+    while position < len(data) and size <= most:
+        control = data[position]
+        if control > 128:
+            size += 257 - control
+            position += 2
+        elif control < 128:
+            size += min(control + 1, len(data) - position - 1)
+            position += control + 2
+        else:
+            position += 1
+    return size
+
+
+def read_tile_table(stream: BinaryIO, page: int) -> TileTable:
+    """Read where the tiles of a page are.
+
+    Raises:
+        ValueError: tags that are missing or make no sense.
+    """
+    directory = tiff.read_directory(stream, page, limit=None)
+    tags = tiff.integer_tags(directory)
+    width, height, tile_width, tile_height = (tags.get(tag, 0) for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT))
+    if not (0 < tile_width <= _MAX_SIDE and 0 < tile_height <= _MAX_SIDE and width and height):
+        raise ValueError("its tiles have no size")
+    across, down = -(-width // tile_width), -(-height // tile_height)
+    channels = tags.get(_SAMPLES_PER_PIXEL, 1)
+    separate = tags.get(_PLANAR) == _SEPARATE
+    count = across * down * (channels if separate else 1)
+    offsets, sizes = (tiff.integers(directory.get(tag)) for tag in (_TILE_OFFSETS, _TILE_BYTES))
+    if len(offsets) < count or len(sizes) < count:
+        raise ValueError(f"it has {count} tiles, but lists {min(len(offsets), len(sizes))}")
+    return TileTable(
+        tile_width,
+        tile_height,
+        across,
+        down,
+        tiff.byte_order(stream),
+        {tag: value for tag, value in directory.items() if tag in _CODING},
+        offsets[:count],
+        sizes[:count],
+        tile_height * -(-tile_width * (1 if separate else channels) * tags.get(_BITS, 1) // 8),
+        tags.get(tiff.COMPRESSION, 1),
+    )

@@ -1,0 +1,169 @@
+"""Tiled TIFFs: every tile is read exactly or the file is refused, judged by tifffile."""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from standin import write_standin
+from wavepaint import Inpainter
+from wavepaint.box import Box
+from wavepaint.data.photographs import find_photographs
+from wavepaint.errors import PhotoError
+from wavepaint.image.photo import Photo, read_mask
+
+ROWS, COLUMNS = np.mgrid[0:150, 0:170]
+SAMPLES = np.stack([COLUMNS % 256, ROWS % 256, ROWS * COLUMNS // 7 % 256], 2).astype(np.uint8)
+
+
+def tiled(samples: np.ndarray = SAMPLES, **options: object) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, samples, **{"tile": (64, 48), "photometric": "rgb", **options})
+    return stream.getvalue()
+
+
+KINDS = {
+    "raw": tiled(),
+    "deflate": tiled(compression="zlib"),
+    "predicted": tiled(compression="zlib", predictor=True),
+    "lzw": tiled(compression="lzw"),
+    "packbits": tiled(SAMPLES // 64, compression="packbits"),
+    "webp": tiled(compression="webp", compressionargs={"lossless": True}),
+    "jpeg": tiled(compression="jpeg"),
+    "16 bit, big-endian": tiled(SAMPLES.astype(np.uint16) * 257, compression="zlib", byteorder=">"),
+    "bigtiff": tiled(compression="lzw", bigtiff=True),
+    "planes": tiled(np.moveaxis(SAMPLES, 2, 0), compression="zlib", planarconfig="separate"),
+    "grey": tiled(SAMPLES[..., 1], photometric="minisblack", compression="lzw"),
+}
+
+
+def judged(data: bytes) -> np.ndarray:
+    """The samples of the first page as tifffile sees them, (height, width, channels)."""
+    page = tifffile.TiffFile(io.BytesIO(data)).pages[0]
+    samples = page.asarray()
+    if samples.ndim == 3 and page.planarconfig == 2:
+        samples = np.moveaxis(samples, 0, 2)
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        samples = ~samples
+    return samples if samples.ndim == 3 else samples[..., None]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_sample_comes_back(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = KINDS[kind]
+    expected = judged(data)
+    assert np.array_equal(Photo.open(data).read_all(), expected)
+    monkeypatch.setattr("wavepaint.image.photo.DECODED_LIMIT", 0)
+    box = Box(40, 60, 70, 61)
+    assert np.array_equal(Photo.open(data).read(box), expected[box.slices])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_tiles(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tiled(compression="zlib", extratags=[(274, 3, 1, orientation, True)])
+    turned = [
+        SAMPLES,
+        SAMPLES[:, ::-1],
+        SAMPLES[::-1, ::-1],
+        SAMPLES[::-1],
+        np.swapaxes(SAMPLES, 0, 1),
+        np.swapaxes(SAMPLES[::-1], 0, 1),
+        np.swapaxes(SAMPLES[::-1, ::-1], 0, 1),
+        np.swapaxes(SAMPLES[:, ::-1], 0, 1),
+    ][orientation - 1]
+    assert np.array_equal(Photo.open(data).read_all(), turned)
+    monkeypatch.setattr("wavepaint.image.photo.DECODED_LIMIT", 0)
+    assert np.array_equal(Photo.open(data).read(Box(33, 70, 50, 70)), turned[70:140, 33:83])
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lzma", "jpeg2000", "lerc", "jpegxl", "png"])
+def test_compressions_that_are_not_supported_are_refused(compression: str) -> None:
+    with pytest.raises(PhotoError, match=r"^a\.tif: cannot be decoded: .+"):
+        Photo.open(tiled(compression=compression), name="a.tif").read_all()
+
+
+@pytest.mark.parametrize("kind", ["raw", "deflate", "lzw", "packbits", "webp", "jpeg"])
+def test_a_truncated_file_is_refused_and_stays(kind: str, tmp_path: Path) -> None:
+    fill = Inpainter(write_standin(tmp_path / "mean.onnx"), "onnxruntime", threads=1)
+    path = tmp_path / "cut.tif"
+    # tifffile writes the tiles last.
+    cut = KINDS[kind][: len(KINDS[kind]) * 3 // 4]
+    path.write_bytes(cut)
+    with pytest.raises(PhotoError, match=r"cut\.tif: cannot be decoded: tile \d+ of 12 reaches beyond the end"):
+        fill(path, boxes=[(2, 2, 4, 4)], output=path)
+    assert path.read_bytes() == cut
+    assert sorted(tmp_path.iterdir()) == [path, tmp_path / "mean.onnx"]
+
+
+def test_a_damaged_mask_is_refused() -> None:
+    mask = tiled((SAMPLES[..., 0] > 90).astype(np.uint8) * 255, photometric="minisblack", compression="zlib")
+    assert read_mask(mask).any()
+    with pytest.raises(PhotoError, match="tile 12 of 12 reaches beyond the end"):
+        read_mask(mask[:-9])
+
+
+@pytest.mark.parametrize("max_pixels", [None, 1000])
+def test_training_does_not_learn_from_damaged_tiles(max_pixels: int | None, tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(KINDS["deflate"])
+    source = find_photographs(tmp_path)
+    height, width, _ = source.read(0, max_pixels=max_pixels).shape
+    assert (height, width) == (150, 170) if max_pixels is None else height * width <= 1100
+    (tmp_path / "a.tif").write_bytes(KINDS["deflate"][:-9])
+    with pytest.raises(PhotoError, match="tile 12 of 12 reaches beyond the end"):
+        source.read(0, max_pixels=max_pixels)
+
+
+def test_a_tile_that_is_listed_with_no_place_is_missing() -> None:
+    page = tifffile.TiffFile(io.BytesIO(KINDS["lzw"])).pages[0]
+    data = bytearray(KINDS["lzw"])
+    for tag in ("TileOffsets", "TileByteCounts"):
+        start = page.tags[tag].valueoffset
+        data[start : start + page.tags[tag].valuebytecount // 12] = bytes(page.tags[tag].valuebytecount // 12)
+    with pytest.raises(PhotoError, match="tile 1 of 12 is missing"):
+        Photo.open(bytes(data)).read_all()
+
+
+def mutated(data: bytes, rng: np.random.Generator) -> bytes:
+    """Cut short, bytes changed, erased or left out, or a bit of the directory or anywhere flipped."""
+    changed = bytearray(data)
+    start, length = int(rng.integers(8, len(data))), int(rng.integers(1, 500))
+    kind = rng.integers(6)
+    if kind == 0:
+        del changed[start:]
+    elif kind == 1:
+        for position in rng.integers(0, len(data), 4):
+            changed[position] = int(rng.integers(256))
+    elif kind == 2:
+        changed[start : start + length] = bytes(len(changed[start : start + length]))
+    elif kind == 3:
+        del changed[start : start + length // 8 + 1]
+    else:
+        changed[start if kind == 4 else int(rng.integers(700))] ^= 1 << int(rng.integers(8))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_damaged_tile_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Of 2,000 mutated files in all, each is refused, or has the samples that tifffile finds in it."""
+    caplog.set_level(logging.CRITICAL + 1, "tifffile")
+    whole = judged(KINDS[kind])
+    accepted = 0
+    for index in range(2000 // len(KINDS) + 1):
+        data = mutated(KINDS[kind], np.random.default_rng([7, index]))
+        try:
+            samples = Photo.open(data).read_all()
+        except PhotoError:
+            continue
+        accepted += 1
+        try:
+            expected = judged(data)
+        except Exception:
+            # tifffile is stricter in places, about what no sample depends on.
+            expected = whole
+        assert np.array_equal(samples, expected), f"mutation {index}"
+    assert accepted < 2000 // len(KINDS)
