@@ -15,7 +15,8 @@ from wavepaint import Inpainter
 from wavepaint.box import Box
 from wavepaint.data.photographs import find_photographs
 from wavepaint.errors import PhotoError
-from wavepaint.image.photo import Photo, read_mask
+from wavepaint.image.mask_reading import read_mask
+from wavepaint.image.photo import Photo
 
 ROWS, COLUMNS = np.mgrid[0:150, 0:170]
 SAMPLES = np.stack([COLUMNS % 256, ROWS % 256, ROWS * COLUMNS // 7 % 256], 2).astype(np.uint8)
