@@ -229,7 +229,7 @@ class Photo:
             return [decoded[box.slices].copy() for box in boxes]
         if self._random:
             fetch = self._row_reader()
-            return [fetch(box) for box in boxes]
+            return [fetch(box).copy() for box in boxes]
         samples = [np.empty((box.height, box.width, self.channels), self.dtype) for box in boxes]
         for strip, rows in self._strips(max((box.bottom for box in boxes), default=0)):
             for box, target in zip(boxes, samples, strict=True):
