@@ -8,12 +8,12 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from pictures import noise, png
+from wavepaint.inpainter import Inpainter
 from wavepaint.options import Options
 from wavepaint.runtime import Runtime
 from wavepaint.server.app import Model, create_app
 from wavepaint.server.filling import Filler
 from wavepaint.server.settings import Settings
-from wavepaint.server.stopping import StoppableInpainter, StoppableRuntime
 
 MODEL = Model("default", "onnxruntime")
 IMAGE = noise(40, 60, 3, seed=1)
@@ -33,9 +33,9 @@ class HalfRuntime:
         return np.where(mask > 0, np.float32(0.5), image)
 
 
-class HalfInpainter(StoppableInpainter):
+class HalfInpainter(Inpainter):
     def load(self, expected_crops: int | None = None) -> Runtime:
-        return StoppableRuntime(HalfRuntime())
+        return HalfRuntime()
 
 
 def make_app(settings: Settings | None = None, inpaint: Callable[[bytes, bytes | None, Options], bytes] | None = None):
@@ -46,7 +46,7 @@ def make_app(settings: Settings | None = None, inpaint: Callable[[bytes, bytes |
 def make_client(
     settings: Settings | None = None, inpaint: Callable[[bytes, bytes | None, Options], bytes] | None = None
 ) -> TestClient:
-    return TestClient(make_app(settings, inpaint), raise_server_exceptions=False)
+    return TestClient(make_app(settings, inpaint), base_url="http://127.0.0.1", raise_server_exceptions=False)
 
 
 def upload() -> dict[str, bytes]:

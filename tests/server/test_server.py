@@ -314,7 +314,7 @@ def test_health_and_readiness():
     app = make_app()
     from starlette.testclient import TestClient
 
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         assert client.get("/healthz").json() == {"status": "alive"}
         assert client.get("/readyz").json() == {"status": "ready"}
         app.state.pool.draining = True
@@ -353,7 +353,7 @@ def test_access_log_has_no_content(client, caplog):
         client.post("/v1/inpaint?token=in-the-query", files=upload())
         client.get("/a%0d%0aforged 200")
     lines = [record.getMessage() for record in caplog.records if record.name == "wavepaint.access"]
-    assert re.fullmatch(r"testclient POST /v1/inpaint 200 \d+\.\d{3}s in=\d+ out=\d+", lines[0])
+    assert re.fullmatch(r"- POST /v1/inpaint 200 \d+\.\d{3}s in=\d+ out=\d+", lines[0])
     assert "\n" not in lines[1]
     assert "/a%0D%0Aforged%20200 404" in lines[1]
 

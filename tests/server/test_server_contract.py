@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from serving import make_app
+from wavepaint.server.settings import Settings
 
 schemathesis = pytest.importorskip("schemathesis")
 checks = pytest.importorskip("schemathesis.checks")
@@ -13,7 +14,8 @@ checks = pytest.importorskip("schemathesis.checks")
 EXAMPLES = 30
 # A field may be so wrong that it is over its size limit before anybody looks at what it says.
 CONFIG = {"checks": {"negative_data_rejection": {"expected-statuses": [400, 401, 403, 405, 413, 415, 422]}}}
-schema = schemathesis.openapi.from_asgi("/openapi.json", make_app(), config=schemathesis.Config.from_dict(CONFIG))
+NAMED = Settings(allowed_hosts=("testserver",))
+schema = schemathesis.openapi.from_asgi("/openapi.json", make_app(NAMED), config=schemathesis.Config.from_dict(CONFIG))
 
 
 @schema.parametrize()

@@ -11,10 +11,10 @@ import pytest
 
 from pictures import png
 from serving import HalfInpainter, make_app, upload
+from wavepaint.cancellation import Cancelled, cancellable
 from wavepaint.options import Options
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits, Settings
-from wavepaint.server.stopping import Stopped, stopping
 from wavepaint.server.work import WorkPool
 
 BOUNDARY = b"b0"
@@ -222,10 +222,10 @@ def test_draining_refuses_new_work_and_finishes_the_old():
 def test_work_that_nobody_waits_for_stops_before_the_next_crop():
     stop = threading.Event()
     files = upload()
-    with stopping(stop):
+    with cancellable(stop.is_set):
         assert HalfInpainter().fill(files["image"], files["mask"], Options()) != files["image"]
         stop.set()
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             HalfInpainter().fill(files["image"], files["mask"], Options())
     assert HalfInpainter().fill(files["image"], files["mask"], Options())
 

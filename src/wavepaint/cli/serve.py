@@ -34,6 +34,10 @@ def serve(
     cors_origin: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="Let pages of this origin use the interface. Repeatable.")
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Answer to this name too; * for any. Addresses are allowed. Repeatable."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
     runtime: Annotated[str, typer.Option(help=help_of(Engine, "runtime"))] = Engine.runtime,
     threads: Annotated[int | None, typer.Option(help=help_of(Engine, "threads"))] = Engine.threads,
@@ -46,6 +50,7 @@ def serve(
         queue=queue,
         token=token or None,
         cors_origins=tuple(cors_origin or ()),
+        allowed_hosts=tuple(name.lower() for name in allowed_host or ()),
     )
     try:
         from wavepaint.server import run

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.cancellation import check_cancelled
 
 Mask = NDArray[np.bool_]
 
@@ -59,6 +60,7 @@ def _cover_below(source: Mask, target: Mask, reach: NDArray[np.int32]) -> None:
     """Mark in `target` what the holes of `source` reach in their own row and below it."""
     lowest = np.full(source.shape[1], -1, np.int32)
     for rows in _strips(source.shape):
+        check_cancelled()
         strip = source[rows]
         occupied = np.logical_or.reduce(strip, axis=1)
         gaps = iter(_gaps(strip[occupied], len(reach) - 1))

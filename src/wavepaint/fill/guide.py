@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.cancellation import check_cancelled
 from wavepaint.fill.depth import coarse_levels_of, work_pixels
 from wavepaint.fill.grain import draw_grain, grain_of, missing_grain
 from wavepaint.fill.padding import Padding
@@ -295,6 +296,7 @@ def fill_planes(runtime: Runtime, image: Planes, hole: Mask, levels: int) -> Pla
     Returns:
         (N, 3, h, w) float32, not clipped.
     """
+    check_cancelled()
     mask = hole[:, None].astype(np.float32)
     if levels:
         halved = [halve_known(np.moveaxis(planes, 0, 2), each) for planes, each in zip(image, hole, strict=True)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
+from wavepaint.cancellation import check_cancelled
 from wavepaint.errors import MaskError, PhotoError
 from wavepaint.files import replacing
 from wavepaint.image.encoders import BIGTIFF_BYTES
@@ -52,6 +53,7 @@ def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, f
         notes: dict[str, None] = {}
         with TemporaryDirectory(prefix="wavepaint-") as folder:
             for page in range(pages):
+                check_cancelled()
                 with _naming_page(page):
                     photo = picture.turn_to(page)
                     patches = fill(
@@ -89,6 +91,7 @@ def _needs_bigtiff(picture: PhotoPicture, pages: int) -> bool:
     """Decided once for all pages, as a file has room for one kind of directory only."""
     decoded_bytes = 0
     for page in range(pages):
+        check_cancelled()
         with _naming_page(page):
             decoded_bytes += picture.turn_to(page).decoded_bytes
     return decoded_bytes > BIGTIFF_BYTES

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import MaskError, PhotoError
 from wavepaint.files import replacing
 from wavepaint.image.encoders import HEIF_COMPRESSION, JPEG_SUBSAMPLINGS, Stored, saver_options
@@ -489,7 +490,10 @@ class Photo:
         if self._tiles is not None:
             return self._read_tiles(self._tiles, Box(0, 0, self.width, self.height))
         with self._decoding():
-            samples = self._upright().numpy()
+            image = self._upright()
+            kill_when_cancelled(image)
+            samples = image.numpy()
+        check_cancelled()
         return np.asarray(samples).reshape(self.height, self.width, self.channels)
 
     def _read_tiles(self, tiles: TileReader, box: Box) -> Samples:
@@ -526,6 +530,7 @@ class Photo:
         """Yield the picture down to row `bottom` in strips of full width: (box, samples), not writable."""
         fetch = self._row_reader(keep)
         for top in range(0, bottom, STRIP_ROWS):
+            check_cancelled()
             strip = Box(0, top, self.width, min(STRIP_ROWS, bottom - top))
             yield strip, fetch(strip)
 
@@ -534,6 +539,7 @@ class Photo:
         try:
             yield
         except _pyvips().Error as error:
+            check_cancelled()
             raise PhotoError(f"{self.name}: cannot be decoded: {_reason(error)}") from None
         except ValueError as error:
             raise PhotoError(f"{self.name}: cannot be decoded: {error}") from None
@@ -558,8 +564,12 @@ class Photo:
         changed = _patched_rows(self._row_reader(), self.width, patches)
         rows = StripSource(self.width, self.height, self.channels, self.dtype, changed)
         try:
-            yield _in_range_of(format, self._with_metadata(rows.image(), format)), options
+            image = _in_range_of(format, self._with_metadata(rows.image(), format))
+            kill_when_cancelled(image)
+            yield image, options
+            check_cancelled()
         except _pyvips().Error as error:
+            check_cancelled()
             failure = PhotoError(f"{name}: cannot be written as {format}: {_reason(error)}")
             raise (rows.error or failure) from None
         finally:

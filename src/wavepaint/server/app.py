@@ -20,7 +20,14 @@ from wavepaint import __version__
 from wavepaint.server import reference
 from wavepaint.server.filling import OPTION_NAMES, PICTURES, Filler, Picture, form_schema, read_job
 from wavepaint.server.metrics import Metrics
-from wavepaint.server.middleware import SECURITY_HEADERS, AccessLog, LastAnswers, SecurityHeaders
+from wavepaint.server.middleware import (
+    SECURITY_HEADERS,
+    AccessLog,
+    AllowedHosts,
+    InPieces,
+    LastAnswers,
+    SecurityHeaders,
+)
 from wavepaint.server.page import INDEX, Asset, load_page
 from wavepaint.server.problems import CLIENT_GONE, MEDIA_TYPE, SCHEMA, ClientGone, Problem, busy
 from wavepaint.server.settings import Limits, Settings
@@ -77,7 +84,9 @@ def create_app(filler: Filler, model: Model, settings: Settings) -> FastAPI:
             allow_headers=["Authorization"],
             expose_headers=["Retry-After"],
         )
+    app.add_middleware(AllowedHosts, names=settings.allowed_hosts)
     app.add_middleware(SecurityHeaders, cors_origins=settings.cors_origins)
+    app.add_middleware(InPieces)
     app.add_middleware(LastAnswers, pool=pool)
     app.add_middleware(AccessLog, metrics=metrics)
     return app
@@ -256,6 +265,7 @@ _INPAINT_PROBLEMS = {
     415: "Not a multipart form, or not a picture of a known format.",
     422: "A damaged picture, an unfit mask, or an option that makes no sense.",
     429: "All workers are busy and the queue is full; Retry-After says when to try again.",
+    421: "The request calls the server by a name that is not its own.",
     503: "The server is shutting down, or the work took longer than it may.",
 }
 

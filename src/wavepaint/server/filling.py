@@ -9,13 +9,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from wavepaint.box import Box
+from wavepaint.cancellation import cancellable, check_cancelled
 from wavepaint.errors import OptionError, PhotoError, WavepaintError
+from wavepaint.image.encoders import HEIF_COMPRESSION
 from wavepaint.image.formats.containers import sniff
 from wavepaint.image.photo import FORMAT_OF_SUFFIX, Photo
 from wavepaint.options import GRAINS, MAX_DILATION, Options, as_boxes, help_of
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits
-from wavepaint.server.stopping import check_stopped, stopping
 from wavepaint.server.uploads import Form
 
 IMAGE = "image"
@@ -96,15 +97,15 @@ class Filler:
 
         Args:
             job: what to do.
-            stop: set once nobody waits for the picture; then the work is given up at the next crop.
+            stop: set once nobody waits for the picture; then the work is given up.
 
         Raises:
             Problem: 413 or 422, with the reason.
-            Stopped: the work was given up.
+            Cancelled: the work was given up.
         """
-        with stopping(stop):
+        with cancellable(stop.is_set):
             check_headers(job, self._limits)
-            check_stopped()
+            check_cancelled()
             try:
                 content = self._inpaint(job.image, job.mask, job.options)
             except WavepaintError as error:
@@ -129,6 +130,9 @@ def check_headers(job: Job, limits: Limits) -> None:
         if (mask.width, mask.height) != (image.width, image.height):
             sizes = f"{mask.width}x{mask.height}, the image {image.width}x{image.height}"
             raise Problem(422, f"the mask has another size than the image: it is {sizes}")
+    format = job.options.format or image.format
+    if format in HEIF_COMPRESSION and image.width * image.height > limits.heif_pixels:
+        raise Problem(413, f"a result in {format} may have {limits.heif_pixels} pixels: ask for another format")
 
 
 def as_picture(content: bytes) -> Picture:
@@ -157,7 +161,7 @@ def _check_pixels(name: str, photo: Photo, limits: Limits) -> None:
     pages = photo.pages if photo.format == "tiff" else 1
     total = 0
     for page in range(pages):
-        check_stopped()
+        check_cancelled()
         header = photo.at_page(page) if page else photo
         where = f"page {page + 1} of the {name}" if pages > 1 else f"the {name}"
         pixels = header.width * header.height

@@ -1,10 +1,15 @@
-"""What surrounds every request: security headers, the access log, the counters, and no cross-site posts."""
+"""What surrounds every request: security headers, the access log, the counters, the names of the server, no cross-site
+posts.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import re
 import time
-from urllib.parse import quote
+from collections.abc import Collection
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from wavepaint.server.metrics import Metrics
 from wavepaint.server.problems import Problem
 from wavepaint.server.work import WorkPool
+
+PIECE_BYTES = 2**16
+_AUTHORITY = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^:\[\]@]+))(?::[0-9]*)?")
 
 access_log = logging.getLogger("wavepaint.access")
 
@@ -43,7 +51,8 @@ class SecurityHeaders:
     """Adds the security headers to every answer, and refuses what a foreign page sends unasked.
 
     A page on another site may post a form to 127.0.0.1 without asking; it could not read the answer, but it could
-    keep the machine busy. Browsers label such requests themselves (Sec-Fetch-Site), and behind a proxy too.
+    keep the machine busy. Browsers label such requests themselves (Sec-Fetch-Site), and behind a proxy too; those that
+    do not name the page's Origin, which must be this server then.
     """
 
     def __init__(self, app: ASGIApp, cors_origins: tuple[str, ...]) -> None:
@@ -69,8 +78,96 @@ class SecurityHeaders:
         await app(scope, receive, send_with_headers)
 
     def _is_cross_site(self, headers: Headers) -> bool:
-        cross = headers.get("sec-fetch-site") in {"cross-site", "same-site"}
-        return cross and headers.get("origin") not in self._cors_origins
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        if origin in self._cors_origins:
+            return False
+        if site is not None:
+            return site in {"cross-site", "same-site"}
+        return origin is not None and _authority(origin) != _without_usual_port(headers.get("host", ""))
+
+
+class AllowedHosts:
+    """Refuses requests that call the server by a name that is not its own.
+
+    A page can have its own name resolved to 127.0.0.1 (DNS rebinding) and is then, for the browser, of the same origin
+    as this server. It cannot do so with a name that it does not own, nor with an address: addresses and "localhost"
+    are always allowed.
+
+    Args:
+        app: the application.
+        names: further names, in lower case; "*" allows every name.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self._app = app
+        self._names = frozenset(names) | {"localhost"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event; the ASGI interface."""
+        app = self._app
+        if scope["type"] == "http":
+            # Without the header it is no browser: HTTP/1.1 demands it.
+            host = Headers(scope=scope).get("host")
+            if host is not None and not self._allows(host):
+                name = quote(_name(host))[:100]
+                app = Problem(421, f"this server does not answer to the name {name}; see --allowed-host").response()
+        await app(scope, receive, send)
+
+    def _allows(self, host: str) -> bool:
+        name = _name(host)
+        return bool({name, "*"} & self._names) or _address(name) is not None
+
+
+def _name(authority: str) -> str:
+    """The host of `host:port`, in lower case, an IPv6 address without its brackets; what is malformed as it is."""
+    match = _AUTHORITY.fullmatch(authority)
+    return (match["address"] or match["name"]).lower().removesuffix(".") if match else authority
+
+
+def _authority(origin: str) -> str:
+    """The `host:port` that an origin names; empty for "null" and whatever is no origin."""
+    try:
+        return _without_usual_port(urlsplit(origin).netloc)
+    except ValueError:
+        return ""
+
+
+def _without_usual_port(authority: str) -> str:
+    return authority.lower().removesuffix(":80").removesuffix(":443")
+
+
+def _address(name: str) -> str | None:
+    """An IP address in its usual spelling, without the zone, which may be any text; None for anything else."""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return None
+    return str(type(address)(int(address)))
+
+
+class InPieces:
+    """Sends large bodies in pieces, each once the client has taken the one before.
+
+    In one piece a body would lie in the buffer of its connection as a whole, for as long as the client likes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event; the ASGI interface."""
+
+        async def send_in_pieces(message: Message) -> None:
+            body = memoryview(message.get("body", b""))
+            if message["type"] == "http.response.body" and len(body) > PIECE_BYTES:
+                *starts, last = range(0, len(body), PIECE_BYTES)
+                for start in starts:
+                    piece = bytes(body[start : start + PIECE_BYTES])
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                message = {**message, "body": bytes(body[last:])}
+            await send(message)
+
+        await self._app(scope, receive, send_in_pieces)
 
 
 class LastAnswers:
@@ -126,7 +223,8 @@ class AccessLog:
             self._metrics.answered(_method(scope), _route(scope), status, seconds, received, sent)
             access_log.info(
                 "%s %s %s %d %.3fs in=%d out=%d",
-                (scope.get("client") or ("-",))[0],
+                # From a proxy it is a header of the request, so it may say anything.
+                _address((scope.get("client") or ("",))[0]) or "-",
                 _method(scope),
                 # Percent-encoded, so that no path can forge a line; without the query, which no route reads.
                 quote(scope["path"])[:200],

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import socket
 import threading
 import warnings
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from wavepaint.errors import OptionError
 from wavepaint.image.photo import PhotoWarning
+from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine
 from wavepaint.runtime.loading import DEFAULT_MODEL
 from wavepaint.server.app import Model, create_app
+from wavepaint.server.connections import ConnectionLimits, GuardedProtocol
 from wavepaint.server.filling import Filler
-from wavepaint.server.settings import Settings, check_binding, is_loopback
-from wavepaint.server.stopping import StoppableInpainter
+from wavepaint.server.settings import Settings, check_binding, is_host_name, is_loopback
 from wavepaint.server.work import WorkPool
 
-MAX_CONNECTIONS = 512
 BACKLOG = 1024
 DRAIN_NOTICE = 1.0
 """Seconds between the signal and the closing of the socket: time for who is about to connect to be told 503."""
@@ -45,6 +49,7 @@ def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_
         OptionError: an open host without a token, or an address that cannot be bound to.
         CheckpointError, MissingExtraError: the network cannot be loaded.
     """
+    host = host.lower()
     check_binding(host, settings.token, insecure_no_token)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # libvips and the form parser comment on every damaged upload; the client is told, and that is enough.
@@ -53,57 +58,93 @@ def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     # What a file cannot keep is for the person who sent it, who sees the result; it would only fill the log.
     warnings.simplefilter("ignore", PhotoWarning)
-    inpainter = StoppableInpainter(engine.model, engine.runtime, engine.threads)
+    inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
     runtime = inpainter.load()
+    if is_host_name(host):
+        settings = replace(settings, allowed_hosts=(*settings.allowed_hosts, host))
     model = Model(Path(engine.model or DEFAULT_MODEL).stem, runtime.name)
     app = create_app(Filler(inpainter.fill, settings.limits), model, settings)
     if settings.token is None and not is_loopback(host):
         logger.warning("NO TOKEN: anybody who can reach %s may use this server", host)
-    config = uvicorn.Config(
+    with listen(host, port) as listener:
+        bound = listener.getsockname()[1]
+        logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, bound)
+        run_until_stopped(app, settings, listener)
+
+
+def run_until_stopped(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+    """Serve an application of `create_app` on a socket of `listen`, until signals end it; see `DrainingServer`."""
+    pool: WorkPool = app.state.pool
+    DrainingServer(configure(app, settings, ConnectionLimits()), pool).run(sockets=[listener])
+    logger.info("stopped")
+    if pool.running:
+        # Nobody waits for this work any more, but the interpreter would.
+        os._exit(0)
+
+
+def configure(app: FastAPI, settings: Settings, connections: ConnectionLimits) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    return uvicorn.Config(
         app,
-        http="h11",
+        http=partial(GuardedProtocol, connections),  # type: ignore[arg-type]  # it is only ever called
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=math.ceil(settings.limits.seconds) + 1,
     )
-    with _listen(host, port) as listener:
-        bound = listener.getsockname()[1]
-        logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, bound)
-        DrainingServer(config, app.state.pool).run(sockets=[listener])
-    logger.info("stopped")
 
 
 class DrainingServer(uvicorn.Server):
     """A server that finishes what it has begun.
 
     The first SIGTERM or SIGINT makes it refuse new work (503, `/readyz` too) and, after `DRAIN_NOTICE`, close its
-    socket; it exits when the last answer is sent. A second signal closes the socket at once, a third drops the rest.
+    socket; it exits when the last answer is sent. A second signal closes the socket at once, a third ends the process,
+    whatever its threads are at.
     """
 
     def __init__(self, config: uvicorn.Config, pool: WorkPool) -> None:
         super().__init__(config)
         self._pool = pool
+        self._signals = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Answer a signal."""
-        if self._pool.draining:
-            self.force_exit = self.should_exit
+        self._signals += 1
+        if self._signals == 1:
+            self._pool.draining = True
+            notice = threading.Timer(DRAIN_NOTICE, self._close)
+            notice.daemon = True
+            notice.start()
+        elif self._signals == 2:
             self._close()
         else:
-            self._pool.draining = True
-            threading.Timer(DRAIN_NOTICE, self._close).start()
+            logger.warning("third signal: unfinished work is dropped")
+            os._exit(128 + sig)
 
     def _close(self) -> None:
         self.should_exit = True
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that accepts connections.
+
+    Raises:
+        OptionError: an address that cannot be bound to.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named: asyncio sets TCP_NODELAY only on sockets that say they are TCP, and without it every
+    # answer on a connection that is kept alive waits for the acknowledgement of its header, 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
+        listener.close()
         raise OptionError(f"cannot listen on {host}, port {port}: {error}") from None
+    return listener

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 
 from wavepaint.errors import OptionError
@@ -30,6 +31,7 @@ class Limits:
         field_bytes: one text field of the form.
         parts: parts of the form, pictures and text fields together.
         pixels: width times height of every page of the image, and of the mask, from their headers.
+        heif_pixels: of a result in AVIF or HEIC, whose encoders take seconds for a megapixel and cannot be interrupted.
         frames: pages or animation frames that a file may contain (of an animation only the first is filled).
         seconds: from the request's header to its answer: upload, waiting and filling.
     """
@@ -38,6 +40,7 @@ class Limits:
     field_bytes: int = 1024
     parts: int = 64
     pixels: int = 64 * MEGAPIXEL
+    heif_pixels: int = 16 * MEGAPIXEL
     frames: int = 100
     seconds: float = 60.0
 
@@ -63,6 +66,7 @@ class Settings:
             (workers + queue) * limits.body_bytes.
         token: bearer token that `/v1/*` and `/metrics` ask for; None = open.
         cors_origins: web origins whose pages may use the interface; none by default.
+        allowed_hosts: names, besides addresses and "localhost", that requests may call the server by; "*" for any.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -70,6 +74,7 @@ class Settings:
     queue: int = 16
     token: str | None = None
     cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -78,6 +83,14 @@ class Settings:
             raise OptionError(f"queue must be at least 0, not {self.queue}")
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip()):
             raise OptionError("the token must be printable ASCII and not empty")
+        for name in self.allowed_hosts:
+            if name != "*" and not is_host_name(name):
+                raise OptionError(f"an allowed host is a name in lower case, without a port, or *; not {name!r}")
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a text can be the name of a host, in lower case."""
+    return re.fullmatch(r"[a-z0-9._-]+", text) is not None
 
 
 def is_loopback(host: str) -> bool:
