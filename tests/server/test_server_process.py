@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from types import ModuleType
 
 import httpx2
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from serving import upload
@@ -128,6 +130,21 @@ def test_work_whose_deadline_has_passed_does_not_keep_the_process():
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert time.monotonic() - start < 5
+
+
+def test_a_server_without_temporary_files_does_not_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    result = CliRunner().invoke(app, ["serve", "--port", "0"])
+    assert result.exit_code == 2
+    assert "mount a tmpfs at /tmp" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_container_has_a_folder_for_temporary_files():
+    service = yaml.safe_load((Path(__file__).parents[2] / "compose.yaml").read_text())["services"]["wavepaint"]
+    assert service["read_only"]
+    (mount,) = service["tmpfs"]
+    assert mount.startswith("/tmp:size=1g")
 
 
 def test_an_open_host_without_a_token_is_refused():

@@ -14,10 +14,8 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import HTMLResponse
 
 from wavepaint import __version__
-from wavepaint.server import reference
 from wavepaint.server.filling import OPTION_NAMES, PICTURES, Filler, Picture, form_schema, read_job
 from wavepaint.server.metrics import Metrics
 from wavepaint.server.middleware import (
@@ -35,7 +33,6 @@ from wavepaint.server.uploads import read_form
 from wavepaint.server.work import WorkPool
 
 T = TypeVar("T")
-STYLESHEET_NAME = "docs.css"
 
 
 @dataclass(frozen=True)
@@ -181,14 +178,6 @@ def _add_operations(app: FastAPI, metrics: Metrics, pool: WorkPool, settings: Se
 
 
 def _add_pages(app: FastAPI) -> None:
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return HTMLResponse(reference.render(app.openapi(), STYLESHEET_NAME))
-
-    @app.get(f"/{STYLESHEET_NAME}", include_in_schema=False)
-    async def stylesheet() -> Response:
-        return Response(reference.STYLESHEET, media_type="text/css")
-
     # A route for each file, and no wildcard: that would answer 404 where 405 is right.
     for path, asset in load_page().items():
         _add_asset(app, "/" if path == INDEX else f"/{path}", asset)

@@ -22,7 +22,7 @@ It is built from the folder web/ of the source distribution, with Node 20.19 or 
     npm --prefix web ci
     npm --prefix web run build
 
-The HTTP interface works all the same; /docs describes it.
+The HTTP interface works all the same; /openapi.json describes it.
 """
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import socket
+import tempfile
 import threading
 import warnings
 from dataclasses import replace
@@ -51,6 +52,7 @@ def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_
     """
     host = host.lower()
     check_binding(host, settings.token, insecure_no_token)
+    check_temporary_folder()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # libvips and the form parser comment on every damaged upload; the client is told, and that is enough.
     for talkative in ("pyvips", "python_multipart"):
@@ -70,6 +72,25 @@ def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_
         bound = listener.getsockname()[1]
         logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, bound)
         run_until_stopped(app, settings, listener)
+
+
+def check_temporary_folder() -> None:
+    """Refuse to start where some images could not be filled.
+
+    The pages of a TIFF are written one by one before they are put together, and libvips turns images of more than
+    100 MB in a file.
+
+    Raises:
+        OptionError: there is no folder for temporary files.
+    """
+    try:
+        with tempfile.TemporaryFile():
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise OptionError(
+            f"no temporary file can be written ({reason}): mount a tmpfs at /tmp, or name a folder by TMPDIR"
+        ) from None
 
 
 def run_until_stopped(app: FastAPI, settings: Settings, listener: socket.socket) -> None:

@@ -1,11 +1,12 @@
 """multipart/form-data into memory, piece by piece, within limits.
 
 Nothing is trusted: the declared length, the number of parts, their names, their sizes. Whatever is too much is
-refused as soon as it shows, so that an oversized upload never lies in memory as a whole. There are no temporary files.
+refused as soon as it shows, so that an oversized upload never lies in memory as a whole. None is written to a file.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ from wavepaint.server.settings import Limits
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
+
+
+_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,9 @@ def _boundary(headers: Mapping[str, str]) -> bytes:
     boundary = parameters.get(b"boundary", b"")
     if not boundary:
         raise Problem(400, "the multipart form has no boundary")
+    if not _BOUNDARY.fullmatch(boundary):
+        # With others, what the parser makes of a body depends on how it is cut into pieces.
+        raise Problem(400, "the multipart form is malformed: its boundary is not one by RFC 2046")
     return boundary
 
 
