@@ -15,11 +15,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lab.discriminative import inception_discriminative_scores
 from wavepaint.errors import CheckpointError, OptionError
-from wavepaint.evaluation.metrics import FloatArray
+from wavepaint.evaluation.metrics import FloatArray, frechet_distance
+from wavepaint.evaluation.protocol import Evaluated
 
 FEATURES = 2048
 INPUT_SIDE = 299
@@ -202,18 +203,31 @@ class FIDInception(nn.Module):
         return features
 
 
-class InceptionEmbedder:
-    """2048 Inception features of a picture: what FID, P-IDS and U-IDS are defined on."""
+class InceptionScores:
+    """FID, P-IDS and U-IDS of composites by 2048 Inception features an image; see `protocol.SetScorer`."""
 
-    def __init__(self, network: FIDInception) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self._network = network
+        self._features: dict[str, list[FloatArray]] = {}
 
-    def __call__(self, pictures: NDArray[np.uint8]) -> FloatArray:
-        """See `protocol.Embedder`: `(N, H, W, 3)` -> `(N, 2048)`."""
-        images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    def add(self, evaluated: Evaluated) -> None:
+        images = np.concatenate((evaluated.item.truth[None], evaluated.composites))
+        tensors = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
-            found = [self._network(image[None])[0] for image in images]
-        return np.stack([vector.double().numpy() for vector in found])
+            features = np.stack([self._network(image[None])[0].double().numpy() for image in tensors])
+        self._features.setdefault(evaluated.item.kind, []).append(features)
+
+    def scores(self, kind: str, methods: int) -> Mapping[str, list[float]]:
+        features = np.stack(self._features[kind])
+        if len(features) < 2:
+            return {}
+        real = features[:, 0]
+        rows = [
+            (frechet_distance(real, fake), *inception_discriminative_scores(real, fake))
+            for fake in (features[:, 1 + index] for index in range(methods))
+        ]
+        columns = zip(*rows, strict=True)
+        return {name: list(column) for name, column in zip(("fid", "p_ids", "u_ids"), columns, strict=True)}
 
 
 def load_inception(path: Path | None) -> FIDInception:

@@ -1,16 +1,15 @@
-"""The methods and metrics that the lab adds to `wavepaint.evaluation`; loading is left until one is asked for."""
+"""The methods and metrics that the lab adds to `wavepaint.evaluation`; their modules are imported when one is used."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wavepaint.evaluation.methods import METHODS, add_fill
-from wavepaint.evaluation.run import METRIC_LOADERS, MetricEntry
+from wavepaint.evaluation.registry import METHODS, METRIC_LOADERS, MethodEntry, MetricEntry
 
 if TYPE_CHECKING:
     from wavepaint.evaluation.methods import Fill
-    from wavepaint.evaluation.protocol import Embedder
-    from wavepaint.evaluation.run import Weights
+    from wavepaint.evaluation.protocol import Method, SetScorer
+    from wavepaint.evaluation.registry import Weights
 
 CLASSICAL = ("opencv-telea", "opencv-ns", "biharmonic", "patchmatch")
 """Methods without a network, each a `PictureMethod`."""
@@ -19,13 +18,14 @@ CLASSICAL = ("opencv-telea", "opencv-ns", "biharmonic", "patchmatch")
 def register() -> None:
     """Add `patchmatch` and `fid`; a second call changes nothing."""
     if "patchmatch" not in METHODS:
-        add_fill("patchmatch", _patchmatch, lambda: "PatchMatch with voting, coarse to fine, patches up to 7x7")
+        words = "PatchMatch with voting, coarse to fine, patches up to 7x7"
+        METHODS.add("patchmatch", MethodEntry(_patchmatch, lambda: words))
     if "fid" not in METRIC_LOADERS:
         METRIC_LOADERS.add("fid", MetricEntry(("inception",), _inception))
 
 
 def classical_fill(name: str) -> Fill:
-    """The function behind a name of `CLASSICAL`: known samples and mask -> the filled picture."""
+    """The function behind a name of `CLASSICAL`: known samples and mask -> the filled image."""
     from wavepaint.evaluation.methods import PictureMethod
 
     method = METHODS[name].load()
@@ -33,13 +33,14 @@ def classical_fill(name: str) -> Fill:
     return method.fill
 
 
-def _patchmatch() -> Fill:
+def _patchmatch() -> Method:
     from lab.patchmatch import patchmatch_inpaint
+    from wavepaint.evaluation.methods import PictureMethod
 
-    return patchmatch_inpaint
+    return PictureMethod("patchmatch", patchmatch_inpaint)
 
 
-def _inception(weights: Weights) -> tuple[str, Embedder]:
-    from lab.inception import InceptionEmbedder, load_inception
+def _inception(weights: Weights) -> SetScorer:
+    from lab.inception import InceptionScores, load_inception
 
-    return "inception", InceptionEmbedder(load_inception(weights.get("inception")))
+    return InceptionScores(load_inception(weights.get("inception")))

@@ -30,7 +30,7 @@ from lab.ablation.receptive_field import disc
 from lab.ablation.report import Report
 from lab.ablation.studies import MASK_SIZE
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.methods import describe_method, find_method, haar_method, network_method
+from wavepaint.evaluation.methods import describe_weights, find_method, haar_method, network_method
 from wavepaint.evaluation.metrics import pixel_scores
 from wavepaint.evaluation.protocol import Evaluated, Item, Method, Scorer, centre_crop, evaluate
 from wavepaint.evaluation.run import load_scorers
@@ -71,11 +71,11 @@ def run_mask_size(
     entrants = _entrants(models)
     networks = [load_checkpoint(entrant.spec) for entrant in entrants]
     settings = {
-        "models": {entrant.label: describe_method(entrant.spec) for entrant in entrants},
+        "models": {entrant.label: describe_weights(entrant.spec) for entrant in entrants},
         "test": {test_set.folder.resolve().name: chosen.sha256},
         "pictures": scale.pictures,
         "seed": seed,
-        "vgg_weights": None if vgg_weights is None else describe_method(str(vgg_weights)),
+        "vgg_weights": None if vgg_weights is None else describe_weights(vgg_weights),
     }
     methods = _methods(entrants, networks)
     truths = _truths(chosen)

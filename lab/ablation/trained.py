@@ -31,7 +31,7 @@ from lab.ablation.training import (
     snapshot_path,
     train_run,
 )
-from wavepaint.evaluation.methods import describe_method, haar_method
+from wavepaint.evaluation.methods import describe_weights, haar_method
 from wavepaint.evaluation.metrics import pixel_scores
 from wavepaint.evaluation.protocol import Method, Scorer
 from wavepaint.evaluation.run import load_scorers
@@ -103,8 +103,8 @@ def _describe(start: Start) -> dict[str, Any]:
     """What a plan must know of a start; nothing for random weights."""
     if start.init is None:
         return {}
-    vgg = "official" if start.vgg_weights is None else describe_method(str(start.vgg_weights))
-    return {"init": describe_method(start.init), "learning_rate": start.learning_rate, "vgg_weights": vgg}
+    vgg = "official" if start.vgg_weights is None else describe_weights(start.vgg_weights)
+    return {"init": describe_weights(start.init), "learning_rate": start.learning_rate, "vgg_weights": vgg}
 
 
 def _set_name(test_sets: Sequence[EvaluationSet], index: int) -> str:

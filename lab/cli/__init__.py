@@ -6,7 +6,10 @@ from wavepaint.cli.commands import LazyCommands, new_app
 
 
 class _Commands(LazyCommands):
-    modules = {name: f"lab.cli.{name}" for name in ("ablate", "study", "benchmark", "prepare")}  # noqa: RUF012
+    modules = {  # noqa: RUF012
+        "evaluate": "wavepaint.cli.evaluate",
+        **{name: f"lab.cli.{name}" for name in ("ablate", "study", "benchmark", "prepare")},
+    }
 
 
 app = new_app(cls=_Commands, help="Studies, measurements and data preparation around wavepaint.", no_args_is_help=True)

@@ -45,6 +45,7 @@ PINNED = {
     "scratches": "a6cebb3b13bcccae",
     "wires": "1dfdf01965d945a0",
     "blobs": "4579d9034df0e6c0",
+    "object": "cf6d63a2ecee0c5c",
     "everyday": "50e0809c306df14e",
 }
 
@@ -102,9 +103,24 @@ def test_boxes_and_strokes_are_mixed_as_published():
     assert np.mean(boxes) == pytest.approx(3 / 13, abs=0.05)
 
 
-@pytest.mark.parametrize("preset", ["brush", "box", "text", "scratches", "wires", "blobs", "medium", "thick"])
+@pytest.mark.parametrize("preset", ["brush", "box", "text", "scratches", "wires", "blobs", "object", "medium", "thick"])
 def test_the_smallest_size_works(preset):
     assert random_mask(preset, (MIN_SIDE, MIN_SIDE), rng_for(0, "a")).any()
+
+
+def test_an_object_is_one_piece_within_its_radii():
+    cv2 = pytest.importorskip("cv2")
+    for item in range(50):
+        mask = random_mask("object", (256, 256), rng_for(0, str(item)))
+        assert cv2.connectedComponents(mask.astype(np.uint8))[0] - 1 == 1
+        assert mask.sum() <= 5 * np.pi * 39**2
+        assert max(mask.any(0).sum(), mask.any(1).sum()) <= 5 * 2 * 39
+    whole = [m for m in (random_mask("object", (256, 256), rng_for(1, str(i))) for i in range(50)) if not _at_border(m)]
+    assert min(mask.sum() for mask in whole) >= np.pi * 11**2
+
+
+def _at_border(mask):
+    return mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
 
 
 def test_boxes_keep_their_margin_and_sizes():

@@ -15,11 +15,11 @@ from wavepaint.cli import app
 from wavepaint.data.photographs import find_photographs
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.charts import line_chart
-from wavepaint.evaluation.methods import NetworkMethod, PictureMethod, find_method
-from wavepaint.evaluation.metrics import PSNR_CEILING, Summary, pixel_scores
+from wavepaint.evaluation.methods import NetworkMethod, PictureMethod, describe_method, find_method
+from wavepaint.evaluation.metrics import METRICS, PSNR_CEILING, Summary, pixel_scores
 from wavepaint.evaluation.protocol import Item, centre_crop, evaluate, item_name, make_items
-from wavepaint.evaluation.report import Provenance, write_report
-from wavepaint.evaluation.results import EMBEDDED_SCORES, PICTURES, SET_METRICS, Results
+from wavepaint.evaluation.report import HEADLINE, Provenance, write_report
+from wavepaint.evaluation.results import PICTURES, Results
 from wavepaint.evaluation.run import evaluate_set, load_scorers, provenance_of
 from wavepaint.evaluation.testset import (
     encode_png,
@@ -319,7 +319,7 @@ def test_a_network_gets_whole_multiples_and_batches_of_equal_size():
 
 def test_a_checkpoint_is_a_method(tmp_path):
     torch = pytest.importorskip("torch")
-    from wavepaint.evaluation.methods import describe_method, network_method
+    from wavepaint.evaluation.methods import network_method
     from wavepaint.network import WavePaint, WavePaintConfig, save_checkpoint
 
     torch.manual_seed(0)
@@ -333,8 +333,36 @@ def test_a_checkpoint_is_a_method(tmp_path):
     assert hashlib.sha256(path.read_bytes()).hexdigest() in describe_method(str(path))
 
 
+def test_package_is_what_the_command_writes(tmp_path):
+    item = an_item(64, 72)
+    (filled,) = find_method("package")([item])
+    (tmp_path / "image.png").write_bytes(encode_png(item.known))
+    (tmp_path / "mask.png").write_bytes(encode_png(item.mask * np.uint8(255)))
+    done = run("inpaint", tmp_path / "image.png", tmp_path / "mask.png", "-o", tmp_path / "result.png")
+    assert done.exit_code == 0, done.output
+    assert (filled == read_picture(tmp_path / "result.png")).all()
+    assert (filled[item.mask] != 0).any()
+
+
+def test_package_with_another_network_and_network_alone_say_which(tmp_path):
+    pytest.importorskip("torch")
+    packaged = describe_method("network")
+    assert "no detail, no grain" in packaged
+    assert packaged.split(";")[0] in describe_method("package")
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert digest in describe_method(f"package:{path}")
+    assert describe_method(f"package:{path}").startswith("what wavepaint")
+    item = an_item()
+    (alone,), (packaged,) = find_method("network")([item]), find_method("package")([item])
+    assert (alone[item.mask] != packaged[item.mask]).any()
+
+
 def test_unknown_methods_list_the_known_ones(tmp_path):
-    with pytest.raises(OptionError, match="unknown method 'telea'; known: default, haar, opencv-telea"):
+    with pytest.raises(
+        OptionError, match="unknown method 'telea'; known: biharmonic, haar, network, opencv-ns, opencv-telea, package"
+    ):
         find_method("telea")
     with pytest.raises(OptionError, match="no such folder"):
         find_method(f"folder:{tmp_path / 'gone'}")
@@ -356,15 +384,18 @@ def test_scores_are_taken_on_composites():
     assert (perfect.hole_pixels, perfect.hole_area) == (item.mask.sum(), item.mask.mean())
 
 
-def test_features_of_the_truth_come_first():
-    items = [an_item(name=str(n), seed=n) for n in range(5)]
-    methods = [PictureMethod(n, lambda known, mask: known) for n in "ab"]
-    embed = {"mean": lambda pictures: pictures.mean((1, 2))}
-    found = list(evaluate(items, methods, embedders=embed, batch_size=2))
-    assert [e.item.name for e in found] == list("01234")
-    for evaluated in found:
-        expected = [p.mean((0, 1)) for p in (evaluated.item.truth, evaluated.item.known, evaluated.item.known)]
-        np.testing.assert_allclose(evaluated.features["mean"], expected)
+class Means:
+    """A set score: the mean of all composites of a kind."""
+
+    def __init__(self):
+        self.composites = {}
+
+    def add(self, evaluated):
+        self.composites.setdefault(evaluated.item.kind, []).append(evaluated.composites)
+
+    def scores(self, kind, methods):
+        stacked = np.stack(self.composites[kind])
+        return {"vgg_frechet": [float(stacked[:, index].mean()) for index in range(methods)]}
 
 
 def test_method_names_must_differ():
@@ -387,9 +418,8 @@ def results_of(count=30):
         NetworkMethod("near", lambda image, mask: image + mask * (100 / 255 + 0.1), 1),
         NetworkMethod("<far>", lambda image, mask: image + mask * (100 / 255 + 0.2), 1),
     ]
-    results = Results(("near", "<far>"))
-    embedders = {"vgg": lambda pictures: pictures.reshape(len(pictures), -1)[:, ::97] / 255.0}
-    for evaluated in evaluate(items, methods, embedders=embedders):
+    results = Results(("near", "<far>"), [Means()])
+    for evaluated in evaluate(items, methods):
         results.add(evaluated)
     return results
 
@@ -412,13 +442,12 @@ def test_summaries_hold_the_means_bins_and_paired_differences():
     assert bins == {None: 30, **expected}
 
 
-def test_set_scores_are_those_of_the_collected_features():
+def test_set_scores_are_those_of_the_set_scorers_and_the_pooled_psnr():
     results = results_of()
     scores = {(s.method, s.metric): s.value for s in results.set_scores()}
     error = 10 ** (-scores["near", "pooled_hole_psnr"] / 20)
     assert error == pytest.approx(next(r.scores["hole_l1"] for r in results.rows if r.method == "near"))
-    assert scores["near", "vgg_frechet"] < scores["<far>", "vgg_frechet"]
-    assert 0 <= scores["near", "vgg_p_ids"] <= 1
+    assert 100 < scores["near", "vgg_frechet"] < scores["<far>", "vgg_frechet"]
 
 
 def test_the_best_and_worst_pictures_are_kept_in_order():
@@ -493,12 +522,12 @@ def test_a_folder_of_results_is_scored(test_set, tmp_path):
     write_results(test_set, tmp_path / "perfect")
     specs = (f"folder:{tmp_path / 'perfect'}", "opencv-ns")
     seen = []
-    results = evaluate_set(open_test_set(test_set), specs, on_item=lambda: seen.append(1))
+    results = evaluate_set(open_test_set(test_set), specs, metrics=(), on_item=lambda: seen.append(1))
     assert len(seen) == 6
     scores = {spec: [r.scores["hole_psnr"] for r in results.rows if r.method == spec] for spec in specs}
     assert scores[specs[0]] == [PSNR_CEILING] * 6
     assert max(scores["opencv-ns"]) < PSNR_CEILING
-    assert provenance_of(open_test_set(test_set), specs).methods[specs[0]] == "pictures from a folder"
+    assert provenance_of(open_test_set(test_set), specs).methods[specs[0]] == "images from a folder"
 
 
 def test_results_that_do_not_match_the_set_are_named(test_set, tmp_path):
@@ -507,23 +536,30 @@ def test_results_that_do_not_match_the_set_are_named(test_set, tmp_path):
     odd = tmp_path / "results" / "box" / "a_mask000.png"
     odd.write_bytes(encode_png(np.zeros((10, 12, 3), np.uint8)))
     with pytest.raises(OptionError, match=r"a_mask000\.png: is 12x10, but the test set's picture is 64x64"):
-        evaluate_set(open_test_set(test_set), [spec])
+        evaluate_set(open_test_set(test_set), [spec], metrics=())
     odd.unlink()
     with pytest.raises(OptionError, match=r"a_mask000\.png: no such result"):
-        evaluate_set(open_test_set(test_set), [spec])
-    with pytest.raises(OptionError, match="unknown metric 'ssim2'; known: vgg, vgg-set, lpips-alex"):
+        evaluate_set(open_test_set(test_set), [spec], metrics=())
+    with pytest.raises(OptionError, match="unknown metric 'ssim2'; known: artefacts, dists, "):
         evaluate_set(open_test_set(test_set), ["opencv-ns"], metrics=["ssim2"])
 
 
-def test_the_distance_of_pictures_and_that_of_sets_are_asked_for_apart(monkeypatch):
+def test_images_and_sets_are_scored_by_what_was_asked_for(monkeypatch):
     pytest.importorskip("torch")
     loaded = []
     monkeypatch.setattr("wavepaint.evaluation.perceptual.load_vgg16", lambda path, layers: loaded.append(layers))
-    scorers, embedders = load_scorers(["vgg"], {})
-    assert (len(scorers), list(embedders), loaded) == (1, [], [("relu1_2", "relu2_2", "relu3_3")])
-    scorers, embedders = load_scorers(["vgg-set"], {})
-    assert (scorers, list(embedders), loaded[1:]) == ([], ["vgg"], [("relu5_3",)])
-    assert not any("FID" in SET_METRICS[name].label for name in EMBEDDED_SCORES["vgg"])
+    scorers, set_scorers = load_scorers(["vgg", "pixels", "pixels"], {})
+    assert (len(scorers), set_scorers, loaded) == (2, [], [("relu1_2", "relu2_2", "relu3_3")])
+    scorers, set_scorers = load_scorers(["frechet-vgg"], {})
+    assert (scorers, len(set_scorers), loaded[1:]) == ([], 1, [("relu3_3",)])
+    with pytest.raises(OptionError, match="unknown weights 'vgg'; known: vgg16"):
+        load_scorers(["pixels"], {"vgg": "x"})
+
+
+def test_the_training_loss_is_no_headline_and_says_what_it_is():
+    assert "vgg_distance" not in HEADLINE
+    assert "training loss" in METRICS["vgg_distance"].label
+    assert set(HEADLINE) <= set(METRICS)
 
 
 # Commands
@@ -540,7 +576,7 @@ def test_the_commands_make_a_set_and_evaluate_it_twice_alike(photographs, tmp_pa
     for name in ("one", "two"):
         done = run(
             *("evaluate", tmp_path / "set", "--method", "opencv-ns", "--method", "opencv-telea"),
-            *("-o", tmp_path / name),
+            *("--metric", "artefacts", "-o", tmp_path / name),
         )
         assert done.exit_code == 0, done.output
         assert "opencv-telea" in done.output
@@ -551,7 +587,7 @@ def test_the_commands_refuse_with_one_line_and_status_2(test_set, tmp_path):
     (test_set / "box" / "a.png").write_bytes(encode_png(smooth_picture(64, 64, seed=9)))
     report = tmp_path / "report"
     for arguments, reason in (
-        (("evaluate", test_set, "--method", "opencv-ns", "-o", report), "not those of manifest.json"),
+        (("evaluate", test_set, "--metric", "pixels", "-o", report), "not those of manifest.json"),
         (("evaluate", test_set, "--method", "magic"), "unknown method"),
         (("evaluate", tmp_path / "none", "--method", "opencv-ns"), "no such folder"),
         (("evaluate", test_set, "--method", "opencv-ns", "--weights", "x"), "NAME=FILE"),

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -8,8 +9,12 @@ from torch import nn  # noqa: E402
 
 from lab.inception import FIDInception, load_inception  # noqa: E402
 from wavepaint.errors import CheckpointError, OptionError  # noqa: E402
-from wavepaint.evaluation.perceptual import ALEX_WIDTHS, BACKBONES, LPIPS, AlexNetFeatures, load_lpips  # noqa: E402
-from wavepaint.evaluation.scorers import LPIPSScorer  # noqa: E402
+from wavepaint.evaluation.features import ALEX_WIDTHS, AlexNetFeatures  # noqa: E402
+from wavepaint.evaluation.metrics import frechet_distance  # noqa: E402
+from wavepaint.evaluation.perceptual import LPIPS, l2_pool, load_lpips  # noqa: E402
+from wavepaint.evaluation.protocol import Evaluated, Item  # noqa: E402
+from wavepaint.evaluation.results import SET_METRICS  # noqa: E402
+from wavepaint.evaluation.scorers import HoleFrechet, LPIPSScorer  # noqa: E402
 
 
 class Same(nn.Module):
@@ -87,8 +92,6 @@ def test_the_map_of_one_full_size_layer_averages_to_the_distance():
 
 
 def test_the_score_inside_the_hole_looks_there_alone():
-    import numpy as np
-
     truth = np.full((8, 8, 3), (200, 0, 0), np.uint8)
     mask = np.zeros((8, 8), bool)
     mask[:2] = True
@@ -151,12 +154,43 @@ def test_wrong_weights_are_named(tmp_path):
         load_lpips("squeeze")
 
 
-@pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_backbones_are_known_by_their_whole_hash(net):
-    download = BACKBONES[net]
-    assert len(download.sha256) == 64
-    # torchvision puts the first digits into the name.
-    assert download.filename.endswith(f"-{download.sha256[:8]}.pth")
+def test_l2_pooling_by_hand():
+    # One sample of 2 under the middle of the window, which has a quarter of the weight: sqrt(4 / 4).
+    x = torch.zeros(1, 2, 4, 4)
+    x[0, 1, 2, 2] = 2
+    pooled = l2_pool(x)
+    assert pooled.shape == (1, 2, 2, 2)
+    assert pooled[0, 1, 1, 1].item() == pytest.approx(1, abs=1e-5)
+    assert pooled[0, 1, 0, 0].item() == pytest.approx(0, abs=1e-5)
+    assert pooled[0, 0].max().item() == pytest.approx(0, abs=1e-5)
+
+
+def hole_items(shift, count=4):
+    """Items of noise whose fill is noise moved by `shift` levels."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros((16, 16), bool)
+    mask[4:12, 4:12] = True
+    for number in range(count):
+        truth, fill = rng.integers(0, 200, (2, 16, 16, 3), dtype=np.uint8)
+        item = Item(str(number), "box", truth, mask)
+        yield Evaluated(item, np.stack([item.composite(truth), item.composite(fill + np.uint8(shift))]), ())
+
+
+def test_the_frechet_distance_of_holes_is_that_of_the_samples_in_them():
+    scorer = HoleFrechet(Same())
+    real, fake = [], []
+    for evaluated in hole_items(50):
+        scorer.add(evaluated)
+        mask = evaluated.item.mask
+        real.append(evaluated.item.truth[mask] / 255.0)
+        fake.append(evaluated.composites[1][mask] / 255.0)
+    same, moved = scorer.scores("box", 2)["vgg_frechet"]
+    assert same == pytest.approx(0, abs=1e-9)
+    assert moved == pytest.approx(frechet_distance(np.concatenate(fake), np.concatenate(real)), rel=1e-5)
+
+
+def test_the_frechet_distance_of_holes_is_never_called_fid():
+    assert "not FID" in SET_METRICS["vgg_frechet"].label
 
 
 def test_inception_has_the_published_number_of_parameters_and_features():

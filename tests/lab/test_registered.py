@@ -5,14 +5,14 @@ import pytest
 
 from lab.registered import register
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.methods import METHODS
-from wavepaint.evaluation.registry import Registry
-from wavepaint.evaluation.run import METRIC_LOADERS, load_scorers
+from wavepaint.evaluation.registry import METHODS, METRIC_LOADERS, Registry
+from wavepaint.evaluation.run import load_scorers
 
 WITHOUT_LAB = """
 import sys
 from wavepaint.evaluation.methods import METHODS
 from wavepaint.evaluation.run import METRIC_LOADERS
+assert "package" in METHODS and "pixels" in METRIC_LOADERS
 assert "patchmatch" not in METHODS and "fid" not in METRIC_LOADERS
 assert not [name for name in sys.modules if name.split(".")[0] == "lab"]
 import lab
@@ -36,9 +36,9 @@ def test_an_unknown_name_lists_the_known_ones_and_a_taken_name_is_refused():
     table = Registry("colour")
     table.add("red", 1)
     table.add("green", 2)
-    assert list(table) == ["red", "green"]
+    assert list(table) == ["green", "red"]
     assert table["green"] == 2
-    with pytest.raises(OptionError, match="unknown colour 'blue'; known: red, green"):
+    with pytest.raises(OptionError, match="unknown colour 'blue'; known: green, red"):
         table["blue"]
     with pytest.raises(ValueError, match="'red' is there already"):
         table.add("red", 3)

@@ -17,21 +17,26 @@ app = new_app()
 def evaluate(
     test_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder that `masks make` wrote.")],
     method: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
-            help="default, haar, opencv-telea, opencv-ns, biharmonic, patchmatch, folder:RESULTS or a checkpoint. "
-            "Repeatable; the first is what the others are compared with."
+            help="package (what `wavepaint inpaint` writes), package:MODEL, network (alone), haar, opencv-telea, "
+            "opencv-ns, biharmonic, folder:RESULTS or a checkpoint; with `python -m lab evaluate` also patchmatch. "
+            "Repeatable; the first is what the others are compared with. By default package, opencv-telea, opencv-ns."
         ),
-    ],
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the report to write.")] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(help="Besides PSNR, SSIM and L1: vgg, vgg-set, lpips-alex, lpips-vgg, fid.")
+        list[str] | None,
+        typer.Option(
+            help="Besides PSNR, SSIM and L1 (pixels): artefacts, lpips-vgg and dists, which are the default; "
+            "ssim-zero-padded, frechet-vgg, lpips-alex, vgg (a training loss); with `python -m lab evaluate` also fid."
+        ),
     ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="Weights of a metric's network: vgg16, alexnet, lpips-alex, lpips-vgg, inception.",
+            help="Weights of a metric's network, else downloaded once: vgg16, alexnet; inception for fid.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
@@ -40,22 +45,23 @@ def evaluate(
     from rich.console import Console
 
     from wavepaint.evaluation.report import console_tables, write_report
-    from wavepaint.evaluation.run import evaluate_set, provenance_of
+    from wavepaint.evaluation.run import DEFAULT_METHODS, DEFAULT_METRICS, evaluate_set, provenance_of
     from wavepaint.evaluation.testset import open_test_set
 
     chosen = open_test_set(test_set)
+    methods = method or DEFAULT_METHODS
     with progress_bar() as progress:
         task = progress.add_task("evaluating", total=len(chosen))
         results = evaluate_set(
             chosen,
-            method,
-            metrics=metric or (),
+            methods,
+            metrics=metric or DEFAULT_METRICS,
             weights=dict(parse_weights(text) for text in weights or ()),
             on_item=lambda: progress.advance(task),
         )
     summaries = results.summaries(seed)
     if output is not None:
-        write_report(results, summaries, output, provenance_of(chosen, method, seed))
+        write_report(results, summaries, output, provenance_of(chosen, methods, seed))
     console = Console()
     for table in console_tables(results, summaries):
         console.print(table)

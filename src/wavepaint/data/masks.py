@@ -354,6 +354,26 @@ class Blobs:
 
 
 @dataclass(frozen=True)
+class Ellipses:
+    """One rounded object: a union of two to five ellipses, each centred within the one before it.
+
+    Radii are 12 to 38 pixels where the short side has 256, and grow with it.
+    """
+
+    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
+        """Draw the object."""
+        canvas = np.zeros(size, np.uint8)
+        unit = min(size) / 256
+        centre = rng.uniform(0.15, 0.85, 2) * (size[1], size[0])
+        circle = _directions(np.arange(48) * math.pi / 24)
+        for _ in range(rng.integers(2, 6)):
+            ellipse = _turned(circle * unit * rng.uniform(12, 38, 2), rng.uniform(0.0, math.pi))
+            opencv().fillConvexPoly(canvas, _points(centre + ellipse), 1)
+            centre = centre + ellipse[rng.integers(len(ellipse))] * rng.uniform(0.3, 1.0)
+        return canvas.astype(bool)
+
+
+@dataclass(frozen=True)
 class MaskPreset:
     """A named kind of mask: weighted choices, the largest hole share that is accepted, and the side it is meant for.
 
@@ -404,6 +424,7 @@ def _presets() -> dict[str, MaskPreset]:
         "scratches": MaskPreset("scratches, dust and hairs", ((1, Scratches()),)),
         "wires": MaskPreset("overhead wires", ((1, Wires()),)),
         "blobs": MaskPreset("object silhouettes", ((1, Blobs()),)),
+        "object": MaskPreset("one rounded object: two to five ellipses", ((1, Ellipses()),)),
     }
     return {
         "thin": thin,

@@ -7,19 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepaint import __version__
 from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.metrics import BoolMask, Picture, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
-from wavepaint.evaluation.registry import Registry
-from wavepaint.evaluation.testset import MASK_SUFFIX, read_picture
+from wavepaint.evaluation.registry import METHODS, MethodEntry
+from wavepaint.evaluation.testset import MASK_SUFFIX, encode_png, read_picture
 from wavepaint.fill.depth import coarse_levels_of
 from wavepaint.fill.guide import fill_planes
 from wavepaint.runtime import Runtime
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 OPENCV_RADIUS = 3
 HAAR_SWEEPS = 10
 FOLDER_PREFIX = "folder:"
+PACKAGE_PREFIX = "package:"
 
 Fill = Callable[[Picture, BoolMask], Picture]
 """Known samples (zeros in the hole) and mask of one picture -> the filled picture."""
@@ -80,7 +82,10 @@ class NetworkMethod:
 
 @dataclass(frozen=True)
 class RuntimeMethod:
-    """A network as the package uses it: deep holes are filled at lower resolutions first, if it has learned that."""
+    """A network alone, without detail, grain and regions: it sees the whole picture.
+
+    Of a deep hole it sees reduced copies first, as far as it has learned that.
+    """
 
     name: str
     runtime: Runtime
@@ -101,6 +106,26 @@ def network_method(model: WavePaint, name: str) -> RuntimeMethod:
     from wavepaint.runtime.torch_runtime import TorchRuntime
 
     return RuntimeMethod(name, TorchRuntime.of(model))
+
+
+def package_method(name: str = "package", model: str | None = None) -> PictureMethod:
+    """Exactly what `wavepaint inpaint IMAGE MASK -o RESULT` writes with its defaults, read back from the file.
+
+    With another `model`, what it writes with that as its only option.
+    """
+    from wavepaint import Inpainter
+
+    inpainter = Inpainter(model)
+
+    def fill(known: Picture, mask: BoolMask) -> Picture:
+        with TemporaryDirectory() as folder:
+            image, hole, result = (Path(folder) / f"{part}.png" for part in ("image", "mask", "result"))
+            image.write_bytes(encode_png(known))
+            hole.write_bytes(encode_png(mask * np.uint8(255)))
+            inpainter(image, hole, output=result)
+            return read_picture(result)
+
+    return PictureMethod(name, fill)
 
 
 def haar_method(name: str = "haar", sweeps: int = HAAR_SWEEPS) -> NetworkMethod:
@@ -168,30 +193,13 @@ def _biharmonic_fill() -> Fill:
     return fill
 
 
-@dataclass(frozen=True)
-class MethodEntry:
-    """How a named method is made, and what identifies it in a report: a version, or the hash of its weights."""
-
-    load: Callable[[], Method]
-    describe: Callable[[], str]
-
-
-METHODS: Registry[MethodEntry] = Registry("method")
-"""Methods with a name of their own; checkpoints and folders of results need none."""
-
-
-def add_fill(name: str, load: Callable[[], Fill], describe: Callable[[], str]) -> None:
-    """Add a method that fills one picture after the other; `load` imports what it needs."""
-    METHODS.add(name, MethodEntry(lambda: PictureMethod(name, load()), describe))
-
-
 def find_method(spec: str) -> Method:
     """The method that a name stands for.
 
     Args:
-        spec: a name of `METHODS`: `default`, the packaged network; `haar`, its prefill alone; a classical method;
-            or a checkpoint file; or `folder:RESULTS`. The spec is also the method's name in tables. A network sees
-            the whole picture, as the protocol has it, in lower resolutions first where it has learned that.
+        spec: a name of `METHODS`: `package`, what the package writes; `network`, the packaged network alone; `haar`,
+            its prefill alone; or a classical method. Or `package:MODEL`, the package with another network; a
+            checkpoint file, that network alone; or `folder:RESULTS`. The spec is also the method's name in tables.
 
     Raises:
         OptionError: none of these.
@@ -203,26 +211,46 @@ def find_method(spec: str) -> Method:
         if not folder.is_dir():
             raise OptionError(f"{folder}: no such folder of results")
         return FolderMethod(spec, folder)
+    if spec.startswith(PACKAGE_PREFIX):
+        return package_method(spec, spec.removeprefix(PACKAGE_PREFIX))
     if spec in METHODS:
         return METHODS[spec].load()
     if not Path(spec).is_file():
-        known = ", ".join((*METHODS, "folder:RESULTS", "a checkpoint file"))
+        known = ", ".join((*METHODS, "package:MODEL", "folder:RESULTS", "a checkpoint file"))
         raise OptionError(f"unknown method {spec!r}; known: {known}")
-    return _checkpoint_method(spec)
+    return _checkpoint_method(spec, spec)
 
 
 def describe_method(spec: str) -> str:
     """What identifies the method of a spec in a report: a version, or the hash of its weights."""
     if spec.startswith(FOLDER_PREFIX):
-        return "pictures from a folder"
-    return METHODS[spec].describe() if spec in METHODS else _sha256_of(Path(spec))
+        return "images from a folder"
+    if spec.startswith(PACKAGE_PREFIX):
+        return _describe_package(spec.removeprefix(PACKAGE_PREFIX))
+    return METHODS[spec].describe() if spec in METHODS else _describe_network(spec)
 
 
-def _checkpoint_method(spec: str) -> RuntimeMethod:
+def describe_weights(spec: str | Path) -> str:
+    """The hash of a file of weights; "default" is the packaged network."""
+    packaged = files("wavepaint") / "weights" / "default.safetensors"
+    weights = packaged if spec == "default" else Path(spec)
+    return f"SHA-256 {hashlib.sha256(weights.read_bytes()).hexdigest()}"
+
+
+def _describe_network(spec: str) -> str:
+    looks = "the network alone, whole image, reduced copies first as far as it has learned that; no detail, no grain"
+    return f"{describe_weights(spec)}; {looks}"
+
+
+def _describe_package(model: str = "default") -> str:
+    return f"what wavepaint {__version__} writes by default; network {describe_weights(model)}"
+
+
+def _checkpoint_method(model: str, name: str) -> RuntimeMethod:
     _require_torch()
     from wavepaint.network import load_checkpoint
 
-    return network_method(load_checkpoint(spec), spec)
+    return network_method(load_checkpoint(model), name)
 
 
 def _require_torch() -> None:
@@ -230,10 +258,6 @@ def _require_torch() -> None:
         import torch  # noqa: F401
     except ImportError:
         raise MissingExtraError("evaluating a network", "train", "torch") from None
-
-
-def _sha256_of(weights: Path | Traversable) -> str:
-    return f"SHA-256 {hashlib.sha256(weights.read_bytes()).hexdigest()}"
 
 
 def _describe_opencv() -> str:
@@ -248,14 +272,17 @@ def _opencv() -> Any:
     return cv2
 
 
+METHODS.add("package", MethodEntry(package_method, _describe_package))
 METHODS.add(
-    "default",
-    MethodEntry(
-        lambda: _checkpoint_method("default"),
-        lambda: _sha256_of(files("wavepaint") / "weights" / "default.safetensors"),
-    ),
+    "network", MethodEntry(lambda: _checkpoint_method("default", "network"), lambda: _describe_network("default"))
 )
 METHODS.add("haar", MethodEntry(haar_method, lambda: f"the network's prefill alone, {HAAR_SWEEPS} sweeps"))
-add_fill("opencv-telea", lambda: _opencv_fill("telea"), _describe_opencv)
-add_fill("opencv-ns", lambda: _opencv_fill("ns"), _describe_opencv)
-add_fill("biharmonic", _biharmonic_fill, lambda: f"scikit-image {import_module('skimage').__version__}")
+METHODS.add("opencv-telea", MethodEntry(lambda: PictureMethod("opencv-telea", _opencv_fill("telea")), _describe_opencv))
+METHODS.add("opencv-ns", MethodEntry(lambda: PictureMethod("opencv-ns", _opencv_fill("ns")), _describe_opencv))
+METHODS.add(
+    "biharmonic",
+    MethodEntry(
+        lambda: PictureMethod("biharmonic", _biharmonic_fill()),
+        lambda: f"scikit-image {import_module('skimage').__version__}",
+    ),
+)

@@ -32,27 +32,39 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Metric:
-    """How to show a score, and which way is better."""
+    """How to show a score, and which way is better; `higher_is_better` None = the nearer to 0 the better."""
 
     label: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     digits: int = 4
+
+    def best(self, values: Sequence[float]) -> float:
+        """The best of some values."""
+        if self.higher_is_better is None:
+            return min(values, key=abs)
+        return max(values) if self.higher_is_better else min(values)
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         "hole_psnr": Metric("PSNR in the hole, dB", True, 2),
         "hole_ssim": Metric("SSIM in the hole", True),
+        "hole_lpips_vgg": Metric("LPIPS (VGG) in the hole", False),
+        "hole_lpips_alex": Metric("LPIPS (Alex) in the hole", False),
         "hole_l1": Metric("L1 in the hole", False),
         "hole_mse": Metric("MSE in the hole", False, 5),
         "psnr": Metric("PSNR, dB", True, 2),
-        "ssim": Metric("SSIM", True),
+        "ssim": Metric("SSIM (windows inside the image)", True),
+        "ssim_zero_padded": Metric("SSIM (zero-padded)", True),
         "l1": Metric("L1", False),
-        "vgg_distance": Metric("VGG16 feature distance", False),
-        "lpips_alex": Metric("LPIPS (Alex)", False),
-        "hole_lpips_alex": Metric("LPIPS (Alex) in the hole", False),
         "lpips_vgg": Metric("LPIPS (VGG)", False),
-        "hole_lpips_vgg": Metric("LPIPS (VGG) in the hole", False),
+        "lpips_alex": Metric("LPIPS (Alex)", False),
+        "dists": Metric("DISTS", False),
+        "lattice_4": Metric("lattice of 4 samples, levels²", False, 2),
+        "lattice_8": Metric("lattice of 8 samples, levels²", False, 2),
+        "lattice_16": Metric("lattice of 16 samples, levels²", False, 2),
+        "texture_ratio": Metric("texture in the hole against around it, log2", None, 2),
+        "vgg_distance": Metric("VGG16 feature distance (a training loss)", False),
     }
 )
 """Every per-picture score, in the order of tables."""
@@ -77,7 +89,7 @@ def pixel_scores(truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) 
         mask: `(H, W)` with at least one hole pixel.
 
     Returns:
-        For each of the first seven names of `METRICS`, `(M,)` values.
+        `hole_psnr`, `hole_ssim`, `hole_l1`, `hole_mse`, `psnr`, `ssim` and `l1`, each `(M,)`.
     """
     a = truth / 255.0
     rows = [_pixel_scores(a, composite / 255.0, mask) for composite in composites]
@@ -106,6 +118,34 @@ def _pixel_scores(a: FloatArray, b: FloatArray, mask: BoolMask) -> dict[str, flo
         "ssim": float(ssim),
         "l1": float(np.abs(a - b).mean()),
     }
+
+
+def zero_padded_ssim(truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+    """SSIM as the field's evaluators compute it, `ssim_zero_padded`; see `protocol.Scorer`.
+
+    The same window as in `pixel_scores`, but the image continues as zeros beyond its border and every position counts,
+    so that it is a little higher: beyond the border composite and truth agree.
+    """
+    a = truth / 255.0
+    return {"ssim_zero_padded": np.array([_zero_padded_ssim(a, composite / 255.0) for composite in composites])}
+
+
+def _zero_padded_ssim(a: FloatArray, b: FloatArray) -> float:
+    from scipy.ndimage import correlate1d
+
+    window = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+
+    def mean(x: FloatArray) -> FloatArray:
+        rows = correlate1d(x, window, axis=0, mode="constant")
+        return np.asarray(correlate1d(rows, window, axis=1, mode="constant"))
+
+    mean_a, mean_b = mean(a), mean(b)
+    variances = mean(a * a) - mean_a**2 + mean(b * b) - mean_b**2
+    covariance = mean(a * b) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return float((luminance * (2 * covariance + c2) / (variances + c2)).mean())
 
 
 def _psnr(a: FloatArray, b: FloatArray) -> float:
@@ -198,42 +238,6 @@ def gaussian_frechet_distance(mean_a: FloatArray, cov_a: FloatArray, mean_b: Flo
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0, None)).sum()
     distance = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
     return max(float(distance), 0.0)
-
-
-def inception_discriminative_scores(real: FloatArray, fake: FloatArray) -> tuple[float, float]:
-    """P-IDS and U-IDS (Zhao et al., 2021): how often a linear SVM mistakes fills for truth.
-
-    The SVM minimises `|w|^2 / 2 + sum max(0, 1 - y f(x))^2` with the bias among the weights, over features of
-    both sets. P-IDS is the share of pairs whose fill looks more real than its truth, U-IDS the error rate.
-    Fewer pictures than feature dimensions are always separable: both are then 0 and say nothing.
-
-    Args:
-        real, fake: `(N, D)` features; row i of both belongs to the same picture.
-
-    Raises:
-        OptionError: shapes that differ.
-    """
-    if real.ndim != 2 or real.shape != fake.shape:
-        raise OptionError(f"P-IDS needs paired (N, D) features, got {real.shape} and {fake.shape}")
-    x = np.concatenate((real, fake))
-    x = np.concatenate((x, np.ones((len(x), 1))), axis=1)
-    y = np.repeat((1.0, -1.0), len(real))
-    score = x @ _linear_svm(x, y)
-    real_score, fake_score = score[: len(real)], score[len(real) :]
-    p_ids = float(np.mean(fake_score > real_score))
-    u_ids = float((np.mean(fake_score > 0) + np.mean(real_score <= 0)) / 2)
-    return p_ids, u_ids
-
-
-def _linear_svm(x: FloatArray, y: FloatArray) -> FloatArray:
-    from scipy.optimize import minimize
-
-    def loss(w: FloatArray) -> tuple[float, FloatArray]:
-        slack = np.maximum(0, 1 - y * (x @ w))
-        return float(w @ w / 2 + slack @ slack), w - 2 * (x.T @ (y * slack))
-
-    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 10_000})
-    return np.asarray(found.x)
 
 
 def _skimage_metrics() -> Any:

@@ -1,105 +1,40 @@
-"""LPIPS, the learned perceptual distance of Zhang et al. (2018), version 0.1, on plain PyTorch.
+"""Learned distances of images: LPIPS 0.1 (Zhang et al., 2018) and DISTS (Ding et al., 2020), on plain PyTorch.
 
-A backbone trained on ImageNet (AlexNet or VGG16) plus one weight per channel that people's judgements taught.
-Neither is part of this package: both come from local files or, once, from their publishers.
+A backbone trained on ImageNet (AlexNet or VGG16), which is no part of this package, and weights that people's
+judgements taught, which are.
 """
 
 from __future__ import annotations
 
-import io
-import tempfile
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavepaint.errors import CheckpointError, OptionError
-from wavepaint.evaluation.downloads import Download, fetch
-from wavepaint.evaluation.features import VGG16Features
+from wavepaint.evaluation.features import ALEX_WIDTHS, AlexNetFeatures, VGG16Features
+from wavepaint.evaluation.weights import fetch, packaged_weights, read_state
 
 Net = Literal["alex", "vgg"]
 
-BACKBONES: Mapping[str, Download] = MappingProxyType(
-    {
-        "alex": Download(
-            "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-            "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-        ),
-        "vgg": Download(
-            "https://download.pytorch.org/models/vgg16-397923af.pth",
-            "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-        ),
-    }
-)
-"""torchvision's ImageNet weights; the file names carry the first digits of the hash."""
-
-HEADS = Download(
-    "https://files.pythonhosted.org/packages/9b/13/"
-    "1df50c7925d9d2746702719f40e864f51ed66f307b20ad32392f1ad2bb87/lpips-0.1.4-py3-none-any.whl",
-    "fd537af5828b69d2e6ffc0a397bd506dbc28ca183543617690844c08e102ec5e",
-)
-"""The authors' own package: an archive whose `lpips/weights/v0.1/NET.pth` are the channel weights."""
-
 VGG_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
-ALEX_WIDTHS = (64, 192, 384, 256, 256)
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 _EPSILON = 1e-10
 
 
-class AlexNetFeatures(nn.Module):
-    """Activations of AlexNet after each of its five ReLUs, frozen (Krizhevsky, 2014).
-
-    Args:
-        state: torchvision's `features.N.weight` and `features.N.bias`; other keys are not looked at.
-
-    Raises:
-        CheckpointError: a key is missing or of another shape.
-    """
-
-    def __init__(self, state: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        widths = (3, *ALEX_WIDTHS)
-        shapes = ((11, 4, 2), (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))
-        self.convs = nn.ModuleList(
-            nn.Conv2d(fan_in, width, kernel, stride, padding)
-            for fan_in, width, (kernel, stride, padding) in zip(widths, widths[1:], shapes, strict=False)
-        )
-        for conv, position in zip(self.convs, (0, 3, 6, 8, 10), strict=True):
-            try:
-                conv.load_state_dict({k: state[f"features.{position}.{k}"].float() for k in ("weight", "bias")})
-            except (KeyError, RuntimeError) as error:
-                raise CheckpointError(f"not AlexNet features: features.{position}: {error}") from None
-        self.register_buffer("mean", torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1))
-        self.mean: Tensor
-        self.std: Tensor
-        self.requires_grad_(False).eval()
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) RGB in [0, 1], sides at least 32 -> five (B, C_l, H_l, W_l)."""
-        x = (image - self.mean) / self.std
-        found = []
-        for index, conv in enumerate(self.convs):
-            x = F.relu(conv(F.max_pool2d(x, 3, 2) if index in (1, 2) else x))
-            found.append(x)
-        return found
-
-
 class LPIPS(nn.Module):
-    """The distance of two pictures as people see it: 0 for equal ones, growing with difference.
+    """The distance of two images as people see it: 0 for equal ones, growing with difference.
 
     At every layer the activations are scaled to unit length over channels, their squared differences weighted
-    per channel and averaged over positions; the layers are summed. The paper scales pictures to [-1, 1] and
+    per channel and averaged over positions; the layers are summed. The paper scales images to [-1, 1] and
     then shifts and scales every channel; together that is ImageNet's usual normalisation of [0, 1], which the
     backbones do.
 
     Args:
-        features: frozen backbone, picture -> activations of L layers.
+        features: frozen backbone, image -> activations of L layers.
         heads: L vectors of channel weights, not negative.
     """
 
@@ -116,7 +51,7 @@ class LPIPS(nn.Module):
         return self.distance(self.features(a), self.features(b))
 
     def distance(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-        """Like `forward`, from what `features` gave for both pictures."""
+        """Like `forward`, from what `features` gave for both images."""
         return torch.stack([layer.mean((1, 2, 3)) for layer in self._layers(a, b)]).sum(0)
 
     def distance_map(self, a: Sequence[Tensor], b: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
@@ -129,28 +64,78 @@ class LPIPS(nn.Module):
         return [((_unit(x) - _unit(y)) ** 2 * head).sum(1, keepdim=True) for x, y, head in layers]
 
 
+class DISTS(nn.Module):
+    """Structure and texture of two images compared: 0 for equal ones, and tolerant of resampled texture.
+
+    Of the image itself and five layers of VGG16 with L2 pooling, the means (texture) and the correlations
+    (structure) over all positions are compared per channel and summed with learned weights.
+
+    Args:
+        features: VGG16 with `VGG_LAYERS` and `l2_pool`.
+        alpha, beta: `(1, 1475, 1, 1)` weights of means and of correlations; 1475 = 3 + 64 + 128 + 256 + 512 + 512.
+    """
+
+    def __init__(self, features: VGG16Features, alpha: Tensor, beta: Tensor) -> None:
+        super().__init__()
+        self.features = features
+        total = alpha.sum() + beta.sum()
+        channels = [3, *VGG_WIDTHS]
+        self.alpha = [part.flatten() for part in torch.split(alpha / total, channels, dim=1)]
+        self.beta = [part.flatten() for part in torch.split(beta / total, channels, dim=1)]
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1], twice -> (B,)."""
+        return self.distance(self.layers(a), self.layers(b))
+
+    def layers(self, image: Tensor) -> list[Tensor]:
+        """The image itself and its five activations."""
+        return [image, *self.features(image)]
+
+    def distance(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+        """Like `forward`, from what `layers` gave for both images."""
+        constant = 1e-6
+        similarity = torch.zeros(len(a[0]))
+        for x, y, alpha, beta in zip(a, b, self.alpha, self.beta, strict=True):
+            x_mean, y_mean = x.mean((2, 3)), y.mean((2, 3))
+            texture = (2 * x_mean * y_mean + constant) / (x_mean**2 + y_mean**2 + constant)
+            x_variance, y_variance = (
+                ((z - mean[..., None, None]) ** 2).mean((2, 3)) for z, mean in ((x, x_mean), (y, y_mean))
+            )
+            covariance = (x * y).mean((2, 3)) - x_mean * y_mean
+            structure = (2 * covariance + constant) / (x_variance + y_variance + constant)
+            similarity = similarity + (alpha * texture + beta * structure).sum(1)
+        return 1 - similarity
+
+
+def l2_pool(x: Tensor) -> Tensor:
+    """`(B, C, H, W)` -> half the size: root of the squares averaged by a 3x3 Hann window, zeros around."""
+    window = torch.tensor((0.5, 1.0, 0.5), dtype=x.dtype, device=x.device)
+    kernel = (window[:, None] * window / 4).expand(x.shape[1], 1, 3, 3)
+    return (F.conv2d(x**2, kernel, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()
+
+
 def load_lpips(net: Net, backbone: str | Path | None = None, heads: str | Path | None = None) -> LPIPS:
     """LPIPS with its published weights.
 
     Args:
-        net: "alex" (the usual score) or "vgg".
+        net: "alex" or "vgg".
         backbone: torchvision's ImageNet weights, `.pth` or `.safetensors` with keys `features.N.*`; downloaded
             and cached by default.
-        heads: the authors' channel weights of version 0.1, `.pth`; downloaded and cached by default.
+        heads: channel weights in the layout of the authors' files; those of version 0.1 by default.
 
     Raises:
         OptionError: another net.
         CheckpointError: a file that is not what it should be.
         WavepaintError: a download that fails.
     """
-    if net not in BACKBONES:
-        raise OptionError(f"unknown LPIPS network {net!r}; known: {', '.join(BACKBONES)}")
-    weights = _read_heads(net, heads)
+    if net not in get_args(Net):
+        raise OptionError(f"unknown LPIPS network {net!r}; known: {', '.join(get_args(Net))}")
+    weights = _heads(net, None if heads is None else Path(heads))
     if net == "vgg":
         return LPIPS(load_vgg16(backbone, VGG_LAYERS), weights)
-    path = Path(backbone) if backbone else fetch(BACKBONES[net])
+    path = Path(backbone) if backbone else fetch("alexnet")
     try:
-        return LPIPS(AlexNetFeatures(_read_state(path)), weights)
+        return LPIPS(AlexNetFeatures(read_state(path)), weights)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
 
@@ -162,55 +147,24 @@ def load_vgg16(path: str | Path | None, layers: Sequence[str]) -> VGG16Features:
         CheckpointError: a file that is not what it should be.
         WavepaintError: a download that fails.
     """
-    path = Path(path) if path else fetch(BACKBONES["vgg"])
-    if path.suffix == ".safetensors":
-        return VGG16Features(path, layers)
-    from safetensors.torch import save_file
-
-    state = {key: value for key, value in _read_state(path).items() if key.startswith("features.")}
-    with tempfile.TemporaryDirectory() as folder:
-        converted = Path(folder) / path.with_suffix(".safetensors").name
-        save_file(state, converted)
-        return VGG16Features(converted, layers)
+    return VGG16Features(path or fetch("vgg16"), layers)
 
 
-def _read_heads(net: Net, path: str | Path | None) -> list[Tensor]:
+def load_dists(backbone: str | Path | None = None) -> DISTS:
+    """DISTS with its published weights; `backbone` and errors as those of `load_lpips`."""
+    weights = packaged_weights("dists")
+    features = VGG16Features(backbone or fetch("vgg16"), VGG_LAYERS, l2_pool)
+    return DISTS(features, weights["alpha"], weights["beta"])
+
+
+def _heads(net: Net, path: Path | None) -> list[Tensor]:
     widths = ALEX_WIDTHS if net == "alex" else VGG_WIDTHS
-    if path is None:
-        archive = fetch(HEADS)
-        with zipfile.ZipFile(archive) as wheel:
-            state = _unpickle(io.BytesIO(wheel.read(f"lpips/weights/v0.1/{net}.pth")), archive)
-    else:
-        state = _read_state(Path(path))
+    state = packaged_weights(f"lpips_{net}") if path is None else read_state(path)
     heads = [state.get(f"lin{layer}.model.1.weight", torch.empty(0)) for layer in range(len(widths))]
-    found = tuple(head.numel() for head in heads)
-    if found != widths:
-        raise CheckpointError(f"{path}: not LPIPS weights for {net}: channels {found}, expected {widths}")
+    channels = tuple(head.numel() for head in heads)
+    if channels != widths:
+        raise CheckpointError(f"{path}: not LPIPS weights for {net}: channels {channels}, expected {widths}")
     return heads
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path}: cannot read weights: {error}") from None
-    return _unpickle(path, path)
-
-
-def _unpickle(source: Path | io.BytesIO, name: Path) -> dict[str, Tensor]:
-    try:
-        state: Any = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files make the unpickler fail in every way there is
-        # PyTorch's own words advise against safety.
-        reason = error.strerror if isinstance(error, OSError) and error.filename else "not a PyTorch state dict"
-        raise CheckpointError(f"{name}: cannot read weights: {reason}") from None
-    if not isinstance(state, Mapping):
-        raise CheckpointError(f"{name}: holds no weights")
-    return dict(state)
 
 
 def _unit(x: Tensor) -> Tensor:

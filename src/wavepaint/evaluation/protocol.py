@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -71,9 +70,6 @@ class Method(Protocol):
 Scorer = Callable[[Picture, NDArray[np.uint8], BoolMask], Mapping[str, FloatArray]]
 """`(truth, composites (M, H, W, 3), mask)` -> `(M,)` values of each score, named as in `metrics.METRICS`."""
 
-Embedder = Callable[[NDArray[np.uint8]], FloatArray]
-"""`(N, H, W, 3)` pictures -> `(N, D)` features, for scores of whole sets."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -95,13 +91,23 @@ class Evaluated:
         item: the hole and its truth.
         composites: `(M, H, W, 3)`, one per method in their order.
         rows: one per method in their order.
-        features: of every embedder `(1 + M, D)`: the truth's, then the composites'.
     """
 
     item: Item
     composites: NDArray[np.uint8]
     rows: tuple[Row, ...]
-    features: Mapping[str, FloatArray]
+
+
+class SetScorer(Protocol):
+    """Collects what a score of a whole set needs."""
+
+    def add(self, evaluated: Evaluated) -> None:
+        """Take in one item."""
+        ...
+
+    def scores(self, kind: str, methods: int) -> Mapping[str, list[float]]:
+        """The scores of a kind of mask, named as in `results.SET_METRICS`, one value for each of the methods."""
+        ...
 
 
 def item_name(photograph: str) -> str:
@@ -164,7 +170,6 @@ def evaluate(
     methods: Sequence[Method],
     scorers: Sequence[Scorer] = (pixel_scores,),
     *,
-    embedders: Mapping[str, Embedder] = MappingProxyType({}),
     batch_size: int = 4,
 ) -> Iterator[Evaluated]:
     """Fill every item with every method and score the composites, a few items in memory at a time.
@@ -188,6 +193,4 @@ def evaluate(
                 Row(name, item.kind, item.name, area, pixels, {key: float(v[i]) for key, v in scores.items()})
                 for i, name in enumerate(names)
             )
-            pictures_and_truth = np.concatenate((item.truth[None], composites))
-            features = {key: embed(pictures_and_truth) for key, embed in embedders.items()}
-            yield Evaluated(item, composites, rows, features)
+            yield Evaluated(item, composites, rows)

@@ -1,17 +1,27 @@
-"""Names that `--method` and `--metric` understand; a program that brings its own adds them before it evaluates."""
+"""The names that `--method` and `--metric` understand; a program that brings its own adds them before it evaluates.
+
+`methods` and `run` add those of this package. Nothing here imports what a method or a metric needs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wavepaint.errors import OptionError
 
+if TYPE_CHECKING:
+    from wavepaint.evaluation.protocol import Method, Scorer, SetScorer
+
 T = TypeVar("T")
+Weights = Mapping[str, Path]
+"""Files by the names of weights; what is not named is downloaded once."""
 
 
 class Registry(Generic[T]):
-    """A table of names in the order in which they were added.
+    """A table of names.
 
     Args:
         kind: what an entry is called in errors.
@@ -31,10 +41,39 @@ class Registry(Generic[T]):
         return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        """The names in alphabetical order."""
+        return iter(sorted(self._entries))
 
     def __getitem__(self, name: str) -> T:
         """The entry of a name; `OptionError` that lists the known names when there is none."""
         if name not in self._entries:
-            raise OptionError(f"unknown {self._kind} {name!r}; known: {', '.join(self._entries)}")
+            raise OptionError(f"unknown {self._kind} {name!r}; known: {', '.join(self)}")
         return self._entries[name]
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """How a named method is made, and what identifies it in a report: a version, or the hash of its weights."""
+
+    load: Callable[[], Method]
+    describe: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class MetricEntry:
+    """How a metric is made.
+
+    Attributes:
+        weights: names of the files that it takes.
+        load: the scorer of images or of whole sets.
+    """
+
+    weights: tuple[str, ...]
+    load: Callable[[Weights], Scorer | SetScorer]
+
+
+METHODS: Registry[MethodEntry] = Registry("method")
+"""Methods with a name of their own; checkpoints and folders of results need none."""
+
+METRIC_LOADERS: Registry[MetricEntry] = Registry("metric")
+"""What `--metric` knows: `pixels` (L1, MSE, PSNR and SSIM, always measured) and others."""

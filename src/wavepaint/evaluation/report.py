@@ -27,17 +27,19 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 SUMMARY_FILE = "summary.csv"
-CHARTED = ("hole_psnr", "hole_ssim", "hole_lpips_alex", "hole_lpips_vgg")
-CONSOLE_METRICS = (
+CHARTED = ("hole_psnr", "hole_ssim", "hole_lpips_vgg", "hole_lpips_alex", "texture_ratio")
+HEADLINE = (
     "hole_psnr",
     "hole_ssim",
-    "hole_l1",
+    "hole_lpips_vgg",
+    "lpips_vgg",
+    "lpips_alex",
+    "dists",
     "psnr",
     "ssim",
-    "vgg_distance",
-    "lpips_alex",
-    "lpips_vgg",
+    "texture_ratio",
 )
+"""What the terminal shows of what was measured; a training loss is not among it."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def console_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[Ri
     from rich.table import Table as RichTable
 
     widest = min(max(map(len, results.methods)), 24)
-    names = [name for name in results.metrics if name in CONSOLE_METRICS]
+    names = [name for name in results.metrics if name in HEADLINE]
     tables = []
     for kind in results.kinds:
         rows = {(s.method, s.metric): s.summary for s in summaries if s.kind == kind and s.area_bin is None}
@@ -215,10 +217,7 @@ def _cell(summary: Summary | None, digits: int, signed: bool) -> str:
 
 def _best(values: Sequence[Sequence[float]], metrics: Sequence[Metric]) -> tuple[tuple[bool, ...], ...]:
     """For every line whether each cell, the name in front included, is the best of its column."""
-    ideal = [
-        (max if metric.higher_is_better else min)(column)
-        for column, metric in zip(zip(*values, strict=True), metrics, strict=True)
-    ]
+    ideal = [metric.best(column) for column, metric in zip(zip(*values, strict=True), metrics, strict=True)]
     single = len(values) == 1
     return tuple(
         (False, *(not single and value == best for value, best in zip(line, ideal, strict=True))) for line in values

@@ -16,12 +16,10 @@ from wavepaint.evaluation.metrics import (
     Metric,
     Summary,
     area_bin,
-    frechet_distance,
-    inception_discriminative_scores,
     pooled_psnr,
     summarise_columns,
 )
-from wavepaint.evaluation.protocol import Evaluated, Item, Row
+from wavepaint.evaluation.protocol import Evaluated, Item, Row, SetScorer
 
 RANKED_BY = "hole_psnr"
 PICTURES = 12
@@ -29,23 +27,13 @@ PICTURES = 12
 SET_METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         "pooled_hole_psnr": Metric("PSNR of all hole samples together, dB", True, 2),
+        "vgg_frechet": Metric("Frechet distance of VGG16 relu3_3 in the hole (offline, not FID)", False, 2),
         "fid": Metric("FID", False, 2),
         "p_ids": Metric("P-IDS", True),
         "u_ids": Metric("U-IDS", True),
-        "vgg_frechet": Metric("Frechet distance of VGG16 features", False, 2),
-        "vgg_p_ids": Metric("P-IDS by VGG16 features", True),
-        "vgg_u_ids": Metric("U-IDS by VGG16 features", True),
     }
 )
 """Scores of whole sets, in the order of tables."""
-
-EMBEDDED_SCORES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
-    {
-        "inception": ("fid", "p_ids", "u_ids"),
-        "vgg": ("vgg_frechet", "vgg_p_ids", "vgg_u_ids"),
-    }
-)
-"""What the features of each embedder are good for: Frechet distance, P-IDS, U-IDS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,20 +83,21 @@ class SetScore:
 
 @dataclass
 class Results:
-    """Collects an evaluation; holds scores, features and the few best and worst pictures, not the rest.
+    """Collects an evaluation; holds scores and the few best and worst pictures, not the rest.
 
     Attributes:
         methods: names in their order; the first is what the others are compared with, and whose `RANKED_BY`
             decides which pictures are the best and the worst.
+        set_scorers: take in every item, too.
         rows: all scores, in the order of evaluation.
         best, worst: `PICTURES` cases each, the most extreme first.
     """
 
     methods: tuple[str, ...]
+    set_scorers: Sequence[SetScorer] = ()
     rows: list[Row] = field(default_factory=list)
     best: list[Case] = field(default_factory=list)
     worst: list[Case] = field(default_factory=list)
-    _features: dict[tuple[str, str], list[FloatArray]] = field(default_factory=dict)
 
     def add(self, evaluated: Evaluated) -> None:
         """Take in one item."""
@@ -117,8 +106,8 @@ class Results:
         bisect.insort(self.worst, case, key=lambda kept: kept.order)
         bisect.insort(self.best, case, key=lambda kept: (-kept.value, *kept.order[1:]))
         del self.worst[PICTURES:], self.best[PICTURES:]
-        for embedder, features in evaluated.features.items():
-            self._features.setdefault((embedder, evaluated.item.kind), []).append(features)
+        for scorer in self.set_scorers:
+            scorer.add(evaluated)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -162,20 +151,15 @@ class Results:
         return [score for kind in self.kinds for score in self._set_scores_of(kind)]
 
     def _set_scores_of(self, kind: str) -> list[SetScore]:
-        found = []
-        embedded = {
-            embedder: np.stack(features)
-            for (embedder, feature_kind), features in self._features.items()
-            if feature_kind == kind
-        }
-        for index, method in enumerate(self.methods):
+        columns: dict[str, list[float]] = {"pooled_hole_psnr": []}
+        for method in self.methods:
             rows = [row for row in self.rows if row.kind == kind and row.method == method]
             pooled = pooled_psnr([row.scores["hole_mse"] for row in rows], [row.hole_pixels for row in rows])
-            found.append(SetScore(kind, method, "pooled_hole_psnr", pooled))
-            for embedder, features in embedded.items():
-                real, fake = features[:, 0], features[:, 1 + index]
-                names: Sequence[str] = EMBEDDED_SCORES[embedder]
-                if len(real) > 1:
-                    values = (frechet_distance(real, fake), *inception_discriminative_scores(real, fake))
-                    found.extend(SetScore(kind, method, n, value) for n, value in zip(names, values, strict=True))
-        return found
+            columns["pooled_hole_psnr"].append(pooled)
+        for scorer in self.set_scorers:
+            columns.update(scorer.scores(kind, len(self.methods)))
+        return [
+            SetScore(kind, method, name, values[index])
+            for index, method in enumerate(self.methods)
+            for name, values in columns.items()
+        ]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.methods import FolderMethod, describe_method, find_method
-from wavepaint.evaluation.metrics import pixel_scores
-from wavepaint.evaluation.protocol import Embedder, Scorer, evaluate
-from wavepaint.evaluation.registry import Registry
+from wavepaint.evaluation.metrics import pixel_scores, zero_padded_ssim
+from wavepaint.evaluation.protocol import Scorer, SetScorer, evaluate
+from wavepaint.evaluation.registry import METRIC_LOADERS, MetricEntry, Weights
 from wavepaint.evaluation.report import Provenance
 from wavepaint.evaluation.results import Results
 from wavepaint.evaluation.testset import EvaluationSet
@@ -20,32 +18,15 @@ from wavepaint.evaluation.testset import EvaluationSet
 if TYPE_CHECKING:
     from wavepaint.evaluation.perceptual import Net
 
-Weights = Mapping[str, Path]
-"""Files by the names of weights; what is not named is downloaded once."""
-
-
-@dataclass(frozen=True)
-class MetricEntry:
-    """A metric that needs a trained network.
-
-    Attributes:
-        weights: names of the files that it takes.
-        load: the scorer of pictures, or the embedder with its name, for scores of whole sets.
-    """
-
-    weights: tuple[str, ...]
-    load: Callable[[Weights], Scorer | tuple[str, Embedder]]
-
-
-METRIC_LOADERS: Registry[MetricEntry] = Registry("metric")
-"""What `--metric` adds to L1, MSE, PSNR and SSIM."""
+DEFAULT_METHODS = ("package", "opencv-telea", "opencv-ns")
+DEFAULT_METRICS = ("pixels", "artefacts", "lpips-vgg", "dists")
 
 
 def evaluate_set(
     test_set: EvaluationSet,
-    specs: Sequence[str],
+    specs: Sequence[str] = DEFAULT_METHODS,
     *,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[str] = DEFAULT_METRICS,
     weights: Weights = MappingProxyType({}),
     on_item: Callable[[], None] = lambda: None,
 ) -> Results:
@@ -54,7 +35,7 @@ def evaluate_set(
     Args:
         test_set: see `testset.open_test_set`.
         specs: see `methods.find_method`; the first is what the others are compared with.
-        metrics: names of `METRIC_LOADERS`, besides L1, MSE, PSNR and SSIM.
+        metrics: names of `METRIC_LOADERS`; `pixels` is measured in any case.
         weights: files by name, see `MetricEntry`; what is missing is downloaded once.
         on_item: called after every item.
 
@@ -67,9 +48,9 @@ def evaluate_set(
         if isinstance(method, FolderMethod):
             for entry in test_set.entries:
                 method.path_of(entry.kind, entry.name)
-    scorers, embedders = load_scorers(metrics, weights)
-    results = Results(tuple(specs))
-    for evaluated in evaluate(test_set, methods, (pixel_scores, *scorers), embedders=embedders):
+    scorers, set_scorers = load_scorers(("pixels", *metrics), weights)
+    results = Results(tuple(specs), set_scorers)
+    for evaluated in evaluate(test_set, methods, scorers):
         results.add(evaluated)
         on_item()
     return results
@@ -81,25 +62,55 @@ def provenance_of(test_set: EvaluationSet, specs: Sequence[str], seed: int = 0) 
     return Provenance(test_set.folder.resolve().name, test_set.sha256, described, seed)
 
 
-def load_scorers(metrics: Sequence[str], weights: Weights) -> tuple[list[Scorer], dict[str, Embedder]]:
-    """The scorers and embedders of `METRIC_LOADERS` by name; see `evaluate_set`."""
-    entries = [METRIC_LOADERS[name] for name in metrics]
+def load_scorers(metrics: Sequence[str], weights: Weights) -> tuple[list[Scorer], list[SetScorer]]:
+    """The scorers of images and of whole sets by their names in `METRIC_LOADERS`; see `evaluate_set`."""
+    entries = [METRIC_LOADERS[name] for name in dict.fromkeys(metrics)]
     known = dict.fromkeys(weight for name in METRIC_LOADERS for weight in METRIC_LOADERS[name].weights)
     for name in weights:
         if name not in known:
             raise OptionError(f"unknown weights {name!r}; known: {', '.join(known)}")
     scorers: list[Scorer] = []
-    embedders: dict[str, Embedder] = {}
+    set_scorers: list[SetScorer] = []
     for entry in entries:
         try:
             loaded = entry.load(weights)
         except ModuleNotFoundError as error:
             raise MissingExtraError("scoring through trained networks", "train", str(error.name)) from None
-        if isinstance(loaded, tuple):
-            embedders[loaded[0]] = loaded[1]
-        else:
+        if callable(loaded):
             scorers.append(loaded)
-    return scorers, embedders
+        else:
+            set_scorers.append(loaded)
+    return scorers, set_scorers
+
+
+def _artefacts(weights: Weights) -> Scorer:
+    from wavepaint.evaluation.artefacts import artefact_scores
+
+    return artefact_scores
+
+
+def _lpips(net: Net, backbone: str) -> MetricEntry:
+    def load(weights: Weights) -> Scorer:
+        from wavepaint.evaluation.perceptual import load_lpips
+        from wavepaint.evaluation.scorers import LPIPSScorer
+
+        return LPIPSScorer(net, load_lpips(net, weights.get(backbone)))
+
+    return MetricEntry((backbone,), load)
+
+
+def _dists(weights: Weights) -> Scorer:
+    from wavepaint.evaluation.perceptual import load_dists
+    from wavepaint.evaluation.scorers import DISTSScorer
+
+    return DISTSScorer(load_dists(weights.get("vgg16")))
+
+
+def _frechet_vgg(weights: Weights) -> SetScorer:
+    from wavepaint.evaluation.perceptual import load_vgg16
+    from wavepaint.evaluation.scorers import FRECHET_LAYER, HoleFrechet
+
+    return HoleFrechet(load_vgg16(weights.get("vgg16"), (FRECHET_LAYER,)))
 
 
 def _vgg_distance(weights: Weights) -> Scorer:
@@ -110,24 +121,11 @@ def _vgg_distance(weights: Weights) -> Scorer:
     return VGGDistanceScorer(load_vgg16(weights.get("vgg16"), DISTANCE_LAYERS))
 
 
-def _vgg_embedder(weights: Weights) -> tuple[str, Embedder]:
-    from wavepaint.evaluation.perceptual import load_vgg16
-    from wavepaint.evaluation.scorers import EMBEDDING_LAYER, VGGEmbedder
-
-    return "vgg", VGGEmbedder(load_vgg16(weights.get("vgg16"), (EMBEDDING_LAYER,)))
-
-
-def _lpips(net: Net, backbone: str) -> MetricEntry:
-    def load(weights: Weights) -> Scorer:
-        from wavepaint.evaluation.perceptual import load_lpips
-        from wavepaint.evaluation.scorers import LPIPSScorer
-
-        return LPIPSScorer(net, load_lpips(net, weights.get(backbone), weights.get(f"lpips-{net}")))
-
-    return MetricEntry((backbone, f"lpips-{net}"), load)
-
-
-METRIC_LOADERS.add("vgg", MetricEntry(("vgg16",), _vgg_distance))
-METRIC_LOADERS.add("vgg-set", MetricEntry(("vgg16",), _vgg_embedder))
-METRIC_LOADERS.add("lpips-alex", _lpips("alex", "alexnet"))
+METRIC_LOADERS.add("pixels", MetricEntry((), lambda weights: pixel_scores))
+METRIC_LOADERS.add("artefacts", MetricEntry((), _artefacts))
+METRIC_LOADERS.add("ssim-zero-padded", MetricEntry((), lambda weights: zero_padded_ssim))
 METRIC_LOADERS.add("lpips-vgg", _lpips("vgg", "vgg16"))
+METRIC_LOADERS.add("dists", MetricEntry(("vgg16",), _dists))
+METRIC_LOADERS.add("frechet-vgg", MetricEntry(("vgg16",), _frechet_vgg))
+METRIC_LOADERS.add("lpips-alex", _lpips("alex", "alexnet"))
+METRIC_LOADERS.add("vgg", MetricEntry(("vgg16",), _vgg_distance))

@@ -1,21 +1,53 @@
-"""Scores that look through a trained network: VGG16 feature distance, LPIPS, features of whole sets."""
+"""Scores that look through a trained network: LPIPS, DISTS, a training loss, and the features of whole sets."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from wavepaint.evaluation.features import VGG16Features, feature_distance
-from wavepaint.evaluation.metrics import BoolMask, FloatArray, Picture
-from wavepaint.evaluation.perceptual import LPIPS, Net
+from wavepaint.evaluation.metrics import BoolMask, FloatArray, Picture, gaussian_frechet_distance
+from wavepaint.evaluation.perceptual import DISTS, LPIPS, Net
+from wavepaint.evaluation.protocol import Evaluated
 
-EMBEDDING_LAYER = "relu5_3"
+FRECHET_LAYER = "relu3_3"
 
 
-class VGGDistanceScorer:
-    """VGG16 feature distance of whole composites; neither LPIPS nor FID.
+class DistanceScorer:
+    """A distance of whole composites from the truth through features.
+
+    Args:
+        name: of the score.
+        features: `(1, 3, H, W)` in [0, 1] -> activations.
+        distance: composite's and truth's activations -> `(1,)`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        features: Callable[[Tensor], list[Tensor]],
+        distance: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor],
+    ) -> None:
+        self._name = name
+        self._features = features
+        self._distance = distance
+
+    def __call__(self, truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+        """See `protocol.Scorer`."""
+        with torch.inference_mode():
+            reference = self._features(_tensor(truth))
+            distances = [float(self._distance(self._features(_tensor(c)), reference)) for c in composites]
+        return {self._name: np.array(distances)}
+
+
+class VGGDistanceScorer(DistanceScorer):
+    """The training loss `vgg-features` as a number: neither LPIPS nor FID, and no judge of networks trained with it.
 
     Mean absolute difference of the activations relu1_2, relu2_2 and relu3_3, each relative to the truth's mean
     absolute activation, averaged over the three layers.
@@ -25,22 +57,14 @@ class VGGDistanceScorer:
     """
 
     def __init__(self, features: VGG16Features) -> None:
-        self._features = features
-        self._last: tuple[Picture, list[Tensor]] | None = None
+        super().__init__("vgg_distance", features, feature_distance)
 
-    def __call__(self, truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
-        """See `protocol.Scorer`: `vgg_distance`."""
-        # Holes in the same picture often follow each other.
-        if self._last is None or not np.array_equal(self._last[0], truth):
-            self._last = truth.copy(), self._activations(truth)
-        wanted = self._last[1]
-        distances = [float(feature_distance(self._activations(picture), wanted)) for picture in composites]
-        return {"vgg_distance": np.array(distances)}
 
-    def _activations(self, picture: Picture) -> list[Tensor]:
-        with torch.inference_mode():
-            found: list[Tensor] = self._features(_tensor(picture[None]))
-        return found
+class DISTSScorer(DistanceScorer):
+    """DISTS of whole composites, `dists`; it compares statistics over all positions, so there is none of a hole."""
+
+    def __init__(self, model: DISTS) -> None:
+        super().__init__("dists", model.layers, model.distance)
 
 
 class LPIPSScorer:
@@ -60,33 +84,66 @@ class LPIPSScorer:
         hole = torch.from_numpy(mask)
         whole, inside = [], []
         with torch.inference_mode():
-            a = self._model.features(_tensor(truth[None]))
+            a = self._model.features(_tensor(truth))
             for composite in composites:
-                b = self._model.features(_tensor(composite[None]))
+                b = self._model.features(_tensor(composite))
                 whole.append(float(self._model.distance(a, b)))
                 inside.append(float(self._model.distance_map(a, b, mask.shape)[0, 0][hole].mean()))
         return {f"lpips_{self._net}": np.array(whole), f"hole_lpips_{self._net}": np.array(inside)}
 
 
-class VGGEmbedder:
-    """512 features of a picture: VGG16's relu5_3, averaged over positions.
+@dataclass
+class _Moments:
+    """Sums from which the mean and the covariance of a stream of features follow."""
 
-    Frechet distances and P-IDS/U-IDS of these are not the published scores, which need Inception.
+    count: int = 0
+    total: FloatArray | float = 0.0
+    products: FloatArray | float = 0.0
+
+    def add(self, features: FloatArray) -> None:
+        self.count += len(features)
+        self.total = self.total + features.sum(0)
+        self.products = self.products + features.T @ features
+
+    def mean_and_covariance(self) -> tuple[FloatArray, FloatArray]:
+        mean = np.asarray(self.total) / self.count
+        covariance = (np.asarray(self.products) - self.count * np.outer(mean, mean)) / (self.count - 1)
+        return mean, covariance
+
+
+@dataclass
+class HoleFrechet:
+    """Frechet distance of VGG16's relu3_3 activations at the positions of holes; see `protocol.SetScorer`.
+
+    Every position (4x4 samples) of which at least half lies in a hole is one sample of 256 features, so that a small
+    set suffices. It needs no Inception weights and is not FID: compare it with nothing but itself on the same test set.
 
     Args:
-        features: VGG16 with `EMBEDDING_LAYER` alone.
+        features: VGG16 with `FRECHET_LAYER` alone.
     """
 
-    def __init__(self, features: VGG16Features) -> None:
-        self._features = features
+    features: VGG16Features
+    _moments: dict[tuple[str, int], _Moments] = field(default_factory=dict)
 
-    def __call__(self, pictures: NDArray[np.uint8]) -> FloatArray:
-        """See `protocol.Embedder`: `(N, H, W, 3)` -> `(N, 512)`."""
-        with torch.inference_mode():
-            found = [self._features(_tensor(picture[None]))[0].mean((2, 3))[0] for picture in pictures]
-        return np.stack([vector.double().numpy() for vector in found])
+    def add(self, evaluated: Evaluated) -> None:
+        """Take in one item; one whose hole covers no position adds nothing."""
+        item = evaluated.item
+        for index, image in enumerate((item.truth, *evaluated.composites)):
+            with torch.inference_mode():
+                activations = self.features(_tensor(image))[0][0]
+                share = F.adaptive_avg_pool2d(torch.from_numpy(item.mask)[None].float(), activations.shape[1:])
+            inside = activations[:, share[0] >= 0.5].T.double().numpy()
+            self._moments.setdefault((item.kind, index), _Moments()).add(inside)
+
+    def scores(self, kind: str, methods: int) -> Mapping[str, list[float]]:
+        """`vgg_frechet` of every method; nothing for fewer than two positions."""
+        moments = [self._moments[kind, index] for index in range(1 + methods)]
+        if moments[0].count < 2:
+            return {}
+        truth, *fills = (each.mean_and_covariance() for each in moments)
+        return {"vgg_frechet": [gaussian_frechet_distance(*fill, *truth) for fill in fills]}
 
 
-def _tensor(pictures: NDArray[np.uint8]) -> Tensor:
-    """`(N, H, W, 3)` uint8 -> `(N, 3, H, W)` float32 in [0, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+def _tensor(image: NDArray[np.uint8]) -> Tensor:
+    """`(H, W, 3)` uint8 -> `(1, 3, H, W)` float32 in [0, 1]."""
+    return torch.from_numpy(image[None]).permute(0, 3, 1, 2).float() / 255
