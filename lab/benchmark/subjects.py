@@ -24,7 +24,7 @@ from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.methods import NetworkMethod
 from wavepaint.evaluation.metrics import BoolMask, Picture
 from wavepaint.evaluation.protocol import Item
-from wavepaint.options import RUNTIMES
+from wavepaint.options import RUNTIMES, Engine
 from wavepaint.runtime.loading import model_file
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ def _limit_threads(subject: Subject) -> None:
 def _load_main_path(subject: Subject) -> Loaded:
     from wavepaint.inpainter import Inpainter
 
-    inpainter = Inpainter(subject.source or None, subject.runtime, subject.threads)
+    engine = Engine(model=subject.source or None, runtime=subject.runtime, threads=subject.threads)  # type: ignore[arg-type]  # it checks that
+    inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
     inpainter.load()
 
     def fill(pictures: Sequence[tuple[Picture, BoolMask]]) -> list[Picture]:

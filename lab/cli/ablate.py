@@ -2,65 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from wavepaint.cli.commands import new_app
 from wavepaint.cli.console import report
+from wavepaint.cli.declared import takes_options
 from wavepaint.errors import MissingExtraError
+from wavepaint.options import Option
 
 app = new_app()
 
 
-@app.command()
-def ablate(
-    study: Annotated[
-        str,
-        typer.Argument(
-            help="no-dwt, wavelet, level, modules, prefill or texture (with --photos and --test), cross-data (several "
-            "of both), mask-size (--test) or efficiency."
-        ),
-    ],
+Study = Literal["no-dwt", "wavelet", "level", "modules", "prefill", "texture", "cross-data", "mask-size", "efficiency"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a study is made with."""
+
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="RUN", help="Folder of a new run, or of one to resume.")
-    ],
+        Path, Option("Folder of a new run, or of one to resume.", flags=("-o", "--output"), metavar="RUN")
+    ]
     photos: Annotated[
-        list[str] | None, typer.Option(help="Folder, picture or .tar shards to train on. Repeatable for cross-data.")
-    ] = None,
+        tuple[str, ...],
+        Option("Folder, image or .tar shards to train on, for studies that train; cross-data takes several."),
+    ] = ()
     test: Annotated[
-        list[Path] | None, typer.Option(metavar="SET", help="Test set that `masks make` wrote. Repeatable.")
-    ] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="At full size, for an accelerator; by default under 20 minutes on one core.")
-    ] = False,
-    budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Training of all networks together: 90s, 10m, 2h.")
-    ] = None,
-    pictures: Annotated[
-        int | None, typer.Option(help="Of each test set, the first so many; 60, or all with --full.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
-    model: Annotated[
-        list[str] | None, typer.Option(help='mask-size: "default" or a checkpoint. Repeatable, to compare several.')
-    ] = None,
+        tuple[Path, ...],
+        Option("Test set that `masks make` wrote, for all but efficiency; cross-data takes several.", metavar="SET"),
+    ] = ()
+    full: Annotated[bool, Option("At full size, for an accelerator; by default under 20 minutes on one core.")] = False
+    budget: Annotated[str | None, Option("Training of all networks together: 90s, 10m, 2h.", metavar="TIME")] = None
+    pictures: Annotated[int | None, Option("Of each test set, the first so many; 60, or all with --full.")] = None
+    seed: Annotated[int, Option("Random seed.")] = 0
+    model: Annotated[tuple[str, ...], Option('mask-size: "default" or a checkpoint; several are compared.')] = ()
     init: Annotated[
-        str | None, typer.Option(help='texture: "default" or a checkpoint to start from; by default the packaged one.')
-    ] = None,
+        str | None, Option('texture: "default" or a checkpoint to start from; by default the packaged one.')
+    ] = None
     vgg_weights: Annotated[
         Path | None,
-        typer.Option(
-            "--vgg-weights",
+        Option(
+            "texture, mask-size: VGG16 weights. Without it texture downloads them once, and mask-size measures no VGG "
+            "distance.",
             metavar="FILE",
-            help="texture, mask-size: VGG16 weights. Without it texture downloads them once, and mask-size measures no "
-            "VGG distance.",
         ),
-    ] = None,
+    ] = None
     peers: Annotated[
-        Path | None, typer.Option(help="efficiency: folder with lama.py and migan.py; by default the repository's.")
-    ] = None,
-) -> None:
+        Path | None, Option("efficiency: folder with lama.py and migan.py; by default that of the repository.")
+    ] = None
+
+
+@app.command()
+@takes_options()
+def ablate(study: Annotated[Study, typer.Argument(help="The study.")], *, material: Material) -> None:
     """Study what the network owes to its parts: no-dwt, wavelet, level, modules, prefill, texture, cross-data,
     mask-size or efficiency.
 
@@ -74,17 +72,17 @@ def ablate(
         raise MissingExtraError("python -m lab ablate", "train", str(error.name)) from None
     finished = run_study(
         study,
-        output,
-        photos=photos or (),
-        tests=test or (),
-        full=full,
-        budget=None if budget is None else parse_duration(budget),
-        pictures=pictures,
-        seed=seed,
-        models=model or (),
-        init=init,
-        vgg_weights=vgg_weights,
-        peers=peers,
+        material.output,
+        photos=material.photos,
+        tests=material.test,
+        full=material.full,
+        budget=None if material.budget is None else parse_duration(material.budget),
+        pictures=material.pictures,
+        seed=material.seed,
+        models=material.model,
+        init=material.init,
+        vgg_weights=material.vgg_weights,
+        peers=material.peers,
         say=report,
     )
     typer.echo(finished.conclusion)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from numpy.typing import NDArray
 
@@ -15,15 +16,57 @@ from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.image.mask import Mask, find_hole, seems_to_fit
 from wavepaint.image.pages import fill_pages
 from wavepaint.image.sources import PhotoPicture, Picture, open_picture
-from wavepaint.options import BoxLike, Engine, Options, as_boxes
+from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file, runs_in_onnx_runtime
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+P = ParamSpec("P")
 
-    PictureT = TypeVar("PictureT", NDArray[Any], Image, bytes, Path)
-else:
-    PictureT = TypeVar("PictureT")
+
+class PilImage(Protocol):
+    """An image of Pillow, which need not be installed."""
+
+    @property
+    def mode(self) -> str: ...  # noqa: D102
+    def getbands(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+ImageLike: TypeAlias = NDArray[Any] | PilImage | bytes | Path
+MaskLike: TypeAlias = NDArray[Any] | PilImage | bytes | bytearray | memoryview | str | Path
+ImageT = TypeVar("ImageT", bound=ImageLike)
+
+
+class Fill(Protocol[P]):
+    """The type of `inpaint` and of `Inpainter.__call__`: the kind of image that is given comes back."""
+
+    @overload
+    def __call__(
+        self,
+        image: str,
+        mask: MaskLike | None = None,
+        output: str | Path | None = None,
+        *args: P.args,
+        **options: P.kwargs,
+    ) -> Path: ...
+    @overload
+    def __call__(
+        self,
+        image: ImageT,
+        mask: MaskLike | None = None,
+        output: str | Path | None = None,
+        *args: P.args,
+        **options: P.kwargs,
+    ) -> ImageT: ...
+
+
+def _takes(kind: Callable[P, Any]) -> Callable[[Callable[..., Any]], Fill[P]]:
+    """`options.take_options`, as type checkers and editors understand it."""
+    return take_options(kind)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Everything(Engine, Options):
+    """The options of `inpaint`."""
+
 
 MOST_LEVELS = 3
 """Coarser levels that the packaged network is run at: assumed until a network is loaded."""
@@ -50,7 +93,7 @@ class Inpainter:
     def __init__(
         self,
         model: str | Path | None = Engine.model,
-        runtime: str = Engine.runtime,
+        runtime: RuntimeName = Engine.runtime,
         threads: int | None = Engine.threads,
     ) -> None:
         self._engine = Engine(model=model, runtime=runtime, threads=threads)
@@ -58,93 +101,23 @@ class Inpainter:
         self._runtime: Runtime | None = None
         self._loading = threading.Lock()
 
-    @overload
+    @_takes(Options)
     def __call__(
-        self,
-        image: str,
-        mask: Any = None,
-        *,
-        boxes: Sequence[BoxLike] = ...,
-        alpha: bool = ...,
-        threshold: float = ...,
-        invert_mask: bool = ...,
-        dilate: int = ...,
-        grain: str = ...,
-        quality: int | None = ...,
-        output: str | Path | None = ...,
-    ) -> Path: ...
-    @overload
-    def __call__(
-        self,
-        image: PictureT,
-        mask: Any = None,
-        *,
-        boxes: Sequence[BoxLike] = ...,
-        alpha: bool = ...,
-        threshold: float = ...,
-        invert_mask: bool = ...,
-        dilate: int = ...,
-        grain: str = ...,
-        quality: int | None = ...,
-        output: str | Path | None = ...,
-    ) -> PictureT: ...
-    def __call__(
-        self,
-        image: Any,
-        mask: Any = None,
-        *,
-        boxes: Sequence[BoxLike] = Options.boxes,
-        alpha: bool = Options.alpha,
-        threshold: float = Options.threshold,
-        invert_mask: bool = Options.invert_mask,
-        dilate: int = Options.dilate,
-        grain: str = Options.grain,
-        quality: int | None = Options.quality,
-        output: str | Path | None = None,
+        self, image: ImageLike | str, mask: MaskLike | None = None, output: str | Path | None = None, **options: Any
     ) -> Any:
-        """Fill the hole of one picture; every sample outside the hole stays as it is, bit for bit.
+        """Fill the hole of one image with the network of this inpainter; for the rest see `inpaint`.
 
         Args:
-            image: array (H, W) or (H, W, 1 to 4), uint8, uint16 or float in [0, 1]: grey or RGB, last channel alpha if
-                there are 2 or 4; PIL image; bytes of a picture file; or path. It is never changed.
-            mask: array, PIL image, bytes or path of the same size, in any mix with `image`; 1 or white = hole
-                (`mask.hole_of`). For a TIFF of several pages, all of which are filled, it is one mask for all, or a
-                TIFF with a page for each. None where `boxes` or `alpha` says what to fill.
-            boxes: rectangles to fill, each a `Box` or (left, top, width, height); they may reach outside the picture.
-            alpha: fill the fully transparent pixels.
-            threshold: mask values above this share of their range are hole.
-            invert_mask: fill what the mask leaves out.
-            dilate: grow the hole by this many pixels.
-            grain: "auto" adds noise like that of the surroundings to the hole, the same in every run; "off" leaves
-                it smooth.
-            quality: of a lossy result, 1 to 100; None for the photograph's own. (A JPEG's chroma subsampling is kept if
-                it is 4:4:4 or 4:2:0, and becomes 4:4:4 otherwise.)
-            output: also write the result to this file, in the format of its suffix, replacing what is there; the
-                profile, EXIF, XMP and resolution of a PIL image go with it.
+            image: array, PIL image, bytes of an image file, or path.
+            mask: likewise, of the same size; 1 or white = hole. None where `boxes` or `alpha` says what to fill.
+            output: also write the result to this file.
+            {options}
 
-        Returns:
-            The kind that was given: an array of the same shape and dtype; a PIL image (of mode L for 1, of RGB for P,
-            of LA or RGBA where a colour is transparent); bytes in the same format (PNG for GIF); for a path the path of
-            the result, `output` or else `NAME-filled.EXT` beside the photograph. A picture with nothing to fill comes
-            back as it is, a file byte for byte unless another format or quality is asked for.
-
-        Raises:
-            PhotoError: a picture that cannot be read or written, NaN, floats outside [0, 1], an existing
-                `NAME-filled.EXT`.
-            MaskError: an unusable mask, one of another size, or one that covers the whole picture.
-            OptionError: a value of another type or out of range, or not exactly one of mask, boxes and alpha.
-            CheckpointError, MissingExtraError: the network cannot be loaded.
+        Example:
+            >>> inpainter = wavepaint.Inpainter(threads=2)  # doctest: +SKIP
+            >>> filled = [inpainter(image, mask, dilate=4) for image, mask in pairs]  # doctest: +SKIP
         """
-        options = Options(
-            boxes=as_boxes(boxes),
-            alpha=alpha,
-            threshold=threshold,
-            invert_mask=invert_mask,
-            dilate=dilate,
-            grain=grain,
-            quality=quality,
-        )
-        return self.fill(image, mask, options, output)
+        return self.fill(image, mask, Options(**options), output)
 
     def fill(self, image: Any, mask: Any, options: Options, output: str | Path | None = None) -> Any:
         """`__call__` for callers that hold their options in one value; same arguments, result and errors."""
@@ -192,69 +165,40 @@ class Inpainter:
         return fill_holes(runtime, picture, plan, options.grain == "auto")
 
 
-@overload
+@_takes(_Everything)
 def inpaint(
-    image: str,
-    mask: Any = None,
-    *,
-    boxes: Sequence[BoxLike] = ...,
-    alpha: bool = ...,
-    threshold: float = ...,
-    invert_mask: bool = ...,
-    dilate: int = ...,
-    grain: str = ...,
-    quality: int | None = ...,
-    output: str | Path | None = ...,
-    model: str | Path | None = ...,
-    runtime: str = ...,
-    threads: int | None = ...,
-) -> Path: ...
-@overload
-def inpaint(
-    image: PictureT,
-    mask: Any = None,
-    *,
-    boxes: Sequence[BoxLike] = ...,
-    alpha: bool = ...,
-    threshold: float = ...,
-    invert_mask: bool = ...,
-    dilate: int = ...,
-    grain: str = ...,
-    quality: int | None = ...,
-    output: str | Path | None = ...,
-    model: str | Path | None = ...,
-    runtime: str = ...,
-    threads: int | None = ...,
-) -> PictureT: ...
-def inpaint(
-    image: Any,
-    mask: Any = None,
-    *,
-    boxes: Sequence[BoxLike] = Options.boxes,
-    alpha: bool = Options.alpha,
-    threshold: float = Options.threshold,
-    invert_mask: bool = Options.invert_mask,
-    dilate: int = Options.dilate,
-    grain: str = Options.grain,
-    quality: int | None = Options.quality,
-    output: str | Path | None = None,
-    model: str | Path | None = Engine.model,
-    runtime: str = Engine.runtime,
-    threads: int | None = Engine.threads,
+    image: ImageLike | str, mask: MaskLike | None = None, output: str | Path | None = None, **options: Any
 ) -> Any:
-    """Fill the hole of one picture with a network loaded for it; see `Inpainter` and `Inpainter.__call__`.
+    """Fill the hole of one image; every sample outside the hole stays as it is, bit for bit.
 
-    For more than one picture keep an `Inpainter`: loading the network takes longer than a small hole.
+    For more than one image keep an `Inpainter`: loading the network takes longer than filling a small hole.
+
+    Args:
+        image: array (H, W) or (H, W, 1 to 4), uint8, uint16 or float in [0, 1]: grey or RGB, last channel alpha if
+            there are 2 or 4; PIL image; bytes of an image file; or path. It is never changed.
+        mask: array, PIL image, bytes or path of the same size, in any mix with `image`; 1 or white = hole
+            (`mask.hole_of`). For a TIFF of several pages, all of which are filled, it is one mask for all, or a TIFF
+            with a page for each. None where `boxes` or `alpha` says what to fill.
+        output: also write the result to this file, in the format of its suffix, replacing what is there; the profile,
+            EXIF, XMP and resolution of a PIL image go with it.
+        {options}
+
+    Returns:
+        The kind that was given: an array of the same shape and dtype; a PIL image (of mode L for 1, of RGB for P, of LA
+        or RGBA where a colour is transparent); bytes in the same format (PNG for GIF); for a path the path of the
+        result, `output` or else `NAME-filled.EXT` beside the image. An image with nothing to fill comes back as it is, a
+        file byte for byte unless another format or quality is asked for.
+
+    Raises:
+        PhotoError: an image that cannot be read or written, NaN, floats outside [0, 1], an existing `NAME-filled.EXT`.
+        MaskError: an unusable mask, one of another size, or one that covers the whole image.
+        OptionError: a value of another type or out of range, or not exactly one of mask, boxes and alpha.
+        CheckpointError, MissingExtraError: the network cannot be loaded.
+
+    Example:
+        >>> filled = wavepaint.inpaint(image, mask, dilate=4)  # arrays (H, W, 3) and (H, W)  # doctest: +SKIP
+        >>> wavepaint.inpaint("cat.jpg", boxes=[(40, 60, 200, 120)], output="no-cat.jpg")  # doctest: +SKIP
+        PosixPath('no-cat.jpg')
     """
-    return Inpainter(model, runtime, threads)(
-        image,
-        mask,
-        boxes=boxes,
-        alpha=alpha,
-        threshold=threshold,
-        invert_mask=invert_mask,
-        dilate=dilate,
-        grain=grain,
-        quality=quality,
-        output=output,
-    )
+    engine = {name: options.pop(name) for name in Engine.__dataclass_fields__ if name in options}
+    return Inpainter(**engine)(image, mask, output, **options)

@@ -1,81 +1,226 @@
-"""Every option of the main job, declared once: name, default, meaning and limits.
+"""Every option of the main job, declared once: name, type, default, limits, choices and help.
 
-The Python interface, the command line and the server take their defaults, help and checks from here.
+A field of `Options` or `Engine` is the whole declaration. The signatures of the Python interface, the command line, the
+form of the server and the batch are made from it (`declared`, `take_options`), and so is its check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+import functools
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from pathlib import Path
-from types import NoneType
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from wavepaint.box import Box
 from wavepaint.errors import OptionError
 
 BoxLike: TypeAlias = Box | Sequence[int]
 """A `Box`, or its left, top, width and height in pixels."""
+Grain: TypeAlias = Literal["auto", "off"]
+Format: TypeAlias = Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif", "heic"]
+RuntimeName: TypeAlias = Literal["auto", "onnxruntime", "openvino", "torch"]
 
-MAX_DILATION = 500
+Door: TypeAlias = Literal["api", "cli", "server", "batch"]
+"""A way into the package that takes options."""
+DOORS: tuple[Door, ...] = get_args(Door)
 
-GRAINS = ("auto", "off")
-FORMATS = ("png", "jpeg", "webp", "tiff", "avif", "heic")
-RUNTIMES = ("auto", "onnxruntime", "openvino", "torch")
+RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
+_FORMAT_OF_SYNONYM = {"jpg": "jpeg", "tif": "tiff"}
+FORMATS: tuple[str, ...] = tuple(name for name in get_args(Format) if name not in _FORMAT_OF_SYNONYM)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _help(text: str) -> dict[str, str]:
-    return {"help": text}
+@dataclass(frozen=True)
+class Option:
+    """What is declared of an option beside its name, type and default.
+
+    Attributes:
+        help: what it does, one or two sentences.
+        least, most: limits of a number, both inclusive.
+        doors: where it can be given.
+        flags: how a command line spells it, if not by its name.
+        metavar: what stands for its value in the help of a command line.
+        parse: makes its value (or one of its values, if it is repeated) of text; `OptionError` if it cannot.
+        pattern, example: of such a text.
+        variable: the environment variable that a command line reads it from.
+    """
+
+    help: str
+    least: float | None = None
+    most: float | None = None
+    doors: tuple[Door, ...] = DOORS
+    flags: tuple[str, ...] = ()
+    metavar: str | None = None
+    parse: Callable[[str], Any] | None = None
+    pattern: str | None = None
+    example: str | None = None
+    variable: str | None = None
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A declaration as it is read back.
+
+    Attributes:
+        name: of the option.
+        annotation: its type as declared.
+        kind: that type, or that of one value if the option is `repeated`, without None.
+        optional: whether None is a value.
+        repeated: whether it holds any number of values.
+        default: `dataclasses.MISSING` if it must be given.
+        option: the rest.
+    """
+
+    name: str
+    annotation: Any
+    kind: Any
+    optional: bool
+    repeated: bool
+    default: Any
+    option: Option
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values of a closed choice; empty for other options."""
+        return get_args(self.kind) if get_origin(self.kind) is Literal else ()
+
+    @property
+    def help(self) -> str:
+        """The help text, with the limits of a number."""
+        least, most = self.option.least, self.option.most
+        if least is None or self.repeated:
+            return self.option.help
+        limits = f"At least {least:g}." if most is None else f"{least:g} to {most:g}."
+        return f"{self.option.help} {limits}"
+
+    def check(self, value: Any) -> None:
+        """Refuse a value of another type or outside the limits: `OptionError`."""
+        if self.option.parse is not None or (self.optional and value is None):
+            return
+        if self.choices:
+            if value not in self.choices:
+                raise OptionError(f"{self.name} must be one of {', '.join(map(str, self.choices))}, got {value!r}")
+        elif self.kind is bool:
+            if value not in (False, True):
+                raise OptionError(f"{self.name} must be True or False, got {value!r}")
+        elif self.kind in (int, float) and self.option.least is not None:
+            self._check_number(value, self.option.least)
+
+    def _check_number(self, value: Any, least: float) -> None:
+        most = self.option.most
+        number = Integral if self.kind is int else Real
+        if not (isinstance(value, number) and least <= value and (most is None or value <= most)):  # type: ignore[operator]
+            limits = f"at least {least:g}" if most is None else f"{least:g} to {most:g}"
+            raise OptionError(f"{self.name} must be {limits}{', a whole number' * (self.kind is int)}, got {value!r}")
+
+
+def declared(kind: type, door: Door | None = None) -> tuple[Declared, ...]:
+    """The options that a dataclass declares, in order; `door` leaves out those that cannot be given there."""
+    erased: Any = kind  # to mypy a type is not hashable
+    return tuple(each for each in _declared(erased) if door is None or door in each.option.doors)
+
+
+@functools.cache
+def _declared(kind: Any) -> tuple[Declared, ...]:
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for field in fields(kind):
+        option = next(
+            (part for part in getattr(hints[field.name], "__metadata__", ()) if isinstance(part, Option)), None
+        )
+        if option is None:
+            continue
+        annotation = get_args(hints[field.name])[0]
+        parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+        inner = tuple(part for part in parts if part is not type(None))
+        repeated = get_origin(inner[0]) in (Sequence, tuple)
+        one = get_args(inner[0])[0] if repeated else inner[0]
+        optional = len(inner) < len(parts)
+        found.append(Declared(field.name, annotation, one, optional, repeated, field.default, option))
+    return tuple(found)
+
+
+def check(values: Any) -> None:
+    """Check every option of an instance of a dataclass that declares some: `OptionError`."""
+    for option in declared(type(values)):
+        option.check(getattr(values, option.name))
+
+
+_BOX_PATTERN = "-?[0-9]{1,6},-?[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}"
+
+
+def parse_box(text: str) -> Box:
+    """A box from LEFT,TOP,WIDTH,HEIGHT; `OptionError` for anything else."""
+    if not re.fullmatch(_BOX_PATTERN, text):
+        raise OptionError(f"a box must be X,Y,W,H, four whole numbers, not {text!r}")
+    return as_boxes([tuple(map(int, text.split(",")))])[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to fill in one photograph, and how to write it.
+    """What to fill in one image, and how to write it.
+
+    `threshold` becomes a share, `boxes` a tuple of `Box`, and `format` one of `FORMATS`, whatever they were given as.
 
     Raises:
         OptionError: a value that makes no sense.
     """
 
-    boxes: tuple[Box, ...] = field(
-        default=(), metadata=_help("Fill this rectangle: left, top, width and height in pixels.")
-    )
-    alpha: bool = field(default=False, metadata=_help("Fill the fully transparent pixels."))
-    threshold: float = field(
-        default=0.5,
-        metadata=_help(
-            "Mask values above this share of their range are hole; a mask of zeros and ones stays as it is."
+    boxes: Annotated[
+        Sequence[BoxLike],
+        Option(
+            "Fill this rectangle: left, top, width and height in pixels. It may reach outside the image.",
+            flags=("--box",),
+            metavar="X,Y,W,H",
+            parse=parse_box,
+            pattern=_BOX_PATTERN,
+            example="100,100,80,60",
         ),
-    )
-    invert_mask: bool = field(default=False, metadata=_help("Fill what the mask leaves out, and keep what it marks."))
-    dilate: int = field(default=0, metadata=_help("Grow the hole by this many pixels in every direction."))
-    grain: str = field(
-        default="auto",
-        metadata=_help("Noise like that of the surroundings in the hole: auto (where there is any) or off."),
-    )
-    format: str | None = field(
-        default=None, metadata=_help("Format of a result that has no file name; by default the photograph's.")
-    )
-    quality: int | None = field(
-        default=None,
-        metadata=_help("Quality of a lossy result, 1 to 100; by default the photograph's own where it has one."),
-    )
+    ] = ()
+    alpha: Annotated[bool, Option("Fill the fully transparent pixels.")] = False
+    threshold: Annotated[
+        float,
+        Option(
+            "Mask values above this are hole: below 1 it is a share of their range, from 1 on a level of 255. A mask "
+            "of zeros and ones stays as it is.",
+            least=0,
+            most=254,
+        ),
+    ] = 0.5
+    invert_mask: Annotated[bool, Option("Fill what the mask leaves out, and keep what it marks.")] = False
+    dilate: Annotated[
+        int, Option("Grow the hole by this many pixels in every direction.", least=0, most=500, metavar="PX")
+    ] = 0
+    grain: Annotated[
+        Grain,
+        Option("Noise like that of the surroundings in the hole, the same in every run: auto where there is any."),
+    ] = "auto"
+    format: Annotated[
+        Format | None,
+        Option(
+            "Format of a result that has no file name; by default that of the image.", doors=("api", "cli", "server")
+        ),
+    ] = None
+    quality: Annotated[
+        int | None,
+        Option("Quality of a lossy result; by default that of the image where it has one.", least=1, most=100),
+    ] = None
 
     def __post_init__(self) -> None:
+        check(self)
+        object.__setattr__(self, "boxes", as_boxes(self.boxes))
         if self.boxes and self.alpha:
-            raise OptionError("boxes and alpha both say what to fill: give one of them")
-        for name in ("alpha", "invert_mask"):
-            if getattr(self, name) not in (False, True):
-                raise OptionError(f"{name} must be True or False, got {getattr(self, name)!r}")
-        if not (_is_whole(self.dilate) and 0 <= self.dilate <= MAX_DILATION):
-            raise OptionError(f"dilate must be 0 to {MAX_DILATION}, a whole number of pixels, got {self.dilate!r}")
-        check_threshold(self.threshold)
-        if self.grain not in GRAINS:
-            raise OptionError(f"grain must be one of {', '.join(GRAINS)}, got {self.grain!r}")
+            raise OptionError("boxes and alpha both say what to fill: give only one of them")
+        if self.threshold >= 1:
+            object.__setattr__(self, "threshold", self.threshold / 255)
         if self.format is not None:
-            check_format(self.format)
-        if self.quality is not None:
-            check_quality(self.quality)
+            object.__setattr__(self, "format", _FORMAT_OF_SYNONYM.get(self.format, self.format))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +231,44 @@ class Engine:
         OptionError: a value that makes no sense; whether the model exists is for `runtime.load_runtime` to say.
     """
 
-    model: str | Path | None = field(
-        default=None,
-        metadata=_help("An ONNX file or a checkpoint; by default the network that comes with the package."),
-    )
-    runtime: str = field(default="auto", metadata=_help("What runs the network: auto, onnxruntime, openvino or torch."))
-    threads: int | None = field(default=None, metadata=_help("Threads for the network; by default every core."))
+    model: Annotated[
+        str | Path | None,
+        Option("An ONNX file or a checkpoint; by default the network that comes with the package.", parse=str),
+    ] = None
+    runtime: Annotated[RuntimeName, Option("What runs the network.")] = "auto"
+    threads: Annotated[
+        int | None,
+        Option("Threads for the network; by default every core.", least=1, doors=("api", "cli", "server")),
+    ] = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, (str, Path, NoneType)):
+        check(self)
+        if not isinstance(self.model, (str, Path, types.NoneType)):
             raise OptionError(f"model must be the path of a file, not {self.model!r}")
-        if self.runtime not in RUNTIMES:
-            raise OptionError(f"unknown runtime {self.runtime!r}; known: {', '.join(RUNTIMES)}")
-        if self.threads is not None and not (_is_whole(self.threads) and self.threads >= 1):
-            raise OptionError(f"threads must be at least 1, a whole number, got {self.threads!r}")
+
+
+def take_options(*kinds: type) -> Callable[[Function], Function]:
+    """Give a function of `**options` the signature and the docstring that dataclasses declare for the Python interface.
+
+    "{options}" in its docstring becomes the list of them, indented like the line that it stands in.
+    """
+
+    def decorate(function: Function) -> Function:
+        taken = [option for kind in kinds for option in declared(kind, "api")]
+        signature = inspect.signature(function)
+        parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters += [
+            inspect.Parameter(each.name, keyword, default=each.default, annotation=each.annotation) for each in taken
+        ]
+        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        lines = [f"{option.name}: {option.help}" for option in taken]
+        text = function.__doc__ or ""
+        indent = text.partition("{options}")[0].rpartition("\n")[2]
+        function.__doc__ = text.replace("{options}", f"\n{indent}".join(lines))
+        return function
+
+    return decorate
 
 
 def check_threshold(threshold: Any) -> None:
@@ -110,23 +279,21 @@ def check_threshold(threshold: Any) -> None:
 
 def check_quality(quality: Any) -> None:
     """Refuse a quality that no encoder knows: `OptionError`."""
-    if not (_is_whole(quality) and 1 <= quality <= 100):
-        raise OptionError(f"quality must be 1 to 100, a whole number, got {quality!r}")
+    _named(Options, "quality").check(quality)
 
 
 def check_format(format: Any) -> None:
     """Refuse the name of a format that cannot be written: `OptionError`, which lists the others."""
-    if format not in FORMATS:
-        raise OptionError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+    _named(Options, "format").check(format)
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral)
-
-
-def help_of(declared: type[Options | Engine], name: str) -> str:
+def help_of(kind: type, name: str) -> str:
     """The help text of an option."""
-    return {option.name: str(option.metadata["help"]) for option in fields(declared)}[name]
+    return _named(kind, name).help
+
+
+def _named(kind: type, name: str) -> Declared:
+    return next(option for option in declared(kind) if option.name == name)
 
 
 def as_boxes(boxes: Iterable[BoxLike]) -> tuple[Box, ...]:

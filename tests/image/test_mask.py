@@ -131,7 +131,7 @@ def test_what_leaves_nothing_to_do_says_why(
     ("values", "reason"),
     [
         ({"dilate": -1}, "dilate must be 0 to"),
-        ({"threshold": 1.0}, "threshold must be"),
+        ({"threshold": 255}, "threshold must be"),
         ({"threshold": float("nan")}, "threshold must be"),
         ({"quality": 0}, "quality must be 1 to 100"),
         ({"boxes": as_boxes([(0, 0, 1, 1)]), "alpha": True}, "boxes and alpha"),

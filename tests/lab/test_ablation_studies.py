@@ -252,7 +252,7 @@ def test_memory_is_measured_in_a_fresh_process() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("fourier",), "unknown study 'fourier'; known: no-dwt, wavelet, level, modules, prefill, texture"),
+        (("fourier",), "'fourier' is not one of 'no-dwt', 'wavelet', 'level', 'modules', 'prefill', 'texture'"),
         (("level", "--test", "set"), "the study level needs --photos"),
         (("level", "--photos", "photos"), "the study level needs --test"),
         (("mask-size", "--test", "set", "--photos", "photos"), "the study mask-size takes no --photos"),

@@ -16,10 +16,10 @@ from serving import HOLE, IMAGE, MASK, assert_problem, make_app, make_client, up
 from wavepaint import __version__
 from wavepaint.errors import OptionError
 from wavepaint.inpainter import Inpainter
-from wavepaint.options import Options
+from wavepaint.options import FORMATS, Options
 from wavepaint.runtime import packaged_network
 from wavepaint.server import page
-from wavepaint.server.filling import FIELD_TYPES, FORMATS
+from wavepaint.server.filling import FIELDS
 from wavepaint.server.settings import Limits, Settings, check_binding
 
 
@@ -109,7 +109,7 @@ def test_quality(client):
 
 
 def test_every_option_has_a_form_field():
-    assert set(FIELD_TYPES) == {option.name for option in fields(Options)}
+    assert set(FIELDS) == {option.name for option in fields(Options)}
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

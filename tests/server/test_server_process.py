@@ -160,7 +160,7 @@ def test_an_open_host_without_a_token_is_refused():
         (["--workers", "0"], "workers must be at least 1"),
         (["--deadline", "0"], "seconds must be positive"),
         (["--model", "nowhere.onnx"], "nowhere.onnx: no such file"),
-        (["--runtime", "abacus"], "unknown runtime"),
+        (["--runtime", "abacus"], "'abacus' is not one of 'auto'"),
         (["--port", "99999"], "cannot listen on 127.0.0.1, port 99999"),
         (["--host", "no such host", "--insecure-no-token"], "cannot listen on no such host"),
     ],

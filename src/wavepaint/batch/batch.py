@@ -20,7 +20,7 @@ from wavepaint.batch.manifest import STATUSES, Manifest, read_status
 from wavepaint.batch.storage import Place
 from wavepaint.batch.worker import Finished, Work, Worker, hear_warnings
 from wavepaint.errors import OptionError, WavepaintError
-from wavepaint.options import Engine, Options
+from wavepaint.options import Engine, Options, as_boxes
 from wavepaint.runtime.loading import OPENVINO_REPAYS, load_runtime, model_file, packaged_network
 from wavepaint.server.settings import available_cores
 
@@ -164,7 +164,7 @@ def run_batch(batch: Batch, cluster: Cluster) -> Generator[Progress]:
                 columns=batch.columns,
                 options=options,
                 model=model,
-                runtime=runtime,
+                runtime=runtime,  # type: ignore[arg-type]  # the name of a runtime that was loaded
                 threads=cluster.cores,
                 group=batch.group,
                 together=batch.together,
@@ -241,7 +241,7 @@ def _settings(
 ) -> dict[str, Any]:
     """What results depend on, in plain values."""
     options = asdict(batch.options)
-    options["boxes"] = [[box.left, box.top, box.width, box.height] for box in batch.options.boxes]
+    options["boxes"] = [[box.left, box.top, box.width, box.height] for box in as_boxes(batch.options.boxes)]
     return {
         "input": Place.of(batch.input).url,
         "masks": None if masks.place is None else masks.place.url,

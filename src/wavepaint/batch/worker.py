@@ -26,7 +26,7 @@ from wavepaint.batch.sharing import SharingInpainter
 from wavepaint.batch.storage import Place, attempts, persist, reason_of
 from wavepaint.errors import MaskError, PhotoError, WavepaintError
 from wavepaint.inpainter import Inpainter
-from wavepaint.options import Options
+from wavepaint.options import Options, RuntimeName
 
 MAX_REASONS = 10
 """Reasons of failures that a worker tells the driver, for each ticket; the manifest has them all."""
@@ -56,7 +56,7 @@ class Work:
     columns: Columns
     options: Options
     model: tuple[str, bytes] | None
-    runtime: str
+    runtime: RuntimeName
     threads: int
     group: int
     together: int

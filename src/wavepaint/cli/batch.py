@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from wavepaint.cli.commands import CommandGroup, new_app
-from wavepaint.cli.console import parse_box, progress_bar
+from wavepaint.cli.console import progress_bar
+from wavepaint.cli.declared import takes_options
 from wavepaint.errors import MissingExtraError
-from wavepaint.options import Engine, Options, as_boxes, help_of
+from wavepaint.options import Engine, Option, Options
 
 
 class _BatchCommands(CommandGroup):
@@ -27,7 +29,38 @@ app = new_app(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What a batch reads and writes."""
+
+    output: Annotated[
+        str, Option("Folder or URL for results and manifest.parquet.", flags=("-o", "--output"), metavar="OUT")
+    ]
+    masks: Annotated[str | None, Option("Folder of masks, or one for all; without it the inputs bring theirs.")] = None
+    photo_column: Annotated[str, Option("Parquet: column of paths or of files' contents.")] = "photo"
+    mask_column: Annotated[str, Option("Parquet: likewise for masks.")] = "mask"
+    overwrite: Annotated[bool, Option("Replace results that were there before instead of skipping them.")] = False
+    retry_failed: Annotated[bool, Option("Fill again what failed before.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """How the work of a batch is spread."""
+
+    address: Annotated[str | None, Option("Ray cluster to work on; by default RAY_ADDRESS, or this machine alone.")] = (
+        None
+    )
+    workers: Annotated[int | None, Option("Workers at most; by default as many as there is room for.")] = None
+    cores: Annotated[int, Option("Cores of a worker.")] = 1
+    gpus: Annotated[float, Option("Graphics processors of a worker; 0.5 lets two share one.")] = 0
+    together: Annotated[int, Option("Images a worker fills at a time; their crops of one size share runs.")] = 1
+    group: Annotated[int, Option("Images handed out together: what a kill costs at most.")] = 32
+    tries: Annotated[int, Option("Times an image may end its worker until it is set aside.")] = 3
+    deadline: Annotated[float, Option("Seconds an image may take; then its worker is ended.")] = 600
+
+
 @app.command("run")
+@takes_options("batch")
 def run_batch(
     input: Annotated[
         str,
@@ -35,43 +68,11 @@ def run_batch(
             help="Folder, list (.txt, .tsv), or .parquet files or .tar shards by pattern; here or at a URL."
         ),
     ],
-    output: Annotated[str, typer.Option("-o", "--output", help="Folder or URL for results and manifest.parquet.")],
-    masks: Annotated[
-        str | None, typer.Option(help="Folder of masks, or one for all; without it the inputs bring theirs.")
-    ] = None,
-    box: Annotated[
-        list[str] | None, typer.Option(metavar="X,Y,W,H", help=help_of(Options, "boxes") + " Repeatable.")
-    ] = None,
-    alpha: Annotated[bool, typer.Option("--alpha", help=help_of(Options, "alpha"))] = Options.alpha,
-    dilate: Annotated[int, typer.Option(metavar="PX", help=help_of(Options, "dilate"))] = Options.dilate,
-    threshold: Annotated[float, typer.Option(help=help_of(Options, "threshold"))] = Options.threshold,
-    invert_mask: Annotated[
-        bool, typer.Option("--invert-mask", help=help_of(Options, "invert_mask"))
-    ] = Options.invert_mask,
-    grain: Annotated[str, typer.Option(help=help_of(Options, "grain"))] = Options.grain,
-    quality: Annotated[int | None, typer.Option(help=help_of(Options, "quality"))] = Options.quality,
-    photo_column: Annotated[str, typer.Option(help="Parquet: column of paths or of files' contents.")] = "photo",
-    mask_column: Annotated[str, typer.Option(help="Parquet: likewise for masks.")] = "mask",
-    model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
-    runtime: Annotated[str, typer.Option(help=help_of(Engine, "runtime"))] = Engine.runtime,
-    address: Annotated[
-        str | None, typer.Option(help="Ray cluster to work on; by default RAY_ADDRESS, or this machine alone.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Workers at most; by default as many as there is room for.")
-    ] = None,
-    cores: Annotated[int, typer.Option(help="Cores of a worker.")] = 1,
-    gpus: Annotated[float, typer.Option(help="Graphics processors of a worker; 0.5 lets two share one.")] = 0,
-    together: Annotated[
-        int, typer.Option(help="Photographs a worker fills at a time; their crops of one size share runs.")
-    ] = 1,
-    group: Annotated[int, typer.Option(help="Photographs handed out together: what a kill costs at most.")] = 32,
-    tries: Annotated[int, typer.Option(help="Times a photograph may end its worker until it is set aside.")] = 3,
-    deadline: Annotated[float, typer.Option(help="Seconds a photograph may take; then its worker is ended.")] = 600,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that were there before instead of skipping them.")
-    ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do again what failed before.")] = False,
+    *,
+    files: Files,
+    options: Options,
+    engine: Engine,
+    work: Work,
 ) -> None:
     """Fill many photographs on this machine or a Ray cluster; the same command again goes on where it stopped.
 
@@ -85,30 +86,21 @@ def run_batch(
         from wavepaint.batch.inputs import Columns
     except ImportError as error:
         raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
-    options = Options(
-        boxes=as_boxes(parse_box(text) for text in box or ()),
-        alpha=alpha,
-        dilate=dilate,
-        threshold=threshold,
-        invert_mask=invert_mask,
-        grain=grain,
-        quality=quality,
-    )
     wanted = batch.Batch(
         input=input,
-        output=output,
-        masks=masks,
+        output=files.output,
+        masks=files.masks,
         options=options,
-        engine=Engine(model=model, runtime=runtime),
-        columns=Columns(photo_column, mask_column),
-        group=group,
-        together=together,
-        tries=tries,
-        deadline=deadline,
-        overwrite=overwrite,
-        retry_failed=retry_failed,
+        engine=engine,
+        columns=Columns(files.photo_column, files.mask_column),
+        group=work.group,
+        together=work.together,
+        tries=work.tries,
+        deadline=work.deadline,
+        overwrite=files.overwrite,
+        retry_failed=files.retry_failed,
     )
-    place = batch.Cluster(address=address, workers=workers, cores=cores, gpus=gpus)
+    place = batch.Cluster(address=work.address, workers=work.workers, cores=work.cores, gpus=work.gpus)
     counts: dict[str, int] = {}
     with progress_bar() as progress, closing(batch.run_batch(wanted, place)) as steps:
         task = progress.add_task("batch", total=None)

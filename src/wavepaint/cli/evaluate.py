@@ -39,7 +39,7 @@ def evaluate(
             help="Weights of a metric's network, else downloaded once: vgg16, alexnet; inception for fid.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap intervals.")] = 0,
 ) -> None:
     """Score methods on a test set; the same call gives the same report, to the last byte."""
     from rich.console import Console

@@ -6,16 +6,18 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wavepaint.cli.commands import new_app
-from wavepaint.cli.console import parse_box, progress_bar
+from wavepaint.cli.console import progress_bar
+from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.errors import OptionError, PhotoError
-from wavepaint.options import Engine, Options, as_boxes, help_of
+from wavepaint.options import Engine, Option, Options
 
 if TYPE_CHECKING:
     from wavepaint.batch.folder import Job
@@ -27,59 +29,44 @@ STREAM = "-"
 app = new_app()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What `wavepaint inpaint` reads and writes."""
+
+    output: Annotated[
+        str, Option("File or folder to write, or - for standard output.", flags=("-o", "--output"), metavar="OUT")
+    ]
+    overwrite: Annotated[bool, Option("Folders: replace results that exist instead of skipping them.")] = False
+
+
 @app.command()
+@takes_options()
 def inpaint(
     image: Annotated[str, typer.Argument(help="Photograph, folder of photographs, or - for standard input.")],
     mask: Annotated[
         str | None,
         typer.Argument(help="Mask (white = hole), folder of masks, or -. Leave it out with --box or --alpha."),
     ] = None,
-    output: Annotated[
-        str, typer.Option("-o", "--output", help="File or folder to write, or - for standard output.")
-    ] = ...,  # type: ignore[assignment]  # how typer spells an option that is required
-    box: Annotated[
-        list[str] | None, typer.Option(metavar="X,Y,W,H", help=help_of(Options, "boxes") + " Repeatable.")
-    ] = None,
-    alpha: Annotated[bool, typer.Option("--alpha", help=help_of(Options, "alpha"))] = Options.alpha,
-    dilate: Annotated[int, typer.Option(metavar="PX", help=help_of(Options, "dilate"))] = Options.dilate,
-    threshold: Annotated[float, typer.Option(help=help_of(Options, "threshold"))] = Options.threshold,
-    invert_mask: Annotated[
-        bool, typer.Option("--invert-mask", help=help_of(Options, "invert_mask"))
-    ] = Options.invert_mask,
-    grain: Annotated[str, typer.Option(help=help_of(Options, "grain"))] = Options.grain,
-    format: Annotated[str | None, typer.Option(help=help_of(Options, "format"))] = Options.format,
-    quality: Annotated[int | None, typer.Option(help=help_of(Options, "quality"))] = Options.quality,
-    model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
-    runtime: Annotated[str, typer.Option(help=help_of(Engine, "runtime"))] = Engine.runtime,
-    threads: Annotated[int | None, typer.Option(help=help_of(Engine, "threads"))] = Engine.threads,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Folders: replace results that exist instead of skipping them.")
-    ] = False,
+    *,
+    files: Files,
+    options: Options,
+    engine: Engine,
 ) -> None:
     """Fill the hole of a photograph, or of every photograph in a folder.
 
     In a folder, sub-folders are kept, and each photograph takes the mask of the same name from the folder of masks, or
     the one mask given for all. Existing results are skipped; a bad file is reported and does not stop the rest.
     """
+    output = files.output
     for name, value in (("IMAGE", image), ("MASK", mask), ("--output", output)):
         if value == "":
             raise OptionError(f"{name} is empty: name a file or a folder")
-    options = Options(
-        boxes=as_boxes(parse_box(text) for text in box or ()),
-        alpha=alpha,
-        dilate=dilate,
-        threshold=threshold,
-        invert_mask=invert_mask,
-        grain=grain,
-        format=format,
-        quality=quality,
-    )
     if (mask is not None) + bool(options.boxes) + options.alpha != 1:
         raise OptionError("give either a MASK, --box or --alpha, to say what to fill")
     with interruptible() as check_interrupt:
         from wavepaint.inpainter import Inpainter
 
-        inpainter = Inpainter(model, runtime, threads)
+        inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
         if image != STREAM and os.path.isdir(image):
             from wavepaint.batch.folder import plan_folder
 
@@ -88,7 +75,7 @@ def inpaint(
             if options.format is not None:
                 raise OptionError("--format is for standard output; in a folder each name says its format")
             jobs = plan_folder(Path(image), None if mask is None else Path(mask), Path(output))
-            if not _inpaint_folder(inpainter, jobs, options, overwrite, check_interrupt):
+            if not _inpaint_folder(inpainter, jobs, options, files.overwrite, check_interrupt):
                 raise typer.Exit(1)
         else:
             _inpaint_file(inpainter, image, mask, options, output)

@@ -21,7 +21,7 @@ def masks(
     stats: Annotated[bool, typer.Option("--stats", help="Measure areas and rejections of each kind.")] = False,
     kinds: Annotated[str | None, typer.Option(help="Comma-separated presets; all if left out.")] = None,
     count: Annotated[int, typer.Option(help="Masks of each kind to measure.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
 ) -> None:
     """Show the masks that training and evaluation draw."""
     if context.invoked_subcommand is not None:
@@ -49,7 +49,7 @@ def make_masks(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the test set to write.")],
     kinds: Annotated[str, typer.Option(help="Comma-separated presets.")] = "thin,medium,thick",
     size: Annotated[int, typer.Option(help="Side of the centre crops.")] = 256,
-    seed: Annotated[int, typer.Option(help="Of the masks.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the masks.")] = 0,
 ) -> None:
     """Write a test set: a centre crop and a hole per photograph and kind, with a manifest."""
     from wavepaint.data.photographs import find_photographs

@@ -2,59 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
 from wavepaint.cli.commands import new_app
+from wavepaint.cli.declared import takes_options
 from wavepaint.errors import MissingExtraError
-from wavepaint.options import Engine, help_of
+from wavepaint.options import Engine, Option
 from wavepaint.server.settings import MEBI, MEGAPIXEL, Limits, Settings, available_cores
 
 app = new_app()
 
 
-@app.command()
-def serve(
-    host: Annotated[str, typer.Option(help="Address to bind to; an open one needs a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 8000,
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """Where to serve, for whom, and how much."""
+
+    host: Annotated[str, Option("Address to bind to; an open one needs a token.")] = "127.0.0.1"
+    port: Annotated[int, Option("TCP port; 0 takes any free one.")] = 8000
     token: Annotated[
-        str | None,
-        typer.Option(envvar="WAVEPAINT_TOKEN", help="Bearer token to ask for; better set as WAVEPAINT_TOKEN."),
-    ] = None,
-    insecure_no_token: Annotated[
-        bool, typer.Option("--insecure-no-token", help="Bind to any host, and let anybody in.")
-    ] = False,
-    workers: Annotated[int | None, typer.Option(help="Pictures filled at a time; by default one per core.")] = None,
-    queue: Annotated[int, typer.Option(help="Pictures that may wait; more are answered 429.")] = Settings.queue,
-    deadline: Annotated[float, typer.Option(help="Seconds a request may take, upload included.")] = Limits.seconds,
-    max_megabytes: Annotated[int, typer.Option(help="Size of an upload, in MiB.")] = Limits.body_bytes // MEBI,
-    max_megapixels: Annotated[int, typer.Option(help="Size of a picture, in millions of pixels.")] = Limits.pixels
-    // MEGAPIXEL,
+        str | None, Option("Bearer token to ask for; better set as WAVEPAINT_TOKEN.", variable="WAVEPAINT_TOKEN")
+    ] = None
+    insecure_no_token: Annotated[bool, Option("Bind to any host, and let anybody in.")] = False
+    workers: Annotated[int | None, Option("Images filled at a time; by default one per core.")] = None
+    queue: Annotated[int, Option("Images that may wait; more are answered 429.")] = Settings.queue
+    deadline: Annotated[float, Option("Seconds a request may take, upload included.")] = Limits.seconds
+    max_megabytes: Annotated[int, Option("Size of an upload, in MiB.")] = Limits.body_bytes // MEBI
+    max_megapixels: Annotated[int, Option("Size of an image, in millions of pixels.")] = Limits.pixels // MEGAPIXEL
     cors_origin: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="Let pages of this origin use the interface. Repeatable.")
-    ] = None,
+        tuple[str, ...], Option("Let pages of this origin use the interface.", metavar="ORIGIN")
+    ] = ()
     allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Answer to this name too; * for any. Addresses are allowed. Repeatable."),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help=help_of(Engine, "model"))] = None,
-    runtime: Annotated[str, typer.Option(help=help_of(Engine, "runtime"))] = Engine.runtime,
-    threads: Annotated[int | None, typer.Option(help=help_of(Engine, "threads"))] = Engine.threads,
-) -> None:
+        tuple[str, ...], Option("Answer to this name too; * for any. Addresses are allowed.", metavar="NAME")
+    ] = ()
+
+
+@app.command()
+@takes_options()
+def serve(*, serving: Serving, engine: Engine) -> None:
     """Serve the mask editor and the HTTP interface."""
-    limits = Limits(body_bytes=max_megabytes * MEBI, pixels=max_megapixels * MEGAPIXEL, seconds=deadline)
+    limits = Limits(
+        body_bytes=serving.max_megabytes * MEBI,
+        pixels=serving.max_megapixels * MEGAPIXEL,
+        seconds=serving.deadline,
+    )
     settings = Settings(
         limits=limits,
-        workers=available_cores() if workers is None else workers,
-        queue=queue,
-        token=token or None,
-        cors_origins=tuple(cors_origin or ()),
-        allowed_hosts=tuple(name.lower() for name in allowed_host or ()),
+        workers=available_cores() if serving.workers is None else serving.workers,
+        queue=serving.queue,
+        token=serving.token or None,
+        cors_origins=serving.cors_origin,
+        allowed_hosts=tuple(name.lower() for name in serving.allowed_host),
     )
     try:
         from wavepaint.server import run
     except ImportError as error:
         raise MissingExtraError("wavepaint serve", "server", str(error.name)) from None
-    engine = Engine(model=model, runtime=runtime, threads=threads)
-    run.serve(engine, settings, host=host, port=port, insecure_no_token=insecure_no_token)
+    run.serve(
+        engine,
+        settings,
+        host=serving.host,
+        port=serving.port,
+        insecure_no_token=serving.insecure_no_token,
+    )

@@ -13,7 +13,7 @@ from wavepaint.fill.dilation import dilate
 from wavepaint.image.mask_reading import mask_from_samples, read_mask
 from wavepaint.image.photo import Photo
 from wavepaint.image.pil import is_pil_image, samples_of_pil
-from wavepaint.options import Options
+from wavepaint.options import Options, as_boxes
 
 Mask = NDArray[np.bool_]
 
@@ -126,7 +126,7 @@ def seems_to_fit(mask: Any, picture: Maskable) -> bool:
 
 def _hole_of_boxes(picture: Maskable, options: Options) -> Mask:
     hole = np.zeros((picture.height, picture.width), np.bool_)
-    for box in options.boxes:
+    for box in as_boxes(options.boxes):
         inside = box.clip(picture.width, picture.height)
         if inside.is_empty:
             raise MaskError(

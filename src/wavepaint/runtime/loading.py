@@ -46,7 +46,7 @@ def load_runtime(
         MissingExtraError: the runtime, or PyTorch to read or export a checkpoint, is not installed.
         OptionError: no such runtime, bad `threads`, or an ONNX file for the torch runtime.
     """
-    Engine(model=model, runtime=name, threads=threads)
+    Engine(model=model, runtime=name, threads=threads)  # type: ignore[arg-type]  # it checks that
     path = model_file(model)
     checkpoint = path is not None and _is_checkpoint(path)
     if name == "auto":

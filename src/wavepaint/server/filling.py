@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from wavepaint.box import Box
 from wavepaint.cancellation import cancellable, check_cancelled
 from wavepaint.errors import OptionError, PhotoError, WavepaintError
 from wavepaint.image.encoders import HEIF_COMPRESSION
 from wavepaint.image.formats.containers import sniff
-from wavepaint.image.photo import FORMAT_OF_SUFFIX, Photo
-from wavepaint.options import GRAINS, MAX_DILATION, Options, as_boxes, help_of
+from wavepaint.image.photo import Photo
+from wavepaint.options import Declared, Options, declared
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits
 from wavepaint.server.uploads import Form
@@ -31,7 +30,8 @@ MEDIA_TYPES = {
     "avif": "image/avif",
     "heic": "image/heic",
 }
-FORMATS = tuple(dict.fromkeys(FORMAT_OF_SUFFIX.values()))
+FIELDS = {option.name: option for option in declared(Options, "server")}
+OPTION_NAMES = frozenset(FIELDS)
 
 
 @dataclass(frozen=True)
@@ -175,75 +175,58 @@ def _check_pixels(name: str, photo: Photo, limits: Limits) -> None:
 # -- options as text fields ------------------------------------------------------------------------------------------
 
 
-def _flag(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("true or false")
-    return text == "true"
-
-
-def _whole(text: str) -> int:
-    # int() alone would take spaces, underscores and other alphabets' digits too.
-    if not re.fullmatch("-?[0-9]{1,9}", text):
-        raise ValueError("a whole number")
-    return int(text)
-
-
-def _share(text: str) -> float:
+def _read_text(option: Declared, text: str) -> Any:
+    """The value of an option, or one of its values; `ValueError` says what it must be."""
+    if option.option.parse is not None:
+        return option.option.parse(text)
+    if option.choices:
+        if text not in option.choices:
+            raise ValueError(f"one of {', '.join(option.choices)}")
+        return text
+    if option.kind is bool:
+        if text not in ("true", "false"):
+            raise ValueError("true or false")
+        return text == "true"
+    if option.kind is int:
+        # int() alone would take spaces, underscores and other alphabets' digits too.
+        if not re.fullmatch("-?[0-9]{1,9}", text):
+            raise ValueError("a whole number")
+        return int(text)
     try:
         return float(text)
     except ValueError:
         raise ValueError("a number") from None
 
 
-def _format(text: str) -> str:
-    if text not in FORMATS:
-        raise ValueError(f"one of {', '.join(FORMATS)}")
-    return text
-
-
-def _box(text: str) -> Box:
-    numbers = text.split(",")
-    if len(numbers) != 4:
-        raise ValueError("four whole numbers LEFT,TOP,WIDTH,HEIGHT")
-    return as_boxes([[_whole(number) for number in numbers]])[0]
-
-
-@dataclass(frozen=True)
-class FieldType:
-    """How an option is written in a form: its JSON schema, its parser, and whether it may be repeated."""
-
-    schema: Mapping[str, Any]
-    parse: Callable[[str], Any]
-    repeated: bool = False
-
-
-_BOX_SCHEMA = {
-    "type": "string",
-    "pattern": "^-?[0-9]{1,6},-?[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}$",
-    "examples": ["100,100,80,60"],
-}
-FIELD_TYPES: Mapping[str, FieldType] = {
-    "boxes": FieldType({"type": "array", "items": _BOX_SCHEMA}, _box, repeated=True),
-    "alpha": FieldType({"type": "boolean"}, _flag),
-    "dilate": FieldType({"type": "integer", "minimum": 0, "maximum": MAX_DILATION}, _whole),
-    "threshold": FieldType({"type": "number", "minimum": 0, "exclusiveMaximum": 1}, _share),
-    "invert_mask": FieldType({"type": "boolean"}, _flag),
-    "grain": FieldType({"type": "string", "enum": list(GRAINS)}, str),
-    "format": FieldType({"type": "string", "enum": list(FORMATS)}, _format),
-    "quality": FieldType({"type": "integer", "minimum": 1, "maximum": 100}, _whole),
-}
-OPTION_NAMES = frozenset(FIELD_TYPES)
-
-
 def _parse(name: str, values: tuple[str, ...]) -> Any:
-    field_type = FIELD_TYPES[name]
-    if len(values) > 1 and not field_type.repeated:
+    option = FIELDS[name]
+    if len(values) > 1 and not option.repeated:
         raise Problem(422, f"form field {name!r} is given twice")
     try:
-        parsed = tuple(field_type.parse(value) for value in values)
+        parsed = tuple(_read_text(option, value) for value in values)
     except ValueError as error:
         raise Problem(422, f"form field {name!r} must be {error}") from error
-    return parsed if field_type.repeated else parsed[0]
+    return parsed if option.repeated else parsed[0]
+
+
+_TYPES = {bool: "boolean", int: "integer", float: "number"}
+
+
+def _schema_of(option: Declared) -> dict[str, Any]:
+    """The JSON schema of a field: its type, limits, choices, default and help."""
+    schema: dict[str, Any] = {"type": _TYPES.get(option.kind, "string")}
+    if option.choices:
+        schema["enum"] = list(option.choices)
+    if option.option.pattern is not None:
+        schema |= {"pattern": f"^{option.option.pattern}$", "examples": [option.option.example]}
+    limits = {"minimum": option.option.least, "maximum": option.option.most}
+    schema |= {key: limit for key, limit in limits.items() if limit is not None}
+    if option.repeated:
+        schema = {"type": "array", "items": schema}
+    schema["description"] = option.help
+    if option.default not in (None, ()):
+        schema["default"] = option.default
+    return schema
 
 
 def form_schema() -> dict[str, Any]:
@@ -256,9 +239,5 @@ def form_schema() -> dict[str, Any]:
             "description": "A picture file of the same size, white where the picture is to be filled.",
         },
     }
-    for option in fields(Options):
-        schema = {**FIELD_TYPES[option.name].schema, "description": help_of(Options, option.name)}
-        if option.default not in (None, ()):
-            schema["default"] = option.default
-        properties[option.name] = schema
+    properties |= {name: _schema_of(option) for name, option in FIELDS.items()}
     return {"type": "object", "required": [IMAGE], "additionalProperties": False, "properties": properties}
