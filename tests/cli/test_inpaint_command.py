@@ -149,7 +149,7 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
         ),
         (
             ["photo.png", "mask.png", "--format", "bmp", "-o", "-"],
-            "Invalid value for '--format': 'bmp' is not one of 'png', 'jpeg'",
+            "'--format': 'bmp' is not one of 'png', 'jpeg'",
         ),
         (["line\nbreak.png", "mask.png", "-o", "out.png"], "line break.png: No such file"),
         (["photo.png", "mask.png", "--alpha", "-o", "out.png"], "give either a MASK, --box or --alpha"),
@@ -162,7 +162,7 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
         (["photo.png", "mask.png", "--format", "tiff", "-o", "out.png"], "--format is for standard output"),
         (
             ["photo.png", "mask.png", "--runtime", "x", "-o", "out.png"],
-            "Invalid value for '--runtime': 'x' is not one of 'auto'",
+            "'--runtime': 'x' is not one of 'auto'",
         ),
         (["photo.png", "mask.png", "--model", "none.pth", "-o", "out.png"], "none.pth: no such file"),
         (["-", "-", "-o", "out.png"], "only one of the photograph and the mask"),
