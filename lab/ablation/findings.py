@@ -21,7 +21,7 @@ from lab.ablation.comparison import (
     excludes_zero,
     signed,
 )
-from lab.ablation.figures import difference_chart, energy_maps, with_legend
+from lab.ablation.figures import difference_chart, energy_maps
 from lab.ablation.receptive_field import ReceptiveField
 from lab.ablation.report import INTERVALS, SEEDS, Report, plain_table
 from lab.ablation.studies import Arm
@@ -29,7 +29,7 @@ from lab.ablation.texture import GRADIENT_SHARE
 from lab.ablation.training import REFERENCE_LOSSES, snapshot_path
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import Summary
-from wavepaint.evaluation.report import Table
+from wavepaint.evaluation.tables import Table
 from wavepaint.network import WavePaint, load_checkpoint
 from wavepaint.network.checkpoint import read_metadata
 from wavepaint.network.info import count_macs
@@ -89,7 +89,7 @@ def findings(
     profiles = {name: [_point(each.share_within(radius)) for radius in PROFILE] for name, each in found.items()}
     profile_title = "Share of the gradient energy within a radius"
     columns = [str(radius) for radius in PROFILE]
-    figures["receptive-field-profile"] = with_legend(line_chart(profile_title, "pixels", columns, profiles), profiles)
+    figures["receptive-field-profile"] = line_chart(profile_title, "pixels", columns, profiles)
     return Report(
         study.name,
         study.question,

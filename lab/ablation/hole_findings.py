@@ -12,12 +12,11 @@ import numpy as np
 
 from lab.ablation.breakdown import Breakdown, Estimate, breakdown, lead, lead_samples
 from lab.ablation.comparison import COMPARED, DIGITS, SHORT, VGG_DISTANCE, excludes_zero, signed
-from lab.ablation.figures import with_legend
 from lab.ablation.report import INTERVALS, Report, plain_table
 from lab.ablation.studies import MASK_SIZE
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import FloatArray, Summary, summarise_columns
-from wavepaint.evaluation.report import Table
+from wavepaint.evaluation.tables import Table
 
 RING = 8
 """Width of the rings in which the depth of a hole is counted, pixels."""
@@ -132,7 +131,7 @@ def hole_findings(
         tables.append(_leads_table(title, rings, lines, DIGITS["hole_psnr"]))
         title = f"Difference in PSNR, dB, in discs of radius {largest}"
         chart = line_chart(title, "pixels from the edge", rings, lines)
-        figures[f"lead-by-depth{_slug(suffixes[label])}"] = with_legend(chart, lines)
+        figures[f"lead-by-depth{_slug(suffixes[label])}"] = chart
     told = [
         sentence
         for entrant in entrants
@@ -379,11 +378,11 @@ def _figures_by_radius(
     slug, labels, below = _slug(name), [str(radius) for radius in discs], "radius of the disc, pixels"
     means = _means(discs, metric, seed)
     title = f"{name}{' in the hole' * (metric != VGG_DISTANCE)}"
-    figures = {f"{slug}-by-radius": with_legend(line_chart(title, below, labels, means), means)}
+    figures = {f"{slug}-by-radius": line_chart(title, below, labels, means)}
     for label, group in groups.items():
         lines = {_pair_name(pair, label): leads[metric, *pair] for pair in group}
         chart = line_chart(f"{_lead_title(metric)}{',' * bool(unit)}{unit}", below, labels, lines)
-        figures[f"{slug}-lead-by-radius{_slug(suffixes[label])}"] = with_legend(chart, lines)
+        figures[f"{slug}-lead-by-radius{_slug(suffixes[label])}"] = chart
     return figures
 
 

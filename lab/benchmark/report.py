@@ -13,7 +13,7 @@ from lab.benchmark.run import BATCH, OK, Measurement, Plan
 from lab.benchmark.subjects import Subject
 from wavepaint import __version__
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.report import Table
+from wavepaint.evaluation.tables import Table
 from wavepaint.files import replacing
 
 FORMAT = "wavepaint-benchmark-1"

@@ -52,7 +52,7 @@ def benchmark(*, options: Benchmark) -> None:
     from lab.benchmark.machine import describe_machine
     from lab.benchmark.run import QUICK, Plan, measure, steps_of
     from lab.benchmark.subjects import find_subjects
-    from wavepaint.evaluation.report import console_table
+    from wavepaint.evaluation.tables import console_table
 
     basis = QUICK if options.quick else Plan()
     plan = Plan(

@@ -58,7 +58,7 @@ def report(
     from lab.study.preference import preferences
     from lab.study.report import preference_tables, write_preferences
     from lab.study.votes import read_votes
-    from wavepaint.evaluation.report import console_table
+    from wavepaint.evaluation.tables import console_table
 
     methods, ballots = read_votes(votes)
     participants = len({vote.participant for vote in ballots})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import choix
 import numpy as np
 
 from lab.study.votes import Vote
@@ -17,8 +18,6 @@ from wavepaint.errors import OptionError
 from wavepaint.evaluation.metrics import FloatArray
 
 RESAMPLES = 2000
-_TOLERANCE = 1e-9
-_MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def wins_by_hole(methods: Sequence[str], votes: Sequence[Vote]) -> FloatArray:
 
 
 def bradley_terry(wins: FloatArray) -> FloatArray:
-    """Strengths of maximum likelihood, after a further tie of every pair, by Hunter's algorithm (2004).
+    """Strengths of maximum likelihood, after a further tie of every pair.
 
     Args:
         wins: `(N, M, M)` tables of wins, each fitted on its own.
@@ -109,20 +108,9 @@ def bradley_terry(wins: FloatArray) -> FloatArray:
     Returns:
         `(N, M)` strengths, of sum 1.
     """
-    count = wins.shape[-1]
-    wins = wins + 0.5 * (1 - np.eye(count))
-    met = wins + wins.swapaxes(1, 2)
-    won = wins.sum(axis=2)
-    strengths = np.full(won.shape, 1 / count)
-    for _ in range(_MOST_STEPS):
-        pairs = strengths[:, :, None] + strengths[:, None, :]
-        following = won / (met / pairs).sum(axis=2)
-        following /= following.sum(axis=1, keepdims=True)
-        moved = np.abs(following - strengths).max()
-        strengths = following
-        if moved < _TOLERANCE:
-            break
-    return strengths
+    wins = wins + 0.5 * (1 - np.eye(wins.shape[-1]))
+    strengths = np.exp(np.stack([choix.ilsr_pairwise_dense(table, max_iter=1000) for table in wins]))
+    return np.asarray(strengths / strengths.sum(axis=1, keepdims=True))
 
 
 def shares_over_first(strengths: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.study.preference import Preference
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.report import Table
+from wavepaint.evaluation.tables import Table
 from wavepaint.files import replacing
 
 FORMAT = "wavepaint-preferences-1"

@@ -18,9 +18,10 @@ from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.methods import NetworkMethod, PictureMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import METRICS, PSNR_CEILING, Summary, pixel_scores
 from wavepaint.evaluation.protocol import Item, centre_crop, evaluate, item_name, make_items
-from wavepaint.evaluation.report import HEADLINE, Provenance, write_report
+from wavepaint.evaluation.report import Provenance, write_report
 from wavepaint.evaluation.results import PICTURES, Results
 from wavepaint.evaluation.run import evaluate_set, load_scorers, provenance_of
+from wavepaint.evaluation.tables import HEADLINE
 from wavepaint.evaluation.testset import (
     encode_png,
     make_test_set,
@@ -132,6 +133,8 @@ def test_png_comes_back_sample_for_sample(tmp_path, shape):
     (tmp_path / "x.png").write_bytes(encode_png(samples))
     read = read_picture(tmp_path / "x.png")
     assert (read == (samples if samples.ndim == 3 else samples[..., None])).all()
+    (tmp_path / "x.png").write_bytes(encode_png(samples, compressed=True))
+    assert (read_picture(tmp_path / "x.png") == read).all()
 
 
 def test_the_layout_is_the_published_one_and_the_manifest_tells_all(test_set):
@@ -465,14 +468,17 @@ def test_the_best_and_worst_pictures_are_kept_in_order():
 
 
 def test_charts_are_well_formed_and_place_the_means():
-    series = {"a & b": [Summary(10, 1, 9, 11, 5), None, Summary(20, 1, 19, 21, 5)]}
-    chart = line_chart("<title>", "x", ["0-10", "10-20", "20-30"], series)
+    series = {"a & b": [Summary(10, 1, 9, 11, 5), None, Summary(20, 1, 19, 21, 5)], "_x": [Summary(1, 1, 1, 1, 5)] * 3}
+    chart = line_chart("<title> $5", "x", ["0-10", "10-20", "20-30"], series)
     root = ElementTree.fromstring(chart)
-    name = "{http://www.w3.org/2000/svg}"
-    circles = list(root.iter(f"{name}circle"))
-    assert len(circles) == 2
-    assert float(circles[0].get("cy")) > float(circles[1].get("cy"))
-    assert root.get("aria-label") == "<title>"
+    texts = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"<title> $5", "x", "0-10", "10-20", "20-30", "a & b"} <= texts
+    assert chart == line_chart("<title> $5", "x", ["0-10", "10-20", "20-30"], series)
+    # The first point is lower than the second: larger y, as pixels count from the top.
+    line = next(p.get("d") for p in root.iter("{http://www.w3.org/2000/svg}path") if "#0072b2" in p.get("style", ""))
+    assert line.count("L") == 1
+    first, last = (float(step.split()[1]) for step in line.replace("M", "").split("L"))
+    assert first > last
     assert line_chart("nothing", "x", ["0-10"], {"a": [None]}) == ""
 
 
@@ -488,7 +494,7 @@ def test_a_report_is_complete_escaped_and_the_same_twice(tmp_path):
     assert "<far>" not in page
     pictures = [name for name in files_below(tmp_path / "first") if name.startswith("pictures/")]
     assert len(pictures) == 2 * PICTURES * 4
-    assert all(f"src='{name}'" in page for name in pictures)
+    assert all(f'src="{name}"' in page for name in pictures)
     rows = list(csv.DictReader((tmp_path / "first" / "scores.csv").open()))
     assert len(rows) == 60
     far = next(row for row in rows if row["method"] == "<far>")

@@ -13,7 +13,7 @@ from torch import nn
 
 from lab.ablation.breakdown import Limit, breakdown, lead, lead_samples
 from lab.ablation.comparison import ALL_KINDS, VGG_DISTANCE, column, compare, conclusion
-from lab.ablation.figures import difference_chart, energy_maps, standalone, with_legend
+from lab.ablation.figures import difference_chart, energy_maps, shades
 from lab.ablation.measuring import kept
 from lab.ablation.plan import PLAN_FILE, Plan, Scale, read_plan, share_budget, write_plan
 from lab.ablation.receptive_field import ReceptiveField, disc, receptive_field
@@ -349,15 +349,18 @@ def test_figures_are_well_formed() -> None:
     rows = {"a & b": {"all": Summary(0.1, 1, 0.05, 0.2, 9), "thin": Summary(-0.1, 1, -0.3, 0.1, 9)}}
     chart = difference_chart("<title>", rows, "dB")
     tree = ElementTree.fromstring(chart)
-    assert len(tree.findall(".//{*}circle")) == 2
+    assert {"a & b", "all", "thin", "<title>", "dB"} <= {text.text for text in tree.findall(".//{*}text")}
+    assert difference_chart("<title>", rows, "dB") == chart
     assert difference_chart("nothing", {}, "dB") == ""
     field = ReceptiveField(np.full((32, 32), 1 / 1024))
     maps = ElementTree.fromstring(energy_maps("fields", {"x": (field.energy, 5.0), "y": (field.energy, 9.0)}))
     assert len(maps.findall(".//{*}image")) == 2
-    assert 'style="background:#fff' in standalone(chart)
-    legend = ElementTree.fromstring(with_legend(chart, ["one", "two"]))
-    assert [text.text for text in legend.findall("{*}text")][-2:] == ["one", "two"]
-    assert with_legend("", ["one"]) == ""
+
+
+def test_energy_is_shown_by_decades() -> None:
+    energy = np.full((2, 2), 1e-9)
+    energy[0] = 1.0, 1e-3
+    assert shades(energy) == pytest.approx(np.array([[1, 0.5], [0, 0]]))
 
 
 @pytest.fixture(name="banks")

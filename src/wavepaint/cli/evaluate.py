@@ -44,8 +44,9 @@ def evaluate(
     """Score methods on a test set; the same call gives the same report, to the last byte."""
     from rich.console import Console
 
-    from wavepaint.evaluation.report import console_tables, write_report
+    from wavepaint.evaluation.report import write_report
     from wavepaint.evaluation.run import DEFAULT_METHODS, DEFAULT_METRICS, evaluate_set, provenance_of
+    from wavepaint.evaluation.tables import console_tables
     from wavepaint.evaluation.testset import open_test_set
 
     chosen = open_test_set(test_set)

@@ -10,46 +10,21 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from wavepaint import __version__
-from wavepaint.evaluation.charts import COLOURS, line_chart
-from wavepaint.evaluation.metrics import AREA_BINS, METRICS, Metric, Picture, Summary
+from wavepaint.errors import MissingExtraError
+from wavepaint.evaluation.charts import line_chart
+from wavepaint.evaluation.metrics import METRICS
 from wavepaint.evaluation.outputs import whole_folder
-from wavepaint.evaluation.results import RANKED_BY, SET_METRICS, Case, Results, SetScore, SummaryRow
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+from wavepaint.evaluation.results import RANKED_BY, Case, Results, SummaryRow
+from wavepaint.evaluation.tables import Table, bin_label, bin_tables, markdown, score_tables, set_score_tables
+from wavepaint.evaluation.testset import encode_png
 
 SUMMARY_FILE = "summary.csv"
 CHARTED = ("hole_psnr", "hole_ssim", "hole_lpips_vgg", "hole_lpips_alex", "texture_ratio")
-HEADLINE = (
-    "hole_psnr",
-    "hole_ssim",
-    "hole_lpips_vgg",
-    "lpips_vgg",
-    "lpips_alex",
-    "dists",
-    "psnr",
-    "ssim",
-    "texture_ratio",
-)
-"""What the terminal shows of what was measured; a training loss is not among it."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Text cells below a header; `bold[row][column]` marks the best of a column, or a difference that is sure."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    bold: tuple[tuple[bool, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -101,133 +76,6 @@ def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str 
         _write(made / "report.html", _page(results, summaries, tables, pictures, provenance))
 
 
-def score_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[Table]:
-    """Per kind of mask: the means with their 95 % intervals, then the paired differences to the first method."""
-    tables = []
-    for kind in results.kinds:
-        chosen = [row for row in summaries if row.kind == kind and row.area_bin is None]
-        count = chosen[0].summary.count
-        tables.append(_table(f"{kind}: {count} holes, mean [95 % interval]", results, chosen))
-        if len(results.methods) > 1:
-            tables.append(_table(f"{kind}: difference to {results.methods[0]} [95 % interval]", results, chosen, True))
-    return tables
-
-
-def bin_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[Table]:
-    """The means of every kind of mask in every 10 % area bin that occurs."""
-    keys = dict.fromkeys((row.kind, row.area_bin) for row in summaries if row.area_bin is not None)
-    tables = []
-    for kind, index in keys:
-        chosen = [row for row in summaries if row.kind == kind and row.area_bin == index]
-        tables.append(_table(f"{kind}, {_bin_label(index)} %: {chosen[0].summary.count} holes", results, chosen))
-    return tables
-
-
-def set_score_tables(results: Results, set_scores: Sequence[SetScore]) -> list[Table]:
-    """Per kind of mask: the scores of all its pictures together."""
-    tables = []
-    for kind in results.kinds:
-        scores = {(s.metric, s.method): s.value for s in set_scores if s.kind == kind}
-        names = [name for name in SET_METRICS if any(metric == name for metric, _ in scores)]
-        values = [[scores[name, method] for name in names] for method in results.methods]
-        metrics = [SET_METRICS[name] for name in names]
-        tables.append(
-            Table(
-                f"{kind}: scores of the whole set",
-                ("method", *(metric.label for metric in metrics)),
-                tuple(
-                    (method, *(f"{value:.{metric.digits}f}" for value, metric in zip(line, metrics, strict=True)))
-                    for method, line in zip(results.methods, values, strict=True)
-                ),
-                _best(values, metrics),
-            )
-        )
-    return tables
-
-
-def console_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[RichTable]:
-    """One table per kind of mask for the terminal: the means of the most asked-for metrics."""
-    from rich.markup import escape as plain
-    from rich.table import Table as RichTable
-
-    widest = min(max(map(len, results.methods)), 24)
-    names = [name for name in results.metrics if name in HEADLINE]
-    tables = []
-    for kind in results.kinds:
-        rows = {(s.method, s.metric): s.summary for s in summaries if s.kind == kind and s.area_bin is None}
-        values = [[rows[method, name].mean for name in names] for method in results.methods]
-        best = _best(values, [METRICS[name] for name in names])
-        count = rows[results.methods[0], names[0]].count
-        table = RichTable(title=f"{kind}, {count} holes")
-        table.add_column("method", min_width=widest, overflow="fold")
-        for name in names:
-            table.add_column(METRICS[name].label, justify="right")
-        for method, line, marks in zip(results.methods, values, best, strict=True):
-            cells = [f"{value:.{METRICS[name].digits}f}" for name, value in zip(names, line, strict=True)]
-            table.add_row(
-                plain(method), *(f"[bold]{c}[/bold]" if mark else c for c, mark in zip(cells, marks[1:], strict=True))
-            )
-        tables.append(table)
-    return tables
-
-
-def markdown(table: Table) -> str:
-    """A table as Markdown."""
-    lines = [f"### {table.title}", "", "| " + " | ".join(table.header) + " |"]
-    lines.append("|" + "---|" * len(table.header))
-    for row, marks in zip(table.rows, table.bold, strict=True):
-        cells = (f"**{cell}**" if mark else cell for cell, mark in zip(row, marks, strict=True))
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def console_table(table: Table) -> RichTable:
-    """A table as it is, for the terminal."""
-    from rich.markup import escape
-    from rich.table import Table as RichTable
-
-    shown = RichTable(title=table.title)
-    for number, name in enumerate(table.header):
-        shown.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number == 0)
-    for row in table.rows:
-        shown.add_row(*map(escape, row))
-    return shown
-
-
-def _table(title: str, results: Results, chosen: Sequence[SummaryRow], differences: bool = False) -> Table:
-    found = {(row.method, row.metric): row for row in chosen}
-    metrics = [METRICS[name] for name in results.metrics]
-    rows, values, sure = [], [], []
-    for method in results.methods:
-        line = [found[method, name] for name in results.metrics]
-        shown = [row.difference if differences else row.summary for row in line]
-        rows.append((method, *(_cell(s, m.digits, differences) for s, m in zip(shown, metrics, strict=True))))
-        values.append([row.summary.mean for row in line])
-        sure.append((False, *(s is not None and (s.low > 0 or s.high < 0) for s in shown)))
-    marks = tuple(sure) if differences else _best(values, metrics)
-    return Table(title, ("method", *(m.label for m in metrics)), tuple(rows), marks)
-
-
-def _cell(summary: Summary | None, digits: int, signed: bool) -> str:
-    if summary is None:
-        return "reference"
-    sign = "+" if signed else ""
-    return f"{summary.mean:{sign}.{digits}f} [{summary.low:.{digits}f}, {summary.high:.{digits}f}]"
-
-
-def _best(values: Sequence[Sequence[float]], metrics: Sequence[Metric]) -> tuple[tuple[bool, ...], ...]:
-    """For every line whether each cell, the name in front included, is the best of its column."""
-    ideal = [metric.best(column) for column, metric in zip(zip(*values, strict=True), metrics, strict=True)]
-    single = len(values) == 1
-    return tuple(
-        (False, *(not single and value == best for value, best in zip(line, ideal, strict=True))) for line in values
-    )
-
-
-def _bin_label(index: int | None) -> str:
-    return "all" if index is None else f"{index * 100 // AREA_BINS}-{(index + 1) * 100 // AREA_BINS}"
-
-
 Columns = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
 
@@ -249,7 +97,7 @@ def _summary_columns(summaries: Sequence[SummaryRow]) -> Columns:
     for row in summaries:
         s, d = row.summary, row.difference
         difference = (d.mean, d.low, d.high) if d else ("", "", "")
-        place = (row.kind, _bin_label(row.area_bin), row.method, row.metric)
+        place = (row.kind, bin_label(row.area_bin), row.method, row.metric)
         rows.append((*place, s.count, s.mean, s.std, s.low, s.high, *difference))
     return header, rows
 
@@ -297,36 +145,10 @@ def _write_pictures(results: Results, folder: Path) -> dict[str, list[tuple[Case
             paths = []
             for column, picture in enumerate((case.item.truth, case.item.known, *case.composites)):
                 name = f"{title}-{number:02d}-{column}.png"
-                (folder / name).write_bytes(_small_png(picture))
+                (folder / name).write_bytes(encode_png(picture, compressed=True))
                 paths.append(f"{folder.name}/{name}")
             written[title].append((case, paths))
     return written
-
-
-def _small_png(picture: Picture) -> bytes:
-    import cv2
-
-    _, data = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
-    return data.tobytes()
-
-
-_STYLE = """
-:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
-body { margin: 2rem auto; max-width: 1200px; padding: 0 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid #8885; text-align: right; white-space: nowrap; }
-th { white-space: normal; vertical-align: bottom; }
-th:first-child, td:first-child { text-align: left; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(360px, 1fr)); gap: 1rem; }
-.legend span { margin-right: 1.2rem; white-space: nowrap; }
-.legend i { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .35em; }
-figure { margin: 0 0 1.2rem; overflow-x: auto; white-space: nowrap; }
-figure div { display: inline-block; margin-right: .3rem; text-align: center; font-size: 12px; }
-figure img { display: block; width: 180px; image-rendering: auto; }
-figcaption { white-space: normal; }
-code { font-size: .85em; overflow-wrap: anywhere; }
-"""
 
 
 def _page(
@@ -336,63 +158,39 @@ def _page(
     pictures: Mapping[str, list[tuple[Case, list[str]]]],
     provenance: Provenance,
 ) -> str:
-    title = f"Evaluation on {provenance.test_set}"
-    parts = [
-        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>",
-        f"<meta name='viewport' content='width=device-width'><style>{_STYLE}</style></head><body>",
-        f"<h1>{escape(title)}</h1>",
-        _origin_html(provenance),
-        "<p>Scores are taken on composites (the truth outside the hole, the method's 8-bit picture inside), values in "
-        "[0, 1]. Intervals are 95 % percentile bootstrap intervals of the mean over pictures; differences are "
-        "paired. Bold: the best of a column, and differences whose interval excludes zero.</p>",
-        "<h2>Scores</h2>",
-        *(_table_html(table) for table in tables),
-        "<h2>By hole area</h2>",
-        _legend(results.methods),
-        f"<div class='charts'>{''.join(_charts(results, summaries))}</div>",
-        "<details><summary>Tables by hole area</summary>",
-        *(_table_html(table) for table in bin_tables(results, summaries)),
-        "</details>",
-    ]
-    for name, cases in pictures.items():
-        parts.append(f"<h2>The {len(cases)} {name} of {escape(results.methods[0])}</h2>")
-        parts.append(f"<p>By {escape(METRICS[RANKED_BY].label)}.</p>")
-        parts.extend(_figure(case, paths, results.methods) for case, paths in cases)
-    return "\n".join(parts) + "\n</body></html>\n"
-
-
-def _origin_html(provenance: Provenance) -> str:
-    lines = [f"<li>{escape(name)}: <code>{escape(text)}</code></li>" for name, text in provenance.methods.items()]
-    manifest = provenance.test_set_sha256 or "none"
-    return (
-        f"<p>wavepaint {__version__}; test set <b>{escape(provenance.test_set)}</b>, SHA-256 of its manifest "
-        f"<code>{manifest}</code>; bootstrap seed {provenance.seed}.</p><ul>{''.join(lines)}</ul>"
+    return render(
+        "evaluation.html",
+        title=f"Evaluation on {provenance.test_set}",
+        version=__version__,
+        provenance=provenance,
+        tables=tables,
+        charts=list(_charts(results, summaries)),
+        bin_tables=bin_tables(results, summaries),
+        pictures=pictures,
+        labels=("truth", "hole", *results.methods),
+        ranked_by=METRICS[RANKED_BY],
     )
 
 
-def _table_html(table: Table) -> str:
-    header = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td>{'<b>' if mark else ''}{escape(cell)}{'</b>' if mark else ''}</td>"
-            for cell, mark in zip(row, marks, strict=True)
-        )
-        + "</tr>"
-        for row, marks in zip(table.rows, table.bold, strict=True)
-    )
-    return (
-        f"<h3>{escape(table.title)}</h3><div class='scroll'><table><thead><tr>{header}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
+def render(template: str, folder: Path | None = None, **values: Any) -> str:
+    """A page from a template of this package, or of `folder`, which may extend those; everything is escaped.
 
-
-def _legend(methods: Sequence[str]) -> str:
-    entries = (
-        f"<span><i style='background:{COLOURS[number % len(COLOURS)]}'></i>{escape(method)}</span>"
-        for number, method in enumerate(methods)
+    Raises:
+        MissingExtraError: Jinja is not installed.
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError:
+        raise MissingExtraError("reports", "train", "jinja2") from None
+    folders = [Path(__file__).parent / "templates", *((folder,) if folder else ())]
+    environment = Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return f"<p class='legend'>{''.join(entries)}</p>"
+    return environment.get_template(template).render(values) + "\n"
 
 
 def _charts(results: Results, summaries: Sequence[SummaryRow]) -> Iterable[str]:
@@ -406,13 +204,4 @@ def _charts(results: Results, summaries: Sequence[SummaryRow]) -> Iterable[str]:
         for name in (name for name in CHARTED if name in results.metrics):
             series = {method: [binned.get((method, name, i)) for i in bins] for method in results.methods}
             title = f"{kind}: {METRICS[name].label}"
-            yield line_chart(title, "hole area, % of the picture", [_bin_label(i) for i in bins], series)
-
-
-def _figure(case: Case, paths: Sequence[str], methods: Sequence[str]) -> str:
-    pictures = "".join(
-        f"<div><img loading='lazy' src='{path}' alt='{escape(label)}'>{escape(label)}</div>"
-        for path, label in zip(paths, ("truth", "hole", *methods), strict=True)
-    )
-    caption = f"{case.item.kind}/{case.item.name}, {case.value:.{METRICS[RANKED_BY].digits}f}"
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{pictures}</figure>"
+            yield line_chart(title, "hole area, % of the image", [bin_label(i) for i in bins], series)

@@ -215,18 +215,26 @@ def samples_sha256(samples: Picture | BoolMask) -> str:
     return digest.hexdigest()
 
 
-def encode_png(samples: NDArray[np.uint8]) -> bytes:
-    """An uncompressed PNG of grey `(H, W)` or RGB `(H, W, 3)` uint8 samples: always the same bytes."""
+def encode_png(samples: NDArray[np.uint8], compressed: bool = False) -> bytes:
+    """A PNG of grey `(H, W)` or RGB `(H, W, 3)` uint8 samples.
+
+    Uncompressed it has the same bytes everywhere; compressed, wherever zlib is the same.
+    """
     height, width = samples.shape[:2]
     colour_type = 0 if samples.ndim == 2 else 2
     rows = np.ascontiguousarray(samples).reshape(height, -1)
     raw = np.concatenate((np.zeros((height, 1), np.uint8), rows), axis=1).tobytes()
+    if compressed:
+        return _png(width, height, colour_type, zlib.compress(raw))
     blocks = [raw[start : start + _STORED_BLOCK] for start in range(0, len(raw), _STORED_BLOCK)]
     stream = b"\x78\x01" + b"".join(
         struct.pack("<BHH", index == len(blocks) - 1, len(block), len(block) ^ 0xFFFF) + block
         for index, block in enumerate(blocks)
     )
-    stream += struct.pack(">I", zlib.adler32(raw))
+    return _png(width, height, colour_type, stream + struct.pack(">I", zlib.adler32(raw)))
+
+
+def _png(width: int, height: int, colour_type: int, stream: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", stream), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(

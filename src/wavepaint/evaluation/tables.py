@@ -1,0 +1,164 @@
+"""Tables of scores: as values to format, as Markdown, and for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wavepaint.evaluation.metrics import AREA_BINS, METRICS, Metric, Summary
+from wavepaint.evaluation.results import SET_METRICS, Results, SetScore, SummaryRow
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+HEADLINE = (
+    "hole_psnr",
+    "hole_ssim",
+    "hole_lpips_vgg",
+    "lpips_vgg",
+    "lpips_alex",
+    "dists",
+    "psnr",
+    "ssim",
+    "texture_ratio",
+)
+"""What the terminal shows of what was measured; a training loss is not among it."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells below a header; `bold[row][column]` marks the best of a column, or a difference that is sure."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    bold: tuple[tuple[bool, ...], ...]
+
+
+def score_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[Table]:
+    """Per kind of mask: the means with their 95 % intervals, then the paired differences to the first method."""
+    tables = []
+    for kind in results.kinds:
+        chosen = [row for row in summaries if row.kind == kind and row.area_bin is None]
+        count = chosen[0].summary.count
+        tables.append(_table(f"{kind}: {count} holes, mean [95 % interval]", results, chosen))
+        if len(results.methods) > 1:
+            tables.append(_table(f"{kind}: difference to {results.methods[0]} [95 % interval]", results, chosen, True))
+    return tables
+
+
+def bin_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[Table]:
+    """The means of every kind of mask in every 10 % area bin that occurs."""
+    keys = dict.fromkeys((row.kind, row.area_bin) for row in summaries if row.area_bin is not None)
+    tables = []
+    for kind, index in keys:
+        chosen = [row for row in summaries if row.kind == kind and row.area_bin == index]
+        tables.append(_table(f"{kind}, {bin_label(index)} %: {chosen[0].summary.count} holes", results, chosen))
+    return tables
+
+
+def set_score_tables(results: Results, set_scores: Sequence[SetScore]) -> list[Table]:
+    """Per kind of mask: the scores of all its pictures together."""
+    tables = []
+    for kind in results.kinds:
+        scores = {(s.metric, s.method): s.value for s in set_scores if s.kind == kind}
+        names = [name for name in SET_METRICS if any(metric == name for metric, _ in scores)]
+        values = [[scores[name, method] for name in names] for method in results.methods]
+        metrics = [SET_METRICS[name] for name in names]
+        tables.append(
+            Table(
+                f"{kind}: scores of the whole set",
+                ("method", *(metric.label for metric in metrics)),
+                tuple(
+                    (method, *(f"{value:.{metric.digits}f}" for value, metric in zip(line, metrics, strict=True)))
+                    for method, line in zip(results.methods, values, strict=True)
+                ),
+                _best(values, metrics),
+            )
+        )
+    return tables
+
+
+def markdown(table: Table) -> str:
+    """A table as Markdown."""
+    lines = [f"### {table.title}", "", "| " + " | ".join(table.header) + " |"]
+    lines.append("|" + "---|" * len(table.header))
+    for row, marks in zip(table.rows, table.bold, strict=True):
+        cells = (f"**{cell}**" if mark else cell for cell, mark in zip(row, marks, strict=True))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def console_table(table: Table) -> RichTable:
+    """A table as it is, for the terminal."""
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=table.title)
+    for number, name in enumerate(table.header):
+        shown.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number == 0)
+    for row in table.rows:
+        shown.add_row(*map(escape, row))
+    return shown
+
+
+def _table(title: str, results: Results, chosen: Sequence[SummaryRow], differences: bool = False) -> Table:
+    found = {(row.method, row.metric): row for row in chosen}
+    metrics = [METRICS[name] for name in results.metrics]
+    rows, values, sure = [], [], []
+    for method in results.methods:
+        line = [found[method, name] for name in results.metrics]
+        shown = [row.difference if differences else row.summary for row in line]
+        rows.append((method, *(_cell(s, m.digits, differences) for s, m in zip(shown, metrics, strict=True))))
+        values.append([row.summary.mean for row in line])
+        sure.append((False, *(s is not None and (s.low > 0 or s.high < 0) for s in shown)))
+    marks = tuple(sure) if differences else _best(values, metrics)
+    return Table(title, ("method", *(m.label for m in metrics)), tuple(rows), marks)
+
+
+def _cell(summary: Summary | None, digits: int, signed: bool) -> str:
+    if summary is None:
+        return "reference"
+    sign = "+" if signed else ""
+    return f"{summary.mean:{sign}.{digits}f} [{summary.low:.{digits}f}, {summary.high:.{digits}f}]"
+
+
+def _best(values: Sequence[Sequence[float]], metrics: Sequence[Metric]) -> tuple[tuple[bool, ...], ...]:
+    """For every line whether each cell, the name in front included, is the best of its column."""
+    ideal = [metric.best(column) for column, metric in zip(zip(*values, strict=True), metrics, strict=True)]
+    single = len(values) == 1
+    return tuple(
+        (False, *(not single and value == best for value, best in zip(line, ideal, strict=True))) for line in values
+    )
+
+
+def bin_label(index: int | None) -> str:
+    """A bin of hole areas in per cent, "10-20"; None is "all"."""
+    return "all" if index is None else f"{index * 100 // AREA_BINS}-{(index + 1) * 100 // AREA_BINS}"
+
+
+def console_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[RichTable]:
+    """One table per kind of mask for the terminal: the means of the most asked-for metrics."""
+    from rich.markup import escape as plain
+    from rich.table import Table as RichTable
+
+    widest = min(max(map(len, results.methods)), 24)
+    names = [name for name in results.metrics if name in HEADLINE]
+    tables = []
+    for kind in results.kinds:
+        rows = {(s.method, s.metric): s.summary for s in summaries if s.kind == kind and s.area_bin is None}
+        values = [[rows[method, name].mean for name in names] for method in results.methods]
+        best = _best(values, [METRICS[name] for name in names])
+        count = rows[results.methods[0], names[0]].count
+        table = RichTable(title=f"{kind}, {count} holes")
+        table.add_column("method", min_width=widest, overflow="fold")
+        for name in names:
+            table.add_column(METRICS[name].label, justify="right")
+        for method, line, marks in zip(results.methods, values, best, strict=True):
+            cells = [f"{value:.{METRICS[name].digits}f}" for name, value in zip(names, line, strict=True)]
+            table.add_row(
+                plain(method), *(f"[bold]{c}[/bold]" if mark else c for c, mark in zip(cells, marks[1:], strict=True))
+            )
+        tables.append(table)
+    return tables
