@@ -25,11 +25,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from wavepaint.evaluation.artefacts import PERIODS, lattice_energy
 from wavepaint.evaluation.features import DISTANCE_LAYERS, VGG16Features
 from wavepaint.evaluation.testset import open_test_set
 from wavepaint.network import WavePaint, load_checkpoint
 
-PERIODS = (4, 8, 16)
 DEPTHS = (0, 8, 16, 32)
 BLUR = 8
 Picture = NDArray[np.float32]
@@ -85,23 +85,7 @@ def _filled(network: WavePaint, picture: Picture, mask: Mask) -> Picture:
 
 def _lattices(picture: Picture, mask: Mask) -> list[float]:
     """Mean squares, which may come out below 0 by chance, of what repeats at every period."""
-    return [_repeated(picture, mask, period) for period in PERIODS]
-
-
-def _repeated(picture: Picture, mask: Mask, period: int) -> float:
-    blurred = cv2.blur(picture * mask[..., None], (period, period))
-    weight = cv2.blur(mask.astype(np.float32), (period, period))[..., None] + 1e-6
-    detail = (picture - blurred / weight) * mask[..., None]
-    total, count = 0.0, 0
-    for row in range(period):
-        for column in range(period):
-            samples = detail[row::period, column::period][mask[row::period, column::period]]
-            if len(samples) > 1:
-                # The mean of the products of all pairs of different samples: the square of their common part.
-                pairs = (samples.sum(0) ** 2 - (samples**2).sum(0)) / (len(samples) - 1)
-                total += float(pairs.mean())
-            count += len(samples)
-    return total / count
+    return [lattice_energy(picture, mask, period) for period in PERIODS]
 
 
 def _shown(squares: Iterator[list[float]]) -> NDArray[np.float64]:

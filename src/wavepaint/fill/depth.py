@@ -12,7 +12,7 @@ Mask = NDArray[np.bool_]
 DEEP = 28
 """How far a hole sample must be from every known one for its crop to be filled at half the resolution first, pixels.
 
-Twice as far, a quarter comes before the half. docs/training-default.md has the measurement.
+Twice as far, a quarter comes before the half. lab/notes/default-model.md has the measurement.
 """
 SMALLEST = 16
 """Shortest side of a crop that is still worth filling, pixels."""

@@ -1,0 +1,45 @@
+"""`python -m lab results`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wavepaint.cli.commands import new_app
+from wavepaint.errors import OptionError
+from wavepaint.files import replacing
+
+app = new_app()
+
+
+@app.command()
+def results(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; status 2 if a page is out of date.")] = False,
+    store: Annotated[
+        Path | None, typer.Option(metavar="REPORT", help="Store the report that `evaluate -o REPORT` left, first.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the stored result: lab/results/NAME.json.")] = None,
+    title: Annotated[str, typer.Option(help="Its heading.")] = "Evaluation",
+    command: Annotated[str, typer.Option(help="The command that made the report.")] = "",
+    conclusion: Annotated[str, typer.Option(help="What the intervals say.")] = "",
+) -> None:
+    """Write docs/results.md and every quoted table from the JSON files in lab/results."""
+    from lab.results.imported import stored_evaluation
+    from lab.results.stored import FOLDER, ROOT, stale_pages, write_pages
+
+    if store is not None:
+        if not name or not command or not conclusion:
+            raise OptionError("--store needs --name, --command and --conclusion")
+        content = stored_evaluation(store, title, command, conclusion)
+        with replacing(FOLDER / f"{name}.json") as unfinished:
+            unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if check:
+        if stale := stale_pages():
+            names = ", ".join(path.relative_to(ROOT).as_posix() for path in stale)
+            raise OptionError(f"out of date, run python -m lab results: {names}")
+        return
+    for path in write_pages():
+        typer.echo(path.relative_to(ROOT).as_posix())

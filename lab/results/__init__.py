@@ -1,0 +1,1 @@
+"""Measured results as JSON files, and the pages that quote them."""
