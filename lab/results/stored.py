@@ -31,8 +31,8 @@ FACTS = ("command", "seed", "machine", "wavepaint", "network")
 _QUOTE = re.compile(r"(<!-- results:([\w-]+)/([\w-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 _INTRODUCTION = """# Results
 
-Written by `python -m lab results` from the JSON files in `lab/results/`; a test compares this page, and every table that
-another page quotes, with them. Brackets hold 95 % intervals. Scores do not depend on the machine, times do.
+Written by `python -m lab results` from the JSON files in `lab/results/`; a test compares this page, and every table
+that another page quotes, with them. Brackets hold 95 % intervals. Scores do not depend on the machine, times do.
 """
 
 
