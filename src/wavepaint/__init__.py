@@ -1,4 +1,4 @@
-"""Fill holes in photographs with a small wavelet network that ships inside the package.
+"""Fill holes in images with a small wavelet network that ships inside the package.
 
 >>> import wavepaint
 >>> filled = wavepaint.inpaint(image, mask)  # doctest: +SKIP
@@ -10,13 +10,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wavepaint.box import Box
+    from wavepaint.errors import (
+        CheckpointError,
+        MaskError,
+        MissingExtraError,
+        OptionError,
+        PhotoError,
+        WavepaintError,
+    )
     from wavepaint.inpainter import Inpainter, inpaint
+    from wavepaint.options import Options
 
 __version__ = "0.1.0"
-__all__ = ["Inpainter", "__version__", "inpaint"]
+__all__ = [
+    "Box",
+    "CheckpointError",
+    "Inpainter",
+    "MaskError",
+    "MissingExtraError",
+    "OptionError",
+    "Options",
+    "PhotoError",
+    "WavepaintError",
+    "__version__",
+    "inpaint",
+]
+
+_MODULES = {"Box": "box", "Options": "options", "Inpainter": "inpainter", "inpaint": "inpainter"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"Inpainter", "inpaint"}:
-        return getattr(import_module("wavepaint.inpainter"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from operator import length_hint
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from numpy.typing import NDArray
 
+from wavepaint.errors import OptionError
 from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.image.mask import Mask, find_hole, seems_to_fit
 from wavepaint.image.pages import fill_pages
-from wavepaint.image.sources import PhotoPicture, Picture, open_picture
+from wavepaint.image.sources import PhotoPicture, Picture, filled_name, open_picture
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file, runs_in_onnx_runtime
 
@@ -44,6 +48,7 @@ class Fill(Protocol[P]):
         image: str,
         mask: MaskLike | None = None,
         output: str | Path | None = None,
+        overwrite: bool = False,
         *args: P.args,
         **options: P.kwargs,
     ) -> Path: ...
@@ -53,13 +58,41 @@ class Fill(Protocol[P]):
         image: ImageT,
         mask: MaskLike | None = None,
         output: str | Path | None = None,
+        overwrite: bool = False,
         *args: P.args,
         **options: P.kwargs,
     ) -> ImageT: ...
 
 
+class Map(Protocol[P]):
+    """The type of `Inpainter.map`, likewise."""
+
+    @overload
+    def __call__(
+        self,
+        pairs: Iterable[tuple[str, MaskLike | None]] | Iterable[tuple[str, MaskLike | None, str | Path]],
+        threads: int | None = None,
+        overwrite: bool = False,
+        *args: P.args,
+        **options: P.kwargs,
+    ) -> Iterator[Path]: ...
+    @overload
+    def __call__(
+        self,
+        pairs: Iterable[tuple[ImageT, MaskLike | None]] | Iterable[tuple[ImageT, MaskLike | None, str | Path]],
+        threads: int | None = None,
+        overwrite: bool = False,
+        *args: P.args,
+        **options: P.kwargs,
+    ) -> Iterator[ImageT]: ...
+
+
 def _takes(kind: Callable[P, Any]) -> Callable[[Callable[..., Any]], Fill[P]]:
     """`options.take_options`, as type checkers and editors understand it."""
+    return take_options(kind)  # type: ignore[arg-type]
+
+
+def _maps(kind: Callable[P, Any]) -> Callable[[Callable[..., Any]], Map[P]]:
     return take_options(kind)  # type: ignore[arg-type]
 
 
@@ -72,6 +105,10 @@ MOST_LEVELS = 3
 """Coarser levels that the packaged network is run at: assumed until a network is loaded."""
 CROP_PIXELS = 256 * 256
 """The unit in which runtimes are given the amount of work."""
+CROPS_PER_IMAGE = 4
+"""Guess of the work in one of many images, in that unit."""
+MAX_THREADS = 8
+"""Images that `Inpainter.map` holds in memory at a time by default, whatever the number of cores."""
 
 
 class Inpainter:
@@ -98,12 +135,22 @@ class Inpainter:
     ) -> None:
         self._engine = Engine(model=model, runtime=runtime, threads=threads)
         model_file(model)
+        self._process = os.getpid()
         self._runtime: Runtime | None = None
         self._loading = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[Inpainter], tuple[Any, ...]]:
+        """Copies, in other processes too, have the same settings, and load the network when they need it."""
+        return type(self), (self._engine.model, self._engine.runtime, self._engine.threads)
+
     @_takes(Options)
     def __call__(
-        self, image: ImageLike | str, mask: MaskLike | None = None, output: str | Path | None = None, **options: Any
+        self,
+        image: ImageLike | str,
+        mask: MaskLike | None = None,
+        output: str | Path | None = None,
+        overwrite: bool = False,
+        **options: Any,
     ) -> Any:
         """Fill the hole of one image with the network of this inpainter; for the rest see `inpaint`.
 
@@ -111,19 +158,89 @@ class Inpainter:
             image: array, PIL image, bytes of an image file, or path.
             mask: likewise, of the same size; 1 or white = hole. None where `boxes` or `alpha` says what to fill.
             output: also write the result to this file.
+            overwrite: replace an existing `NAME-filled.EXT`.
             {options}
 
         Example:
             >>> inpainter = wavepaint.Inpainter(threads=2)  # doctest: +SKIP
             >>> filled = [inpainter(image, mask, dilate=4) for image, mask in pairs]  # doctest: +SKIP
         """
-        return self.fill(image, mask, Options(**options), output)
+        values = Options(**options)
+        if overwrite and output is None and isinstance(image, (str, Path)):
+            output = filled_name(Path(image))
+        if values.format is not None and (output is not None or not isinstance(image, (bytes, bytearray, memoryview))):
+            raise OptionError("format is for results in bytes: the name of a file says its format")
+        return self.fill(image, mask, values, output)
 
-    def fill(self, image: Any, mask: Any, options: Options, output: str | Path | None = None) -> Any:
-        """`__call__` for callers that hold their options in one value; same arguments, result and errors."""
+    @_maps(Options)
+    def map(
+        self,
+        pairs: Iterable[tuple[Any, ...]],
+        threads: int | None = None,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> Iterator[Any]:
+        """Fill many images, several at a time, so that decoding, filling and encoding overlap.
+
+        Args:
+            pairs: (image, mask) or (image, mask, output) of each, as for a call. They are taken one after the other as
+                there is room for them, so that a generator of any length will do.
+            threads: images under way at a time, all of them in memory; by default one per core, 8 at most.
+            overwrite: replace an existing `NAME-filled.EXT`.
+            {options}
+
+        Returns:
+            An iterator over the results, in the order of the pairs. What one of them raises is raised when its turn
+            comes, and ends the iteration; so does closing the iterator. Images under way are then finished first.
+
+        Example:
+            >>> for path in inpainter.map([("a.jpg", "a-mask.png"), ("b.jpg", "b-mask.png")]):  # doctest: +SKIP
+            ...     print(path)
+        """
+        if threads is None:
+            threads = min(os.cpu_count() or 1, MAX_THREADS)
+        if not (isinstance(threads, int) and threads >= 1):
+            raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")
+        Options(**options)
+
+        def fill(image: Any, mask: Any, output: str | Path | None = None) -> Any:
+            return self(image, mask, output, overwrite, **options)
+
+        return self._map(pairs, threads, fill)
+
+    def _map(self, pairs: Iterable[tuple[Any, ...]], threads: int, fill: Callable[..., Any]) -> Iterator[Any]:
+        if length := length_hint(pairs):
+            self.load(CROPS_PER_IMAGE * length)
+        executor = ThreadPoolExecutor(threads, thread_name_prefix="inpaint")
+        under_way: deque[Future[Any]] = deque()
+        try:
+            for pair in pairs:
+                # One more than are worked on, so that no thread waits for the next.
+                if len(under_way) > threads:
+                    yield under_way.popleft().result()
+                under_way.append(executor.submit(fill, *pair))
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+    def fill(
+        self,
+        image: Any,
+        mask: Any,
+        options: Options,
+        output: str | Path | None = None,
+        on_hole: Callable[[float], None] | None = None,
+    ) -> Any:
+        """`__call__` for callers that hold their options in one value; same arguments, result and errors.
+
+        Args:
+            image, mask, options, output: as for a call.
+            on_hole: is called with the share of the image, or of each page, that is filled, once that is known.
+        """
         picture = open_picture(image, output)
         if isinstance(picture, PhotoPicture) and (pages := picture.pages(options.format)) > 1:
-            return fill_pages(picture, pages, mask, options, partial(self._patches, options=options))
+            return fill_pages(picture, pages, mask, options, partial(self._patches, options=options, on_hole=on_hole))
         with ThreadPoolExecutor(2) as early:
             if self._runtime is None and seems_to_fit(mask, picture):
                 # A first picture, perhaps the only one: mask, photograph and network take a like time each, side by
@@ -132,7 +249,7 @@ class Inpainter:
                     early.submit(self.load)
                 early.submit(picture.read_boxes, [])
             # The hole, a byte for each pixel, is gone before the result is written.
-            patches = self._patches(picture, find_hole(picture, mask, options), options)
+            patches = self._patches(picture, find_hole(picture, mask, options), options, on_hole)
         return picture.finish(patches, options)
 
     def load(self, expected_crops: int | None = None) -> Runtime:
@@ -143,14 +260,22 @@ class Inpainter:
                 one that is slow to load but fast to run for many crops (`runtime.load_runtime`). None = a short job.
                 Once the network is loaded it has no effect.
         """
+        if self._process != os.getpid():
+            # Forked: the threads of the runtime have stayed behind. Without them its end would wait for ever.
+            self._left_behind, self._runtime = self._runtime, None
+            self._process, self._loading = os.getpid(), threading.Lock()
         with self._loading:
             if self._runtime is None:
                 engine = self._engine
                 self._runtime = load_runtime(engine.model, engine.runtime, engine.threads, expected_crops)
             return self._runtime
 
-    def _patches(self, picture: Picture, hole: Mask, options: Options) -> list[Patch]:
+    def _patches(
+        self, picture: Picture, hole: Mask, options: Options, on_hole: Callable[[float], None] | None
+    ) -> list[Patch]:
         """The boxes to paste: filled inside the hole, the picture's own samples around it."""
+        if on_hole is not None:
+            on_hole(float(hole.mean()))
         plan = Plan.of(hole)
         if not plan.stages:
             return []
@@ -167,7 +292,11 @@ class Inpainter:
 
 @_takes(_Everything)
 def inpaint(
-    image: ImageLike | str, mask: MaskLike | None = None, output: str | Path | None = None, **options: Any
+    image: ImageLike | str,
+    mask: MaskLike | None = None,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    **options: Any,
 ) -> Any:
     """Fill the hole of one image; every sample outside the hole stays as it is, bit for bit.
 
@@ -181,6 +310,7 @@ def inpaint(
             with a page for each. None where `boxes` or `alpha` says what to fill.
         output: also write the result to this file, in the format of its suffix, replacing what is there; the profile,
             EXIF, XMP and resolution of a PIL image go with it.
+        overwrite: replace an existing `NAME-filled.EXT`, where a path is given without `output`.
         {options}
 
     Returns:
@@ -201,4 +331,4 @@ def inpaint(
         PosixPath('no-cat.jpg')
     """
     engine = {name: options.pop(name) for name in Engine.__dataclass_fields__ if name in options}
-    return Inpainter(**engine)(image, mask, output, **options)
+    return Inpainter(**engine)(image, mask, output, overwrite, **options)

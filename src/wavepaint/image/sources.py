@@ -233,7 +233,7 @@ class FilePicture(PhotoPicture):
         if target is None:
             target = filled_name(path)
             if os.path.lexists(target):
-                raise PhotoError(f"{target}: exists already; name an output to write to")
+                raise PhotoError(f"{target}: exists already; overwrite=True replaces it, or name an output")
         self._check_target(target)
         self.target: Path = target
 
