@@ -50,8 +50,8 @@ def test_tab_completion_shows_the_interface_and_loads_nothing() -> None:
     assert not {"numpy", "wavepaint.options", "wavepaint.errors"} & set(modules.split())
     for name in wavepaint.__all__:
         assert getattr(wavepaint, name) is not None
-    with pytest.raises(AttributeError, match="'fill'"):
-        wavepaint.fill  # noqa: B018
+    with pytest.raises(AttributeError, match="'blur'"):
+        wavepaint.blur  # noqa: B018
 
 
 @pytest.mark.parametrize("function", [wavepaint.inpaint, Inpainter.__call__, Inpainter.map])
