@@ -72,9 +72,9 @@ image, mask = np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.bool_)
 samples: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]] = inpaint(image, mask, dilate=2, boxes=[(1, 2, 3, 4)])
 path: Path = inpaint("a.png", "b.png", "c.png", threads=2)
 data: bytes = Inpainter().__call__(b"", mask, grain="off", quality=None)
-for written in Inpainter("x.onnx", "torch").map([("a.png", mask), ("b.png", b"")], threads=3, grain="off"):
+for written in Inpainter("x.onnx", "torch").map([("a.png", mask), ("b.png", mask)], threads=3, grain="off"):
     path = written
-box: wavepaint.Box = wavepaint.Options(boxes=[wavepaint.Box(1, 2, 3, 4)]).boxes[0]  # error
+options = wavepaint.Options(boxes=[wavepaint.Box(1, 2, 3, 4), (1, 2, 3, 4)], grain="off")
 inpaint(image, 3)  # error
 inpaint(image, mask, grain="maybe")  # error
 inpaint(image, mask, dilate="2")  # error
