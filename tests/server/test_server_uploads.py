@@ -50,6 +50,7 @@ def test_any_content_in_any_pieces(image, boxes, cuts):
         (IMAGE_PART + b"abc", 400, "closing boundary"),
         (IMAGE_PART + b"abc" + END[:-4], 400, "closing boundary"),
         (b"no boundary at all", 400, "malformed"),
+        (b"\r[" + IMAGE_PART + b"abc" + END, 400, "malformed"),
         (b"--b1\r\n\r\nabc\r\n--b1--", 400, "malformed"),
         (b"--b0\r\nBad header\r\n\r\nabc" + END, 400, "malformed"),
         (b"--b0\r\n\r\nabc" + END, 400, "no name"),
@@ -107,6 +108,12 @@ def test_reading_stops_at_the_limit_whatever_length_is_declared():
     with pytest.raises(Problem, match="larger than 5000 bytes"):
         asyncio.run(read)
     assert taken <= 5000
+
+
+@pytest.mark.parametrize("cut", range(5))
+def test_line_breaks_before_the_first_boundary(cut):
+    body = b"\r\n\n" + IMAGE_PART + b"abc" + END
+    assert read([body[:cut], body[cut:]]).files == {"image": b"abc"}
 
 
 def test_exactly_the_limit_is_accepted():
