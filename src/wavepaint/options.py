@@ -233,7 +233,11 @@ class Engine:
 
     model: Annotated[
         str | Path | None,
-        Option("An ONNX file or a checkpoint; by default the network that comes with the package.", parse=str),
+        Option(
+            "An ONNX file or a checkpoint; by default the network that comes with the package.",
+            parse=str,
+            metavar="FILE",
+        ),
     ] = None
     runtime: Annotated[RuntimeName, Option("What runs the network.")] = "auto"
     threads: Annotated[

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,58 +12,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 import wavepaint
-from pictures import noise, pillow
-from standin import Recorder, write_standin
+from commands import HOLE, MASK, PHOTO, SAMPLES, check_filled, files_in, run, samples_of
+from pictures import noise, pillow, png, soft
+from standin import Recorder
 from wavepaint import Inpainter, inpainter
 from wavepaint.batch import folder
 from wavepaint.batch.folder import inpaint_folder, plan_folder
-from wavepaint.cli import app
 from wavepaint.errors import MaskError, PhotoError
+from wavepaint.image.comparison import GAP, write_comparison
 from wavepaint.options import Options
-
-SAMPLES = noise(40, 50, 3)
-HOLE = np.zeros((40, 50), np.bool_)
-HOLE[10:20, 15:30] = True
-PHOTO = pillow(SAMPLES, "PNG")
-MASK = pillow(HOLE.astype(np.uint8) * 255, "PNG")
-
-
-@pytest.fixture
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_standin(tmp_path_factory.mktemp("standin") / "mean.onnx")
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "photo.png").write_bytes(PHOTO)
-    (tmp_path / "mask.png").write_bytes(MASK)
-    return tmp_path
-
-
-def run(*arguments: object, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
-
-
-def samples_of(file: Path | bytes) -> np.ndarray:
-    return np.array(Image.open(io.BytesIO(file) if isinstance(file, bytes) else file))
-
-
-def check_filled(file: Path | bytes, hole: np.ndarray = HOLE) -> None:
-    found = samples_of(file)
-    assert np.array_equal(found[~hole], SAMPLES[~hole])
-    assert not np.array_equal(found[hole], SAMPLES[hole])
-
 
 # -- one photograph -------------------------------------------------------------------------------------------------
 
 
 def test_a_photograph_and_a_mask(here: Path, model: Path) -> None:
     result = run("inpaint", "photo.png", "mask.png", "-o", "out.png", "--model", model)
-    assert (result.exit_code, result.output) == (0, "")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert re.fullmatch(r"out\.png: 7\.5 % filled in \d+\.\d s\n", result.stderr)
     check_filled(here / "out.png")
     assert sorted(os.listdir(here)) == ["mask.png", "out.png", "photo.png"]
 
@@ -115,7 +83,7 @@ def test_the_format_of_standard_output_can_be_chosen(here: Path, model: Path) ->
 
 def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
     (here / "print.jpg").write_bytes(pillow(Image.new("CMYK", (40, 30), (10, 90, 30, 0)), "JPEG"))
-    result = run("inpaint", "print.jpg", "--box", "2,2,5,5", "-o", "out.png", "--model", model)
+    result = run("inpaint", "print.jpg", "--box", "2,2,5,5", "-q", "-o", "out.png", "--model", model)
     assert result.exit_code == 0
     assert result.stderr.startswith("wavepaint: warning: print.jpg: CMYK is converted to sRGB")
     assert result.stderr.count("\n") == 1
@@ -131,8 +99,8 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
         (["broken.png", "mask.png", "-o", "out.png"], "broken.png: cannot be decoded"),
         (["photo.png", "mask.png", "-o", "none/out.png"], "none/out.png: there is no directory none"),
         (["photo.png", "mask.png", "-o", "out.xcf"], "out.xcf: cannot write .xcf files"),
-        (["photo.png", "-o", "out.png"], "give either a MASK, --box or --alpha"),
-        (["", "mask.png", "-o", "out"], "IMAGE is empty"),
+        (["photo.png", "-o", "out.png"], "give MASK, --mask, --box or --alpha, to say what to fill"),
+        (["", "mask.png", "-o", "out"], "IMAGE or MASK is empty"),
         (["photo.png", "", "-o", "out.png"], "MASK is empty"),
         (["photo.png", "mask.png", "-o", ""], "--output is empty"),
         (["x" * 300 + ".png", "mask.png", "-o", "out.png"], "x.png: File name too long"),
@@ -152,7 +120,24 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
             "'--format': 'bmp' is not one of 'png', 'jpeg'",
         ),
         (["line\nbreak.png", "mask.png", "-o", "out.png"], "line break.png: No such file"),
-        (["photo.png", "mask.png", "--alpha", "-o", "out.png"], "give either a MASK, --box or --alpha"),
+        (["photo.png", "mask.png", "--alpha", "-o", "out.png"], "give only one of MASK and --alpha"),
+        (["photo.png", "mask.png", "--box", "1,2,3,4", "-o", "out.png"], "give only one of MASK and --box"),
+        (["photo.png", "-m", "mask.png", "--box", "1,2,3,4", "-o", "out.png"], "give only one of --mask and --box"),
+        (["photo.png", "--alpha", "--box", "1,2,3,4", "-o", "out.png"], "give only one of them"),
+        (["photo.png", "photo.png", "mask.png", "-o", "out"], "give --mask, --box or --alpha for several images"),
+        (["photo.png", "photo.png", "photo.png", "-m", "mask.png", "-o", "out.png"], "out.png: is no folder"),
+        (["photo.png", "photo.png", "-m", "mask.png", "-o", "out"], "two of the results would have the same name"),
+        (["photo.png", "-", "-m", "mask.png", "-o", "out"], "standard input is one image"),
+        (["photo.png", "mask.png", "-o", "photo.png"], "photo.png: is the image itself: --in-place writes over it"),
+        (["photo.png", "mask.png", "-o", "."], "photo.png: is the image itself"),
+        (["photo.png", "mask.png", "-o", "link.png"], "link.png: is the image itself"),
+        (["photo.png", "mask.png", "-o", "mask.png"], "mask.png: is the mask"),
+        (["photo.png", "mask.png", "-o", "out.png", "--in-place"], "give either --output or --in-place"),
+        (["-", "mask.png", "--in-place"], "--in-place is for files"),
+        (["photo.png", "mask.png", "-o", "out.png", "--compare", "a.xcf"], "a.xcf: cannot write .xcf"),
+        (["photo.png", "mask.png", "-o", "out.png", "--compare", ""], "--compare is empty"),
+        (["photo.png", "photo.png", "-m", "mask.png", "-o", "out", "--compare", "a.png"], "--compare is for one image"),
+        (["photo.png", "mask.png", "--threshold", "255", "-o", "out.png"], "threshold must be 0 to 254"),
         (["photo.png", "--alpha", "-o", "out.png"], "photo.png: has no transparency"),
         (["photo.png", "--box", "1,2,3", "-o", "out.png"], "a box must be X,Y,W,H, four whole numbers, not '1,2,3'"),
         (["photo.png", "--box", "1,2,3,x", "-o", "out.png"], "a box must be X,Y,W,H, four whole numbers"),
@@ -165,13 +150,14 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
             "'--runtime': 'x' is not one of 'auto'",
         ),
         (["photo.png", "mask.png", "--model", "none.pth", "-o", "out.png"], "none.pth: no such file"),
-        (["-", "-", "-o", "out.png"], "only one of the photograph and the mask"),
+        (["-", "-", "-o", "out.png"], "only one of image and mask"),
         (["none.png", "mask.png", "-o", "-"], "none.png: No such file"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(here: Path, model: Path, arguments: list[str], reason: str) -> None:
     (here / "small.png").write_bytes(pillow(noise(7, 9, 1), "PNG"))
     os.mkfifo(here / "pipe")
+    (here / "link.png").symlink_to("photo.png")
     (here / "full.png").write_bytes(pillow(np.full((40, 50, 1), 255, np.uint8), "PNG"))
     (here / "broken.png").write_bytes(PHOTO[: len(PHOTO) // 2])
     before = sorted(os.listdir(here))
@@ -187,7 +173,11 @@ def test_bad_input_is_one_line_and_status_2(here: Path, model: Path, arguments: 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [(["inpaint", "photo.png", "mask.png"], "--output"), (["--fast"], "--fast"), (["inflate"], "inflate")],
+    [
+        (["inpaint", "photo.png", "mask.png"], "give either --output or --in-place"),
+        (["--fast"], "--fast"),
+        (["inflate"], "inflate"),
+    ],
 )
 def test_a_command_that_makes_no_sense_is_one_line_too(here: Path, arguments: list[str], reason: str) -> None:
     result = run(*arguments)
@@ -199,7 +189,7 @@ def test_a_command_that_makes_no_sense_is_one_line_too(here: Path, arguments: li
 
 def test_a_mask_that_marks_nothing_is_a_warning(here: Path, model: Path) -> None:
     (here / "faint.png").write_bytes(pillow(HOLE.astype(np.uint8) * 100, "PNG"))
-    result = run("inpaint", "photo.png", "faint.png", "-o", "out.png", "--model", model)
+    result = run("inpaint", "photo.png", "faint.png", "-o", "out.png", "--model", model, "-q")
     assert result.exit_code == 0
     assert result.stderr.startswith("wavepaint: warning: faint.png: marks nothing: its largest value is 100 of 255")
     assert "--threshold" in result.stderr
@@ -210,6 +200,128 @@ def test_a_mask_that_marks_nothing_is_a_warning(here: Path, model: Path) -> None
 def test_bytes_from_standard_input_are_named_so(here: Path, model: Path) -> None:
     result = run("inpaint", "-", "mask.png", "-o", "out.png", "--model", model, stdin=b"no picture at all")
     assert (result.exit_code, result.stderr.startswith("wavepaint: standard input: is not a PNG")) == (2, True)
+
+
+def test_the_mask_is_an_option_too_and_quiet_is_quiet(here: Path, model: Path) -> None:
+    expected = run("inpaint", "photo.png", "mask.png", "-o", "-", "--model", model)
+    assert expected.stderr.startswith("standard output: 7.5 % filled in ")
+    for name in ("-m", "--mask"):
+        result = run("inpaint", "photo.png", name, "mask.png", "-o", "out.png", "--quiet", "--model", model)
+        assert (result.exit_code, result.output) == (0, "")
+        assert (here / "out.png").read_bytes() == expected.stdout_bytes
+    result = run("inpaint", "photo.png", "mask.png", "-o", "out.png", "-v", "--model", model)
+    assert "photo.png: the network runs in onnxruntime" in result.stderr
+    (here / "large.png").write_bytes(pillow(noise(300, 400, 3), "PNG"))
+    result = run("inpaint", "large.png", "--box", "0,0,5,5", "-o", "out.png", "--model", model)
+    assert result.stderr.startswith("out.png: less than 0.1 % filled in ")
+
+
+def test_several_images_in_one_call(here: Path, model: Path) -> None:
+    (here / "second.gif").write_bytes(pillow(SAMPLES, "GIF"))
+    (here / "broken.png").write_bytes(PHOTO[:200])
+    result = run(
+        "inpaint", "photo.png", "broken.png", "second.gif", "-m", "mask.png", "-o", "out/deep", "--model", model
+    )
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert [line.partition(" filled in ")[0] for line in lines[::2]] == [
+        "out/deep/photo.png: 7.5 %",
+        "out/deep/second.png: 7.5 %",
+    ]
+    assert lines[1].startswith("wavepaint: broken.png: ")
+    check_filled(here / "out/deep/photo.png")
+    assert files_in(here / "out") == ["deep/photo.png", "deep/second.png"]
+
+
+def test_one_image_into_a_folder_takes_its_name(here: Path, model: Path) -> None:
+    (here / "out").mkdir()
+    for output in ("out", "out/", "new/"):
+        assert run("inpaint", "photo.png", "mask.png", "-o", output, "--model", model).exit_code == 0
+        check_filled(here / output / "photo.png")
+
+
+def test_in_place_writes_over_the_image(here: Path, model: Path) -> None:
+    result = run("inpaint", "photo.png", "mask.png", "--in-place", "--compare", "both.png", "--model", model)
+    assert (result.exit_code, result.stderr.startswith("photo.png: 7.5 % filled")) == (0, True)
+    check_filled(here / "photo.png")
+    assert np.array_equal(samples_of(here / "both.png")[:, :50], SAMPLES)
+    assert run("inpaint", str(here), "-m", "mask.png", "--in-place").exit_code == 2
+
+
+@pytest.mark.parametrize("ends", [["photo.png", "-o", "out.png"], ["photo.png", "-o", "-"], ["-", "-o", "out.png"]])
+def test_a_comparison_shows_before_and_after(here: Path, model: Path, ends: list[str]) -> None:
+    result = run("inpaint", *ends, "-m", "mask.png", "--compare", "both.png", "--model", model, stdin=PHOTO)
+    assert result.exit_code == 0
+    both = samples_of(here / "both.png")
+    assert both.shape == (40, 50 + GAP + 50, 3)
+    assert np.array_equal(both[:, :50], SAMPLES)
+    assert (both[:, 50 : 50 + GAP] == 255).all()
+    assert np.array_equal(both[:, 50 + GAP :], samples_of(result.stdout_bytes or here / "out.png"))
+
+
+def test_a_comparison_is_turned_and_in_srgb(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    deep = np.dstack((noise(30, 20, 3, np.uint16), np.full((30, 20), 65535, np.uint16)))
+    write_comparison(
+        pillow(soft(30, 20), "JPEG", exif=turned, quality=95), png(deep.swapaxes(0, 1)), tmp_path / "both.jpg"
+    )
+    assert Image.open(tmp_path / "both.jpg").size == (30 + GAP + 30, 20)
+    with pytest.raises(PhotoError, match=r"both\.png: the comparison cannot be made"):
+        write_comparison(b"not an image", b"nor this", tmp_path / "both.png")
+    assert files_in(tmp_path) == ["both.jpg"]
+
+
+def test_a_level_of_255_is_a_threshold(here: Path, model: Path) -> None:
+    (here / "levels.png").write_bytes(pillow(np.where(HOLE, 130, 125).astype(np.uint8), "PNG"))
+    for threshold in ("128", "0.502"):
+        arguments = ["photo.png", "levels.png", "--threshold", threshold, "-o", "out.png", "--model", model]
+        assert run("inpaint", *arguments).exit_code == 0
+        check_filled(here / "out.png")
+
+
+def test_jpg_is_a_format(here: Path, model: Path) -> None:
+    result = run("inpaint", "photo.png", "mask.png", "-o", "-", "--format", "jpg", "--model", model)
+    assert Image.open(io.BytesIO(result.stdout_bytes)).format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "line"),
+    [
+        ("<&-", 2, "wavepaint: standard input is closed"),
+        (">&-", 2, "wavepaint: standard output is closed"),
+        (">/dev/full", 2, "wavepaint: standard output: cannot be written: No space left on device"),
+        ("2>&-", 0, ""),
+    ],
+)
+def test_closed_and_full_streams(here: Path, model: Path, redirection: str, status: int, line: str) -> None:
+    if "/dev/full" in redirection and not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    image = "-" if "<" in redirection else "photo.png"
+    command = f'"{sys.executable}" -m wavepaint inpaint {image} -m mask.png -o - --model "{model}" {redirection}'
+    done = subprocess.run(command, shell=True, capture_output=True, timeout=60, check=False)
+    assert done.returncode == status
+    errors = done.stderr.decode()
+    assert errors.startswith(line)
+    assert errors.count("\n") == (1 if line else 0)
+    if status == 0:
+        check_filled(done.stdout)
+
+
+def test_short_writes_to_a_pipe_lose_nothing(here: Path, model: Path) -> None:
+    """Unbuffered and not blocking, a pipe takes a part of a file at a time."""
+    (here / "large.png").write_bytes(pillow(noise(300, 400, 3), "PNG"))
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    command = [sys.executable, "-u", "-m", "wavepaint", "inpaint", "large.png", "--box", "5,5,9,9", "-o", "-"]
+    with subprocess.Popen([*command, "--model", str(model)], stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        time.sleep(1)
+        with open(reading, "rb") as pipe:
+            received = pipe.read()
+    assert process.returncode == 0
+    assert samples_of(received).shape == (300, 400, 3)
+    assert len(received) > 2**18
 
 
 # -- folders --------------------------------------------------------------------------------------------------------
@@ -227,10 +339,6 @@ def photos(here: Path) -> Path:
     (here / "photos/notes.txt").write_text("not a picture")
     (here / "photos/.hidden.png").write_bytes(PHOTO)
     return here / "photos"
-
-
-def files_in(root: Path) -> list[str]:
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
 def test_a_folder_with_a_mask_for_each(here: Path, photos: Path, model: Path) -> None:
@@ -322,65 +430,14 @@ def test_the_network_is_told_how_long_the_job_is(photos: Path, here: Path, monke
     assert len(told) == 1
 
 
-# -- networks -------------------------------------------------------------------------------------------------------
-
-
-def test_info_and_export(here: Path) -> None:
-    pytest.importorskip("torch")
-    from networks import random_network, small_config
-    from wavepaint.network import save_checkpoint
-
-    save_checkpoint(random_network(small_config(stem="haar", prefill="haar")), here / "small.safetensors")
-    result = run("info", "small.safetensors")
-    assert result.exit_code == 0
-    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
-    assert (lines["file"], lines["final_dim"], lines["stem"]) == ("small.safetensors", "16", "haar")
-    assert run("export", "small.safetensors", "-o", "small.onnx").exit_code == 0
-    assert run("inpaint", "photo.png", "mask.png", "-o", "out.png", "--model", "small.onnx").exit_code == 0
-    check_filled(here / "out.png")
-    for arguments in (
-        ["info", "photo.png"],
-        ["export", "none.pth", "-o", "x.onnx"],
-        ["export", "photo.png", "-o", "x"],
-    ):
-        failed = run(*arguments)
-        assert failed.exit_code == 2
-        assert failed.stderr.startswith("wavepaint: ")
-
-
-def test_commands_of_an_extra_name_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wavepaint.network.info", None)
-    result = run("info", "small.safetensors")
-    assert result.exit_code == 2
-    assert "pip install 'wavepaint[train]'" in result.stderr
-
-
-def test_previews_of_masks_name_their_extra(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    result = run("masks", "--preview", "sheet.png", "--kinds", "thin")
-    assert result.exit_code == 2
-    assert "pip install 'wavepaint[train]'" in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert not (here / "sheet.png").exists()
-
-
 # -- whole processes ------------------------------------------------------------------------------------------------
-
-
-def test_version_and_help_import_nothing_heavy() -> None:
-    for option, expected in (("--version", f"wavepaint {wavepaint.__version__}\n"), ("--help", "inpaint")):
-        command = f"import sys; sys.argv = ['wavepaint', '{option}']\nfrom wavepaint.cli import app\n"
-        command += "app(standalone_mode=False)\nprint(*sys.modules, file=sys.stderr)"
-        result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
-        assert expected in result.stdout
-        heavy = {"torch", "numpy", "pyvips", "onnxruntime", "cv2", "PIL", "rich"}
-        assert not heavy & set(result.stderr.split())
 
 
 def test_the_command_with_the_packaged_network(here: Path) -> None:
     command = [sys.executable, "-m", "wavepaint", "inpaint", "photo.png", "mask.png", "-o", "out.png", "--threads", "1"]
     result = subprocess.run(command, capture_output=True, text=True)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (0, "", 1)
+    assert result.stderr.startswith("out.png: 7.5 % filled in ")
     check_filled(here / "out.png")
 
 
@@ -400,18 +457,3 @@ def test_an_interrupt_leaves_whole_files_only(here: Path, model: Path) -> None:
     assert 0 < len(found) < 300
     for name in found:
         check_filled(here / "out" / name)
-
-
-def test_a_named_command_is_built_alone_and_works_as_before() -> None:
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "wavepaint", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
-    shown = run("info", "--help")
-    assert shown.returncode == 0
-    assert shown.stdout.startswith("Usage: wavepaint info [OPTIONS]")
-    assert "inpaint" in run("--help").stdout
-    assert run("masks", "--help").stdout.startswith("Usage: wavepaint masks [OPTIONS] COMMAND")
-    unknown = run("fill")
-    assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
-    assert "No such command 'fill'" in unknown.stderr

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wavepaint.cli.commands import CommandGroup, new_app
+from wavepaint.cli.commands import CommandGroup, examples, new_app
 from wavepaint.cli.console import progress_bar
 from wavepaint.cli.declared import takes_options
 from wavepaint.errors import MissingExtraError
@@ -59,7 +59,14 @@ class Work:
     deadline: Annotated[float, Option("Seconds an image may take; then its worker is ended.")] = 600
 
 
-@app.command("run")
+@app.command(
+    "run",
+    epilog=examples(
+        "wavepaint batch s3://photos/ --masks s3://masks/ -o s3://filled/",
+        "wavepaint batch photos.parquet -o filled/ --gpus 1",
+        "wavepaint batch status filled/",
+    ),
+)
 @takes_options("batch")
 def run_batch(
     input: Annotated[

@@ -10,21 +10,32 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 import typer
-from typer.core import TyperGroup as CommandGroup
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from wavepaint.cli.console import report, report_warning
 from wavepaint.errors import WavepaintError
 
-__all__ = ["CommandGroup", "LazyCommands", "new_app"]
-
 # What unknown options and values of the wrong type raise; typer has no public name for it.
 _UsageError: Any = typer.BadParameter.__bases__[0]
+
+
+class CommandGroup(TyperGroup):
+    """A group whose help describes its commands in whole sentences."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(self._summaries())
+
+    def _summaries(self) -> list[tuple[str, str]]:
+        return [(name, _first_paragraph(command.help or "")) for name, command in self.commands.items()]
 
 
 def new_app(help: str | None = None, **settings: Any) -> typer.Typer:
     """A Typer application in the style of this command line; `settings` are Typer's own."""
     return typer.Typer(
+        cls=settings.pop("cls", CommandGroup),
         help=help,
         add_completion=settings.pop("add_completion", False),
         rich_markup_mode=None,
@@ -32,6 +43,11 @@ def new_app(help: str | None = None, **settings: Any) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         **settings,
     )
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: calls to copy, one a line."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
 class LazyCommands(CommandGroup):
@@ -59,10 +75,9 @@ class LazyCommands(CommandGroup):
             self.commands[cmd_name] = command
         return self.commands[cmd_name]
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The list of commands with whole sentences, made without building the commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _summary(self._app(name))) for name in self.modules])
+    def _summaries(self) -> list[tuple[str, str]]:
+        # Without building the commands.
+        return [(name, _summary(self._app(name))) for name in self.modules]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See typer; errors become one line."""
@@ -99,4 +114,8 @@ def _summary(app: typer.Typer) -> str:
     if not isinstance(text, str):
         function = app.registered_callback or app.registered_commands[0]
         text = inspect.getdoc(function.callback) or ""
+    return _first_paragraph(text)
+
+
+def _first_paragraph(text: str) -> str:
     return " ".join(text.partition("\n\n")[0].split())

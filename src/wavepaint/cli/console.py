@@ -19,6 +19,11 @@ def report(message: str) -> None:
     typer.echo(f"wavepaint: {' '.join(message.splitlines())}", err=True)
 
 
+def print_line(text: str) -> None:
+    """One line of a result on standard error, which leaves standard output to files."""
+    typer.echo(" ".join(text.splitlines()), err=True)
+
+
 def report_warning(
     message: Warning | str,
     category: type[Warning],
@@ -31,8 +36,8 @@ def report_warning(
     report(f"warning: {message}")
 
 
-def progress_bar(*fields: str) -> Progress:
-    """A progress bar on standard error, shown on terminals only; with further fields of its tasks."""
+def progress_bar(*fields: str, hidden: bool = False) -> Progress:
+    """A progress bar on standard error, shown on terminals only, unless hidden; with further fields of its tasks."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -45,7 +50,7 @@ def progress_bar(*fields: str) -> Progress:
         *texts,
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    return Progress(*columns, console=console, disable=hidden or not console.is_terminal, transient=True)
 
 
 def parse_weights(text: str) -> tuple[str, Path]:

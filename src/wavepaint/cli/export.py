@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import examples, new_app
 from wavepaint.errors import MissingExtraError, PhotoError
 
 app = new_app()
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "wavepaint export run/best.safetensors -o mine.onnx",
+    )
+)
 def export(
     checkpoint: Annotated[str, typer.Argument(help='Checkpoint, or "default".')],
     output: Annotated[Path, typer.Option("-o", "--output", help="ONNX file to write.")],

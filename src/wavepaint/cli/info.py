@@ -6,13 +6,18 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import examples, new_app
 from wavepaint.errors import MissingExtraError
 
 app = new_app()
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "wavepaint info default",
+        "wavepaint info run/best.safetensors",
+    )
+)
 def info(file: Annotated[str, typer.Argument(help='Checkpoint, ONNX file, or "default".')]) -> None:
     """Say what a network is: configuration, parameters, multiply-adds, size on disk."""
     try:

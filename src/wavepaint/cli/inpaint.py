@@ -3,135 +3,251 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wavepaint.cli.commands import new_app
-from wavepaint.cli.console import progress_bar
+from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.console import print_line, progress_bar, report
 from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
-from wavepaint.errors import OptionError, PhotoError
+from wavepaint.cli.streams import STREAM, check_stdout, read_stdin, write_stdout
+from wavepaint.errors import OptionError, PhotoError, WavepaintError
 from wavepaint.options import Engine, Option, Options
 
 if TYPE_CHECKING:
     from wavepaint.batch.folder import Job
     from wavepaint.inpainter import Inpainter
 
-STREAM = "-"
-
-
 app = new_app()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """What `wavepaint inpaint` reads and writes."""
+    """What `wavepaint inpaint` reads, writes and says."""
 
-    output: Annotated[
-        str, Option("File or folder to write, or - for standard output.", flags=("-o", "--output"), metavar="OUT")
-    ]
-    overwrite: Annotated[bool, Option("Folders: replace results that exist instead of skipping them.")] = False
-
-
-@app.command()
-@takes_options()
-def inpaint(
-    image: Annotated[str, typer.Argument(help="Photograph, folder of photographs, or - for standard input.")],
     mask: Annotated[
         str | None,
-        typer.Argument(help="Mask (white = hole), folder of masks, or -. Leave it out with --box or --alpha."),
-    ] = None,
+        Option("Mask: an image file (white = hole), a folder of masks, or -.", flags=("-m", "--mask"), metavar="FILE"),
+    ] = None
+    output: Annotated[
+        str | None,
+        Option("File or folder to write, or - for standard output.", flags=("-o", "--output"), metavar="OUT"),
+    ] = None
+    in_place: Annotated[bool, Option("Write the result over the image itself, instead of -o.")] = False
+    overwrite: Annotated[bool, Option("Folders: replace results that exist instead of skipping them.")] = False
+    compare: Annotated[str | None, Option("Also write before and after side by side to this file.", metavar="FILE")] = (
+        None
+    )
+    quiet: Annotated[bool, Option("Report nothing but warnings and errors.", flags=("-q", "--quiet"))] = False
+    verbose: Annotated[
+        bool, Option("Report every file of a folder, and what the network runs in.", flags=("-v", "--verbose"))
+    ] = False
+
+
+@app.command(
+    epilog=examples(
+        "wavepaint inpaint photo.jpg mask.png -o clean.jpg",
+        "wavepaint inpaint photo.jpg --box 40,60,200,120 -o clean.jpg --compare both.png",
+        "wavepaint inpaint one.jpg two.jpg -m stamp.png -o clean/",
+        "wavepaint inpaint photos/ -m masks/ -o clean/",
+        "wavepaint inpaint - mask.png -o - --format png < photo.jpg > clean.png",
+    )
+)
+@takes_options()
+def inpaint(
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE... [MASK]",
+            help="Image, several of them, a folder, or - for standard input; with one image its mask may follow.",
+        ),
+    ],
     *,
     files: Files,
     options: Options,
     engine: Engine,
 ) -> None:
-    """Fill the hole of a photograph, or of every photograph in a folder.
+    """Fill the hole of an image, or of every image in a folder.
 
-    In a folder, sub-folders are kept, and each photograph takes the mask of the same name from the folder of masks, or
-    the one mask given for all. Existing results are skipped; a bad file is reported and does not stop the rest.
+    In a folder, sub-folders are kept, and each image takes the mask of the same name from the folder of masks, or the
+    one mask given for all. Existing results are skipped; a bad file is reported and does not stop the rest.
     """
-    output = files.output
-    for name, value in (("IMAGE", image), ("MASK", mask), ("--output", output)):
-        if value == "":
-            raise OptionError(f"{name} is empty: name a file or a folder")
-    if (mask is not None) + bool(options.boxes) + options.alpha != 1:
-        raise OptionError("give either a MASK, --box or --alpha, to say what to fill")
+    images, mask = _split(images, files, options)
+    if files.in_place == (files.output is not None):
+        raise OptionError("give either --output or --in-place, to say where the result goes")
+    folder = len(images) == 1 and images[0] != STREAM and os.path.isdir(images[0])
+    if files.compare is not None and (folder or len(images) > 1):
+        raise OptionError("--compare is for one image")
     with interruptible() as check_interrupt:
         from wavepaint.inpainter import Inpainter
 
         inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
-        if image != STREAM and os.path.isdir(image):
-            from wavepaint.batch.folder import plan_folder
-
-            if STREAM in (mask, output):
-                raise OptionError("a folder of photographs needs a mask and an output with a name, not -")
-            if options.format is not None:
-                raise OptionError("--format is for standard output; in a folder each name says its format")
-            jobs = plan_folder(Path(image), None if mask is None else Path(mask), Path(output))
-            if not _inpaint_folder(inpainter, jobs, options, files.overwrite, check_interrupt):
-                raise typer.Exit(1)
+        if folder:
+            well = _fill_folder(inpainter, images[0], mask, options, files, check_interrupt)
         else:
-            _inpaint_file(inpainter, image, mask, options, output)
+            well = _fill_files(inpainter, images, mask, options, files)
+    if not well:
+        raise typer.Exit(1)
 
 
-def _inpaint_file(inpainter: Inpainter, image: str, mask: str | None, options: Options, output: str) -> None:
-    """One photograph, each of its ends a file or a stream."""
-    if image == STREAM and mask == STREAM:
-        raise OptionError("only one of the photograph and the mask can come from standard input")
-    if output == STREAM and sys.stdout.isatty():
-        raise OptionError("standard output is a terminal: redirect it, or name a file with -o")
-    if options.format is not None and output != STREAM:
+def _split(names: list[str], files: Files, options: Options) -> tuple[list[str], str | None]:
+    """The images and the mask of a call; `OptionError` unless exactly one thing says what to fill."""
+    named = (("MASK", files.mask), ("--output", files.output), ("--compare", files.compare))
+    for name, value in (*(("IMAGE or MASK", each) for each in names), *named):
+        if value == "":
+            raise OptionError(f"{name} is empty: name a file or a folder")
+    ways = {"--mask": files.mask is not None, "--box": bool(options.boxes), "--alpha": options.alpha}
+    given = [name for name, is_given in ways.items() if is_given]
+    if not given and len(names) == 2:
+        return names[:1], names[1]
+    if not given:
+        what = "MASK, --mask, --box or --alpha" if len(names) == 1 else "--mask, --box or --alpha for several images"
+        raise OptionError(f"give {what}, to say what to fill")
+    if len(given) > 1:
+        raise OptionError(f"give only one of {' and '.join(given)}, to say what to fill")
+    if len(names) > 1 and files.output is not None and not _is_folder(files.output):
+        if len(names) == 2:
+            raise OptionError(f"give only one of MASK and {given[0]}; for two images, --output is a folder")
+        raise OptionError(f"{files.output}: is no folder, which --output must be for several images")
+    return names, files.mask
+
+
+def _is_folder(output: str) -> bool:
+    """Whether results go into `output` under their own names."""
+    if output == STREAM:
+        return False
+    return os.path.isdir(output) or output.endswith(("/", os.sep)) or not Path(output).suffix
+
+
+# -- files and streams ----------------------------------------------------------------------------------------------
+
+
+def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, options: Options, files: Files) -> bool:
+    """One image, each of its ends a file or a stream, or several files; whether all went well."""
+    if len(images) > 1 and STREAM in images:
+        raise OptionError("standard input is one image: name no other beside it")
+    if STREAM in images and mask == STREAM:
+        raise OptionError("only one of image and mask can come from standard input")
+    if mask is not None and mask != STREAM and os.path.isdir(mask):
+        raise OptionError(f"{mask}: a folder of masks is for a folder of images")
+    if options.format is not None and files.output != STREAM:
         raise OptionError("--format is for standard output; the name of a file says its format")
+    if files.output == STREAM:
+        check_stdout()
+    targets = [_target(image, files, several=len(images) > 1) for image in images]
+    if len({target for target in targets if target is not None}) < len(images) > 1:
+        raise OptionError(f"{files.output}: two of the results would have the same name")
+    for image, target in zip(images, targets, strict=True):
+        _check_target(image, mask, target, files)
+    source = None if mask is None else read_stdin() if mask == STREAM else Path(mask)
+    well = True
+    for image, target in zip(images, targets, strict=True):
+        try:
+            _fill_file(inpainter, image, source, target, options, files)
+        except WavepaintError as error:
+            if len(images) == 1:
+                raise
+            report(str(error))
+            well = False
+    return well
+
+
+def _target(image: str, files: Files, several: bool) -> Path | None:
+    """The file to write; None for standard output."""
+    if files.in_place:
+        if image == STREAM:
+            raise OptionError("--in-place is for files, not for standard input")
+        return Path(image)
+    assert files.output is not None
+    if files.output == STREAM:
+        return None
+    if image == STREAM or not (several or (_is_folder(files.output) and not _is_new_file(files.output))):
+        return Path(files.output)
+    from wavepaint.image.sources import filled_name
+
+    suffix = filled_name(Path(image)).suffix  # PNG for formats that are only read
+    return Path(files.output) / Path(image).with_suffix(suffix).name
+
+
+def _is_new_file(output: str) -> bool:
+    """Whether a name that might be a folder's is a file to write: for one image it is, unless it says otherwise."""
+    return not os.path.isdir(output) and not output.endswith(("/", os.sep))
+
+
+def _check_target(image: str, mask: str | None, target: Path | None, files: Files) -> None:
+    """Refuse to write over what is read, unless that was asked for, and a comparison that cannot be written."""
+    if target is not None and not files.in_place and _is_same(target, image):
+        raise OptionError(f"{target}: is the image itself: --in-place writes over it, or name another file with -o")
+    if target is not None and mask is not None and _is_same(target, mask):
+        raise OptionError(f"{target}: is the mask: name another file with -o")
+    if files.compare is not None:
+        from wavepaint.image.photo import format_of_name
+
+        format_of_name(Path(files.compare))
+        if any(name is not None and _is_same(Path(files.compare), str(name)) for name in (image, mask, target)):
+            raise OptionError(f"{files.compare}: is an image, the mask or the result: name another file")
+
+
+def _is_same(target: Path, name: str) -> bool:
+    if name == STREAM:
+        return False
+    try:
+        return target.samefile(name)
+    except OSError:  # one of them does not exist
+        return os.path.realpath(target) == os.path.realpath(name)
+
+
+def _fill_file(
+    inpainter: Inpainter, image: str, mask: Path | bytes | None, target: Path | None, options: Options, files: Files
+) -> None:
     from wavepaint.image.sources import BytesPicture
 
-    what = None if mask is None else _read_stdin() if mask == STREAM else Path(mask)
-    target = None if output == STREAM else Path(output)
-    picture: Path | BytesPicture = Path(image)
-    if image == STREAM:
-        picture = BytesPicture(_read_stdin(), target, "standard input")
-    elif target is None:
-        picture = BytesPicture(_read_file(image), name=image)
-    result = inpainter.fill(picture, what, options, target)
-    if target is None:
-        sys.stdout.buffer.write(result)
-        sys.stdout.buffer.flush()
-
-
-def _inpaint_folder(
-    inpainter: Inpainter, jobs: list[Job], options: Options, overwrite: bool, check_interrupt: Callable[[], None]
-) -> bool:
-    """Every photograph of a folder, with a progress bar on a terminal; whether all went well."""
-    from collections import Counter
-
-    from wavepaint.batch.folder import inpaint_folder
-
     started = time.monotonic()
-    counts: Counter[str] = Counter()
-    with progress_bar("rate") as progress:
-        console = progress.console
-        task = progress.add_task("", total=len(jobs), rate="")
-        for outcome in inpaint_folder(inpainter, jobs, options, overwrite):
-            check_interrupt()
-            counts[outcome.status] += 1
-            if outcome.reason:
-                console.print(f"wavepaint: {outcome.reason}", markup=False)
-            rate = f"{counts['filled'] / (time.monotonic() - started):.1f}/s"
-            progress.update(task, advance=1, description=outcome.job.photo.name, rate=rate)
-    seconds = time.monotonic() - started
-    summary = ", ".join(f"{counts[status]} {status}" for status in ("filled", "skipped", "failed"))
-    console.print(f"{summary} in {seconds:.1f} s", markup=False)
-    return counts["failed"] == 0
+    name = "standard input" if image == STREAM else image
+    picture: Path | BytesPicture = Path(image)
+    before: Path | bytes = Path(image)
+    if image == STREAM or target is None or (files.in_place and files.compare):
+        before = read_stdin() if image == STREAM else _read_file(image)
+        picture = BytesPicture(before, target, name)
+    shares: list[float] = []
+    if target is not None:
+        _make_folder(target, files)
+    result = inpainter.fill(picture, mask, options, target, on_hole=shares.append)
+    if target is None:
+        write_stdout(result)
+    if files.compare is not None:
+        from wavepaint.image.comparison import write_comparison
+
+        write_comparison(before, result if target is None else target, Path(files.compare))
+    if not files.quiet:
+        seconds = time.monotonic() - started
+        print_line(f"{'standard output' if target is None else target}: {_share(shares)} in {seconds:.1f} s")
+    if files.verbose and any(shares):
+        report(f"{name}: the network runs in {inpainter.load().name}")
 
 
-def _read_stdin() -> bytes:
-    return sys.stdin.buffer.read()
+def _make_folder(target: Path, files: Files) -> None:
+    """Make the folder that results go into; that of a single file must be there."""
+    if files.output is not None and target != Path(files.output):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PhotoError(f"{target.parent}: cannot be made: {error.strerror or error}") from None
+
+
+def _share(shares: list[float]) -> str:
+    """The filled share of an image, or of all its pages."""
+    percent = 100 * sum(shares) / max(len(shares), 1)
+    if percent == 0:
+        return "nothing to fill"
+    return f"{percent:.1f} % filled" if percent >= 0.05 else "less than 0.1 % filled"
 
 
 def _read_file(path: str) -> bytes:
@@ -139,3 +255,44 @@ def _read_file(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise PhotoError(f"{path}: {error.strerror or error}") from None
+
+
+# -- folders --------------------------------------------------------------------------------------------------------
+
+
+def _fill_folder(
+    inpainter: Inpainter,
+    folder: str,
+    mask: str | None,
+    options: Options,
+    files: Files,
+    check_interrupt: Callable[[], None],
+) -> bool:
+    """Every image of a folder, with a progress bar on a terminal; whether all went well."""
+    from wavepaint.batch.folder import inpaint_folder, plan_folder
+
+    if files.output is None:
+        raise OptionError("--in-place is for single images: name an output folder with -o")
+    if STREAM in (mask, files.output):
+        raise OptionError("a folder of images needs a mask and an output with a name, not -")
+    if options.format is not None:
+        raise OptionError("--format is for standard output; in a folder each name says its format")
+    jobs: list[Job] = plan_folder(Path(folder), None if mask is None else Path(mask), Path(files.output))
+    started = time.monotonic()
+    counts: Counter[str] = Counter()
+    with progress_bar("rate", hidden=files.quiet) as progress:
+        say = partial(progress.console.print, markup=False)
+        task = progress.add_task("", total=len(jobs), rate="")
+        for outcome in inpaint_folder(inpainter, jobs, options, files.overwrite):
+            check_interrupt()
+            counts[outcome.status] += 1
+            if outcome.reason:
+                say(f"wavepaint: {outcome.reason}")
+            elif files.verbose:
+                say(f"{outcome.job.target}: {outcome.status}")
+            rate = f"{counts['filled'] / (time.monotonic() - started):.1f}/s"
+            progress.update(task, advance=1, description=outcome.job.photo.name, rate=rate)
+    if not files.quiet:
+        summary = ", ".join(f"{counts[status]} {status}" for status in ("filled", "skipped", "failed"))
+        say(f"{summary} in {time.monotonic() - started:.1f} s")
+    return counts["failed"] == 0

@@ -7,14 +7,20 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.console import progress_bar, report
 from wavepaint.errors import OptionError
 
 app = new_app()
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(
+    invoke_without_command=True,
+    epilog=examples(
+        "wavepaint masks --preview sheet.png",
+        "wavepaint masks make photos/ -o testset/ --kinds thin,thick",
+    ),
+)
 def masks(
     context: typer.Context,
     preview: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw a few masks of each kind.")] = None,

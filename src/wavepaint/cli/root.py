@@ -7,20 +7,25 @@ from typing import Annotated
 import typer
 
 from wavepaint import __version__
-from wavepaint.cli.commands import LazyCommands, new_app
+from wavepaint.cli.commands import LazyCommands, examples, new_app
+
+COMMANDS = ("inpaint", "info", "export", "masks", "train", "evaluate", "serve", "site", "batch")
 
 
 class _Commands(LazyCommands):
-    modules = {  # noqa: RUF012  # as in the class above
-        name: f"wavepaint.cli.{name}"
-        for name in ("inpaint", "info", "export", "masks", "train", "evaluate", "serve", "site", "batch")
-    }
+    modules = {name: f"wavepaint.cli.{name}" for name in COMMANDS}  # noqa: RUF012
 
 
 app = new_app(
     cls=_Commands,
     help="Fill holes in images with a small wavelet network that ships inside the package.",
     no_args_is_help=True,
+    add_completion=True,
+    epilog=examples(
+        "wavepaint inpaint photo.jpg mask.png -o clean.jpg",
+        "wavepaint serve",
+        "wavepaint inpaint --help",
+    ),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.declared import takes_options
 from wavepaint.errors import MissingExtraError
 from wavepaint.options import Engine, Option
@@ -37,7 +37,12 @@ class Serving:
     ] = ()
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "wavepaint serve",
+        "wavepaint serve --host 0.0.0.0 --port 80 --workers 4",
+    )
+)
 @takes_options()
 def serve(*, serving: Serving, engine: Engine) -> None:
     """Serve the mask editor and the HTTP interface."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.console import parse_weights
 from wavepaint.cli.declared import takes_options
 from wavepaint.errors import MissingExtraError, OptionError
@@ -54,7 +54,13 @@ class RunOptions:
     ] = None
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "wavepaint train photos/ -o run/ --max-time 2h",
+        "wavepaint train photos/ -o run/ --recipe finetune --init default --set batch=8",
+        "wavepaint train --resume run/",
+    )
+)
 @takes_options()
 def train(
     photographs: Annotated[

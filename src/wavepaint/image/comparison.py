@@ -1,0 +1,49 @@
+"""Before and after side by side, to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from wavepaint.errors import PhotoError
+from wavepaint.files import replacing
+
+GAP = 16
+"""White pixels between the two."""
+
+
+def write_comparison(before: Path | bytes, after: Path | bytes, target: Path) -> None:
+    """Write two images of the same size side by side, in 8-bit sRGB on white.
+
+    Args:
+        before, after: image files, or the contents of some; of several pages the first.
+        target: file to write, in the format of its suffix.
+
+    Raises:
+        PhotoError: a file that cannot be read or written.
+    """
+    import pyvips
+
+    try:
+        sides = [_as_srgb(pyvips, source) for source in (before, after)]
+        joined = sides[0].join(sides[1], "horizontal", shim=GAP, background=[255.0], expand=True)
+        content = joined.write_to_buffer(target.suffix)
+    except pyvips.Error as error:
+        raise PhotoError(f"{target}: the comparison cannot be made: {str(error).strip().splitlines()[-1]}") from None
+    try:
+        with replacing(target) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise PhotoError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def _as_srgb(pyvips: Any, source: Path | bytes) -> Any:
+    if isinstance(source, bytes):
+        image = pyvips.Image.new_from_buffer(source, "")
+    else:
+        image = pyvips.Image.new_from_file(str(source))
+    image = image.autorot()
+    if "icc-profile-data" in image.get_fields():
+        image = image.icc_transform("srgb")
+    image = image.colourspace("srgb")
+    return image.flatten(background=[255.0]) if image.hasalpha() else image
