@@ -1,0 +1,108 @@
+"""The levels of exemplar completion: an image window, its hole and its guide at ever lower resolution, as integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.fill.patches import RADIUS, WHITE, Ints, Mask, box_mean, depth_of, dilate, texture_of
+from wavepaint.fill.units import to_unit
+
+DEEPEST = 40
+"""Depths beyond it are not told apart, samples."""
+SHORTEST = 24
+"""A level whose shorter side is at most this is not halved."""
+FEWEST_SOURCES = 30
+"""With fewer sources free of hole samples, patches that hold some serve as well; those samples have no vote."""
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One resolution.
+
+    Attributes:
+        number: halvings.
+        planes: (H, W, 3) int32, 0 to `WHITE`; 0 in the hole.
+        hole: (H, W) bool, True = hole.
+        guide: (H, W, 3) int32, or None.
+        texture: (H, W, 2) int32, absolute differences; see `patches.texture_of`.
+        rough: (H, W) bool, where `texture` is known.
+        excluded: (H, W) bool, not to copy from.
+        deepest: depth of the deepest hole sample, at most `DEEPEST`.
+    """
+
+    number: int
+    planes: Ints
+    hole: Mask
+    guide: Ints | None
+    texture: Ints
+    rough: Mask
+    excluded: Mask
+    deepest: int
+
+    def sources(self) -> tuple[Mask, bool]:
+        """Where patches may be copied from (their centres), and whether all their samples are known."""
+        unfit = self.hole | self.excluded
+        whole = ~dilate(unfit, RADIUS)
+        whole[:RADIUS] = whole[-RADIUS:] = False
+        whole[:, :RADIUS] = whole[:, -RADIUS:] = False
+        if np.count_nonzero(whole) >= FEWEST_SOURCES:
+            return whole, True
+        return (~unfit if not unfit.all() else ~self.hole), False
+
+    def halved(self) -> Level:
+        """The next level: means of the known samples of 2x2 cells; cells with less than half known are hole."""
+        planes, count = _halve(self.planes, ~self.hole)
+        hole = count < 2
+        if hole.all():
+            hole = count == 0
+        texture, rough = _halve(self.texture, self.rough)
+        guide = None if self.guide is None else _halve(self.guide, np.ones_like(self.hole))[0]
+        excluded = _cells(self.excluded) > 0
+        deepest = int(depth_of(hole, DEEPEST).max())
+        planes[hole] = 0
+        return Level(self.number + 1, planes, hole, guide, texture, rough > 0, excluded, deepest)
+
+
+def first_level(samples: NDArray[Any], hole: Mask, guide: NDArray[Any] | None, exclude: Mask | None) -> Level:
+    """The finest level of a window; for arguments see `exemplar.solve`."""
+    planes = _integers(samples)
+    planes[hole] = 0
+    rough = ~dilate(hole, 1)
+    texture = np.rint(
+        np.stack([box_mean(each, rough, RADIUS) for each in np.moveaxis(texture_of(planes), 2, 0)], axis=2)
+    ).astype(np.int32)
+    excluded = np.zeros_like(hole) if exclude is None else exclude
+    deepest = int(depth_of(hole, DEEPEST).max())
+    return Level(0, planes, hole, None if guide is None else _integers(guide), texture, rough, excluded, deepest)
+
+
+def build_levels(finest: Level, deepest: int) -> list[Level]:
+    """Levels from the finest on, until no hole sample is deeper than `deepest`."""
+    levels = [finest]
+    while levels[-1].deepest > deepest and min(levels[-1].hole.shape) > SHORTEST:
+        levels.append(levels[-1].halved())
+    return levels
+
+
+def _integers(samples: NDArray[Any]) -> Ints:
+    """(H, W, 1 or 3) samples of any type as (H, W, 3) working integers."""
+    whole = np.rint(to_unit(samples).clip(0, 1) * np.float32(WHITE)).astype(np.int32)
+    return np.repeat(whole, 3, axis=2) if whole.shape[2] == 1 else whole
+
+
+def _cells(values: NDArray[Any]) -> Ints:
+    """Sums over 2x2 cells; an odd last row or column is counted twice."""
+    pad = [(0, -side % 2) for side in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
+    values = np.pad(values, pad, mode="edge").astype(np.int32, copy=False)
+    return values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]
+
+
+def _halve(planes: Ints, known: Mask) -> tuple[Ints, Ints]:
+    """Rounded mean of the known samples of every cell, and how many of the four are known."""
+    count = _cells(known)
+    some = np.maximum(count, 1)[..., None]
+    return (_cells(np.where(known[..., None], planes, 0)) + some // 2) // some, count
