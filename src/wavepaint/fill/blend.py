@@ -138,7 +138,9 @@ def remove_seams(colours: Doubles, right: Doubles, down: Doubles, hole: Mask) ->
     return flat[unknowns] + correction.T
 
 
-def _conjugate_gradients(residual: NDArray[np.float32], diagonal: NDArray[np.float32], neighbours: list[Indices]) -> Any:
+def _conjugate_gradients(
+    residual: NDArray[np.float32], diagonal: NDArray[np.float32], neighbours: list[Indices]
+) -> Any:
     """Solve diagonal * e - sum of neighbouring e = residual; a neighbour with the last number is zero."""
     solution = np.zeros_like(residual)
     direction = np.zeros((len(residual), residual.shape[1] + 1), np.float32)

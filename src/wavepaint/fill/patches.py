@@ -29,7 +29,10 @@ DETAIL = (*range(1, 10), 11, 12, 14, 15)
 _TABLE_BITS = 6
 _BASIS = np.array(
     [
-        [np.cos(np.pi * (tap + 0.5) * frequency / SIDE) * np.sqrt((1 if frequency == 0 else 2) / SIDE) for tap in range(SIDE)]
+        [
+            np.cos(np.pi * (tap + 0.5) * frequency / SIDE) * np.sqrt((1 if frequency == 0 else 2) / SIDE)
+            for tap in range(SIDE)
+        ]
         for frequency in range(4)
     ]
 )

@@ -1,0 +1,143 @@
+"""Detail from the image itself: the guide's patches in, the same patches with samples copied from the image out.
+
+Each piece of the hole is completed by `exemplar` in a window of its own, guided by what the network has filled. Where
+all that is known around a piece lies on one plane (one colour, or an even gradient), the plane is the fill. A piece of
+more than `SEARCHED` samples is completed on a reduced copy, and its matches are carried down to full resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.box import Box
+from wavepaint.fill.exemplar import carry_over, solve
+from wavepaint.fill.flat import plane_fill
+from wavepaint.fill.guide import READ_PIXELS, Patch, Readable
+from wavepaint.fill.options import ExemplarOptions
+from wavepaint.fill.pieces import Piece, find_pieces
+from wavepaint.fill.reduced import complete_reduced
+from wavepaint.fill.regions import Mask, in_groups
+from wavepaint.fill.units import to_unit
+
+SEARCHED = 100_000
+"""Hole samples up to which matches are searched at a resolution."""
+
+Samples = NDArray[Any]
+Progress = Callable[[float], bool | None]
+
+
+def add_detail(
+    image: Readable,
+    hole: Mask,
+    guide: Sequence[Patch],
+    options: ExemplarOptions,
+    exclude: Mask | None = None,
+    progress: Progress | None = None,
+) -> list[Patch]:
+    """Complete a hole from the image's own samples.
+
+    Args:
+        image: read in boxes; what it holds inside the hole is ignored.
+        hole: (H, W) bool, True = hole.
+        guide: patches that fill it, of `guide.fill_holes`.
+        options: see `ExemplarOptions`.
+        exclude: (H, W) bool, True = not to copy from, or None.
+        progress: called with the share done, 0 to 1; it may return False to stop.
+
+    Returns:
+        Patches to paste after those of the guide.
+
+    Raises:
+        Cancelled: `progress` has returned False.
+    """
+    pieces = find_pieces(hole)
+    work = sum(piece.crop.area for piece in pieces)
+    done = 0
+    filled = Overlay(guide)
+    patches: list[Patch] = []
+    for group in in_groups(pieces, READ_PIXELS):
+        windows = image.read_boxes([piece.crop for piece in group])
+        for piece, samples in zip(group, windows, strict=True):
+            filled.paste(samples, piece.crop)
+            unknown = hole[piece.crop.slices]
+            avoided = None if exclude is None else exclude[piece.crop.slices]
+            share = None if progress is None else _part_of(progress, done / work, piece.crop.area / work)
+            patch = samples[piece.box.relative_to(piece.crop).slices].copy()
+            patch[piece.hole] = _complete(samples, piece, unknown, avoided, options, share)
+            patches.append((piece.box, patch))
+            filled.add(patches[-1])
+            done += piece.crop.area
+    return patches
+
+
+class Overlay:
+    """Patches, to be pasted into windows of the image; later ones count where they overlap."""
+
+    def __init__(self, patches: Sequence[Patch]) -> None:
+        self._patches = list(patches)
+        self._edges = [_edges_of(box) for box, _ in patches]
+
+    def add(self, patch: Patch) -> None:
+        """Lay one more patch on top."""
+        self._patches.append(patch)
+        self._edges.append(_edges_of(patch[0]))
+
+    def paste(self, samples: Samples, window: Box) -> None:
+        """Replace the samples of a window, (window.height, window.width, channels), where patches hold them."""
+        if not self._patches:
+            return
+        left, top, right, bottom = np.array(self._edges).T
+        meets = (left < window.right) & (right > window.left) & (top < window.bottom) & (bottom > window.top)
+        for index in np.flatnonzero(meets):
+            box, patch = self._patches[index]
+            common = box.intersection(window)
+            samples[common.relative_to(window).slices] = patch[common.relative_to(box).slices]
+
+
+def _edges_of(box: Box) -> tuple[int, int, int, int]:
+    return box.left, box.top, box.right, box.bottom
+
+
+def _part_of(progress: Progress, start: float, length: float) -> Progress:
+    """`progress` for one piece of the work."""
+    return lambda share: progress(start + length * share)
+
+
+def _complete(
+    samples: Samples,
+    piece: Piece,
+    unknown: Mask,
+    avoided: Mask | None,
+    options: ExemplarOptions,
+    progress: Progress | None,
+) -> Samples:
+    """(N, channels) samples for the hole of a piece.
+
+    Args:
+        samples: (crop.height, crop.width, channels) of its window, holes filled by the guide.
+        unknown: (crop.height, crop.width) bool, every hole in the window.
+        avoided: (crop.height, crop.width) bool, not to copy from, or None.
+    """
+    inside = piece.box.relative_to(piece.crop).slices
+    own = np.zeros_like(unknown)
+    own[inside] = piece.hole
+    flat = plane_fill(samples, own, unknown)
+    if flat is not None:
+        return flat
+    colours = 3 if samples.shape[2] >= 3 else 1
+    exclude = unknown & ~own
+    if avoided is not None:
+        exclude |= avoided
+    if samples.shape[2] > colours:
+        # What is transparent as a whole has no colour to copy.
+        exclude |= samples[..., -1] == 0
+    if np.count_nonzero(own) > SEARCHED:
+        return complete_reduced(samples, own, exclude, options, progress)
+    guide = to_unit(samples[..., :colours])
+    solution = solve(samples[..., :colours], own, guide, options, exclude, progress)
+    completed: Samples = carry_over(solution, samples)[own]
+    return completed

@@ -1,0 +1,151 @@
+"""Which parts of a hole are completed from the image itself, and how much of the image each of them looks at.
+
+What is nowhere deeper than `THIN` samples is left to the guide, as there is nothing to be completed between two known
+samples that are so near. The rest is divided into pieces: connected holes, solved as one however large they are, but for
+long thin ones, which are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from wavepaint.box import Box
+from wavepaint.fill.regions import CELL, Cells, Mask, occupied_cells
+
+THIN = 2
+"""Holes of at most twice this width, in samples, are left to the guide."""
+LEAST_REACH = 64
+"""How far around a piece samples may be copied from, at least, pixels; else as far as the piece is thick."""
+MOST_REACH = 1024
+LONG = 768
+"""A box with a longer side, pixels, is cut if the hole in it is thin for its length."""
+STRIP_ROWS = 16 * CELL
+"""Rows of a mask that are looked at together."""
+SPARSE = 0.25
+"""Share of its box below which a hole is thin for its length."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A part of a hole that is completed as one.
+
+    Attributes:
+        crop: the window of the image that it looks at.
+        box: its box, inside the window.
+        hole: (box.height, box.width) bool, True = to be completed.
+    """
+
+    crop: Box
+    box: Box
+    hole: Mask
+
+
+def find_pieces(hole: Mask) -> list[Piece]:
+    """Divide what is deep in a mask, (H, W) bool, True = hole, into pieces; they are disjoint."""
+    height, width = hole.shape
+    pieces = []
+    for cells in _connected(_deep_cells(hole)):
+        for part in _cut_if_long(cells):
+            top, left = (int(each) * CELL for each in part[:, :2].min(axis=0))
+            bottom, right = (int(each + 1) * CELL for each in part[:, :2].max(axis=0))
+            box = Box.from_edges(left, top, right, bottom).clip(width, height)
+            thickness = int(part[:, 2].sum()) // max(box.width, box.height)
+            reach = min(max(thickness, LEAST_REACH), MOST_REACH)
+            crop = grown(box, reach).clip(width, height)
+            pieces.append(Piece(crop, box, _deep_part(hole, box) & _covered(part, box)))
+    return pieces
+
+
+def grown(box: Box, margin: int) -> Box:
+    """A box with so many more pixels on every side."""
+    return Box.from_edges(box.left - margin, box.top - margin, box.right + margin, box.bottom + margin)
+
+
+def _covered(cells: Cells, box: Box) -> Mask:
+    """(box.height, box.width) bool, True under the cells, which lie in the box."""
+    covered = np.zeros((-(-box.height // CELL), -(-box.width // CELL)), np.bool_)
+    covered[cells[:, 0] - box.top // CELL, cells[:, 1] - box.left // CELL] = True
+    return covered.repeat(CELL, axis=0).repeat(CELL, axis=1)[: box.height, : box.width]
+
+
+def _deep_cells(hole: Mask) -> Cells:
+    """The cells of the deep part of a mask, found strip by strip, so that it is never held as a whole."""
+    height, width = hole.shape
+    strips = [np.empty((0, 3), np.int64)]
+    for top in range(0, height, STRIP_ROWS):
+        strip = Box(0, top, width, min(STRIP_ROWS, height - top))
+        cells = occupied_cells(_deep_part(hole, strip))
+        cells[:, 0] += top // CELL
+        strips.append(cells)
+    return np.concatenate(strips)
+
+
+def _deep_part(hole: Mask, box: Box) -> Mask:
+    """What, in a box, belongs to holes deeper than `THIN`: a morphological opening. Outside the image counts as hole."""
+    around = grown(box, 3 * THIN)
+    inside = around.clip(hole.shape[1], hole.shape[0])
+    part = np.ones((around.height, around.width), np.bool_)
+    part[inside.relative_to(around).slices] = hole[inside.slices]
+    if not hole[box.slices].any():
+        return np.zeros((box.height, box.width), np.bool_)
+    for axis in (0, 1):
+        part = np.logical_and.reduce([_shifted(part, step, axis, True) for step in range(-THIN, THIN + 1)])
+    for axis in (0, 1):
+        part = np.logical_or.reduce([_shifted(part, step, axis, False) for step in range(-THIN, THIN + 1)])
+    deep: Mask = part[box.relative_to(around).slices] & hole[box.slices]
+    return deep
+
+
+def _shifted(mask: Mask, step: int, axis: int, outside: bool) -> Mask:
+    """A mask moved along an axis."""
+    if step == 0:
+        return mask
+    moved = np.full_like(mask, outside)
+    source = [slice(None), slice(None)]
+    target = [slice(None), slice(None)]
+    source[axis] = slice(max(-step, 0), mask.shape[axis] - max(step, 0))
+    target[axis] = slice(max(step, 0), mask.shape[axis] - max(-step, 0))
+    moved[tuple(target)] = mask[tuple(source)]
+    return moved
+
+
+def _connected(cells: Cells) -> Iterator[Cells]:
+    """Sets of cells that touch each other, corners included."""
+    if not len(cells):
+        return
+    shape = cells[:, :2].max(axis=0) + 3
+    label = np.zeros(shape, np.int64)
+    row, column = cells[:, 0] + 1, cells[:, 1] + 1
+    label[row, column] = np.arange(1, len(cells) + 1)
+    while True:
+        own = label[row, column]
+        most = own
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                most = np.maximum(most, label[row + down, column + right])
+        # A cell's label is the number of a cell: follow it there, which halves the way that is left.
+        most = np.maximum(most, most[most - 1])
+        if (most == own).all():
+            break
+        label[row, column] = most
+    order = np.argsort(own, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(own[order])) + 1):
+        yield cells[group]
+
+
+def _cut_if_long(cells: Cells) -> Iterator[Cells]:
+    """Halve sets of cells that are long and thin until they are not."""
+    waiting = [cells]
+    while waiting:
+        cells = waiting.pop()
+        sides = (np.ptp(cells[:, :2], axis=0) + 1) * CELL
+        axis = int(sides.argmax())
+        if sides[axis] <= LONG or cells[:, 2].sum() > SPARSE * sides.prod():
+            yield cells
+            continue
+        middle = cells[:, axis].min() + sides[axis] // CELL // 2
+        before = cells[:, axis] < middle
+        waiting += [cells[~before], cells[before]]
