@@ -1,4 +1,4 @@
-"""A rectangle of pixels, the common currency of photographs, masks and crops."""
+"""A rectangle of pixels, the common currency of images, masks and crops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Box:
     """`width` x `height` pixels whose upper left corner is column `left`, row `top`.
 
-    `right` and `bottom` are exclusive. Boxes may reach outside a picture until they are clipped; width and
+    `right` and `bottom` are exclusive. Boxes may reach outside an image until they are clipped; width and
     height are never negative.
     """
 
@@ -49,8 +49,12 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Row and column slices: `samples[box.slices]`. Only for boxes that start inside the picture."""
+        """Row and column slices: `samples[box.slices]`. Only for boxes that start inside the image."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def grown(self, margin: int) -> Box:
+        """Return the box with so many more pixels on every side."""
+        return Box.from_edges(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
 
     def intersection(self, other: Box) -> Box:
         """Return the pixels that both boxes hold (perhaps none)."""
@@ -62,7 +66,7 @@ class Box:
         )
 
     def clip(self, width: int, height: int) -> Box:
-        """Return the part inside a picture of `width` x `height` pixels (perhaps empty)."""
+        """Return the part inside an image of `width` x `height` pixels (perhaps empty)."""
         return self.intersection(Box(0, 0, width, height))
 
     def relative_to(self, other: Box) -> Box:

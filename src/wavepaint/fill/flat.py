@@ -31,18 +31,16 @@ def plane_fill(samples: NDArray[Any], hole: Mask, unknown: Mask) -> NDArray[Any]
         give exactly that colour.
     """
     rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
-    box = Box.from_edges(
-        int(columns[0]) - RING, int(rows[0]) - RING, int(columns[-1]) + 1 + RING, int(rows[-1]) + 1 + RING
-    )
-    box = box.clip(hole.shape[1], hole.shape[0])
+    tight = Box.from_edges(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    box = tight.grown(RING).clip(hole.shape[1], hole.shape[0])
     known = ~unknown[box.slices]
     around, inside = samples[box.slices][known], hole[box.slices]
     if not len(around):
         return None
     if (around == around[0]).all():
-        return np.broadcast_to(around[0], (np.count_nonzero(inside), samples.shape[2]))
+        return np.broadcast_to(around[0], (int(inside.sum()), samples.shape[2]))
     step = 1e-5 if np.issubdtype(samples.dtype, np.floating) else 1 / np.iinfo(samples.dtype).max
-    places = np.stack([*np.nonzero(known), np.ones(len(around))], axis=1)
+    places = _places(known)
     values = to_unit(around).astype(np.float64)
     # A few samples tell most surroundings from a plane, at little cost.
     few = slice(None, None, max(1, len(around) // 64))
@@ -51,8 +49,13 @@ def plane_fill(samples: NDArray[Any], hole: Mask, unknown: Mask) -> NDArray[Any]
     plane = np.linalg.lstsq(places, values, rcond=None)[0]
     if np.abs(places @ plane - values).max() > TOLERANCE * step:
         return None
-    targets = np.stack([*np.nonzero(inside), np.ones(np.count_nonzero(inside))], axis=1)
-    return from_unit((targets @ plane).astype(np.float32), samples.dtype)
+    return from_unit((_places(inside) @ plane).astype(np.float32), samples.dtype)
+
+
+def _places(mask: Mask) -> NDArray[np.float64]:
+    """(N, 3): row, column and 1 of every marked sample."""
+    row, column = np.nonzero(mask)
+    return np.stack((row.astype(np.float64), column.astype(np.float64), np.ones(len(row))), axis=1)
 
 
 def _lies_on_plane(places: NDArray[np.float64], values: NDArray[np.float64], step: float) -> bool:

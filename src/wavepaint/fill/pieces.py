@@ -1,8 +1,8 @@
 """Which parts of a hole are completed from the image itself, and how much of the image each of them looks at.
 
 What is nowhere deeper than `THIN` samples is left to the guide, as there is nothing to be completed between two known
-samples that are so near. The rest is divided into pieces: connected holes, solved as one however large they are, but for
-long thin ones, which are cut.
+samples that are so near. The rest is divided into pieces: connected holes, solved as one however large they are, but
+for long thin ones, which are cut.
 """
 
 from __future__ import annotations
@@ -54,14 +54,9 @@ def find_pieces(hole: Mask) -> list[Piece]:
             box = Box.from_edges(left, top, right, bottom).clip(width, height)
             thickness = int(part[:, 2].sum()) // max(box.width, box.height)
             reach = min(max(thickness, LEAST_REACH), MOST_REACH)
-            crop = grown(box, reach).clip(width, height)
+            crop = box.grown(reach).clip(width, height)
             pieces.append(Piece(crop, box, _deep_part(hole, box) & _covered(part, box)))
     return pieces
-
-
-def grown(box: Box, margin: int) -> Box:
-    """A box with so many more pixels on every side."""
-    return Box.from_edges(box.left - margin, box.top - margin, box.right + margin, box.bottom + margin)
 
 
 def _covered(cells: Cells, box: Box) -> Mask:
@@ -84,8 +79,8 @@ def _deep_cells(hole: Mask) -> Cells:
 
 
 def _deep_part(hole: Mask, box: Box) -> Mask:
-    """What, in a box, belongs to holes deeper than `THIN`: a morphological opening. Outside the image counts as hole."""
-    around = grown(box, 3 * THIN)
+    """What of a box belongs to holes deeper than `THIN`: a morphological opening. Outside the image all is hole."""
+    around = box.grown(3 * THIN)
     inside = around.clip(hole.shape[1], hole.shape[0])
     part = np.ones((around.height, around.width), np.bool_)
     part[inside.relative_to(around).slices] = hole[inside.slices]

@@ -1,8 +1,8 @@
 """Large pieces: matches are searched on a reduced copy, and carried down to full resolution.
 
-Every cell of the reduced copy knows where it was copied from; its samples at full resolution are copied from the same place.
-Near the edge of a cell the neighbours' places count as well, weighted by distance: where they agree, as most do, the copy
-stays sharp. Last, the mean of every cell is moved to what the reduced solution says, in which seams of tone are gone.
+Every cell of the reduced copy knows where it was copied from; its samples at full resolution are copied from the same
+source. Near the edge of a cell the neighbours' sources count as well, weighted by distance: where they agree, as most
+do, the copy stays sharp. Last, the mean of every cell is moved to that of the reduced solution, which has no seams.
 """
 
 from __future__ import annotations
