@@ -79,26 +79,26 @@ def _deep_cells(hole: Mask) -> Cells:
 
 
 def _deep_part(hole: Mask, box: Box) -> Mask:
-    """What of a box belongs to holes deeper than `THIN`: a morphological opening. Outside the image all is hole."""
+    """What of a box belongs to holes deeper than `THIN`: a morphological opening. Outside the image all is known."""
     around = box.grown(3 * THIN)
     inside = around.clip(hole.shape[1], hole.shape[0])
-    part = np.ones((around.height, around.width), np.bool_)
+    part = np.zeros((around.height, around.width), np.bool_)
     part[inside.relative_to(around).slices] = hole[inside.slices]
     if not hole[box.slices].any():
         return np.zeros((box.height, box.width), np.bool_)
     for axis in (0, 1):
-        part = np.logical_and.reduce([_shifted(part, step, axis, True) for step in range(-THIN, THIN + 1)])
+        part = np.logical_and.reduce([_shifted(part, step, axis) for step in range(-THIN, THIN + 1)])
     for axis in (0, 1):
-        part = np.logical_or.reduce([_shifted(part, step, axis, False) for step in range(-THIN, THIN + 1)])
+        part = np.logical_or.reduce([_shifted(part, step, axis) for step in range(-THIN, THIN + 1)])
     deep: Mask = part[box.relative_to(around).slices] & hole[box.slices]
     return deep
 
 
-def _shifted(mask: Mask, step: int, axis: int, outside: bool) -> Mask:
-    """A mask moved along an axis."""
+def _shifted(mask: Mask, step: int, axis: int) -> Mask:
+    """A mask moved along an axis; what comes in is False."""
     if step == 0:
         return mask
-    moved = np.full_like(mask, outside)
+    moved = np.zeros_like(mask)
     source = [slice(None), slice(None)]
     target = [slice(None), slice(None)]
     source[axis] = slice(max(-step, 0), mask.shape[axis] - max(step, 0))

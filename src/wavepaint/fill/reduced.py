@@ -26,7 +26,7 @@ REDUCED = 100_000
 """Hole samples of a reduced copy, at most."""
 STRIP_CELLS = 8
 """Rows of cells that are copied together."""
-SPREAD = 0.6
+SPREAD = 0.3
 """Standard deviation of a cell's weight around its centre, in cells."""
 
 
