@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepaint.fill.dilation import dilate
 from wavepaint.fill.exemplar import Solution, carry_over, solve
 from wavepaint.fill.options import ExemplarOptions
-from wavepaint.fill.pyramid import double, halve_known
+from wavepaint.fill.pyramid import double, haar_fill, halve_known
 from wavepaint.fill.units import from_unit, to_unit
 
 Mask = NDArray[np.bool_]
@@ -28,6 +29,8 @@ STRIP_CELLS = 8
 """Rows of cells that are copied together."""
 SPREAD = 0.3
 """Standard deviation of a cell's weight around its centre, in cells."""
+SWEEPS = 3
+"""Of the prefill that spreads the jump at the edge."""
 
 
 def complete_reduced(
@@ -56,9 +59,10 @@ def complete_reduced(
         halvings += 1
     solution = solve(reduced[..., :colours], own, to_unit(guide), options, avoided & ~own, progress)
     coarse = carry_over(solution, reduced)
-    copied = _carry_down(solution, samples, hole, unknown, halvings)
-    moved = _to_means(copied, coarse, hole, own, halvings)
-    return from_unit(moved, samples.dtype)
+    edge = dilate(hole, 1) & ~unknown
+    copied = _carry_down(solution, samples, hole | edge, unknown, halvings)
+    moved = _to_means(copied, coarse, hole | edge, own, halvings)
+    return from_unit(_without_jump(moved, samples, hole, edge), samples.dtype)
 
 
 def _any_in_cell(mask: Mask) -> Mask:
@@ -103,6 +107,21 @@ def _carry_down(solution: Solution, samples: NDArray[Any], hole: Mask, unknown: 
                 sums += own
         parts.append(total / sums[:, None])
     return np.concatenate(parts)
+
+
+def _without_jump(moved: Floats, samples: NDArray[Any], hole: Mask, edge: Mask) -> Floats:
+    """(N, channels) for the hole, to which what the copies miss at the known samples along its edge is added, spread out."""
+    both = hole | edge
+    rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    inside, at_edge = hole[both], edge[both]
+    filled = moved[inside]
+    if at_edge.any():
+        for channel in range(moved.shape[1]):
+            jump = np.zeros(hole.shape, np.float32)
+            jump[edge] = to_unit(samples[edge][:, channel]) - moved[at_edge, channel]
+            filled[:, channel] += haar_fill(jump[box], ~edge[box], SWEEPS)[hole[box]]
+    return filled
 
 
 def _to_means(copied: Floats, coarse: Floats, hole: Mask, own: Mask, halvings: int) -> Floats:
