@@ -110,7 +110,7 @@ def _carry_down(solution: Solution, samples: NDArray[Any], hole: Mask, unknown: 
 
 
 def _without_jump(moved: Floats, samples: NDArray[Any], hole: Mask, edge: Mask) -> Floats:
-    """(N, channels) for the hole, to which what the copies miss at the known samples along its edge is added, spread out."""
+    """(N, channels) for the hole, plus what the copies miss at the known samples along its edge, spread out."""
     both = hole | edge
     rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
