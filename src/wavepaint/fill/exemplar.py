@@ -9,91 +9,28 @@ coarse levels as far as it is as detailed as what surrounds the hole; the sample
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.fill.blend import Doubles, remove_seams, vote_with_gradients
-from wavepaint.fill.levels import Level, build_levels, first_level
+from wavepaint.errors import OptionError
+from wavepaint.fill.levels import Level, build_levels, cells_of, first_level
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.patches import RADIUS, Floats, Mask, dilate, label
-from wavepaint.fill.search import Indices
-from wavepaint.fill.stage import ALL_PAIRS, REPEATED, Stage
-from wavepaint.fill.units import from_unit, to_unit
+from wavepaint.fill.pyramid import halve_known
+from wavepaint.fill.solution import Solution
+from wavepaint.fill.stage import ALL_PAIRS, REPEATED, Matching, Stage
 
 Progress = Callable[[float], bool | None]
 STARTS = 5 * REPEATED * ALL_PAIRS
 """Products of targets and sources up to which a level serves as the start of a further candidate."""
-LAST_WINDOW = 1.0
-"""Standard deviation of a patch's weight around its centre in the very last vote, samples."""
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """Where the samples of a hole come from.
-
-    Attributes:
-        hole: (H, W) bool.
-        targets: (N,) indices of the centres of the patches that touch the hole.
-        matches: (N,) indices of the centres of the known patches that they copy.
-        weights: (N,) float64, how loud each patch speaks.
-        known: (H, W) bool, the samples that may be copied, or None where no patch holds others.
-    """
-
-    hole: Mask
-    targets: Indices
-    matches: Indices
-    weights: Doubles
-    known: Mask | None
-
-    def offsets(self) -> NDArray[np.int64]:
-        """(H, W, 2) rows and columns from each hole sample to the centre of its patch's match; 0 elsewhere."""
-        width = self.hole.shape[1]
-        offsets = np.zeros((self.hole.size, 2), np.int64)
-        offsets[self.targets, 0] = self.matches // width - self.targets // width
-        offsets[self.targets, 1] = self.matches % width - self.targets % width
-        offsets[~self.hole.ravel()] = 0
-        return offsets.reshape(*self.hole.shape, 2)
+MOST_SEARCHED = 100_000
+"""Hole samples of the finest level that is searched; finer ones inherit its offsets."""
 
 
 class Cancelled(Exception):
     """`progress` has returned False."""
-
-
-def fill_by_example(
-    samples: NDArray[Any],
-    hole: Mask,
-    guide: Floats | None = None,
-    options: ExemplarOptions | None = None,
-    exclude: Mask | None = None,
-    progress: Progress | None = None,
-) -> NDArray[Any]:
-    """`solve` and `carry_over` in one: (H, W, C) like `samples`, with the hole filled."""
-    options = options or ExemplarOptions()
-    solution = solve(samples[..., : 3 if samples.shape[2] >= 3 else 1], hole, guide, options, exclude, progress)
-    return carry_over(solution, samples)
-
-
-def carry_over(solution: Solution, samples: NDArray[Any]) -> NDArray[Any]:
-    """Fill the hole of any samples of the same geometry by the votes of a solution.
-
-    Args:
-        solution: of `solve`.
-        samples: (H, W, C) uint8, uint16 or float in [0, 1]; what it holds inside the hole is ignored.
-
-    Returns:
-        (H, W, C) of the same type.
-    """
-    filled = samples.copy()
-    if solution.hole.any() and len(solution.targets):
-        unit = to_unit(samples)
-        unit[solution.hole] = 0
-        matching = solution.targets, solution.matches, solution.weights
-        voted = vote_with_gradients(unit, solution.known, solution.hole, matching, LAST_WINDOW)
-        filled[solution.hole] = from_unit(remove_seams(*voted, solution.hole).astype(np.float32), samples.dtype)
-    return filled
 
 
 def solve(
@@ -117,15 +54,30 @@ def solve(
     Raises:
         Cancelled: `progress` has returned False.
     """
-    levels = build_levels(first_level(samples, hole, guide, exclude), min(options.starts))
+    if not hole.any() or hole.all():
+        raise OptionError("exemplar completion needs hole samples and known ones")
+    levels = build_levels(_finest(samples, hole, guide, exclude), min(options.starts))
     report = _Report(progress, len(levels))
-    stage = _best_start(levels, options, report)
-    while stage.level.number:
-        finer = Stage(levels[stage.level.number - 1], options)
-        finer.solve(stage)
-        stage = finer
+    stage, matching, left = _best_start(levels, options, report)
+    for level in reversed(levels[:left]):
+        finer = Stage(level, options)
+        stage, matching = finer, finer.solve(stage, matching)
         report.step()
-    return Solution(hole, stage.targets, stage.matches, stage.weights, stage.known)
+    finest = stage.level
+    return Solution(hole, finest.number, finest.hole, stage.targets, matching.matches, matching.weights, stage.known)
+
+
+def _finest(samples: NDArray[Any], hole: Mask, guide: Floats | None, exclude: Mask | None) -> Level:
+    """The finest level that is searched: its hole has at most `MOST_SEARCHED` samples."""
+    number = 0
+    while np.count_nonzero(hole) > MOST_SEARCHED:
+        number += 1
+        if guide is not None:
+            guide = halve_known(guide, np.zeros_like(hole))[0]
+        if exclude is not None:
+            exclude = cells_of(exclude) > 0
+        samples, hole = halve_known(samples, hole)
+    return first_level(samples, hole, guide, exclude, number)
 
 
 class _Report:
@@ -140,36 +92,38 @@ class _Report:
             raise Cancelled
 
 
-def _best_start(levels: Sequence[Level], options: ExemplarOptions, report: _Report) -> Stage:
-    """The best candidate of every connected hole, on the finest level at which one starts."""
+def _best_start(levels: Sequence[Level], options: ExemplarOptions, report: _Report) -> tuple[Stage, Matching, int]:
+    """The best candidate of every connected hole, on the finest level at which one starts, and the number of finer ones."""
     starts = _starts(levels, options)
     common = min(starts)
+    stages = [Stage(level, options) for level in levels[common:]]
     candidates = []
     for start in starts:
-        stage = None
-        for level in reversed(levels[common : start + 1]):
-            finer = Stage(level, options)
-            finer.solve(stage)
-            stage = finer
-        assert stage is not None
-        candidates.append(stage)
-    for _ in levels[common:]:
+        coarser, matching = None, None
+        for stage in reversed(stages[: start + 1 - common]):
+            coarser, matching = stage, stage.solve(coarser, matching)
+        assert matching is not None
+        candidates.append(matching)
+    for _ in stages:
         report.step()
-    best = candidates[0]
+    best, matching = stages[0], candidates[0]
     if len(candidates) > 1:
         piece = label(best.touched).ravel()[best.targets]
         names, piece = np.unique(piece, return_inverse=True)
-        scores = [np.bincount(piece, candidate.misfit(), len(names)) for candidate in candidates]
-        choice = np.argmin(scores, axis=0)[piece]
-        best.matches = np.stack([candidate.matches for candidate in candidates])[choice, np.arange(len(choice))]
-    return best
+        scores = [np.bincount(piece, best.misfit(candidate), len(names)) for candidate in candidates]
+        choice = np.argmin(scores, axis=0)[piece], np.arange(len(piece))
+        matching = Matching(
+            np.stack([candidate.matches for candidate in candidates])[choice],
+            np.stack([candidate.weights for candidate in candidates])[choice],
+        )
+    return best, matching, common
 
 
 def _starts(levels: Sequence[Level], options: ExemplarOptions) -> list[int]:
     """The levels at which candidates start, without those where comparing all pairs takes too long."""
     starts: list[int] = []
     for depth in options.starts:
-        start = next((level.number for level in levels if level.deepest <= depth), len(levels) - 1)
+        start = next((index for index, level in enumerate(levels) if level.deepest <= depth), len(levels) - 1)
         touched = np.count_nonzero(dilate(levels[start].hole, RADIUS))
         pairs = touched * (levels[start].hole.size - touched)
         if start not in starts and (not starts or (start > 0 and pairs < STARTS)):

@@ -61,14 +61,16 @@ class Level:
             hole = count == 0
         texture, rough = _halve(self.texture, self.rough)
         guide = None if self.guide is None else _halve(self.guide, np.ones_like(self.hole))[0]
-        excluded = _cells(self.excluded) > 0
+        excluded = cells_of(self.excluded) > 0
         deepest = int(depth_of(hole, DEEPEST).max())
         planes[hole] = 0
         return Level(self.number + 1, planes, hole, guide, texture, rough > 0, excluded, deepest)
 
 
-def first_level(samples: NDArray[Any], hole: Mask, guide: NDArray[Any] | None, exclude: Mask | None) -> Level:
-    """The finest level of a window; for arguments see `exemplar.solve`."""
+def first_level(
+    samples: NDArray[Any], hole: Mask, guide: NDArray[Any] | None, exclude: Mask | None, number: int
+) -> Level:
+    """The finest level that is searched, `number` halvings from the image; for arguments see `exemplar.solve`."""
     planes = _integers(samples)
     planes[hole] = 0
     rough = ~dilate(hole, 1)
@@ -77,7 +79,9 @@ def first_level(samples: NDArray[Any], hole: Mask, guide: NDArray[Any] | None, e
     ).astype(np.int32)
     excluded = np.zeros_like(hole) if exclude is None else exclude
     deepest = int(depth_of(hole, DEEPEST).max())
-    return Level(0, planes, hole, None if guide is None else _integers(guide), texture, rough, excluded, deepest)
+    if guide is not None:
+        guide = np.where(hole[..., None], _integers(guide), planes)
+    return Level(number, planes, hole, guide, texture, rough, excluded, deepest)
 
 
 def build_levels(finest: Level, deepest: int) -> list[Level]:
@@ -94,7 +98,7 @@ def _integers(samples: NDArray[Any]) -> Ints:
     return np.repeat(whole, 3, axis=2) if whole.shape[2] == 1 else whole
 
 
-def _cells(values: NDArray[Any]) -> Ints:
+def cells_of(values: NDArray[Any]) -> Ints:
     """Sums over 2x2 cells; an odd last row or column is counted twice."""
     pad = [(0, -side % 2) for side in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
     values = np.pad(values, pad, mode="edge").astype(np.int32, copy=False)
@@ -103,6 +107,6 @@ def _cells(values: NDArray[Any]) -> Ints:
 
 def _halve(planes: Ints, known: Mask) -> tuple[Ints, Ints]:
     """Rounded mean of the known samples of every cell, and how many of the four are known."""
-    count = _cells(known)
+    count = cells_of(known)
     some = np.maximum(count, 1)[..., None]
-    return (_cells(np.where(known[..., None], planes, 0)) + some // 2) // some, count
+    return (cells_of(np.where(known[..., None], planes, 0)) + some // 2) // some, count

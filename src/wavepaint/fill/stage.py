@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -45,16 +46,22 @@ _LEAST_COST = 1e-4 * (2 * RADIUS + 1) ** 2 * 255**2
 _SMALL_ENERGY = 0.02 * 255**2
 
 
+@dataclass(frozen=True, eq=False)
+class Matching:
+    """What every target of a level copies: (N,) indices of sources, and (N,) float64, how loud each target speaks."""
+
+    matches: Indices
+    weights: Doubles
+
+
 class Stage:
-    """A level with what is fixed about its hole, and the matches found so far.
+    """A level with what is fixed about its hole.
 
     Attributes:
         level: the level.
         touched: (H, W) bool, centres of the patches that touch the hole.
         targets: (N,) their indices.
         known: (H, W) bool, samples that may be copied, or None where sources hold no others.
-        matches: (N,) indices of sources, after `solve`.
-        weights: (N,) float64, how loud each target speaks in the last vote.
     """
 
     def __init__(self, level: Level, options: ExemplarOptions) -> None:
@@ -72,17 +79,16 @@ class Stage:
         raw = describe(level.planes, level.texture)
         self._quantise = Quantiser.fitting(raw, self._sources)
         self._offered = self._quantise(raw.reshape(LENGTH, -1))
-        self.matches = self.targets
-        self.weights: Doubles = np.ones(len(self.targets))
 
-    def solve(self, coarser: Stage | None) -> None:
-        """Find matches and weights, from those of the next coarser level or from the guide."""
-        if coarser is None:
+    def solve(self, coarser: Stage | None, inherited: Matching | None) -> Matching:
+        """Find matches, from those of the next coarser level or from the guide."""
+        if coarser is None or inherited is None:
+            matches = self.targets
             now = self._begin()
             rounds = MOST_ROUNDS
         else:
-            self.matches = self._inherited(coarser)
-            now = self._centres()
+            matches = self._inherited(coarser, inherited.matches)
+            now = self._centres(matches)
             rounds = ROUNDS.get(self.level.number, MOST_ROUNDS)
         pairs = len(self.targets) * len(self._source_indices)
         unit = 0.0
@@ -90,29 +96,28 @@ class Stage:
             wanted = self._wanted(*now)
             everywhere = pairs < ALL_PAIRS * (1 if turn == 0 else REPEATED) and (coarser is None or pairs < ALL_PAIRS)
             if everywhere or (coarser is None and turn == 0):
-                self.matches = nearest(wanted, self._offered, self._source_indices, self._bias())
-                cost = squared_distances(self._offered[self.matches], wanted)
+                matches = nearest(wanted, self._offered, self._source_indices, self._bias())
+                cost = squared_distances(self._offered[matches], wanted)
             else:
                 if turn == 0:
-                    unit = self._unit(squared_distances(self._offered[self.matches], wanted), 0.5)
-                cost = self._improve(wanted, unit, first=turn == 0)
+                    unit = self._unit(squared_distances(self._offered[matches], wanted), 0.5)
+                matches, cost = self._improve(matches, wanted, unit, first=turn == 0)
             unit = self._unit(cost, 0.75)
             weights = np.maximum(np.exp(-cost.astype(np.float64) / (2 * unit)), 1e-4) * self._nearness
-            last = turn == rounds - 1
-            self.weights = weights**SHARPNESS if last else weights
-            if not last:
-                now = self._voted()
+            if turn < rounds - 1:
+                now = self._voted(Matching(matches, weights))
+        return Matching(matches, weights**SHARPNESS)
 
-    def misfit(self) -> Doubles:
+    def misfit(self, matching: Matching) -> Doubles:
         """(N,) how badly the copies fit each other, relative to the detail there and around.
 
         Every sample is the centre of its own match for that: votes would smooth, and favour smooth candidates.
         """
-        described = self._describe(*self._centres())
-        seam = squared_distances(described, self._offered[self.matches]).astype(np.float64)
+        described = self._describe(*self._centres(matching.matches))
+        seam = squared_distances(described, self._offered[matching.matches]).astype(np.float64)
         energy = detail_energy(self._offered).astype(np.float64)
         around = self._around(energy.astype(np.int64))
-        return seam / (energy[self.matches] + around + _SMALL_ENERGY * self._quantise.scale**2)
+        return seam / (energy[matching.matches] + around + _SMALL_ENERGY * self._quantise.scale**2)
 
     def _begin(self) -> tuple[Ints, Ints]:
         """Samples and texture of the level, the hole filled by the guide, or by means."""
@@ -126,35 +131,35 @@ class Stage:
             texture[~level.rough] = np.rint(texture[level.rough].mean(axis=0))
         return planes, texture
 
-    def _centres(self) -> tuple[Ints, Ints]:
+    def _centres(self, matches: Indices) -> tuple[Ints, Ints]:
         """The same, every sample being the centre of its own match."""
         level = self.level
         match = np.zeros(level.hole.size, np.int64)
-        match[self.targets] = self.matches
+        match[self.targets] = matches
         planes, texture = level.planes.copy(), level.texture.copy()
         planes[level.hole] = planes.reshape(-1, 3)[match[level.hole.ravel()]]
         unknown = ~level.rough & self.touched
         texture[unknown] = texture.reshape(-1, 2)[match[unknown.ravel()]]
         return planes, texture
 
-    def _voted(self) -> tuple[Ints, Ints]:
+    def _voted(self, matching: Matching) -> tuple[Ints, Ints]:
         """The same, every sample being what the patches over it say."""
         level = self.level
         unknown = level.hole | (~level.rough & self.touched)
         source = np.concatenate((level.planes, level.texture), axis=2).astype(np.float64)
-        means, _ = vote(source, self.known, self.targets, self.matches, self.weights, unknown, WINDOW)
+        means, _ = vote(source, self.known, self.targets, matching.matches, matching.weights, unknown, WINDOW)
         whole = np.rint(means).astype(np.int32)
         planes, texture = level.planes.copy(), level.texture.copy()
         planes[level.hole] = whole[level.hole[unknown], :3]
         texture[unknown & ~level.rough] = whole[~level.rough[unknown], 3:]
         return planes, texture
 
-    def _inherited(self, coarser: Stage) -> Indices:
+    def _inherited(self, coarser: Stage, inherited: Indices) -> Indices:
         """Offsets of the coarser level, doubled; where they lead to no source, some source."""
         height, width = self.level.hole.shape
         below = coarser.level.hole.shape
         match = np.arange(coarser.level.hole.size)
-        match[coarser.targets] = coarser.matches
+        match[coarser.targets] = inherited
         row, column = np.divmod(self.targets, width)
         cell = np.minimum(row // 2, below[0] - 1) * below[1] + np.minimum(column // 2, below[1] - 1)
         row = (2 * (match[cell] // below[1]) + row % 2).clip(RADIUS, max(height - 1 - RADIUS, RADIUS))
@@ -224,18 +229,19 @@ class Stage:
         place = int(share * (len(costs) - 1))
         return max(float(np.partition(costs, place)[place]), _LEAST_COST * self._quantise.scale**2)
 
-    def _improve(self, wanted: Floats, unit: float, first: bool) -> Floats:
-        """Search near the present matches; returns their squared distances, charges included."""
+    def _improve(
+        self, matches: Indices, wanted: Floats, unit: float, first: bool
+    ) -> tuple[Indices, Floats]:
+        """Search near the present matches: better ones, and their squared distances, charges included."""
         shape = self.level.hole.shape
-        used = box_sums(np.bincount(self.matches, minlength=self.level.hole.size).reshape(shape), 1)
+        used = box_sums(np.bincount(matches, minlength=self.level.hole.size).reshape(shape), 1)
         charge = (self.options.uniformity * unit * np.maximum(used / 9 - 1, 0)).ravel().astype(np.float32)
         terms = Terms(self.options.coherence * unit, charge)
-        field = Field(shape, self._sources, self.targets, self.matches, wanted, self._offered, terms)
+        field = Field(shape, self._sources, self.targets, matches, wanted, self._offered, terms)
         field.propagate((4, 2, 1))
         for radius in (8, 4, 2, 1) if first else (1,):
             field.look_around(radius)
-        self.matches = field.matches
-        return field.cost
+        return field.matches, field.cost
 
 
 def _box_around(mask: Mask, margin: int) -> tuple[slice, slice]:

@@ -1,0 +1,115 @@
+"""The detail of a hole: flat parts exactly, thin parts from the guide, the rest by example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.fill.exemplar import Progress, solve
+from wavepaint.fill.flat import fill_flat
+from wavepaint.fill.options import ExemplarOptions
+from wavepaint.fill.patches import Floats, Mask, box_sums, dilate
+from wavepaint.fill.pyramid import haar_fill
+from wavepaint.fill.solution import Solution, carry_over
+from wavepaint.fill.units import from_unit, to_unit
+
+THIN = 1
+"""Parts of a hole without a square of 2 * `THIN` + 1 samples come from the guide alone."""
+JUMP = 2
+"""How far on either side of a hole's border samples are compared with the guide's."""
+
+
+def complete(
+    samples: NDArray[Any],
+    hole: Mask,
+    guide: Floats | None = None,
+    options: ExemplarOptions | None = None,
+    exclude: Mask | None = None,
+    progress: Progress | None = None,
+) -> tuple[NDArray[Any], Solution | None]:
+    """Fill a hole with detail from what surrounds it.
+
+    Args:
+        samples: (H, W, C) uint8, uint16 or float in [0, 1]; grey or RGB, with or without alpha; what it holds inside
+            the hole is ignored.
+        hole: (H, W) bool, True = hole; not all of it.
+        guide: (H, W, 1 or 3) float32 in [0, 1], the network's fill; None where there is none.
+        options: see `ExemplarOptions`.
+        exclude: (H, W) bool, True = not to copy from.
+        progress: called with the share done, 0 to 1; it may return False to stop.
+
+    Returns:
+        The filled samples, an array of its own of the same shape and type; and where they come from, None where
+        nothing needed a search.
+
+    Raises:
+        exemplar.Cancelled: `progress` has returned False.
+        OptionError: the hole is empty or all.
+    """
+    filled, flat = fill_flat(samples, hole)
+    rest = hole & ~flat
+    thin = thin_parts(rest) if guide is not None else np.zeros_like(rest)
+    if guide is not None and thin.any():
+        _fill_from_guide(filled, thin, hole, guide)
+        rest &= ~thin
+    if not rest.any():
+        return filled, None
+    colours = 1 if samples.shape[2] < 3 else 3
+    without = flat | thin if exclude is None else flat | thin | exclude
+    solution = solve(filled[..., :colours], rest, guide, options or ExemplarOptions(), without, progress)
+    return carry_over(solution, filled), solution
+
+
+def thin_parts(hole: Mask) -> Mask:
+    """(H, W) bool: what a square of 2 * `THIN` + 1 samples inside the hole cannot cover."""
+    side = 2 * THIN + 1
+    core = box_sums(np.pad(hole, THIN, constant_values=True), THIN)[THIN:-THIN, THIN:-THIN] == side * side
+    return hole & ~dilate(core, THIN)
+
+
+def _fill_from_guide(filled: NDArray[Any], thin: Mask, hole: Mask, guide: Floats) -> None:
+    colours = 1 if filled.shape[2] < 3 else 3
+    values = guide if guide.shape[2] == colours else guide.mean(axis=2, keepdims=True)
+    filled[thin, :colours] = from_unit(values[thin], filled.dtype)
+    for channel in range(colours, filled.shape[2]):
+        plane = haar_fill(to_unit(filled[..., channel]), hole)
+        filled[thin, channel] = from_unit(plane[thin], filled.dtype)
+
+
+def correct_guide(samples: NDArray[Any], hole: Mask, guide: Floats) -> Floats:
+    """Take out the jump of tone at the border of a hole: spread it into the hole, and subtract it.
+
+    Args:
+        samples: (H, W, C) uint8, uint16 or float in [0, 1]; the first channels as many as the guide's.
+        hole: (H, W) bool, True = hole.
+        guide: (H, W, 1 or 3) float32, the network's fill; only the hole is looked at.
+
+    Returns:
+        Like `guide`, corrected in the hole, an array of its own; not clipped.
+    """
+    if not hole.any() or hole.all():
+        return guide.copy()
+    corrected = guide.copy()
+    side = dilate(~hole, 1) & hole
+    known_count = box_sums(~hole, JUMP)
+    hole_count = box_sums(hole, JUMP)
+    for channel in range(guide.shape[2]):
+        plane = np.where(hole, 0, to_unit(samples[..., channel])).astype(np.float64)
+        outside = _box_total(plane, JUMP) / np.maximum(known_count, 1)
+        inside = _box_total(np.where(hole, guide[..., channel], 0).astype(np.float64), JUMP) / np.maximum(hole_count, 1)
+        jump = np.where(side, outside - inside, 0).astype(np.float32)
+        corrected[..., channel] += np.where(hole, haar_fill(jump, ~side), 0)
+    return corrected
+
+
+def _box_total(values: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
+    """Sums over the square of `radius` around every sample, shift by shift: no cancellation, as constants must stay exact."""
+    for axis in (0, 1):
+        pad = [(0, 0), (0, 0)]
+        pad[axis] = (radius, radius)
+        padded = np.pad(values, pad)
+        length = values.shape[axis]
+        values = sum(np.take(padded, range(shift, shift + length), axis) for shift in range(2 * radius + 1))  # type: ignore[assignment]
+    return values

@@ -1,0 +1,95 @@
+"""Smooth surroundings: a hole in one colour, or in a gradient plane, needs no search.
+
+Where the known samples around a hole lie on a plane, give or take the rounding of 8 bits, the hole is that plane; where
+they all have one colour, exactly that colour.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.fill.patches import Mask, dilate, label
+from wavepaint.fill.units import from_unit, to_unit
+
+CELL = 8
+"""Side of the cells in which holes are gathered to pieces: those whose surroundings share a cell are one."""
+BAND = 8
+"""How far the known samples around a hole are looked at, samples."""
+TOLERANCE = 1 / 255
+"""How far these may lie from a plane: the rounding of 8 bits, and as much again."""
+FEWEST = 24
+"""Samples that a plane needs."""
+
+
+def fill_flat(samples: NDArray[Any], hole: Mask) -> tuple[NDArray[Any], Mask]:
+    """Fill the holes whose surroundings are flat.
+
+    Args:
+        samples: (H, W, C) uint8, uint16 or float in [0, 1]; what it holds inside the hole is ignored.
+        hole: (H, W) bool, True = hole.
+
+    Returns:
+        Samples of the same type with those holes filled, and a mask of what was filled; both are arrays of their own.
+    """
+    filled, done = samples.copy(), np.zeros_like(hole)
+    near = dilate(hole, BAND)
+    pieces = _pieces(near)
+    inside, around = np.flatnonzero(hole), np.flatnonzero(near & ~hole)
+    around = around[np.argsort(pieces.ravel()[around], kind="stable")]
+    names, first = np.unique(pieces.ravel()[around], return_index=True)
+    if not len(names):
+        return filled, done
+    number = np.searchsorted(names, pieces.ravel()[inside]).clip(0, len(names) - 1)
+    has_band = names[number] == pieces.ravel()[inside]
+    flat = samples.reshape(hole.size, -1)
+    values = flat[around]
+    low, high = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
+    constant = (low == high).all(axis=1)
+    chosen = has_band & constant[number]
+    filled.reshape(hole.size, -1)[inside[chosen]] = low[number[chosen]]
+    done.ravel()[inside[chosen]] = True
+
+    planar, planes = _fit_planes(to_unit(values), around, first, hole.shape[1])
+    for extreme in (np.minimum, np.maximum):
+        # A plane leads into a hole, not out to where nothing is known.
+        for axis in (0, 1):
+            held = extreme.reduceat(np.divmod(around, hole.shape[1])[axis], first)[number]
+            out = np.divmod(inside, hole.shape[1])[axis] - held
+            beyond = out < -1 if extreme is np.minimum else out > 1
+            planar[number[beyond]] = False
+    chosen = has_band & planar[number] & ~constant[number]
+    row, column = np.divmod(inside[chosen], hole.shape[1])
+    coordinates = np.stack((np.ones_like(row), row, column), axis=1).astype(np.float64)
+    drawn = np.einsum("ni,nic->nc", coordinates, planes[number[chosen]])
+    filled.reshape(hole.size, -1)[inside[chosen]] = from_unit(drawn.astype(np.float32), samples.dtype)
+    done.ravel()[inside[chosen]] = True
+    return filled, done
+
+
+def _pieces(near: Mask) -> NDArray[np.int64]:
+    """(H, W) numbers of the connected pieces of a mask, to the precision of cells."""
+    height, width = near.shape
+    padded = np.pad(near, ((0, -height % CELL), (0, -width % CELL)))
+    cells = padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL).any(axis=(1, 3))
+    return label(cells).repeat(CELL, axis=0).repeat(CELL, axis=1)[:height, :width]
+
+
+def _fit_planes(
+    values: NDArray[np.float32], around: NDArray[np.int64], first: NDArray[np.int64], width: int
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Least squares of a plane for every group: (G,) whether it fits, and (G, 3, C) for 1, row and column."""
+    row, column = np.divmod(around, width)
+    count = np.diff(np.append(first, len(around)))
+    group = np.repeat(np.arange(len(first)), count)
+    middle = np.stack([np.add.reduceat(each, first) / count for each in (row, column)], axis=1)
+    centred = np.stack((np.ones(len(row)), row - middle[group, 0], column - middle[group, 1]), axis=1)
+    moments = np.add.reduceat(centred[:, :, None] * centred[:, None], first)
+    sides = np.add.reduceat(centred[:, :, None] * values[:, None], first)
+    planes = np.linalg.solve(moments + 1e-9 * np.eye(3), sides)
+    error = np.abs(np.einsum("ni,nic->nc", centred, planes[group]) - values).max(axis=1)
+    planar = (np.maximum.reduceat(error, first) <= TOLERANCE) & (count >= FEWEST)
+    planes[:, 0] -= np.einsum("gi,gic->gc", middle, planes[:, 1:])
+    return planar, planes
