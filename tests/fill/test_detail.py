@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wavepaint.box import Box
-from wavepaint.fill import detail, reduced
+from wavepaint.fill import exemplar
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.pieces import THIN, find_pieces
@@ -152,8 +152,7 @@ def test_excluded_places_are_not_copied_from() -> None:
 
 
 def test_a_large_hole_is_matched_on_a_reduced_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detail, "SEARCHED", 500)
-    monkeypatch.setattr(reduced, "REDUCED", 500)
+    monkeypatch.setattr(exemplar, "MOST_SEARCHED", 500)
     samples = texture(260, 300)
     hole = square((260, 300), Box(100, 80, 70, 80))
     filled = complete(samples, hole, np.full_like(samples, 128))

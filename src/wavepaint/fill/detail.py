@@ -1,8 +1,6 @@
 """Detail from the image itself: the guide's patches in, the same patches with samples copied from the image out.
 
-Each piece of the hole is completed by `exemplar` in a window of its own, guided by what the network has filled. Where
-all that is known around a piece lies on one plane (one colour, or an even gradient), the plane is the fill. A piece of
-more than `SEARCHED` samples is completed on a reduced copy, and its matches are carried down to full resolution.
+Each piece of the hole is completed in a window of its own (`complete`), guided by what the network has filled.
 """
 
 from __future__ import annotations
@@ -14,17 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
-from wavepaint.fill.exemplar import carry_over, solve
-from wavepaint.fill.flat import plane_fill
+from wavepaint.fill.complete import complete
+from wavepaint.fill.flat import fill_flat
 from wavepaint.fill.guide import READ_PIXELS, Patch, Readable
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.pieces import Piece, find_pieces
-from wavepaint.fill.reduced import complete_reduced
 from wavepaint.fill.regions import Mask, in_groups
 from wavepaint.fill.units import to_unit
-
-SEARCHED = 100_000
-"""Hole samples up to which matches are searched at a resolution."""
 
 Samples = NDArray[Any]
 Progress = Callable[[float], bool | None]
@@ -122,12 +116,11 @@ def _complete(
         unknown: (crop.height, crop.width) bool, every hole in the window.
         avoided: (crop.height, crop.width) bool, not to copy from, or None.
     """
-    inside = piece.box.relative_to(piece.crop).slices
     own = np.zeros_like(unknown)
-    own[inside] = piece.hole
-    flat = plane_fill(samples, own, unknown)
-    if flat is not None:
-        return flat
+    own[piece.box.relative_to(piece.crop).slices] = piece.hole
+    plain, flat = fill_flat(samples, unknown)
+    if flat[own].all():
+        return plain[own]
     colours = 3 if samples.shape[2] >= 3 else 1
     exclude = unknown & ~own
     if avoided is not None:
@@ -135,9 +128,6 @@ def _complete(
     if samples.shape[2] > colours:
         # What is transparent as a whole has no colour to copy.
         exclude |= samples[..., -1] == 0
-    if np.count_nonzero(own) > SEARCHED:
-        return complete_reduced(samples, own, exclude, options, progress)
-    guide = to_unit(samples[..., :colours])
-    solution = solve(samples[..., :colours], own, guide, options, exclude, progress)
-    completed: Samples = carry_over(solution, samples)[own]
+    filled, _ = complete(samples, own, to_unit(samples[..., :colours]), options, exclude, progress)
+    completed: Samples = filled[own]
     return completed

@@ -229,9 +229,7 @@ class Stage:
         place = int(share * (len(costs) - 1))
         return max(float(np.partition(costs, place)[place]), _LEAST_COST * self._quantise.scale**2)
 
-    def _improve(
-        self, matches: Indices, wanted: Floats, unit: float, first: bool
-    ) -> tuple[Indices, Floats]:
+    def _improve(self, matches: Indices, wanted: Floats, unit: float, first: bool) -> tuple[Indices, Floats]:
         """Search near the present matches: better ones, and their squared distances, charges included."""
         shape = self.level.hole.shape
         used = box_sums(np.bincount(matches, minlength=self.level.hole.size).reshape(shape), 1)
