@@ -16,8 +16,10 @@ from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 from numpy.typing import NDArray
 
 from wavepaint.errors import OptionError
+from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
-from wavepaint.image.mask import Mask, find_hole, seems_to_fit
+from wavepaint.fill.options import ExemplarOptions
+from wavepaint.image.mask import Mask, excluded, find_hole, seems_to_fit
 from wavepaint.image.pages import fill_pages
 from wavepaint.image.sources import PhotoPicture, Picture, filled_name, open_picture
 from wavepaint.options import Engine, Options, RuntimeName, take_options
@@ -287,7 +289,11 @@ class Inpainter:
             # Not before: what does not decode is not worth preparing.
             picture.prepare(options)
             runtime = loading.result()
-        return fill_holes(runtime, picture, plan, options.grain == "auto")
+        guide = fill_holes(runtime, picture, plan, options.detail == "grain")
+        if options.detail != "image":
+            return guide
+        exclude = None if options.exclude is None else excluded(picture, options.exclude, options.threshold)
+        return guide + add_detail(picture, hole, guide, ExemplarOptions(seed=options.seed), exclude, options.progress)
 
 
 @_takes(_Everything)

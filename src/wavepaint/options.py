@@ -10,6 +10,7 @@ import functools
 import inspect
 import re
 import types
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
@@ -21,7 +22,9 @@ from wavepaint.errors import OptionError
 
 BoxLike: TypeAlias = Box | Sequence[int]
 """A `Box`, or its left, top, width and height in pixels."""
+Detail: TypeAlias = Literal["image", "grain", "network"]
 Grain: TypeAlias = Literal["auto", "off"]
+Progress: TypeAlias = Callable[[float], bool | None]
 Format: TypeAlias = Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif", "heic"]
 RuntimeName: TypeAlias = Literal["auto", "onnxruntime", "openvino", "torch"]
 
@@ -197,10 +200,34 @@ class Options:
     dilate: Annotated[
         int, Option("Grow the hole by this many pixels in every direction.", least=0, most=500, metavar="PX")
     ] = 0
+    detail: Annotated[
+        Detail,
+        Option(
+            "Where detail comes from: image copies it from the image itself, grain adds only noise like that of the "
+            "surroundings, network adds nothing."
+        ),
+    ] = "image"
+    seed: Annotated[int, Option("Another number gives another plausible result, for detail image.", least=0)] = 0
+    exclude: Annotated[
+        Any,
+        Option(
+            "Mask of what not to copy from, for detail image; of the size of the image.",
+            doors=("api", "cli"),
+            metavar="MASK",
+            parse=Path,
+        ),
+    ] = None
+    progress: Annotated[
+        Progress | None,
+        Option(
+            "A function called with the share done, 0 to 1; it may return False to stop, which raises `Cancelled`.",
+            doors=("api",),
+        ),
+    ] = None
     grain: Annotated[
-        Grain,
-        Option("Noise like that of the surroundings in the hole, the same in every run: auto where there is any."),
-    ] = "auto"
+        Grain | None,
+        Option('Deprecated: auto is detail="grain", off is detail="network".', doors=("api", "cli", "batch")),
+    ] = None
     format: Annotated[
         Format | None,
         Option(
@@ -217,6 +244,11 @@ class Options:
         object.__setattr__(self, "boxes", as_boxes(self.boxes))
         if self.boxes and self.alpha:
             raise OptionError("boxes and alpha both say what to fill: give only one of them")
+        if self.grain is not None:
+            # The level above whoever builds the options: the caller of the dataclass's own __init__.
+            advice = 'grain is deprecated: use detail="grain" or detail="network"'
+            warnings.warn(advice, DeprecationWarning, stacklevel=4)
+            object.__setattr__(self, "detail", "grain" if self.grain == "auto" else "network")
         if self.threshold >= 1:
             object.__setattr__(self, "threshold", self.threshold / 255)
         if self.format is not None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from wavepaint.box import Box
+from wavepaint.cancellation import Cancelled
 from wavepaint.fill import exemplar
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.options import ExemplarOptions
@@ -171,7 +172,5 @@ def test_progress_rises_to_one_and_can_stop() -> None:
     complete(samples, hole, progress=lambda share: shares.append(share))
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
-    from wavepaint.fill.exemplar import Cancelled
-
     with pytest.raises(Cancelled):
         complete(samples, hole, progress=lambda share: False)

@@ -45,7 +45,7 @@ def complete(
         nothing needed a search.
 
     Raises:
-        exemplar.Cancelled: `progress` has returned False.
+        cancellation.Cancelled: `progress` has returned False.
         OptionError: the hole is empty or all.
     """
     filled, flat = fill_flat(samples, hole)

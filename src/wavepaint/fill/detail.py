@@ -46,7 +46,7 @@ def add_detail(
         Patches to paste after those of the guide.
 
     Raises:
-        Cancelled: `progress` has returned False.
+        cancellation.Cancelled: `progress` has returned False.
     """
     pieces = find_pieces(hole)
     work = sum(piece.crop.area for piece in pieces)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepaint.cancellation import Cancelled, check_cancelled
 from wavepaint.errors import OptionError
 from wavepaint.fill.levels import Level, build_levels, cells_of, first_level
 from wavepaint.fill.options import ExemplarOptions
@@ -27,10 +28,6 @@ STARTS = 5 * REPEATED * ALL_PAIRS
 """Products of targets and sources up to which a level serves as the start of a further candidate."""
 MOST_SEARCHED = 100_000
 """Hole samples of the finest level that is searched; finer ones inherit its offsets."""
-
-
-class Cancelled(Exception):
-    """`progress` has returned False."""
 
 
 def solve(
@@ -87,6 +84,7 @@ class _Report:
         self._progress, self._left = progress, levels
 
     def step(self) -> None:
+        check_cancelled()
         self._left -= 1
         if self._progress is not None and self._progress(0.25**self._left) is False:
             raise Cancelled

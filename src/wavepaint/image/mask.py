@@ -78,6 +78,21 @@ def find_hole(picture: Maskable, mask: Any, options: Options) -> Mask:
     return hole
 
 
+def excluded(picture: Maskable, mask: Any, threshold: float = Options.threshold) -> Mask:
+    """Read the mask of what not to copy from: (H, W) bool, True = not to copy from; for the rest see `hole_of`.
+
+    Raises:
+        MaskError: a mask that cannot be read, or of another size than the image.
+    """
+    places = hole_of(mask, threshold)
+    if places.shape != (picture.height, picture.width):
+        raise MaskError(
+            f"{_name_of(mask)}: the mask of what not to copy from is {places.shape[1]}x{places.shape[0]} pixels, but "
+            f"{picture.name} is {picture.width}x{picture.height}"
+        )
+    return places
+
+
 def hole_of(mask: Any, threshold: float = Options.threshold) -> Mask:
     """Read a mask.
 
