@@ -208,8 +208,8 @@ def test_values_are_rounded_and_clipped(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(inpainter, "load_runtime", lambda *_: Constant())
     image, mask = np.zeros((20, 20, 3), np.uint8), block(20, 20)
-    assert np.array_equal(np.unique(Inpainter()(image, mask)[mask], axis=0), [[0, 255, 101]])
-    assert np.allclose(Inpainter()(image / 255, mask)[mask], [0, 1, 100.5 / 255])
+    assert np.array_equal(np.unique(Inpainter()(image, mask, detail="network")[mask], axis=0), [[0, 255, 101]])
+    assert np.allclose(Inpainter()(image / 255, mask, detail="network")[mask], [0, 1, 100.5 / 255])
 
 
 def test_equal_crops_share_a_run_and_far_holes_do_not_meet(recorder: Recorder) -> None:
@@ -318,14 +318,14 @@ def test_a_wide_hole_of_a_streamed_file_is_the_same(
     assert np.array_equal(wavepaint.image.photo.Photo.open(fill(path, mask)).read_all(), expected)
 
 
-def test_crops_of_all_waves_are_read_in_one_pass_over_a_streamed_file(
+def test_crops_of_all_stages_are_read_in_one_pass_over_a_streamed_file(
     fill: Inpainter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     samples, mask = noise(150, 1900, 1), np.zeros((150, 1900), np.bool_)
     mask[60:70, 20:1860] = True
-    waves = regions.find_regions(mask)
-    assert len(waves) > 1
-    expected = fill(samples, mask)
+    stages = regions.find_regions(mask)
+    assert len(stages) > 1
+    expected = fill(samples, mask, detail="network")
     monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
     passes: list[int] = []
     read_boxes = wavepaint.image.photo.Photo.read_boxes
@@ -335,12 +335,12 @@ def test_crops_of_all_waves_are_read_in_one_pass_over_a_streamed_file(
         return read_boxes(self, boxes)
 
     monkeypatch.setattr(wavepaint.image.photo.Photo, "read_boxes", counted)
-    assert np.array_equal(decoded(fill(png(samples), mask)), expected)
-    assert [count for count in passes if count] == [sum(map(len, waves))]
+    assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
+    assert [count for count in passes if count] == [sum(map(len, stages))]
     monkeypatch.setattr(guide, "READ_PIXELS", 1)
     passes.clear()
-    assert np.array_equal(decoded(fill(png(samples), mask)), expected)
-    assert len([count for count in passes if count]) == sum(map(len, waves))
+    assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
+    assert len([count for count in passes if count]) == sum(map(len, stages))
 
 
 def test_grain_is_continued_unless_it_is_turned_off(fill: Inpainter) -> None:

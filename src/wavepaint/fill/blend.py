@@ -85,6 +85,9 @@ def vote_with_gradients(
     channels = source.shape[2]
     right = np.diff(source, axis=1, append=source[:, -1:])
     down = np.diff(source, axis=0, append=source[-1:])
+    # The next sample of a patch at its edge may lie in the hole.
+    right[:, :-1][hole[:, 1:]] = 0
+    down[:-1][hole[1:]] = 0
     where = hole.copy()
     # A difference at a known sample counts where it leads into the hole.
     where[:, :-1] |= hole[:, 1:]
