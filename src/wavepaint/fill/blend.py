@@ -1,4 +1,4 @@
-"""From matches to samples: votes of overlapping patches, and a screened Poisson equation that takes out seams of tone."""
+"""From matches to samples: votes of overlapping patches, and a screened Poisson equation that removes seams of tone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def vote(
     Returns:
         (M, C) means, and (M,) sums of the weights, 0 where no patch speaks.
     """
-    height, width, channels = source.shape
+    _, width, channels = source.shape
     pitch = width + 2 * RADIUS
     values = np.pad(source, ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0)), mode="edge").reshape(-1, channels)
     allowed = None if known is None else np.pad(known, RADIUS).ravel()
@@ -138,7 +138,8 @@ def remove_seams(colours: Doubles, right: Doubles, down: Doubles, hole: Mask) ->
         residual[:, exists] -= np.sign(step) * missing.T
         diagonal[exists] += 1
     correction = _conjugate_gradients(residual, diagonal, neighbours)
-    return flat[unknowns] + correction.T
+    solved: Doubles = flat[unknowns] + correction.T
+    return solved
 
 
 def _conjugate_gradients(

@@ -73,7 +73,7 @@ def _pieces(near: Mask) -> NDArray[np.int64]:
     """(H, W) numbers of the connected pieces of a mask, to the precision of cells."""
     height, width = near.shape
     padded = np.pad(near, ((0, -height % CELL), (0, -width % CELL)))
-    cells = padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL).any(axis=(1, 3))
+    cells: Mask = np.asarray(padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL).any(axis=(1, 3)))
     return label(cells).repeat(CELL, axis=0).repeat(CELL, axis=1)[:height, :width]
 
 
@@ -88,7 +88,7 @@ def _fit_planes(
     centred = np.stack((np.ones(len(row)), row - middle[group, 0], column - middle[group, 1]), axis=1)
     moments = np.add.reduceat(centred[:, :, None] * centred[:, None], first)
     sides = np.add.reduceat(centred[:, :, None] * values[:, None], first)
-    planes = np.linalg.solve(moments + 1e-9 * np.eye(3), sides)
+    planes = np.linalg.solve(moments + 1e-9 * np.eye(3), sides).astype(np.float64)
     error = np.abs(np.einsum("ni,nic->nc", centred, planes[group]) - values).max(axis=1)
     planar = (np.maximum.reduceat(error, first) <= TOLERANCE) & (count >= FEWEST)
     planes[:, 0] -= np.einsum("gi,gic->gc", middle, planes[:, 1:])

@@ -102,7 +102,8 @@ def cells_of(values: NDArray[Any]) -> Ints:
     """Sums over 2x2 cells; an odd last row or column is counted twice."""
     pad = [(0, -side % 2) for side in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
     values = np.pad(values, pad, mode="edge").astype(np.int32, copy=False)
-    return values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]
+    sums: Ints = values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]
+    return sums
 
 
 def _halve(planes: Ints, known: Mask) -> tuple[Ints, Ints]:

@@ -32,7 +32,7 @@ ROUNDS = {0: 2, 1: 3, 2: 4}
 """Rounds of search and vote on the finest levels; `MOST_ROUNDS` on the others and on the first."""
 MOST_ROUNDS = 8
 ALL_PAIRS = 12_000_000
-"""Products of targets and sources up to which all pairs are compared, `REPEATED` times as many after the first round."""
+"""Products of targets and sources up to which all pairs are compared, `REPEATED` times as many after a first round."""
 REPEATED = 4
 SHARPNESS = 6
 """Power of the weights in the last vote of a level."""
@@ -164,7 +164,7 @@ class Stage:
         cell = np.minimum(row // 2, below[0] - 1) * below[1] + np.minimum(column // 2, below[1] - 1)
         row = (2 * (match[cell] // below[1]) + row % 2).clip(RADIUS, max(height - 1 - RADIUS, RADIUS))
         column = (2 * (match[cell] % below[1]) + column % 2).clip(RADIUS, max(width - 1 - RADIUS, RADIUS))
-        matches = np.minimum(row, height - 1) * width + np.minimum(column, width - 1)
+        matches: Indices = np.minimum(row, height - 1) * width + np.minimum(column, width - 1)
         lost = ~self._sources.ravel()[matches]
         scattered = (self.targets[lost] * 2654435761 + self.options.seed) % 2**32 % len(self._source_indices)
         matches[lost] = self._source_indices[scattered]
