@@ -1,16 +1,18 @@
 """`wavepaint batch` against folder mode, and against machines and drivers that are killed.
 
-    python lab/benchmarks/cluster.py [--photographs 2000] [--nodes 3] [--json cluster.json]
+    python lab/benchmarks/cluster.py [--images 2000] [--nodes 3] [--names 20000] [--json cluster.json]
 
-Three runs over the same small photographs (64 to 96 pixels a side, each with a mask of its own):
+Runs over the same small images (64 to 96 pixels a side, each with a mask of its own):
 
 folder    `wavepaint inpaint`, one process
-batch     `wavepaint batch`, a local Ray on the same cores
+batch     `wavepaint batch`, a local Ray on the same cores; and the same over one image, the cost of Ray's start
 killed    `wavepaint batch` on Ray's test cluster of several nodes of one core each, on this machine; once a third of
-          the results are there a node is killed, once two thirds are there the driver; then it is started again
+          the results are there a node is killed with -9, once two thirds are there the driver; then it starts again
+s3        the same with images, masks and results in an S3 server (moto) on this machine
+names     `wavepaint batch` over a list of names without files, a tenth and all of them: the memory of the driver
 
-Exit status 1 if an input is missing from the manifest or twice in it, or a result's bytes are not those of folder mode.
-`--kills-only` leaves the second run out.
+`--runs` leaves some out. Exit status 1 if an input is missing from the report, or a result's bytes are not those of
+folder mode. The load of the machine before each run is in the report.
 """
 
 from __future__ import annotations
@@ -19,113 +21,94 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wavepaint.batch import storage
+
 SIDES = (64, 96)
-GROUP = 16
-OBJECT_STORE_BYTES = 100 * 2**20
-PATIENCE = 900
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+PATIENCE = 3600
 """Seconds after which a run that does not get on is given up."""
+RUNS = ("folder", "batch", "killed", "s3", "names")
 
 
-def make_photographs(folder: Path, count: int) -> None:
-    """Photographs and masks in sub-folders of 500: waves with some noise, and one box to fill."""
+def make_images(folder: Path, count: int) -> None:
+    """Images and masks in sub-folders of 500: smooth patterns with some noise, and one box to fill."""
     import pyvips
 
     for number in range(count):
         rng = np.random.default_rng(number)
         height, width = rng.integers(SIDES[0], SIDES[1] + 1, 2)
         rows, columns = np.mgrid[:height, :width]
-        waves = [127 + 80 * np.sin(rows / (9 + 4 * c) + number) * np.cos(columns / (13 - 3 * c)) for c in range(3)]
-        samples = np.stack(waves, axis=-1) + rng.normal(0, 4, (height, width, 3))
+        bands = [127 + 80 * np.sin(rows / (9 + 4 * c) + number) * np.cos(columns / (13 - 3 * c)) for c in range(3)]
+        samples = np.stack(bands, axis=-1) + rng.normal(0, 4, (height, width, 3))
         mask = np.zeros((height, width), np.uint8)
         top, left = rng.integers(8, 40, 2)
         mask[top : top + 16, left : left + 20] = 255
-        for kind, picture in (("photographs", samples.clip(0, 255).astype(np.uint8)), ("masks", mask)):
+        for kind, content in (("images", samples.clip(0, 255).astype(np.uint8)), ("masks", mask)):
             path = folder / kind / f"{number // 500:02d}" / f"{number:05d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            pyvips.Image.new_from_array(picture).pngsave(str(path))
+            pyvips.Image.new_from_array(content).pngsave(str(path))
 
 
-def command(kind: str, inputs: Path, output: Path, *options: str) -> list[str]:
-    masks = [str(inputs / "masks")] if kind == "inpaint" else ["--masks", str(inputs / "masks")]
-    photographs = str(inputs / "photographs")
-    return [sys.executable, "-m", "wavepaint", kind, photographs, *masks, "-o", str(output), *options]
+def command(kind: str, inputs: str, output: str, *options: str) -> list[str]:
+    masks = [f"{inputs}/masks"] if kind == "inpaint" else ["--masks", f"{inputs}/masks"]
+    return [sys.executable, "-m", "wavepaint", kind, f"{inputs}/images", *masks, "-o", output, *options]
 
 
-def timed(arguments: list[str]) -> dict[str, float]:
-    start = time.perf_counter()
-    subprocess.run(arguments, check=True, stderr=subprocess.DEVNULL)
-    return {"seconds": round(time.perf_counter() - start, 2)}
+def timed(arguments: list[str], status: int = 0) -> dict[str, Any]:
+    load, start, before = os.getloadavg()[0], time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert subprocess.run(arguments, check=False, stderr=subprocess.DEVNULL).returncode == status
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": round(seconds, 1), "processor_seconds": round(processor, 1), "load_before": round(load, 1)}
 
 
-def results_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of every picture in a folder of results, by relative name."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*.png")
-    }
+def results_in(output: str) -> dict[str, str]:
+    """SHA-256 of every result, by relative name."""
+    names = (name for name in storage.walk(output) if name.endswith(".png"))
+    return {name: hashlib.sha256(storage.read(f"{output}/{name}")).hexdigest() for name in names}
 
 
-def manifest_of(folder: Path) -> list[dict[str, object]]:
-    import pyarrow.parquet as pq
-
-    return list(pq.read_table(folder / "manifest.parquet").to_pylist())
-
-
-def check(output: Path, expected: dict[str, str]) -> dict[str, object]:
+def check(output: str, expected: dict[str, str]) -> dict[str, Any]:
     """Whether every input is accounted for exactly once, with the bytes of the single process."""
-    rows = manifest_of(output)
-    counts = Counter(str(row["result"]) for row in rows)
-    results = results_of(output)
+    from wavepaint.batch.cluster import REPORT, read_report
+
+    rows = read_report(output)
+    results = results_in(output)
+    counts = Counter(row["result"] for row in rows)
     return {
         "inputs": len(expected),
-        "recorded_once": sum(count == 1 for count in counts.values()),
-        "missing": len(expected.keys() - counts.keys()),
-        "repeated": sum(count > 1 for count in counts.values()),
-        "by_status": dict(Counter(str(row["status"]) for row in rows)),
+        "reported_once": sum(counts[name] == 1 for name in expected),
+        "by_status": dict(Counter(row["status"] for row in rows)),
         "equal_bytes": sum(results.get(name) == value for name, value in expected.items()),
-        "equal_hashes": sum(row["sha256"] == expected.get(str(row["result"])) for row in rows),
-        "left_over_files": len(list(output.rglob("*.part"))) + len(results.keys() - expected.keys()),
-        "by_session": dict(sorted(Counter(str(row["session"]) for row in rows).items())),
+        "wrong_hashes": sum(row["sha256"] not in ("", expected.get(row["result"])) for row in rows),
+        "other_files": len(set(storage.walk(output)) - expected.keys() - {REPORT}),
     }
 
 
-def whole(report: dict[str, object]) -> bool:
-    inputs = report["inputs"]
-    return (
-        report["recorded_once"] == report["equal_bytes"] == report["equal_hashes"] == inputs
-        and report["by_status"] == {"done": inputs}
-        and report["missing"] == report["repeated"] == report["left_over_files"] == 0
-    )
+def is_whole(found: dict[str, Any]) -> bool:
+    inputs = found["inputs"]
+    complete = found["reported_once"] == found["equal_bytes"] == sum(found["by_status"].values()) == inputs
+    return complete and "failed" not in found["by_status"] and found["wrong_hashes"] == found["other_files"] == 0
 
 
-def steady_rate(output: Path) -> dict[str, float]:
-    """Photographs per second between the first and the last record, and seconds of work per photograph."""
-    rows = manifest_of(output)
-    times = sorted(row["finished"].timestamp() for row in rows)  # type: ignore[attr-defined]
-    seconds = [float(row["seconds"]) for row in rows]  # type: ignore[arg-type]
-    return {
-        "photographs_per_second": round((len(rows) - 1) / (times[-1] - times[0]), 2),
-        "work_seconds_mean": round(float(np.mean(seconds)), 4),
-        "work_seconds_p50": round(float(np.median(seconds)), 4),
-        "work_seconds_p99": round(float(np.quantile(seconds, 0.99)), 4),
-    }
-
-
-def wait_for(output: Path, count: int, driver: subprocess.Popen[bytes]) -> int:
+def wait_for(output: str, count: int, driver: subprocess.Popen[bytes]) -> int:
     """Wait until so many results are there; return how many there are."""
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
-        found = sum(1 for _ in output.rglob("*.png"))
+        found = sum(name.endswith(".png") for name in storage.walk(output))
         if found >= count:
             return found
         if driver.poll() is not None:
@@ -134,88 +117,149 @@ def wait_for(output: Path, count: int, driver: subprocess.Popen[bytes]) -> int:
     raise SystemExit(f"no {count} results after {PATIENCE} seconds")
 
 
-def killed(inputs: Path, output: Path, count: int, nodes: int, *options: str) -> dict[str, Any]:
-    """The run that loses a node and a driver; `options` are for both drivers."""
+@contextmanager
+def cluster_of(nodes: int) -> Iterator[Any]:
+    """Ray's test cluster on this machine."""
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
-    begun = time.perf_counter()
-    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **node})
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **NODE})
     try:
-        members = [cluster.add_node(**node) for _ in range(nodes - 1)]
+        for _ in range(nodes - 1):
+            cluster.add_node(**NODE)
         cluster.wait_for_nodes()
-        up = time.perf_counter()
-        arguments = command(
-            "batch",
-            inputs,
-            output,
-            "--address",
-            cluster.address,
-            "--workers",
-            str(nodes),
-            "--group",
-            str(GROUP),
-            *options,
-        )
-        # What Ray says of a lost node is long.
-        driver = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-        at_node = wait_for(output, count // 3, driver)
-        cluster.remove_node(members[0], allow_graceful=False)
-        node_lost = time.perf_counter()
-        at_driver = wait_for(output, 2 * count // 3, driver)
-        driver.kill()
-        driver.wait()
-        driver_lost = time.perf_counter()
-        again = subprocess.run(arguments, stdout=subprocess.DEVNULL, check=False, timeout=PATIENCE)
-        over = time.perf_counter()
+        yield cluster
     finally:
         cluster.shutdown()
+
+
+def killed(cluster: Any, inputs: str, output: str, count: int, *options: str) -> dict[str, Any]:
+    """The run that loses a node and a driver; `options` are for both drivers."""
+    nodes = len(cluster.worker_nodes) + 1
+    begun, load = time.perf_counter(), os.getloadavg()[0]
+    arguments = command("batch", inputs, output, "--address", cluster.address, "--workers", str(nodes), *options)
+    driver = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+    at_node = wait_for(output, count // 3, driver)
+    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+    node_lost = time.perf_counter()
+    at_driver = wait_for(output, 2 * count // 3, driver)
+    driver.kill()
+    driver.wait()
+    driver_lost = time.perf_counter()
+    again = subprocess.run(arguments, stdout=subprocess.DEVNULL, check=False, timeout=PATIENCE)
     return {
         "nodes": nodes,
+        "load_before": round(load, 1),
         "results_when_node_was_killed": at_node,
         "results_when_driver_was_killed": at_driver,
         "second_driver_exit_status": again.returncode,
         "seconds": {
-            "cluster_start": round(up - begun, 1),
-            "until_node_was_killed": round(node_lost - up, 1),
+            "until_node_was_killed": round(node_lost - begun, 1),
             "until_driver_was_killed": round(driver_lost - node_lost, 1),
-            "second_driver": round(over - driver_lost, 1),
+            "second_driver": round(time.perf_counter() - driver_lost, 1),
         },
     }
 
 
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """An S3 server in a process of its own; the URL of a bucket."""
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.environ |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    try:
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        storage.file_system("s3://scans")[0].mkdir("scans")
+        yield "s3://scans"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def upload(folder: Path, url: str) -> None:
+    for path in folder.rglob("*.png"):
+        storage.write(f"{url}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+
+def driver_memory(folder: Path, count: int) -> dict[str, Any]:
+    """Peak memory of a driver, and of the largest of Ray's processes, over a list of files that do not exist."""
+    (folder / "names.txt").write_text("".join(f"{number:07d}.png\n" for number in range(count)))
+    arguments = [sys.executable, "-m", "wavepaint", "batch", str(folder / "names.txt"), "--box", "0,0,1,1"]
+    code = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], stderr=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    output = folder / f"names-{count}"
+    run = [sys.executable, "-c", code, *arguments, "-o", str(output)]
+    start = time.perf_counter()
+    peak = int(subprocess.run(run, check=True, capture_output=True, text=True).stdout) / 1024
+    from wavepaint.batch.cluster import read_report
+
+    by_status = dict(Counter(row["status"] for row in read_report(str(output))))
+    seconds = round(time.perf_counter() - start, 1)
+    return {"names": count, "driver_peak_mib": round(peak, 1), "seconds": seconds, "by_status": by_status}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--photographs", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--nodes", type=int, default=3, help="of one core each, the head included")
-    parser.add_argument("--kills-only", action="store_true", help="leave the run without kills out")
+    parser.add_argument("--names", type=int, default=20_000)
+    parser.add_argument("--runs", default=",".join(RUNS), help="which of them, with commas between")
     parser.add_argument("--json", type=Path, help="also write the report to this file")
     arguments = parser.parse_args()
+    runs = arguments.runs.split(",")
 
     # Before Ray is loaded, and inherited by everything that is started here.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
-    report: dict[str, object] = {"photographs": arguments.photographs, "cores": len(os.sched_getaffinity(0))}
-    with tempfile.TemporaryDirectory(prefix="wavepaint-") as scratch:
+    report: dict[str, Any] = {"images": arguments.images, "cores": len(os.sched_getaffinity(0))}
+    checks = []
+    with tempfile.TemporaryDirectory(prefix="wavepaint-benchmark-") as scratch:
         inputs = Path(scratch) / "inputs"
-        make_photographs(inputs, arguments.photographs)
+        make_images(inputs, arguments.images)
         # One thread a network, as in the workers; the bytes do not depend on it.
-        report["folder"] = timed(command("inpaint", inputs, Path(scratch) / "folder", "--threads", "1"))
-        expected = results_of(Path(scratch) / "folder")
-        checks = []
-        if not arguments.kills_only:
-            output = Path(scratch) / "batch"
-            report["batch"] = timed(command("batch", inputs, output, "--group", str(GROUP)))
-            checks.append(check(output, expected))
-            report["batch"] |= steady_rate(output) | {"check": checks[-1]}  # type: ignore[operator]
-        output = Path(scratch) / "killed"
-        report["killed"] = killed(inputs, output, arguments.photographs, arguments.nodes)
-        checks.append(check(output, expected))
-        report["killed"] |= {"check": checks[-1]}
+        folder = str(Path(scratch) / "folder")
+        report["folder"] = timed(command("inpaint", str(inputs), folder, "--threads", "1"))
+        expected = results_in(folder)
+        if "batch" in runs:
+            make_images(Path(scratch) / "one", 1)
+            report["start"] = timed(command("batch", f"{scratch}/one", f"{scratch}/one-out"))
+            report["batch"] = timed(command("batch", str(inputs), f"{scratch}/batch"))
+            checks.append(check(f"{scratch}/batch", expected))
+            report["batch"] |= {"check": checks[-1]}
+        if "killed" in runs:
+            with cluster_of(arguments.nodes) as cluster:
+                report["killed"] = killed(cluster, str(inputs), f"{scratch}/killed", arguments.images)
+            checks.append(check(f"{scratch}/killed", expected))
+            report["killed"] |= {"check": checks[-1]}
+        if "s3" in runs:
+            with s3_server() as bucket:
+                upload(inputs, f"{bucket}/in")
+                with cluster_of(arguments.nodes) as cluster:
+                    report["s3"] = killed(cluster, f"{bucket}/in", f"{bucket}/out", arguments.images)
+                checks.append(check(f"{bucket}/out", expected))
+            report["s3"] |= {"check": checks[-1]}
+        if "names" in runs:
+            counts = (arguments.names // 10, arguments.names)
+            report["names"] = [driver_memory(Path(scratch), count) for count in counts]
     text = json.dumps(report, indent=2)
     print(text)
     if arguments.json:
         arguments.json.write_text(text + "\n")
-    return 0 if len(expected) == arguments.photographs and all(map(whole, checks)) else 1
+    return 0 if len(expected) == arguments.images and all(map(is_whole, checks)) else 1
 
 
 if __name__ == "__main__":

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing is swept
+    fcntl = None
+
+SCRATCH = "wavepaint-scratch-"
+_PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 @contextmanager
@@ -27,10 +40,9 @@ def replacing(target: str | Path, durable: bool = False) -> Iterator[Path]:
     """
     mode = replaceable_mode(target)
     place = Path(os.path.realpath(target))
-    temporary = place.with_name(f".{secrets.token_hex(8)}.part")
+    # Restricted from the start: nobody may read it who could not read the old file.
+    temporary, lock = _new_part(place, 0o666 if mode is None else 0o600)
     try:
-        # Restricted from the start: nobody may read it who could not read the old file.
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
         yield temporary
         if mode is not None:
             os.chmod(temporary, mode)
@@ -40,7 +52,80 @@ def replacing(target: str | Path, durable: bool = False) -> Iterator[Path]:
         if durable and os.name == "posix":  # elsewhere folders cannot be opened
             _flush_to_disk(place.parent)
     finally:
+        _close(lock)
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder, removed when the block ends, or by a later `sweep_scratch` if this process is killed."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+        with suppress(FileNotFoundError):  # swept before it was locked
+            lock = None if fcntl is None else _lock(os.open(folder, os.O_RDONLY))
+            if folder.exists():
+                break
+            _close(lock)
+    try:
+        yield folder
+    finally:
+        _close(lock)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of this name is one that `replacing` writes to."""
+    return _PART.fullmatch(name) is not None
+
+
+def sweep_scratch() -> None:
+    """Remove the scratch folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        sweep(folder)
+
+
+def sweep(path: str | Path) -> None:
+    """Remove a part or a scratch folder whose writer was killed; one that is still being written stays.
+
+    Its writer holds a lock, which ends with the process. Whatever goes wrong, the file stays.
+    """
+    if fcntl is None:
+        return
+    with suppress(OSError):
+        lock = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        finally:
+            os.close(lock)
+
+
+def _new_part(target: Path, permissions: int) -> tuple[Path, int | None]:
+    """An empty file beside a target, and the open lock that keeps `sweep` away from it."""
+    while True:
+        part = target.with_name(f".{secrets.token_hex(8)}.part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, permissions)
+        if fcntl is None:
+            os.close(descriptor)
+            return part, None
+        lock = _lock(descriptor)
+        if part.exists():
+            return part, lock
+        _close(lock)  # swept before it was locked
+
+
+def _lock(descriptor: int) -> int:
+    with suppress(OSError):  # file systems without locks: there `sweep` fails as well
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _close(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -19,7 +19,8 @@ from pictures import noise, pillow, png, soft
 from standin import Recorder
 from wavepaint import Inpainter, inpainter
 from wavepaint.batch import folder
-from wavepaint.batch.folder import inpaint_folder, plan_folder
+from wavepaint.batch.folder import inpaint_folder
+from wavepaint.batch.plan import make_plan
 from wavepaint.errors import MaskError, PhotoError
 from wavepaint.image.comparison import GAP, write_comparison
 from wavepaint.options import Options
@@ -344,7 +345,7 @@ def photos(here: Path) -> Path:
 def test_a_folder_with_a_mask_for_each(here: Path, photos: Path, model: Path) -> None:
     result = run("inpaint", "photos", "masks", "-o", "out", "--model", model)
     assert result.exit_code == 0
-    assert result.stderr.startswith("3 filled, 0 skipped, 0 failed in ")
+    assert result.stderr.startswith("wavepaint: 1 file is not an image: notes.txt\n3 filled, 0 skipped, 0 failed in ")
     assert files_in(here / "out") == ["a.png", "sub/b.png", "sub/deep/a.tif"]
     for name in files_in(here / "out"):
         check_filled(here / "out" / name)
@@ -378,7 +379,7 @@ def test_one_bad_file_does_not_stop_the_rest(here: Path, photos: Path, model: Pa
     (here / "masks/twice.gif").write_bytes(MASK)
     result = run("inpaint", "photos", "masks", "-o", "out", "--model", model)
     assert result.exit_code == 1
-    lines = result.stderr.splitlines()
+    _, *lines = result.stderr.splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("wavepaint: photos/broken.png: cannot be decoded")
     assert lines[1] == "wavepaint: photos/sub/alone.png: no mask named alone in masks/sub"
@@ -396,16 +397,16 @@ def test_masks_and_results_inside_the_folder_are_no_photographs(here: Path, phot
 
 def test_results_may_go_above_the_folder_and_gifs_become_pngs(photos: Path, here: Path) -> None:
     (photos / "g.gif").write_bytes(pillow(SAMPLES, "GIF"))
-    jobs = plan_folder(photos, None, here)
-    assert [str(job.target.relative_to(here)) for job in jobs] == ["a.png", "g.gif.png", "sub/b.png", "sub/deep/a.tif"]
+    rows = make_plan(str(photos), None, str(here), needs_mask=False).rows
+    assert [row.result for row in rows] == ["a.png", "g.gif.png", "sub/b.png", "sub/deep/a.tif"]
 
 
 def test_folders_that_cannot_be_used(here: Path, photos: Path, model: Path) -> None:
     (here / "nothing").mkdir()
-    with pytest.raises(PhotoError, match="nothing: there are no photographs"):
-        plan_folder(here / "nothing", None, here / "out")
+    with pytest.raises(PhotoError, match="nothing: there are no images"):
+        make_plan("nothing", None, "out")
     with pytest.raises(MaskError, match="none: no such file or folder"):
-        plan_folder(photos, here / "none", here / "out")
+        make_plan(str(photos), "none", "out")
     for arguments in (
         ["photos", "-", "-o", "out"],
         ["photos", "masks", "-o", "-"],
@@ -422,11 +423,11 @@ def test_the_network_is_told_how_long_the_job_is(photos: Path, here: Path, monke
         return Recorder()
 
     monkeypatch.setattr(inpainter, "load_runtime", load)
-    jobs = plan_folder(photos, here / "mask.png", here / "out")
-    statuses = [outcome.status for outcome in inpaint_folder(Inpainter(), jobs, Options())]
+    rows = make_plan(str(photos), str(here / "mask.png"), "out").rows
+    statuses = [outcome.status for outcome in inpaint_folder(Inpainter(), rows, "out", Options())]
     assert statuses == ["filled"] * 3
-    assert told == [3 * folder.CROPS_PER_PHOTO]
-    assert [outcome.status for outcome in inpaint_folder(Inpainter(), jobs, Options())] == ["skipped"] * 3
+    assert told == [3 * folder.CROPS_PER_IMAGE]
+    assert [outcome.status for outcome in inpaint_folder(Inpainter(), rows, "out", Options())] == ["skipped"] * 3
     assert len(told) == 1
 
 

@@ -17,7 +17,8 @@ import wavepaint
 from pictures import noise, pillow, soft, tiff
 from standin import write_standin
 from wavepaint import Inpainter, inpainter
-from wavepaint.batch.folder import inpaint_folder, plan_folder
+from wavepaint.batch.folder import inpaint_folder
+from wavepaint.batch.plan import make_plan
 from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
 from wavepaint.image.formats.containers import jpeg_encoding
 from wavepaint.image.formats.tiff import read_directory, without_thumbnail
@@ -117,9 +118,11 @@ def test_in_a_folder_such_names_fail_alone(fill: Inpainter, tmp_path: Path, awkw
     gif = photos / ("x" * 250 + ".gif")  # its result would be named .gif.png
     gif.write_bytes(pillow(soft(20, 30), "GIF"))
     (photos / "huge.tif").write_bytes(corrupt_bigtiff())
-    jobs = plan_folder(photos, None, tmp_path / "out")
+    output = str(tmp_path / "out")
+    rows = make_plan(str(photos), None, output, needs_mask=False).rows
     outcomes = {
-        outcome.job.photo.name: outcome for outcome in inpaint_folder(fill, jobs, Options(alpha=False, boxes=BOX))
+        Path(outcome.row.input).name: outcome
+        for outcome in inpaint_folder(fill, rows, output, Options(alpha=False, boxes=BOX))
     }
     assert outcomes[gif.name].status == "failed"
     assert "File name too long" in outcomes[gif.name].reason
@@ -133,10 +136,8 @@ def test_hidden_folders_are_left_out(tmp_path: Path) -> None:
         (tmp_path / "photos" / name).write_bytes(PHOTO)
     hidden = tmp_path / ".hidden"
     (tmp_path / "photos").rename(hidden)
-    assert [str(job.photo.relative_to(hidden)) for job in plan_folder(hidden, None, tmp_path / "out")] == [
-        "a.png",
-        "sub/d.png",
-    ]
+    rows = make_plan(str(hidden), None, str(tmp_path / "out"), needs_mask=False).rows
+    assert [row.result for row in rows] == ["a.png", "sub/d.png"]
 
 
 # -- damage ---------------------------------------------------------------------------------------------------------

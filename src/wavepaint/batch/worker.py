@@ -1,339 +1,162 @@
-"""What runs on the machines of a cluster: one ticket after the other, with a network that is loaded once."""
+"""What runs on the machines of a cluster: a network loaded once, and rows done one after the other."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import platform
-import tempfile
+import posixpath
 import threading
 import time
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
-from importlib import import_module
-from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import Any
+from contextlib import nullcontext, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from wavepaint.batch.inputs import Columns, Item, Masks, Ticket, damaged_items, open_ticket
-from wavepaint.batch.manifest import Digests, Manifest, Record, holds, printable
-from wavepaint.batch.sharing import SharingInpainter
-from wavepaint.batch.storage import Place, attempts, persist, reason_of
-from wavepaint.errors import MaskError, PhotoError, WavepaintError
+from wavepaint.batch import storage
+from wavepaint.batch.folder import reason_of
+from wavepaint.batch.plan import Row
+from wavepaint.batch.settings import Cluster
+from wavepaint.errors import PhotoError
+from wavepaint.files import scratch_folder, sweep_scratch
 from wavepaint.inpainter import Inpainter
-from wavepaint.options import Options, RuntimeName
+from wavepaint.options import Engine, Options
+from wavepaint.runtime.base import Runtime
+from wavepaint.runtime.loading import OPENVINO_REPAYS
+from wavepaint.runtime.shared import SharedRuntime
 
-MAX_REASONS = 10
-"""Reasons of failures that a worker tells the driver, for each ticket; the manifest has them all."""
 
+class Job(NamedTuple):
+    """What every worker has to know: `output` is a folder or URL, `model` the contents of `engine.model`."""
 
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What every worker is told, once.
-
-    Attributes:
-        output: the output folder.
-        masks, columns: see `inputs`.
-        options: of every photograph.
-        model: name and contents of a network's file; None for the packaged network.
-        runtime: never "auto": all workers, and those of a later driver, must compute the same.
-        threads: of the network.
-        group: inputs whose records are kept together.
-        together: photographs under way at a time.
-        tries: how often an input may take its worker down, or storage may fail, until it is set aside.
-        deadline: seconds that one photograph may take; then its worker is ended, and that counts as a try.
-        overwrite: replace results that were there before the batch.
-        session: of the driver.
-    """
-
-    output: Place
-    masks: Masks
-    columns: Columns
+    output: str
     options: Options
-    model: tuple[str, bytes] | None
-    runtime: RuntimeName
-    threads: int
-    group: int
-    together: int
-    tries: int
-    deadline: float
-    overwrite: bool
-    session: int
+    engine: Engine
+    cluster: Cluster
+    model: bytes = b""
 
 
-@dataclass(frozen=True)
-class Finished:
-    """What became of a ticket.
+class _SharingInpainter(Inpainter):
+    """For several threads whose crops of one size run together."""
 
-    Attributes:
-        counts: inputs by status.
-        reasons: why inputs failed, a few of them.
-        seconds: that it took this worker.
-        unread: why its file could not be read to its end this time; what is left is for another driver.
-    """
+    _shared: SharedRuntime | None = None
 
-    counts: dict[str, int]
-    reasons: list[str]
-    seconds: float
-    unread: str = ""
+    def load(self, expected_crops: int | None = None) -> Runtime:
+        runtime = super().load(expected_crops)
+        with self._loading:
+            self._shared = self._shared or SharedRuntime(runtime)
+            return self._shared
 
 
 class Worker:
-    """Does tickets. Photographs and results go between storage and this machine; nothing of them passes through Ray.
+    """Does rows, and never fails for one of them.
+
+    A marker is written beside a result before its input is begun, and removed after it. Inputs whose marker is there
+    already have ended a worker, or were with one that did: they are done one at a time, so that the one to blame
+    is known if it happens again.
 
     Args:
-        work: see `Work`.
+        job: see `Job`. Runtime "auto" is torch on a GPU, else what a long job takes on a processor.
+        gpu: whether it has (a share of) a GPU.
     """
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._manifest = Manifest(work.output, work.tries)
-
-    def do(self, ticket: Ticket) -> Finished:
-        """Do what is not recorded yet of a ticket, and record it.
-
-        Whether it is the first to try or the tenth makes no difference to the outcome: what is recorded is not done
-        again, and the same photograph and mask give the same bytes under the same name. A ticket that was begun
-        before and not ended has perhaps taken a worker down; it is then done one input at a time, each of them marked
-        before it is begun, so that the one to blame is known if it happens again.
-
-        Raises:
-            CheckpointError, MissingExtraError: the network cannot be loaded here.
-            WavepaintError: the manifest cannot be written or read.
-        """
-        begun = time.monotonic()
-        self._prepare()
-        records = self._manifest.records_of(ticket.id)
-        careful = self._manifest.mark(ticket.id) > 0
-        unread: list[str] = []
-        items = self._items(ticket, {record.result for record in records}, unread)
-        while group := list(islice(items, 1 if careful else self._work.group)):
-            done = [self._do_marked(group[0])] if careful else self._do_group(group)
-            self._manifest.add(ticket.id, done)
-            records += done
-        if ticket.kind != "plan" and not unread:
-            self._manifest.end(ticket.id)
-        return _finished(records, begun, unread)
-
-    def _prepare(self) -> None:
-        """Get what all photographs need, once, and before one of them could be blamed for what is missing or slow."""
-        self._inpainter.load()
-        import_module("pyvips")
-        if self._work.masks.shared is not None:
-            try:
-                persist(lambda: self._shared_mask, self._work.tries)
-            except OSError as error:
-                raise MaskError(f"{self._work.masks.shared}: {error.strerror or error}") from None
-
-    def _items(self, ticket: Ticket, recorded: set[str], unread: list[str]) -> Iterator[Item]:
-        """The items of a ticket that are not recorded; what is damaged is among them, and fails.
-
-        Args:
-            ticket: whose items.
-            recorded: results that are recorded already.
-            unread: where to say why the file could not be read to its end, unless it is damaged.
-        """
-        given = set(recorded)
-
-        def fresh(items: Iterator[Item]) -> Iterator[Item]:
-            for item in items:
-                if (name := printable(item.result)) not in given:
-                    given.add(name)
-                    yield item
-
-        for last in attempts(self._work.tries):
-            try:
-                yield from fresh(open_ticket(ticket, self._work.masks, self._work.columns))
-                return
-            except Exception as error:  # stores raise whatever their libraries do
-                # Of some damaged files Arrow raises a plain OSError, without a number; else it may be well next time.
-                damaged = isinstance(error, PhotoError) or (last and type(error) is OSError and error.errno is None)
-                if not damaged and not last and not isinstance(error, FileNotFoundError):
-                    continue
-                reason = str(error) if isinstance(error, PhotoError) else f"{ticket.url}: {reason_of(error)}"
-            # A plan is this package's own: of its inputs nothing is known.
-            if damaged and ticket.kind != "plan":
-                yield from fresh(damaged_items(ticket, reason, frozenset(given)))
-            else:
-                unread.append(reason)
-            return
-
-    def _do_marked(self, item: Item) -> Record:
-        before = self._manifest.mark(item.result)
-        # The try in which nobody knew which input it was is counted too.
-        if before + 1 >= self._work.tries:
-            reason = f"{item.label}: set aside: {before + 1} tries ended with the end of their worker"
-            return self._record(item, "failed", reason=reason)
-        return self._do_item(item)
-
-    def _do_group(self, group: list[Item]) -> list[Record]:
-        if self._work.together == 1:
-            return [self._do_item(item) for item in group]
-        with ThreadPoolExecutor(self._work.together) as threads:
-            return list(threads.map(self._do_item, group))
-
-    def _do_item(self, item: Item) -> Record:
-        begun = time.monotonic()
-        with _heard_warnings() as heard, _deadline(self._work.deadline):
-            record = self._attempt(item)
-        return replace(record, seconds=time.monotonic() - begun, warnings="\n".join(heard))
-
-    def _attempt(self, item: Item) -> Record:
-        if holds(self._existing, item.result):
-            return self._record(item, "skipped")
-        if item.problem is not None:
-            return self._record(item, "failed", reason=item.problem)
-        tries = self._work.tries
-        try:
-            return self._record(item, "done", sha256=persist(lambda: self._fill(item), tries))
-        except (PhotoError, MaskError) as error:
-            return self._record(item, "failed", reason=str(error))
-        except WavepaintError:  # of the installation or the options, not of this input
-            raise
-        except FileNotFoundError as error:
-            return self._record(item, "failed", reason=f"{error.filename or item.label}: no such file")
-        except Exception as error:  # stores raise whatever their libraries do
-            return self._record(item, "failed", reason=f"{item.label}: {reason_of(error)} ({tries} tries)")
-
-    def _fill(self, item: Item) -> str:
-        """Write the result of one item; return the hash of its file."""
-        assert item.photo is not None
-        target = self._work.output / item.result
-        for picture in (item.photo, item.mask):
-            if isinstance(picture, str) and Place.of(picture).is_same(target):
-                raise PhotoError(f"{item.label}: its result would replace {picture}")
-        with tempfile.TemporaryDirectory(prefix="wavepaint-") as folder:
-            photo = self._local(item.photo, Path(folder) / f"photo{PurePosixPath(item.result).suffix}")
-            mask = self._local_mask(item.mask, Path(folder) / "mask")
-            written = target.local or Path(folder) / f"result{PurePosixPath(item.result).suffix}"
-            written.parent.mkdir(parents=True, exist_ok=True)
-            names = {str(photo): item.label, str(written): target.url}
-            if isinstance(mask, Path):
-                names[str(mask)] = item.mask if isinstance(item.mask, str) else f"the mask of {item.label}"
-            with _renaming(names):
-                self._inpainter.fill(photo, mask, self._work.options, written)
-            if target.local is None:
-                target.store(written)
-            with open(written, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def _local(self, picture: str | bytes, name: Path) -> Path:
-        """A picture as a file on this machine: itself if it is one, else a copy of that name."""
-        if isinstance(picture, bytes):
-            name.write_bytes(picture)
-            return name
-        place = Place.of(picture)
-        if place.local is not None:
-            return place.local
-        place.fetch(name)
-        return name
-
-    def _local_mask(self, mask: str | bytes | None, name: Path) -> Path | bytes | None:
-        if mask is None:
-            return None
-        return self._shared_mask if mask == self._work.masks.shared else self._local(mask, name)
-
-    @cached_property
-    def _shared_mask(self) -> Path | bytes:
-        """The mask for all: a file on this machine, or what was fetched, once."""
-        assert self._work.masks.shared is not None
-        place = Place.of(self._work.masks.shared)
-        return place.local or place.read()
-
-    @cached_property
-    def _existing(self) -> Digests:
-        """The names of results that count as there; none with `overwrite`."""
-        return self._manifest.existing()[: 0 if self._work.overwrite else None]
-
-    @cached_property
-    def _inpainter(self) -> Inpainter:
+    def __init__(self, job: Job, gpu: bool) -> None:
+        sweep_scratch()
         # The workers are the parallelism: libvips reads this when it is first loaded.
-        os.environ.setdefault("VIPS_CONCURRENCY", str(self._work.threads))
-        kind = SharingInpainter if self._work.together > 1 else Inpainter
-        if self._work.model is None:
-            return kind(None, self._work.runtime, self._work.threads)
-        name, content = self._work.model
-        # Nothing stays on the disk: Ray ends workers without a word.
-        with tempfile.TemporaryDirectory(prefix="wavepaint-") as folder:
-            model = Path(folder) / name
-            model.write_bytes(content)
-            inpainter = kind(model, self._work.runtime, self._work.threads)
-            inpainter.load()
-        return inpainter
+        os.environ.setdefault("VIPS_CONCURRENCY", str(job.cluster.cores))
+        self._job, self._concurrency = job, job.cluster.concurrency if gpu else 1
+        self._node = f"{platform.node()}{' (GPU)' * gpu}"
+        self._read = lru_cache(2)(storage.read)  # an image, and the mask that they may all share
+        kind = _SharingInpainter if self._concurrency > 1 else Inpainter
+        runtime = "torch" if gpu and job.engine.runtime == "auto" else job.engine.runtime
+        with scratch_folder() as folder:
+            model = folder / Path(job.engine.model).name if job.model and job.engine.model else None
+            if model is not None:
+                model.write_bytes(job.model)
+            self._inpainter = kind(model, runtime, job.cluster.cores)
+            self._inpainter.load(OPENVINO_REPAYS)
 
-    def _record(self, item: Item, status: str, **more: Any) -> Record:
-        return Record(
-            item.label,
-            item.result,
-            status,
-            finished=time.time_ns() // 1_000_000,
-            session=self._work.session,
-            node=platform.node(),
-            **more,
-        )
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        """Rows, pickled in column `row`, to the columns of the report."""
+        rows = [pickle.loads(row) for row in batch["row"]]
+        begun = [self._begun(row) for row in rows]
+        with ThreadPoolExecutor(1 if any(begun) else self._concurrency) as pool:
+            records = list(pool.map(self.do, rows, begun))
+        for row in (row for row, times in zip(rows, begun, strict=True) if times >= self._job.cluster.max_retries):
+            self._unmark(row)  # not before the others are done: one of them may end this worker
+        return {name: [record[name] for record in records] for name in records[0]}
 
-
-def _finished(records: list[Record], begun: float, unread: list[str]) -> Finished:
-    counts = Counter(record.status for record in records)
-    reasons = [printable(record.reason) for record in records if record.status == "failed"]
-    return Finished(dict(counts), reasons[:MAX_REASONS], time.monotonic() - begun, printable("; ".join(unread)))
-
-
-@contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    """End this process if the block takes longer: nothing else stops a decoder or a file system that hangs."""
-    timer = threading.Timer(seconds, os._exit, [1])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
+    def do(self, row: Row, begun: int = 0) -> dict[str, Any]:
+        """Fill an image that was begun so often before; returns a row of the report."""
+        if row.image is None:
+            return record(row, "failed" if row.problem else "skipped", row.problem)
+        if begun >= self._job.cluster.max_retries:
+            reason = f"{row.input}: begun {begun} times without a result: it ends its worker, or takes too long"
+            return record(row, "failed", reason)
+        started = time.monotonic()
+        timer = threading.Timer(self._job.cluster.deadline, os._exit, [1])  # nothing else stops a decoder that hangs
+        timer.daemon = True
+        status, reason, digest = "failed", "", ""
+        alone: Any = warnings.catch_warnings(record=True, action="always")
+        with alone if self._concurrency == 1 else nullcontext([]) as heard:
+            try:
+                storage.write(self._marker(row), b"." * (begun + 1))
+                timer.start()
+                digest = self._fill(row)
+                status, reason = "done", "; ".join(dict.fromkeys(str(each.message) for each in heard))
+            except Exception as error:  # stores and decoders raise whatever they do
+                reason = reason_of(row.input, error)
         timer.cancel()
+        self._unmark(row)
+        return record(row, status, reason, digest, time.monotonic() - started, self._node)
+
+    def _marker(self, row: Row) -> str:
+        name = hashlib.sha256(row.result.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return posixpath.join(self._job.output, posixpath.dirname(row.result), f".{name}.begun")
+
+    def _begun(self, row: Row) -> int:
+        with suppress(Exception):
+            return len(storage.read(self._marker(row)))
+        return 0
+
+    def _unmark(self, row: Row) -> None:
+        with suppress(Exception):
+            storage.remove(self._marker(row))
+
+    def _fill(self, row: Row) -> str:
+        """Write a result; return the SHA-256 of its file."""
+        target = posixpath.join(self._job.output, row.result)
+        suffix = posixpath.splitext(row.result)[1]
+        with scratch_folder() as folder:
+            image, mask = self._local(row.image, folder / f"image{suffix}"), self._local(row.mask, folder / "mask")
+            written = folder / f"result{suffix}" if "://" in target else Path(target)
+            try:
+                self._inpainter.fill(image, mask, self._job.options, written)
+            except Exception as error:
+                reason = reason_of(row.input, error).replace(str(folder / f"image{suffix}"), row.input)
+                called = row.mask if isinstance(row.mask, str) else f"the mask of {row.input}"
+                raise PhotoError(reason.replace(str(folder / "mask"), called)) from None
+            content = written.read_bytes()
+            if "://" in target:
+                storage.write(target, content)
+            return hashlib.sha256(content).hexdigest()
+
+    def _local(self, source: str | bytes | None, name: Path) -> Path | None:
+        """A file on this machine: the source itself, or a copy of that name."""
+        if isinstance(source, str) and "://" not in source:
+            return Path(source)
+        if source is not None:
+            name.write_bytes(source if isinstance(source, bytes) else self._read(source))
+        return None if source is None else name
 
 
-_heard = threading.local()
-
-
-@contextmanager
-def _heard_warnings() -> Iterator[list[str]]:
-    """What is warned of in this thread, each line once."""
-    lines: list[str] = []
-    _heard.lines = lines
-    try:
-        yield lines
-    finally:
-        del _heard.lines
-
-
-@contextmanager
-def _renaming(names: Mapping[str, str]) -> Iterator[None]:
-    """Let errors and warnings about copies on this machine name what they are copies of."""
-
-    def renamed(message: str) -> str:
-        for copy, name in names.items():
-            message = message.replace(copy, name)
-        return " ".join(message.splitlines())
-
-    try:
-        yield
-    except (PhotoError, MaskError) as error:
-        raise type(error)(renamed(str(error))) from None
-    finally:
-        _heard.lines[:] = map(renamed, _heard.lines)
-
-
-def hear_warnings() -> None:
-    """Keep warnings for the record of the photograph that they are about, from now on and in the whole process."""
-    warnings.simplefilter("always")
-    warnings.showwarning = _hear
-
-
-def _hear(message: Warning | str, *where: Any, **more: Any) -> None:
-    lines = getattr(_heard, "lines", None)
-    if lines is not None and str(message) not in lines:
-        lines.append(str(message))
+def record(
+    row: Row, status: str, reason: str = "", digest: str = "", seconds: float = 0.0, node: str = ""
+) -> dict[str, Any]:
+    r"""A row of the report; bytes of names that are not UTF-8 become `\xff`."""
+    texts = {"input": row.input, "result": row.result, "status": status, "reason": reason, "sha256": digest}
+    plain = {key: os.fsencode(text).decode(errors="backslashreplace") for key, text in texts.items()}
+    return {**plain, "seconds": seconds, "node": node, "finished": time.time()}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from wavepaint.batch.settings import Cluster
 from wavepaint.cli.commands import CommandGroup, examples, new_app
-from wavepaint.cli.console import progress_bar
+from wavepaint.cli.console import report, report_others
 from wavepaint.cli.declared import takes_options
-from wavepaint.errors import MissingExtraError
+from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.options import Engine, Option, Options
+
+STATUSES = ("done", "skipped", "failed")
 
 
 class _BatchCommands(CommandGroup):
@@ -25,7 +27,7 @@ class _BatchCommands(CommandGroup):
 
 app = new_app(
     cls=_BatchCommands,
-    help="Fill many photographs on many machines; batch status OUTPUT: how far it is.",
+    help="Fill many images on many machines; batch status OUTPUT: how far it is.",
 )
 
 
@@ -34,29 +36,12 @@ class Files:
     """What a batch reads and writes."""
 
     output: Annotated[
-        str, Option("Folder or URL for results and manifest.parquet.", flags=("-o", "--output"), metavar="OUT")
+        str, Option("Folder or URL for results and report.parquet.", flags=("-o", "--output"), metavar="OUT")
     ]
     masks: Annotated[str | None, Option("Folder of masks, or one for all; without it the inputs bring theirs.")] = None
-    photo_column: Annotated[str, Option("Parquet: column of paths or of files' contents.")] = "photo"
+    image_column: Annotated[str, Option("Parquet: column of paths or of files' contents.")] = "image"
     mask_column: Annotated[str, Option("Parquet: likewise for masks.")] = "mask"
-    overwrite: Annotated[bool, Option("Replace results that were there before instead of skipping them.")] = False
-    retry_failed: Annotated[bool, Option("Fill again what failed before.")] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """How the work of a batch is spread."""
-
-    address: Annotated[str | None, Option("Ray cluster to work on; by default RAY_ADDRESS, or this machine alone.")] = (
-        None
-    )
-    workers: Annotated[int | None, Option("Workers at most; by default as many as there is room for.")] = None
-    cores: Annotated[int, Option("Cores of a worker.")] = 1
-    gpus: Annotated[float, Option("Graphics processors of a worker; 0.5 lets two share one.")] = 0
-    together: Annotated[int, Option("Images a worker fills at a time; their crops of one size share runs.")] = 1
-    group: Annotated[int, Option("Images handed out together: what a kill costs at most.")] = 32
-    tries: Annotated[int, Option("Times an image may end its worker until it is set aside.")] = 3
-    deadline: Annotated[float, Option("Seconds an image may take; then its worker is ended.")] = 600
+    overwrite: Annotated[bool, Option("Replace results that exist instead of skipping them.")] = False
 
 
 @app.command(
@@ -79,44 +64,34 @@ def run_batch(
     files: Files,
     options: Options,
     engine: Engine,
-    work: Work,
+    cluster: Cluster,
 ) -> None:
-    """Fill many photographs on this machine or a Ray cluster; the same command again goes on where it stopped.
+    """Fill many images on this machine or a Ray cluster; the same command again resumes.
 
-    `wavepaint batch status OUTPUT` says how far it is, while it runs or afterwards.
-
-    OUTPUT/manifest.parquet says of each input: done, skipped or failed with the reason, and the hash of the result.
-    Results are those of `wavepaint inpaint`.
+    Results are those of `wavepaint inpaint`; what exists is skipped. OUT/report.parquet says of each input: done,
+    skipped or failed with the reason, and the hash of the result. `wavepaint batch status OUT` says how far it is.
     """
+    needs_mask = not (options.boxes or options.alpha)
+    if files.masks is not None and not needs_mask:
+        raise OptionError("give only one of --masks, --box and --alpha, to say what to fill")
     try:
-        from wavepaint.batch import batch
-        from wavepaint.batch.inputs import Columns
+        from wavepaint.batch.cluster import read_report, run_batch
     except ImportError as error:
         raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
-    wanted = batch.Batch(
-        input=input,
-        output=files.output,
-        masks=files.masks,
-        options=options,
-        engine=engine,
-        columns=Columns(files.photo_column, files.mask_column),
-        group=work.group,
-        together=work.together,
-        tries=work.tries,
-        deadline=work.deadline,
-        overwrite=files.overwrite,
-        retry_failed=files.retry_failed,
-    )
-    place = batch.Cluster(address=work.address, workers=work.workers, cores=work.cores, gpus=work.gpus)
-    counts: dict[str, int] = {}
-    with progress_bar() as progress, closing(batch.run_batch(wanted, place)) as steps:
-        task = progress.add_task("batch", total=None)
-        for step in steps:
-            counts = step.counts
-            for reason in step.reasons:
-                progress.console.print(f"wavepaint: {reason}", markup=False)
-            progress.update(task, total=step.total, completed=sum(counts.values()))
-    typer.echo(", ".join(f"{count} {status}" for status, count in counts.items()), err=True)
+    from wavepaint.batch.plan import make_plan
+    from wavepaint.batch.storage import absolute
+    from wavepaint.batch.worker import Job
+
+    output, masks = absolute(files.output), None if files.masks is None else absolute(files.masks)
+    plan = make_plan(absolute(input), masks, output, (files.image_column, files.mask_column), needs_mask)
+    report_others(plan.others)
+    job = Job(output, options, engine, cluster)
+    counts = run_batch(plan, job, files.overwrite, progress=sys.stderr.isatty())
+    if counts["failed"]:
+        failed = [row["reason"] for row in read_report(output) if row["status"] == "failed"]
+        for reason in failed[:10]:
+            report(reason)
+    typer.echo(", ".join(f"{counts[status]} {status}" for status in STATUSES), err=True)
     if counts["failed"]:
         raise typer.Exit(1)
 
@@ -126,25 +101,21 @@ def show_batch_status(
     output: Annotated[str, typer.Argument(help="Output folder or URL of a batch.")],
     failures: Annotated[int, typer.Option(help="Failures to list.")] = 10,
 ) -> None:
-    """Say how far a batch is, while it runs or afterwards."""
+    """Count the results of a batch and read its report, while it runs or afterwards."""
     try:
-        from wavepaint.batch.manifest import read_status
-        from wavepaint.batch.storage import Place
+        from wavepaint.batch.cluster import REPORT, read_report
     except ImportError as error:
         raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
-    status = read_status(Place.of(output), failures)
-    waiting = "unknown, shards are left" if status.waiting is None else str(status.waiting)
-    lines = {
-        **status.counts,
-        "waiting": waiting,
-        "drivers": status.sessions,
-        "seconds of work": f"{status.seconds:.1f}",
-    }
-    if status.last is not None:
-        lines["last record"] = datetime.fromtimestamp(status.last / 1000, UTC).isoformat(" ", "seconds")
-    for name, value in lines.items():
-        typer.echo(f"{name:<16} {value}")
-    for record in status.failures:
-        typer.echo(f"  {record.reason}")
-    if (more := status.counts["failed"] - len(status.failures)) > 0:
-        typer.echo(f"  and {more} more in {output}/manifest.parquet")
+    from wavepaint.batch.plan import is_image
+    from wavepaint.batch.storage import absolute, walk
+
+    rows = read_report(absolute(output))
+    reasons = {status: [row["reason"] for row in rows if row["status"] == status] for status in STATUSES}
+    typer.echo(f"{'results':<16} {sum(map(is_image, walk(absolute(output))))}")
+    for status in STATUSES:
+        typer.echo(f"{status:<16} {len(reasons[status])}")
+    typer.echo(f"{'seconds of work':<16} {sum(row['seconds'] for row in rows):.1f}")
+    for reason in reasons["failed"][:failures]:
+        typer.echo(f"  {reason}")
+    if (more := len(reasons["failed"]) - failures) > 0:
+        typer.echo(f"  and {more} more in {output}/{REPORT}")

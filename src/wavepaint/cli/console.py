@@ -24,6 +24,14 @@ def print_line(text: str) -> None:
     typer.echo(" ".join(text.splitlines()), err=True)
 
 
+def report_others(others: list[str]) -> None:
+    """Count and name the files of a folder that are no images."""
+    if others:
+        names = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        what = "1 file is not an image" if len(others) == 1 else f"{len(others)} files are not images"
+        report(f"{what}: {names}")
+
+
 def report_warning(
     message: Warning | str,
     category: type[Warning],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wavepaint.cli.commands import examples, new_app
-from wavepaint.cli.console import print_line, progress_bar, report
+from wavepaint.cli.console import print_line, progress_bar, report, report_others
 from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.cli.streams import STREAM, check_stdout, read_stdin, write_stdout
@@ -22,7 +22,6 @@ from wavepaint.errors import OptionError, PhotoError, WavepaintError
 from wavepaint.options import Engine, Option, Options
 
 if TYPE_CHECKING:
-    from wavepaint.batch.folder import Job
     from wavepaint.inpainter import Inpainter
 
 app = new_app()
@@ -269,7 +268,8 @@ def _fill_folder(
     check_interrupt: Callable[[], None],
 ) -> bool:
     """Every image of a folder, with a progress bar on a terminal; whether all went well."""
-    from wavepaint.batch.folder import inpaint_folder, plan_folder
+    from wavepaint.batch.folder import inpaint_folder
+    from wavepaint.batch.plan import make_plan
 
     if files.output is None:
         raise OptionError("--in-place is for single images: name an output folder with -o")
@@ -277,21 +277,23 @@ def _fill_folder(
         raise OptionError("a folder of images needs a mask and an output with a name, not -")
     if options.format is not None:
         raise OptionError("--format is for standard output; in a folder each name says its format")
-    jobs: list[Job] = plan_folder(Path(folder), None if mask is None else Path(mask), Path(files.output))
+    plan = make_plan(folder, mask, files.output, needs_mask=mask is not None)
+    if not files.quiet:
+        report_others(plan.others)
     started = time.monotonic()
     counts: Counter[str] = Counter()
     with progress_bar("rate", hidden=files.quiet) as progress:
         say = partial(progress.console.print, markup=False)
-        task = progress.add_task("", total=len(jobs), rate="")
-        for outcome in inpaint_folder(inpainter, jobs, options, files.overwrite):
+        task = progress.add_task("", total=len(plan.rows), rate="")
+        for outcome in inpaint_folder(inpainter, plan.rows, files.output, options, files.overwrite):
             check_interrupt()
             counts[outcome.status] += 1
             if outcome.reason:
                 say(f"wavepaint: {outcome.reason}")
             elif files.verbose:
-                say(f"{outcome.job.target}: {outcome.status}")
+                say(f"{Path(files.output) / outcome.row.result}: {outcome.status}")
             rate = f"{counts['filled'] / (time.monotonic() - started):.1f}/s"
-            progress.update(task, advance=1, description=outcome.job.photo.name, rate=rate)
+            progress.update(task, advance=1, description=outcome.row.result, rate=rate)
     if not files.quiet:
         summary = ", ".join(f"{counts[status]} {status}" for status in ("filled", "skipped", "failed"))
         say(f"{summary} in {time.monotonic() - started:.1f} s")

@@ -7,12 +7,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from wavepaint.cancellation import check_cancelled
 from wavepaint.errors import MaskError, PhotoError
-from wavepaint.files import replacing
+from wavepaint.files import replacing, scratch_folder
 from wavepaint.image.encoders import BIGTIFF_BYTES
 from wavepaint.image.formats import tiff
 from wavepaint.image.mask import Mask, find_hole
@@ -51,7 +50,7 @@ def fill_pages(picture: PhotoPicture, pages: int, mask: Any, options: Options, f
     def write(stream: BinaryIO) -> None:
         filled = False
         notes: dict[str, None] = {}
-        with TemporaryDirectory(prefix="wavepaint-") as folder:
+        with scratch_folder() as folder:
             for page in range(pages):
                 check_cancelled()
                 with _naming_page(page):

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wavepaint.files import scratch_folder
 
 Samples = NDArray[np.uint8]
 Strip = tuple[int, Samples, Samples]
@@ -102,7 +103,7 @@ def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> 
 def _temporary_file() -> Iterator[Path]:
     """A name for what jpeglib reads or writes, which names it in its errors, and little else: `ValueError`."""
     try:
-        with TemporaryDirectory(prefix="wavepaint-") as folder:
+        with scratch_folder() as folder:
             yield Path(folder) / "blocks.jpg"
     except OSError as error:
         raise ValueError(error.strerror or "jpeglib cannot read or write its coefficients") from None

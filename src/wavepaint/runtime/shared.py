@@ -1,4 +1,4 @@
-"""Crops of the same size from different photographs, in one run of the network."""
+"""Crops of the same size from different images, in one run of the network; for graphics processors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wavepaint.fill.regions import BATCH_PIXELS
-from wavepaint.inpainter import Inpainter
 from wavepaint.runtime.base import Planes, Runtime
 
 
@@ -85,17 +84,3 @@ class SharedRuntime:
                 request.error = error
         for request in group:
             request.over.set()
-
-
-class SharingInpainter(Inpainter):
-    """An inpainter for several threads, in which photographs share runs of the network."""
-
-    _shared: SharedRuntime | None = None
-
-    def load(self, expected_crops: int | None = None) -> Runtime:
-        """See `Inpainter`."""
-        runtime = super().load(expected_crops)
-        with self._loading:
-            if self._shared is None:
-                self._shared = SharedRuntime(runtime)
-            return self._shared

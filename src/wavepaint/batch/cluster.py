@@ -1,0 +1,195 @@
+"""Rows spread over machines by Ray Data, which schedules, retries and shows progress; and the report of them."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import os
+import pickle
+import posixpath
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wavepaint.batch import storage
+from wavepaint.batch.plan import Plan
+from wavepaint.batch.settings import Cluster
+from wavepaint.batch.worker import Job, Worker, record
+from wavepaint.errors import OptionError, WavepaintError
+from wavepaint.runtime.loading import OPENVINO_REPAYS, load_runtime, model_file
+
+REPORT = "report.parquet"
+PARTS = ".wavepaint/report"
+"""Below the output folder: the rows of the report that runs have written so far."""
+BLOCK_ROWS = 32
+"""Rows handed out together, at most."""
+BLOCK_BYTES = 4 * 2**20
+"""The same for rows that hold the contents of files, which pass through Ray's object store."""
+
+
+def run_batch(plan: Plan, job: Job, overwrite: bool = False, progress: bool = False) -> Counter[str]:
+    """Do the rows of a plan that have no result yet, or all, and write the report; return how many ended how.
+
+    It can be killed and started again at any moment, and two may run at once: an image may be filled twice, but its
+    result has one name, appears whole, and has the same bytes each time. The names in `plan` and `job` are absolute.
+    `progress` shows Ray's progress bars.
+
+    Raises:
+        OptionError: no such cluster, or one without room.
+        CheckpointError, MissingExtraError: the network cannot be loaded.
+        WavepaintError: Ray gave up.
+    """
+    there = storage.results_in(job.output)
+    done = set() if overwrite else there
+    rows = [row for row in plan.rows if row.result not in done]
+    run = posixpath.join(job.output, PARTS, secrets.token_hex(8))
+    if rows or plan.parts:
+        engine = job.engine
+        load_runtime(engine.model, engine.runtime, job.cluster.cores, OPENVINO_REPAYS)  # its errors here, and once
+        model = model_file(engine.model)
+        job = job if model is None else job._replace(model=model.read_bytes())
+        with _connected(job.cluster, progress) as ray:
+            _spread(ray, plan._replace(rows=rows), done, job, run)
+        for name in there:
+            if name.endswith(".begun"):  # of an input that is gone
+                storage.remove(posixpath.join(job.output, name))
+    return _merge(job.output, run, [record(row, "skipped") for row in plan.rows if row.result in done])
+
+
+def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None:
+    """Rows or parts -> workers -> the report."""
+    cluster = job.cluster
+    without, with_gpu = cluster.sizes(ray.cluster_resources())
+    if plan.parts:
+        parts = [{"part": pickle.dumps(part)} for part in plan.parts]
+        data = ray.data.from_items(parts, override_num_blocks=len(parts)).flat_map(_Reader(done), num_cpus=0)
+    else:
+        blocks = max(-(-len(plan.rows) // BLOCK_ROWS), min(len(plan.rows), 4 * (without + with_gpu)))
+        data = ray.data.from_items([{"row": pickle.dumps(row)} for row in plan.rows], override_num_blocks=blocks)
+    resources: dict[str, Any] = {"num_cpus": cluster.cores}
+    if with_gpu and without:  # a mixed pool: the first have a share
+        started = itertools.count()
+        resources["ray_remote_args_fn"] = lambda: {"num_gpus": cluster.gpus if next(started) < with_gpu else 0}
+    elif with_gpu:
+        resources["num_gpus"] = cluster.gpus
+    pool = ray.data.ActorPoolStrategy(size=without + with_gpu, max_tasks_in_flight_per_actor=2)
+    data = data.map_batches(_Actor, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
+    fs, path = storage.file_system(report)
+    try:
+        data.write_parquet(path, filesystem=fs if "://" in report else None, ray_remote_args={"num_cpus": 0})
+    except ray.exceptions.RayError as error:
+        raise WavepaintError(f"Ray gave up: {' '.join(str(error).split())[-500:]}") from None
+
+
+class _Reader:
+    """Gives the rows of parts; those that have a result without their files, which says that they are skipped."""
+
+    def __init__(self, done: set[str]) -> None:
+        self._done = done
+
+    def __call__(self, item: dict[str, Any]) -> Iterator[dict[str, bytes]]:
+        for row in pickle.loads(item["part"])():
+            yield {"row": pickle.dumps(row._replace(image=None, mask=None) if row.result in self._done else row)}
+
+
+class _Actor(Worker):
+    """A worker with what Ray has given it."""
+
+    def __init__(self, job: Job) -> None:
+        import ray
+
+        super().__init__(job, gpu=bool(ray.get_gpu_ids()))
+
+
+@contextmanager
+def _connected(cluster: Cluster, progress: bool) -> Iterator[Any]:
+    """Ray, quiet; started for the occasion, and stopped afterwards, unless this process has it already."""
+    # Before Ray is imported: nothing here reports to anybody, and its own log stays in its files.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray
+    import ray.data
+
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
+    more: dict[str, Any] = {}
+    if address == "local":
+        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        more = {"num_cpus": max(there, (cluster.workers or 1) * cluster.cores), "object_store_memory": 200 * 2**20}
+        more |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    own = not ray.is_initialized()
+    try:
+        if own:
+            _check_address(address)
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **more)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise OptionError(f"{address}: no Ray cluster to work on: {reason}") from None
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = progress
+    context.print_on_execution_start = False
+    context.target_max_block_size = BLOCK_BYTES
+    try:
+        yield ray
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise an error at once if nothing listens at HOST:PORT; Ray itself would wait for minutes."""
+    if address not in ("local", "auto"):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535 or "/" in host:
+            raise ValueError("must be HOST:PORT or auto")
+        socket.create_connection((host.strip("[]"), int(port)), 5.0).close()
+
+
+# -- the report --------------------------------------------------------------------------------------------------------
+
+
+def read_report(output: str) -> list[dict[str, Any]]:
+    """What became of each input last, as `worker.record` says it, while a batch runs or afterwards."""
+    return _latest(_read([posixpath.join(output, REPORT), *_parts_of(output)]))
+
+
+def _latest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    latest: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["finished"]):
+        # That a result is skipped does not make one undone: the row with its hash stays.
+        if row["status"] != "skipped" or latest.get(row["input"], row)["status"] != "done":
+            latest[row["input"]] = row
+    return list(latest.values())
+
+
+def _parts_of(output: str) -> list[str]:
+    return [posixpath.join(output, PARTS, name) for name in storage.walk(posixpath.join(output, PARTS))]
+
+
+def _read(files: list[str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        with suppress(FileNotFoundError):  # none yet, or merged by another run
+            rows += pq.read_table(io.BytesIO(storage.read(file))).to_pylist()
+    return rows
+
+
+def _merge(output: str, run: str, skipped: list[dict[str, Any]]) -> Counter[str]:
+    """Make one file of the report; return the statuses of this run."""
+    parts = _parts_of(output)
+    counts = Counter(row["status"] for row in _latest(_read([part for part in parts if part.startswith(run)])))
+    rows = _latest(_read([posixpath.join(output, REPORT), *parts]) + skipped)
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), stream)
+    storage.write(posixpath.join(output, REPORT), stream.getvalue())
+    for part in parts:
+        storage.remove(part)
+    return counts + Counter(skipped=len(skipped))
