@@ -19,67 +19,82 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 pytestmark = pytest.mark.skipif(not DEPLOY.is_dir(), reason="part of the repository, not of the package")
 
 
-def closed(required: list[str], **properties: Any) -> dict[str, Any]:
-    """An object of these properties and no others, so that a slip in a name does not pass."""
-    return {"type": "object", "required": required, "additionalProperties": False, "properties": properties}
+KUBERNETES = "1.37.0"
 
 
-TEXT = {"type": "string", "minLength": 1}
-WHOLE = {"type": "integer", "minimum": 0}
-QUANTITY = {"type": "string", "pattern": r"^\d+(\.\d+)?(m|Mi|Gi)?$"}
-AMOUNTS = {"type": "object", "additionalProperties": QUANTITY, "required": ["cpu", "memory"]}
-CONTAINER = closed(
-    ["name", "image", "resources"],
-    name=TEXT,
+def fields(*required: str, **optional: Any) -> dict[str, Any]:
+    """An object of these fields and no others, so that a slip in a name does not pass; "required" ones of any type."""
+    names = {name: {} for name in required} | optional
+    return {"type": "object", "required": list(required), "additionalProperties": False, "properties": names}
+
+
+TEXT, FLAG, WHOLE = {"type": "string"}, {"type": "boolean"}, {"type": "integer", "minimum": 0}
+TEXTS = {"type": "object", "additionalProperties": TEXT}
+ANY: dict[str, Any] = {}
+# The fields of KubeRay's published types, ray-operator/apis/ray/v1/{rayjob,raycluster}_types.go, of which its
+# CustomResourceDefinition is generated. Pod templates are Kubernetes' own, and checked by its schema.
+AUTOSCALER = fields(
+    resources=ANY,
     image=TEXT,
-    resources=closed(["requests", "limits"], requests=AMOUNTS, limits=AMOUNTS),
-    ports={"type": "array", "items": closed(["containerPort", "name"], containerPort=WHOLE, name=TEXT)},
-    envFrom={"type": "array", "items": closed(["secretRef"], secretRef=closed(["name"], name=TEXT))},
+    imagePullPolicy=TEXT,
+    env=ANY,
+    envFrom=ANY,
+    volumeMounts=ANY,
+    securityContext=ANY,
+    idleTimeoutSeconds=WHOLE,
+    upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
 )
-TEMPLATE = closed(
-    ["spec"], spec=closed(["containers"], containers={"type": "array", "minItems": 1, "items": CONTAINER})
+HEAD = fields("template", rayStartParams=TEXTS, serviceType=TEXT, headService=ANY, enableIngress=FLAG)
+HEAD["required"].append("rayStartParams")
+WORKERS = fields(
+    "template",
+    groupName=TEXT,
+    replicas=WHOLE,
+    minReplicas=WHOLE,
+    maxReplicas=WHOLE,
+    numOfHosts=WHOLE,
+    rayStartParams=TEXTS,
+    scaleStrategy=ANY,
 )
-# Ray start parameters are texts, numbers included.
-START = {"type": "object", "additionalProperties": {"type": "string"}}
-RAY_CLUSTER = closed(
-    ["rayVersion", "headGroupSpec", "workerGroupSpecs"],
+WORKERS["required"] += ["groupName", "minReplicas", "maxReplicas", "rayStartParams"]
+RAY_CLUSTER = fields(
+    headGroupSpec=HEAD,
+    workerGroupSpecs={"type": "array", "items": WORKERS},
     rayVersion=TEXT,
-    enableInTreeAutoscaling={"type": "boolean"},
-    autoscalerOptions=closed(
-        [],
-        upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
-        idleTimeoutSeconds=WHOLE,
-    ),
-    headGroupSpec=closed(["rayStartParams", "template"], rayStartParams=START, template=TEMPLATE),
-    workerGroupSpecs={
-        "type": "array",
-        "minItems": 1,
-        "items": closed(
-            ["groupName", "replicas", "minReplicas", "maxReplicas", "rayStartParams", "template"],
-            groupName=TEXT,
-            replicas=WHOLE,
-            minReplicas=WHOLE,
-            maxReplicas=WHOLE,
-            rayStartParams=START,
-            template=TEMPLATE,
-        ),
-    },
+    enableInTreeAutoscaling=FLAG,
+    autoscalerOptions=AUTOSCALER,
+    headServiceAnnotations=TEXTS,
+    suspend=FLAG,
 )
-RAY_JOB = closed(
-    ["apiVersion", "kind", "metadata", "spec"],
+RAY_CLUSTER["required"].append("headGroupSpec")
+JOB = fields(
+    activeDeadlineSeconds=WHOLE,
+    backoffLimit=WHOLE,
+    rayClusterSpec=RAY_CLUSTER,
+    submitterPodTemplate=ANY,
+    metadata=TEXTS,
+    clusterSelector=TEXTS,
+    submitterConfig=fields(backoffLimit=WHOLE),
+    managedBy=TEXT,
+    deletionStrategy=ANY,
+    entrypoint=TEXT,
+    runtimeEnvYAML=TEXT,
+    jobId=TEXT,
+    submissionMode=TEXT,
+    entrypointResources=TEXT,
+    entrypointNumCpus={"type": "number"},
+    entrypointNumGpus={"type": "number"},
+    ttlSecondsAfterFinished=WHOLE,
+    shutdownAfterJobFinishes=FLAG,
+    suspend=FLAG,
+)
+RAY_JOB = fields(
     apiVersion={"const": "ray.io/v1"},
     kind={"const": "RayJob"},
-    metadata=closed(["name"], name={"type": "string", "pattern": "^[a-z0-9-]{1,47}$"}),
-    spec=closed(
-        ["entrypoint", "rayClusterSpec"],
-        entrypoint=TEXT,
-        entrypointNumCpus={"type": "number", "minimum": 0},
-        backoffLimit=WHOLE,
-        shutdownAfterJobFinishes={"type": "boolean"},
-        ttlSecondsAfterFinished=WHOLE,
-        rayClusterSpec=RAY_CLUSTER,
-    ),
+    metadata=fields(name={"type": "string", "pattern": "^[a-z0-9-]{1,47}$"}),
+    spec=JOB,
 )
+RAY_JOB["required"] = ["apiVersion", "kind", "metadata", "spec"]
 
 
 def read(name: str) -> Any:
@@ -89,8 +104,7 @@ def read(name: str) -> Any:
 def test_the_kuberay_job_has_the_fields_of_its_kind() -> None:
     job = read("kuberay-job.yaml")
     jsonschema.validate(job, RAY_JOB)
-    cluster = job["spec"]["rayClusterSpec"]
-    for group in cluster["workerGroupSpecs"]:
+    for group in job["spec"]["rayClusterSpec"]["workerGroupSpecs"]:
         assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
     broken = read("kuberay-job.yaml")
     broken["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["maxReplica"] = 3
@@ -98,8 +112,19 @@ def test_the_kuberay_job_has_the_fields_of_its_kind() -> None:
         jsonschema.validate(broken, RAY_JOB)
 
 
+def test_pod_templates_pass_the_published_schema_of_kubernetes() -> None:
+    kubernetes = pytest.importorskip("kubernetes_validate")
+    cluster = read("kuberay-job.yaml")["spec"]["rayClusterSpec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pods = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}, "template": group["template"]}
+        kubernetes.validate(pods, KUBERNETES, strict=True)
+        group["template"]["spec"]["containers"][0]["envfrom"] = []
+        with pytest.raises(kubernetes.ValidationError, match="envfrom"):
+            kubernetes.validate(pods, KUBERNETES, strict=True)
+
+
 def test_the_job_asks_for_options_that_exist_and_for_no_more_workers_than_fit() -> None:
-    from wavepaint.cli import app
+    from wavepaint.cli.root import app
 
     job = read("kuberay-job.yaml")["spec"]
     words = shlex.split(job["entrypoint"])

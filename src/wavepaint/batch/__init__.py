@@ -1,1 +1,1 @@
-"""Batch work on many machines: every input once, whatever is killed on the way; see docs/cluster.md."""
+"""Many images, on one machine or many; see docs/batch.md."""

@@ -10,6 +10,7 @@ import pickle
 import posixpath
 import secrets
 import socket
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -80,7 +81,8 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
     elif with_gpu:
         resources["num_gpus"] = cluster.gpus
     pool = ray.data.ActorPoolStrategy(size=without + with_gpu, max_tasks_in_flight_per_actor=2)
-    data = data.map_batches(_Actor, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
+    with warnings.catch_warnings(action="ignore"):  # what makes a mixed pool is gone from Ray 2.64
+        data = data.map_batches(_Actor, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
     fs, path = storage.file_system(report)
     try:
         data.write_parquet(path, filesystem=fs if "://" in report else None, ray_remote_args={"num_cpus": 0})
