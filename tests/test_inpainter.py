@@ -19,6 +19,7 @@ from pictures import decoded, noise, pillow, png, soft, tiff
 from standin import Recorder, write_standin
 from wavepaint import Inpainter, inpainter
 from wavepaint.box import Box
+from wavepaint.cancellation import Cancelled
 from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
 from wavepaint.fill import guide, regions, wide
 from wavepaint.fill.pyramid import haar_fill
@@ -703,3 +704,65 @@ def test_importing_loads_nothing_heavy(statement: str) -> None:
     loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout.split()
     assert "wavepaint" in loaded
     assert not {"torch", "pyvips", "onnxruntime", "cv2", "PIL", "openvino", "scipy"} & set(loaded)
+
+
+@pytest.fixture(scope="module")
+def textured() -> tuple[np.ndarray, np.ndarray]:
+    """An image with texture to copy, and a hole in it."""
+    image = noise(120, 140, 3)
+    for axis in (0, 1):
+        image = (image // 2 + np.roll(image, 1, axis) // 2).astype(np.uint8)
+    hole = np.zeros((120, 140), np.bool_)
+    hole[40:75, 50:90] = True
+    return image, hole
+
+
+def test_detail_is_copied_added_or_left_out(fill: Inpainter, textured: tuple[np.ndarray, np.ndarray]) -> None:
+    image, hole = textured
+    results = {detail: fill(image, hole, detail=detail) for detail in ("image", "grain", "network")}
+    for result in results.values():
+        assert np.array_equal(result[~hole], image[~hole])
+    spread = {detail: result[hole].std(axis=0).mean() for detail, result in results.items()}
+    around = image[~hole].std(axis=0).mean()
+    # The network here fills with one colour.
+    assert spread["network"] < 1 < spread["grain"]
+    assert 0.7 * around < spread["image"] < 1.3 * around
+    assert np.array_equal(fill(image, hole), results["image"])
+
+
+def test_seeds_give_other_results_and_each_the_same_again(
+    fill: Inpainter, textured: tuple[np.ndarray, np.ndarray]
+) -> None:
+    image, hole = textured
+    first, second = fill(image, hole, seed=1), fill(image, hole, seed=2)
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, fill(image, hole, seed=1))
+
+
+def test_what_is_excluded_is_not_copied(fill: Inpainter, textured: tuple[np.ndarray, np.ndarray]) -> None:
+    image, hole = textured
+    image = image.copy()
+    image[:, 95:] = (255, 0, 255)
+    exclude = np.zeros(hole.shape, np.bool_)
+    exclude[:, 92:] = True
+    filled = fill(image, hole, exclude=exclude)
+    assert not (filled[hole] == (255, 0, 255)).all(axis=1).any()
+    with pytest.raises(MaskError, match="not to copy from is 8x9 pixels, but .* is 140x120"):
+        fill(image, hole, exclude=np.ones((9, 8), np.bool_))
+
+
+def test_progress_is_reported_and_can_stop_the_work(fill: Inpainter, textured: tuple[np.ndarray, np.ndarray]) -> None:
+    image, hole = textured
+    shares: list[float] = []
+    fill(image, hole, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    with pytest.raises(Cancelled):
+        fill(image, hole, progress=lambda share: False)
+
+
+def test_grain_is_a_deprecated_name(fill: Inpainter, textured: tuple[np.ndarray, np.ndarray]) -> None:
+    image, hole = textured
+    with pytest.warns(DeprecationWarning, match="use detail="):
+        smooth = fill(image, hole, grain="off")
+    assert np.array_equal(smooth, fill(image, hole, detail="network"))
