@@ -350,13 +350,13 @@ def test_grain_is_continued_unless_it_is_turned_off(fill: Inpainter) -> None:
         image = (128 + 6 * rng.standard_normal((500, 600, 3))).clip(0, 255).astype(np.uint8)
         mask = np.zeros(image.shape[:2], np.bool_)
         mask[80 : 80 + side, 90 : 90 + side] = True
-        smooth, grained = fill(image, mask, grain="off"), fill(image, mask)
+        smooth, grained = fill(image, mask, detail="network"), fill(image, mask, detail="grain")
         assert smooth[mask].std() < 1
         assert 4.5 < grained[mask].std() < 7.5
         assert np.array_equal(grained[~mask], image[~mask])
-        assert np.array_equal(grained, fill(image, mask))
-    with pytest.raises(OptionError, match="grain must be one of auto, off"):
-        fill(image, mask, grain="on")
+        assert np.array_equal(grained, fill(image, mask, detail="grain"))
+    with pytest.raises(OptionError, match="detail must be one of image, grain, network"):
+        fill(image, mask, detail="on")
 
 
 @pytest.mark.parametrize("channels", [1, 3])

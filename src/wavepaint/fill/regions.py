@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.runtime.base import BATCH_PIXELS
 
 CELL = 16
 """Side of a grid cell, pixels: holes closer than this count as one."""
@@ -36,8 +37,6 @@ SIZE_STEP = 64
 """Sides of crops are rounded up to a multiple of this, so that crops come in few sizes and can share a batch."""
 SPLIT_GAIN = 0.75
 """Holes whose contexts overlap share a crop unless separate crops cost less than this share of it."""
-BATCH_PIXELS = (MAX_HOLE + 2 * MAX_CONTEXT) ** 2
-"""A batch holds at most as many pixels as the largest crop."""
 
 
 R = TypeVar("R", bound="HasCrop")

@@ -16,6 +16,10 @@ GUESSED = np.float32(0.5)
 """The mask's value for a hole sample that holds a guess to start from."""
 
 
+BATCH_PIXELS = 2**20
+"""A batch holds at most so many pixels, those of the largest crop."""
+
+
 class Runtime(Protocol):
     """A loaded network; calling it is safe from several threads at once."""
 

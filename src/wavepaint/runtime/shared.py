@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wavepaint.fill.regions import BATCH_PIXELS
-from wavepaint.runtime.base import Planes, Runtime
+from wavepaint.runtime.base import BATCH_PIXELS, Planes, Runtime
 
 
 @dataclass(eq=False)
@@ -30,7 +29,7 @@ class SharedRuntime:
     """A runtime for several threads, whose waiting crops of one size run together.
 
     Nobody waits for company: while one run is under way requests gather, and the next run takes all of one size that
-    are there, up to `regions.BATCH_PIXELS`. Each caller's thread may be the one that runs it for the others.
+    are there, up to `base.BATCH_PIXELS`. Each caller's thread may be the one that runs it for the others.
 
     Args:
         runtime: what runs the batches.
