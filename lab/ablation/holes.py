@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.ablation.comparison import COMPARED, VGG_DISTANCE
-from lab.ablation.hole_findings import (
+from lab.ablation.hole_findings import hole_findings
+from lab.ablation.hole_leads import (
     BY_DEPTH,
     HALF,
     ONE_LOOK,
@@ -20,9 +21,9 @@ from lab.ablation.hole_findings import (
     QUARTER,
     RING,
     TELEA,
-    Entrant,
+    HoleStudy,
     Measured,
-    hole_findings,
+    StudiedModel,
 )
 from lab.ablation.measuring import coarse_to_fine_method, first_pictures, kept
 from lab.ablation.plan import Plan, Scale, read_plan, write_plan
@@ -68,16 +69,16 @@ def run_mask_size(
         CheckpointError: no such network.
     """
     chosen = first_pictures(test_set, scale.pictures)
-    entrants = _entrants(models)
-    networks = [load_checkpoint(entrant.spec) for entrant in entrants]
+    studied = _studied(models)
+    networks = [load_checkpoint(model.spec) for model in studied]
     settings = {
-        "models": {entrant.label: describe_weights(entrant.spec) for entrant in entrants},
+        "models": {model.label: describe_weights(model.spec) for model in studied},
         "test": {test_set.folder.resolve().name: chosen.sha256},
         "pictures": scale.pictures,
         "seed": seed,
         "vgg_weights": None if vgg_weights is None else describe_weights(vgg_weights),
     }
-    methods = _methods(entrants, networks)
+    methods = _methods(studied, networks)
     truths = _truths(chosen)
     side = min(min(item.truth.shape[:2]) for item in truths)
     discs = _Shape("discs", "radius", tuple(radius for radius in RADII if radius <= 7 * side / 16), disc, rings=True)
@@ -101,7 +102,7 @@ def run_mask_size(
         return found
 
     in_discs, in_boxes = ({size: measured(shape, size) for size in shape.sizes} for shape in (discs, boxes))
-    return hole_findings(in_discs, in_boxes, entrants, metrics, settings, side, seed)
+    return hole_findings(HoleStudy(in_discs, in_boxes, studied, metrics, seed), settings, side)
 
 
 @dataclass(frozen=True)
@@ -122,22 +123,22 @@ def box(side: int, edge: float) -> NDArray[np.bool_]:
     return mask
 
 
-def _entrants(models: Sequence[str]) -> tuple[Entrant, ...]:
+def _studied(models: Sequence[str]) -> tuple[StudiedModel, ...]:
     if len(set(models)) < len(models):
         raise OptionError(f"the networks must be different, got: {', '.join(models)}")
     stems = [Path(model).stem for model in models]
     labels = stems if len(set(stems)) == len(stems) else models
-    return tuple(Entrant(label, model, len(models) > 1) for label, model in zip(labels, models, strict=True))
+    return tuple(StudiedModel(label, model, len(models) > 1) for label, model in zip(labels, models, strict=True))
 
 
-def _methods(entrants: Sequence[Entrant], networks: Sequence[WavePaint]) -> tuple[Method, ...]:
+def _methods(studied: Sequence[StudiedModel], networks: Sequence[WavePaint]) -> tuple[Method, ...]:
     procedures: list[Method] = []
-    for entrant, network in zip(entrants, networks, strict=True):
+    for model, network in zip(studied, networks, strict=True):
         procedures += [
-            coarse_to_fine_method(network, entrant.named(procedure), octaves)
+            coarse_to_fine_method(network, model.named(procedure), octaves)
             for octaves, procedure in enumerate((ONE_LOOK, HALF, QUARTER))
         ]
-        procedures.append(network_method(network.eval(), entrant.named(BY_DEPTH)))
+        procedures.append(network_method(network.eval(), model.named(BY_DEPTH)))
     # One prefill for all, as they are compared by their leads over it.
     return (*procedures, haar_method(PREFILL, networks[0].config.sweeps), find_method(TELEA))
 

@@ -66,13 +66,12 @@ def ablate(study: Annotated[Study, typer.Argument(help="The study.")], *, materi
     figures/.
     """
     try:
-        from lab.ablation.run import run_study
+        from lab.ablation.run import StudyRequest, run_study
         from wavepaint.training.schedule import parse_duration
     except ImportError as error:
         raise MissingExtraError("python -m lab ablate", "train", str(error.name)) from None
-    finished = run_study(
+    request = StudyRequest(
         study,
-        material.output,
         photos=material.photos,
         tests=material.test,
         full=material.full,
@@ -83,6 +82,6 @@ def ablate(study: Annotated[Study, typer.Argument(help="The study.")], *, materi
         init=material.init,
         vgg_weights=material.vgg_weights,
         peers=material.peers,
-        say=report,
     )
+    finished = run_study(request, material.output, report)
     typer.echo(finished.conclusion)

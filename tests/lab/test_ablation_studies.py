@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from lab.ablation import efficiency, run
 from lab.ablation.efficiency import Job, measure, measure_apart
-from lab.ablation.hole_findings import breakdown_depth, gains_by_depth, sure_runs
+from lab.ablation.hole_findings import significant_runs
+from lab.ablation.hole_leads import breakdown_depth, gains_by_depth
 from lab.ablation.plan import PLAN_FILE
 from lab.ablation.studies import TEXTURE, TRAINING_STUDIES
 from lab.cli import app
@@ -109,7 +110,7 @@ def test_mask_size_with_the_packaged_network(here: Path) -> None:
     assert len(results["by_depth"][0]["psnr"]) == 3
     assert [each["method"] for each in results["breakdown_depths"]] == ["one look", "by depth"]
     assert results["breakdown_depth_ratios"] == []
-    assert "surely better than prefill: PSNR:" in result.output
+    assert "significantly better than prefill: PSNR:" in result.output
     again = ablate("mask-size", "--test", "set", "-o", "run")
     assert "filling discs" not in again.output
 
@@ -140,7 +141,7 @@ def test_mask_size_of_two_networks_with_boxes_and_vgg_distances(here: Path, monk
     assert "The break-down depth of own, by depth, over that of default, one look: " in result.output
     assert len(results["breakdown_depths"]) == 4
     assert {each["method"] for each in results["breakdown_depth_ratios"]} == {"own, one look", "own, by depth"}
-    assert "Sides of boxes at which own is surely better than opencv-telea: PSNR:" in result.output
+    assert "Sides of boxes at which own is significantly better than opencv-telea: PSNR:" in result.output
     tables = (here / "run" / "tables.md").read_text()
     assert "### Lead in VGG distance, % in boxes by side, own" in tables
     assert "### Ratios of break-down radii" in tables
@@ -192,9 +193,9 @@ def gain(mean: float, spread: float) -> Summary:
 
 def test_where_a_lead_is_sure_is_told_in_runs() -> None:
     gains = [gain(0.1, 0.2), gain(0.1, 0.05), gain(0.2, 0.1), gain(-0.2, 0.1), gain(0.3, 0.1)]
-    assert sure_runs("abcde", gains, 1) == "b to c, e"
-    assert sure_runs("abcde", gains, -1) == "d"
-    assert sure_runs("a", gains[:1], 1) == "none"
+    assert significant_runs("abcde", gains, 1) == "b to c, e"
+    assert significant_runs("abcde", gains, -1) == "d"
+    assert significant_runs("a", gains[:1], 1) == "none"
 
 
 def test_break_down_depth_is_where_the_lead_stays_below_half_of_the_largest() -> None:

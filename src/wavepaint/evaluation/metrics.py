@@ -63,7 +63,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "lattice_4": Metric("lattice of 4 samples, levels²", False, 2),
         "lattice_8": Metric("lattice of 8 samples, levels²", False, 2),
         "lattice_16": Metric("lattice of 16 samples, levels²", False, 2),
-        "texture_ratio": Metric("texture in the hole against around it, log2", None, 2),
+        "texture_ratio": Metric("texture, hole / ring, log2", None, 2),
         "vgg_distance": Metric("VGG16 feature distance (a training loss)", False),
     }
 )

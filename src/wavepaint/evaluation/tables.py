@@ -12,17 +12,7 @@ from wavepaint.evaluation.results import SET_METRICS, Results, SetScore, Summary
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-HEADLINE = (
-    "hole_psnr",
-    "hole_ssim",
-    "hole_lpips_vgg",
-    "lpips_vgg",
-    "lpips_alex",
-    "dists",
-    "psnr",
-    "ssim",
-    "texture_ratio",
-)
+HEADLINE = ("hole_psnr", "hole_ssim", "lpips_vgg", "lpips_alex", "dists", "texture_ratio")
 """What the terminal shows of what was measured; a training loss is not among it."""
 
 
