@@ -747,7 +747,7 @@ def test_what_is_excluded_is_not_copied(fill: Inpainter, textured: tuple[np.ndar
     exclude[:, 92:] = True
     filled = fill(image, hole, exclude=exclude)
     assert not (filled[hole] == (255, 0, 255)).all(axis=1).any()
-    with pytest.raises(MaskError, match="not to copy from is 8x9 pixels, but .* is 140x120"):
+    with pytest.raises(MaskError, match=r"not to copy from is 8x9 pixels, but .* is 140x120"):
         fill(image, hole, exclude=np.ones((9, 8), np.bool_))
 
 

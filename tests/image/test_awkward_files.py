@@ -266,7 +266,7 @@ def test_another_quality_or_format_is_still_given(idle: Inpainter, tmp_path: Pat
 def test_an_engine_that_cannot_be_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none\.onnx: no such file"):
         Inpainter(tmp_path / "none.onnx")
-    with pytest.raises(OptionError, match="runtime must be one of .*, got 'cuda'"):
+    with pytest.raises(OptionError, match=r"runtime must be one of .*, got 'cuda'"):
         wavepaint.inpaint(SAMPLES, NONE, runtime="cuda")
     with pytest.raises(OptionError, match="threads must be at least 1"):
         wavepaint.inpaint(SAMPLES, NONE, threads=-1)
