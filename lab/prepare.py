@@ -20,8 +20,8 @@ from types import MappingProxyType
 from typing import Any
 
 from wavepaint.data.photographs import PhotographSource
-from wavepaint.errors import OptionError, PhotoError
-from wavepaint.files import replacing
+from wavepaint.errors import ImageError, OptionError
+from wavepaint.files import atomic_write
 
 FORMAT = "wavepaint-prepared-1"
 MANIFEST = "manifest.json"
@@ -100,7 +100,7 @@ def prepare(
     Raises:
         OptionError: another number of pictures than published, lists that do not fit, or a `target` that holds
             something else.
-        PhotoError: a picture that cannot be read, or is smaller than published; what was finished stays.
+        ImageError: a picture that cannot be read, or is smaller than published; what was finished stays.
     """
     target = Path(target)
     splits = _splits_from_lists(dataset, source, Path(lists)) if lists else _splits_of(dataset, source)
@@ -203,7 +203,7 @@ def _begin(target: Path, plan: dict[str, Any], texts: Mapping[str, str]) -> None
         for size in plan["sizes"]:
             (target / str(size)).mkdir(parents=True, exist_ok=True)
         for split, text in texts.items():
-            with replacing(target / f"{split}.txt") as unfinished:
+            with atomic_write(target / f"{split}.txt") as unfinished:
                 unfinished.write_text(text, encoding="utf-8", newline="\n")
         _write_json(manifest, {**plan, "complete": False})
     except OSError as error:
@@ -218,7 +218,7 @@ def _shard(
         yield len(members)
         return
     try:
-        with replacing(path) as unfinished, tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as shard:
+        with atomic_write(path) as unfinished, tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as shard:
             for index, member in zip(indices, members, strict=True):
                 data = square_png(source.encoded(index), source.name(index), size, dataset.smallest)
                 entry = tarfile.TarInfo(member)
@@ -246,7 +246,7 @@ def square_png(data: bytes, name: str, size: int, smallest: int = 1) -> bytes:
     A picture that has the size already keeps its samples.
 
     Raises:
-        PhotoError: not a whole picture, or with a side shorter than `smallest`.
+        ImageError: not a whole picture, or with a side shorter than `smallest`.
     """
     import pyvips
 
@@ -254,7 +254,7 @@ def square_png(data: bytes, name: str, size: int, smallest: int = 1) -> bytes:
         # Decoded whole before it is reduced: reducing while decoding does not notice a file that is cut short.
         whole = pyvips.Image.new_from_buffer(data, "", fail_on="error").copy_memory()
         if min(whole.width, whole.height) < smallest:
-            raise PhotoError(f"{name}: is {whole.width}x{whole.height}, smaller than published ({smallest})")
+            raise ImageError(f"{name}: is {whole.width}x{whole.height}, smaller than published ({smallest})")
         image = whole.thumbnail_image(size, height=size, size="both", crop="centre", export_profile="srgb")
         image = image.colourspace("srgb").cast("uchar")
         if image.hasalpha():
@@ -265,7 +265,7 @@ def square_png(data: bytes, name: str, size: int, smallest: int = 1) -> bytes:
         png: bytes = image.pngsave_buffer(compression=6, keep="none")
     except pyvips.Error as error:
         reason = (str(error).strip().splitlines() or ["unreadable"])[0]
-        raise PhotoError(f"{name}: cannot be read: {reason}") from None
+        raise ImageError(f"{name}: cannot be read: {reason}") from None
     return png
 
 
@@ -281,5 +281,5 @@ def _sha256(path: Path) -> str:
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8", newline="\n")

@@ -220,7 +220,7 @@ def test_map_writes_files_and_raises_in_turn(fill: Inpainter, tmp_path: Path) ->
     (tmp_path / "b.png").write_bytes(b"not an image")
     results = fill.map([(tmp_path / f"{name}.png", MASK, tmp_path / f"{name}-out.tif") for name in "abc"], threads=1)
     assert next(results) == tmp_path / "a-out.tif"
-    with pytest.raises(wavepaint.PhotoError, match=r"b\.png"):
+    with pytest.raises(wavepaint.ImageError, match=r"b\.png"):
         next(results)
     assert (tmp_path / "a-out.tif").exists()
     with pytest.raises(wavepaint.OptionError, match="threads must be at least 1"):
@@ -238,7 +238,7 @@ def test_the_default_name_is_replaced_where_that_is_asked_for(fill: Inpainter, t
     path.write_bytes(pillow(IMAGE, "PNG"))
     written = fill(path, MASK)
     first = written.read_bytes()
-    with pytest.raises(wavepaint.PhotoError, match=r"cat-filled\.png: exists already; overwrite=True replaces it"):
+    with pytest.raises(wavepaint.ImageError, match=r"cat-filled\.png: exists already; overwrite=True replaces it"):
         fill(path, MASK)
     assert written.read_bytes() == first
     assert fill(str(path), MASK, overwrite=True, dilate=3) == written

@@ -16,7 +16,7 @@ from serving import HalfInpainter
 from wavepaint.box import Box
 from wavepaint.cancellation import Cancelled, cancellable, cancelled, check_cancelled
 from wavepaint.fill.dilation import dilate
-from wavepaint.image.photo import Photo
+from wavepaint.image.file import ImageFile
 from wavepaint.options import Options
 
 LARGE = noise(1200, 800, 3)
@@ -46,16 +46,16 @@ def dots() -> np.ndarray:
 
 
 ENCODINGS = {
-    f"encoding {format}": lambda format=format: Photo.open(png(LARGE)).encode([], format)
+    f"encoding {format}": lambda format=format: ImageFile.open(png(LARGE)).encode([], format)
     for format in ("png", "jpeg", "tiff", "webp", "avif")
 }
 LOOPS: dict[str, Callable[[], object]] = {
     "dilation": lambda: dilate(dots(), 400),
-    "mask": lambda: list(Photo.open(png(LARGE)).stream()),
+    "mask": lambda: list(ImageFile.open(png(LARGE)).stream()),
     "pages": lambda: HalfInpainter().fill(pages(9), corner_mask(40, 60), Options()),
     "crops": lambda: HalfInpainter().fill(LARGE, scattered(), Options()),
 }
-WORK = {**LOOPS, **ENCODINGS, "decoding": lambda: Photo.open(png(LARGE)).read(Box(0, 0, 5, 5))}
+WORK = {**LOOPS, **ENCODINGS, "decoding": lambda: ImageFile.open(png(LARGE)).read(Box(0, 0, 5, 5))}
 
 
 class Count:
@@ -92,7 +92,7 @@ def test_nothing_comes_of_cancelled_work(name):
 @pytest.mark.parametrize("format", ["webp", "tiff"])
 def test_an_encoder_is_interrupted(format):
     """The rows of these samples are handed over soon; their compression takes a multiple of that."""
-    photo = Photo.open(png(noise(1500, 1500, 3)))
+    photo = ImageFile.open(png(noise(1500, 1500, 3)))
     photo.read(Box(0, 0, 1, 1))
     start = time.process_time()
     photo.encode([], format)

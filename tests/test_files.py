@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from wavepaint.files import replaceable_mode, replacing
+from wavepaint.files import atomic_write, replaceable_mode
 
 
 def write(target: Path, text: str = "new") -> None:
-    with replacing(target) as unfinished:
+    with atomic_write(target) as unfinished:
         unfinished.write_text(text)
 
 
@@ -18,7 +18,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "file"
 
     def give_up() -> None:
-        with replacing(target) as unfinished:
+        with atomic_write(target) as unfinished:
             unfinished.write_text("ha")
             raise KeyboardInterrupt
 
@@ -35,7 +35,7 @@ def test_what_replaces_a_file_has_its_permissions(tmp_path: Path, mode: int) -> 
     target = tmp_path / "file"
     target.write_text("old")
     target.chmod(mode)
-    with replacing(target) as unfinished:
+    with atomic_write(target) as unfinished:
         assert unfinished.stat().st_mode & 0o077 == 0
         unfinished.write_text("new")
     assert target.read_text() == "new"
@@ -99,7 +99,7 @@ def test_what_has_to_survive_a_power_cut_is_on_the_disk_before_it_is_renamed(
     monkeypatch.setattr(os, "fsync", flushed)
     write(tmp_path / "quick")
     assert done == ["replace"]
-    with replacing(tmp_path / "safe", durable=True) as unfinished:
+    with atomic_write(tmp_path / "safe", durable=True) as unfinished:
         unfinished.write_text("new")
     assert done == ["replace", "file", "replace", "folder"]
     assert (tmp_path / "safe").read_text() == "new"

@@ -20,13 +20,13 @@ from standin import Recorder, write_standin
 from wavepaint import Inpainter, inpainter
 from wavepaint.box import Box
 from wavepaint.cancellation import Cancelled
-from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
+from wavepaint.errors import CheckpointError, ImageError, ImageWarning, MaskError, OptionError
 from wavepaint.fill import guide, regions, wide
 from wavepaint.fill.pyramid import haar_fill
 from wavepaint.fill.units import to_unit
 from wavepaint.fill.wide import BORDER
 from wavepaint.image import pages as pages_module
-from wavepaint.image.photo import Photo, PhotoWarning
+from wavepaint.image.file import ImageFile
 from wavepaint.options import Options
 from wavepaint.runtime import GUESSED
 
@@ -133,7 +133,7 @@ def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
         ):
             mask[top : top + height, left : left + width] = True
         mask[0, 0] = False
-        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0 if streamed else 2**28)
+        monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0 if streamed else 2**28)
         result = fill.fill(encoded(name, samples), mask, Options())
         after = decoded(result)
         assert after.dtype == dtype
@@ -151,7 +151,7 @@ def test_memory_layout_and_byte_order_do_not_matter(fill: Inpainter, tmp_path: P
     swapped = fill(image.astype(">u2"), mask, output=tmp_path / "out.tif")
     assert swapped.dtype == np.dtype(">u2")
     assert np.array_equal(swapped, expected)
-    assert np.array_equal(wavepaint.image.photo.Photo.open(tmp_path / "out.tif").read_all(), expected)
+    assert np.array_equal(wavepaint.image.file.ImageFile.open(tmp_path / "out.tif").read_all(), expected)
     image.flags.writeable = mask.flags.writeable = False
     assert np.array_equal(fill(np.asfortranarray(image), np.asfortranarray(mask)), expected)
     assert np.array_equal(fill(image[::-1], mask[::-1])[~mask[::-1]], image[::-1][~mask[::-1]])
@@ -315,8 +315,8 @@ def test_a_wide_hole_of_a_streamed_file_is_the_same(
     path = tmp_path / "photo.tif"
     path.write_bytes(tiff(image))
     expected = fill(image, mask)
-    monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 1000)
-    assert np.array_equal(wavepaint.image.photo.Photo.open(fill(path, mask)).read_all(), expected)
+    monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 1000)
+    assert np.array_equal(wavepaint.image.file.ImageFile.open(fill(path, mask)).read_all(), expected)
 
 
 def test_crops_of_all_stages_are_read_in_one_pass_over_a_streamed_file(
@@ -327,15 +327,15 @@ def test_crops_of_all_stages_are_read_in_one_pass_over_a_streamed_file(
     stages = regions.find_regions(mask)
     assert len(stages) > 1
     expected = fill(samples, mask, detail="network")
-    monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+    monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     passes: list[int] = []
-    read_boxes = wavepaint.image.photo.Photo.read_boxes
+    read_boxes = wavepaint.image.file.ImageFile.read_boxes
 
-    def counted(self: wavepaint.image.photo.Photo, boxes: list[Box]) -> list[np.ndarray]:
+    def counted(self: wavepaint.image.file.ImageFile, boxes: list[Box]) -> list[np.ndarray]:
         passes.append(len(boxes))
         return read_boxes(self, boxes)
 
-    monkeypatch.setattr(wavepaint.image.photo.Photo, "read_boxes", counted)
+    monkeypatch.setattr(wavepaint.image.file.ImageFile, "read_boxes", counted)
     assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
     assert [count for count in passes if count] == [sum(map(len, stages))]
     monkeypatch.setattr(guide, "READ_PIXELS", 1)
@@ -409,7 +409,7 @@ def test_an_empty_mask_returns_the_input_and_loads_nothing(tmp_path: Path, monke
 def test_mask_photograph_and_network_are_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first time; a mask that waits for both of the others shows it."""
     begun = {"network": threading.Event(), "photograph": threading.Event()}
-    find_hole, load_runtime, decode = inpainter.find_hole, inpainter.load_runtime, Photo.read_boxes
+    find_hole, load_runtime, decode = inpainter.find_hole, inpainter.load_runtime, ImageFile.read_boxes
 
     def begin(what: str, function: Any) -> Any:
         return lambda *values: (begun[what].set(), function(*values))[1]
@@ -419,7 +419,7 @@ def test_mask_photograph_and_network_are_read_side_by_side(monkeypatch: pytest.M
         return find_hole(*values)
 
     monkeypatch.setattr(inpainter, "load_runtime", begin("network", load_runtime))
-    monkeypatch.setattr(Photo, "read_boxes", begin("photograph", decode))
+    monkeypatch.setattr(ImageFile, "read_boxes", begin("photograph", decode))
     monkeypatch.setattr(inpainter, "find_hole", wait)
     image, hole = picture(40, 50, 3, np.uint8), np.zeros((40, 50), np.uint8)
     hole[10:20, 10:20] = 255
@@ -444,15 +444,15 @@ def test_the_hole_is_gone_when_the_result_is_written(
 
         return found
 
-    def save(self: Photo, *values: Any) -> None:
+    def save(self: ImageFile, *values: Any) -> None:
         alive.append(any(hole() is not None for hole in holes))
         write(self, *values)
 
-    write = Photo.save
+    write = ImageFile.save
     for module in (inpainter, pages_module):
         monkeypatch.setattr(module, "find_hole", watched(module.find_hole))
     monkeypatch.setattr(pages_module, "mask_of", watched(pages_module.mask_of))
-    monkeypatch.setattr(Photo, "save", save)
+    monkeypatch.setattr(ImageFile, "save", save)
     image, hole = picture(40, 50, 3, np.uint8), np.zeros((40, 50), np.uint8)
     hole[10:20, 10:20] = 255
     photo, mask = tmp_path / "photo.tif", tmp_path / "mask.tif"
@@ -492,7 +492,7 @@ def test_pil_images_without_room_for_new_values_become_wider(fill: Inpainter, mo
 
 @pytest.mark.parametrize("mode", ["CMYK", "F", "HSV"])
 def test_other_pil_modes_are_refused(fill: Inpainter, mode: str) -> None:
-    with pytest.raises(PhotoError, match=f"PIL mode {mode} is not supported"):
+    with pytest.raises(ImageError, match=f"PIL mode {mode} is not supported"):
         fill(Image.new(mode, (9, 9)), block(9, 9))
 
 
@@ -522,7 +522,7 @@ def test_a_path_gives_a_file_beside_it_and_never_replaces_one(fill: Inpainter, t
     result = fill(path, mask)
     assert result == tmp_path / "photo-filled.png"
     assert np.array_equal(np.array(Image.open(result)), fill(samples, mask))
-    with pytest.raises(PhotoError, match=r"photo-filled\.png: exists already"):
+    with pytest.raises(ImageError, match=r"photo-filled\.png: exists already"):
         fill(str(path), mask)
     assert fill(str(path), mask, output=str(path)) == path
     assert np.array_equal(np.array(Image.open(path)), fill(samples, mask))
@@ -540,7 +540,7 @@ def test_a_gif_becomes_a_png(fill: Inpainter, tmp_path: Path) -> None:
 def test_arrays_can_be_written_too(fill: Inpainter, tmp_path: Path, dtype: type, channels: int) -> None:
     image, mask, target = picture(30, 40, channels, dtype), block(30, 40), tmp_path / "out.tif"
     result = fill(image, mask, output=target)
-    written = wavepaint.image.photo.Photo.open(target).read_all()
+    written = wavepaint.image.file.ImageFile.open(target).read_all()
     if np.issubdtype(dtype, np.floating):
         assert written.dtype == np.uint16
         assert np.abs(written.squeeze() / 65535 - result.squeeze()).max() < 1 / 65535
@@ -549,7 +549,7 @@ def test_arrays_can_be_written_too(fill: Inpainter, tmp_path: Path, dtype: type,
 
 
 def test_what_a_file_cannot_keep_is_a_warning(fill: Inpainter, tmp_path: Path) -> None:
-    with pytest.warns(PhotoWarning, match="16-bit samples become 8-bit"):
+    with pytest.warns(ImageWarning, match="16-bit samples become 8-bit"):
         fill(noise(30, 40, 3, np.uint16), block(30, 40), output=tmp_path / "out.jpg")
 
 
@@ -597,7 +597,7 @@ def test_image_and_mask_mix_freely(fill: Inpainter, tmp_path: Path, image: str, 
     ],
 )
 def test_what_is_not_a_picture_says_why(fill: Inpainter, image: object, reason: str) -> None:
-    with pytest.raises(PhotoError, match=reason):
+    with pytest.raises(ImageError, match=reason):
         fill(image, np.eye(4))
 
 
@@ -622,7 +622,7 @@ def test_an_impossible_output_fails_before_the_work(
     data = pillow(samples, "PNG")
     (tmp_path / "photo.png").write_bytes(data)
     image = {"path": tmp_path / "photo.png", "bytes": data, "array": samples}[kind]
-    with pytest.raises(PhotoError, match=reason):
+    with pytest.raises(ImageError, match=reason):
         Inpainter()(image, block(30, 40), output=tmp_path / name)
 
 

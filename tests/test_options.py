@@ -14,7 +14,7 @@ import pytest
 import wavepaint
 from wavepaint.box import Box
 from wavepaint.errors import OptionError
-from wavepaint.image.photo import FORMAT_OF_SUFFIX
+from wavepaint.image.suffixes import FORMAT_OF_SUFFIX
 from wavepaint.options import FORMATS, Engine, Options, as_boxes, declared
 
 IMAGE = np.zeros((20, 30, 3), np.uint8)

@@ -17,7 +17,7 @@ from wavepaint.evaluation.methods import NetworkMethod
 from wavepaint.evaluation.metrics import pixel_scores
 from wavepaint.evaluation.protocol import Item, Method, Scorer, evaluate
 from wavepaint.evaluation.testset import EvaluationSet
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 from wavepaint.network import WavePaint
 from wavepaint.network.coarse import fill_coarse_to_fine
 
@@ -54,7 +54,7 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     if not path.is_file():
         made = json.dumps(make())
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text(made, encoding="utf-8")
     return json.loads(path.read_text(encoding="utf-8"))
 

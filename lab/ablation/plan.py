@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wavepaint.errors import OptionError
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 
 PLAN_FILE = "plan.json"
 
@@ -118,7 +118,7 @@ def write_plan(folder: Path, plan: Plan) -> None:
     """Write `plan.json`, whole or not at all; `OptionError` where it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / PLAN_FILE) as unfinished:
+        with atomic_write(folder / PLAN_FILE) as unfinished:
             unfinished.write_text(json.dumps(asdict(plan), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OptionError(f"{folder}: cannot be written: {error.strerror or error}") from None

@@ -12,7 +12,7 @@ from lab.benchmark.machine import describe_machine
 from wavepaint import __version__
 from wavepaint.evaluation.report import render
 from wavepaint.evaluation.tables import Table, markdown
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 
 INTERVALS = (
     "Scores are taken in the hole, on 8-bit composites. Intervals are 95 % bootstrap intervals of the mean over "
@@ -80,5 +80,5 @@ def _page(report: Report) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", newline="\n")

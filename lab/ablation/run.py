@@ -104,7 +104,7 @@ def run_study(request: StudyRequest, folder: Path, say: Callable[[str], None] = 
 
     Raises:
         OptionError: an unknown study, arguments that it lacks, or a folder of something else.
-        PhotoError, CheckpointError: images or weights that cannot be read.
+        ImageError, CheckpointError: images or weights that cannot be read.
     """
     request.check()
     try:

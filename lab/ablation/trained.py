@@ -36,7 +36,7 @@ from wavepaint.evaluation.metrics import pixel_scores
 from wavepaint.evaluation.protocol import Method, Scorer
 from wavepaint.evaluation.run import load_scorers
 from wavepaint.evaluation.testset import EvaluationSet
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 from wavepaint.network import load_checkpoint
 from wavepaint.training.resident import MaskBank, PhotographBank, ResidentOptions
 
@@ -72,7 +72,7 @@ def run_training_study(
 
     Raises:
         OptionError: a folder of something else; sources or sets that cannot be used.
-        PhotoError: no such source.
+        ImageError: no such source.
         CheckpointError: no such network to start from.
     """
     if start.init is not None:
@@ -269,6 +269,6 @@ def _field(bench: Bench, arm: Arm, test_set: EvaluationSet) -> ReceptiveField | 
             energy = receptive_field(model, items, bench.seed).energy
         except ValueError:
             return None
-        with replacing(path) as unfinished, unfinished.open("wb") as file:
+        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
             np.save(file, energy)
     return ReceptiveField(np.load(path))

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from lab.ablation.plan import Scale
 from lab.ablation.studies import Arm
 from wavepaint.data.photographs import PhotographSource, Selection, find_photographs
-from wavepaint.errors import OptionError, PhotoError
-from wavepaint.evaluation.outputs import whole_folder
+from wavepaint.errors import ImageError, OptionError
 from wavepaint.evaluation.protocol import item_name
+from wavepaint.files import atomic_dir
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
 from wavepaint.training.module import evaluating, is_finite
 from wavepaint.training.resident import MaskBank, PhotographBank, ResidentOptions, Trainer
@@ -210,7 +210,7 @@ def train_run(trainer: PairedTrainer, folder: Path, moments: Sequence[int]) -> N
 
 def _save(trainer: PairedTrainer, state: Path) -> None:
     # One rename for all files: weights and moments of different steps would go on as a different run.
-    with whole_folder(state, _PROGRESS) as made:
+    with atomic_dir(state, _PROGRESS) as made:
         trainer.save(made)
 
 
@@ -224,7 +224,7 @@ def load_photographs(source: str, count: int, excluded: frozenset[str], device: 
         device: that trains.
 
     Raises:
-        PhotoError: no such source.
+        ImageError: no such source.
         OptionError: nothing in it to train on.
     """
     found = find_photographs(source)
@@ -240,5 +240,5 @@ def _readable(source: PhotographSource) -> Iterator[NDArray[np.uint8]]:
     for index in range(len(source)):
         try:
             yield source.read(index, MAX_PIXELS)
-        except PhotoError:
+        except ImageError:
             continue

@@ -14,7 +14,7 @@ from lab.benchmark.subjects import Subject
 from wavepaint import __version__
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.tables import Table
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 
 FORMAT = "wavepaint-benchmark-1"
 
@@ -67,7 +67,7 @@ def write_json(report: dict[str, Any], target: Path) -> None:
         OptionError: the file cannot be written.
     """
     try:
-        with replacing(target) as unfinished:
+        with atomic_write(target) as unfinished:
             unfinished.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8", newline="\n")
     except OSError as error:
         raise OptionError(f"{target}: cannot be written: {error.strerror or error}") from None

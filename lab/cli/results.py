@@ -10,7 +10,7 @@ import typer
 
 from wavepaint.cli.commands import new_app
 from wavepaint.errors import OptionError
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 
 app = new_app()
 
@@ -34,7 +34,7 @@ def results(
         if not name or not command or not conclusion:
             raise OptionError("--store needs --name, --command and --conclusion")
         content = stored_evaluation(store, title, command, conclusion)
-        with replacing(FOLDER / f"{name}.json") as unfinished:
+        with atomic_write(FOLDER / f"{name}.json") as unfinished:
             unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if check:
         if stale := stale_pages():

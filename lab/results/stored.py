@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from wavepaint.errors import OptionError
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -117,7 +117,7 @@ def write_pages(root: Path = ROOT) -> list[Path]:
     """Bring all pages up to date; the paths that changed."""
     stale = stale_pages(root)
     for path, text in stale.items():
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text(text, encoding="utf-8", newline="\n")
     return list(stale)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from lab.study.preference import Preference
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.tables import Table
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 
 FORMAT = "wavepaint-preferences-1"
 
@@ -50,7 +50,7 @@ def write_preferences(found: Sequence[Preference], participants: int, seed: int,
         "preferences": [asdict(row) for row in found],
     }
     try:
-        with replacing(target) as unfinished:
+        with atomic_write(target) as unfinished:
             unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8", newline="\n")
     except OSError as error:
         raise OptionError(f"{target}: cannot be written: {error.strerror or error}") from None

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from wavepaint.box import Box
     from wavepaint.errors import (
         CheckpointError,
+        ImageError,
         MaskError,
         MissingExtraError,
         OptionError,
-        PhotoError,
         WavepaintError,
     )
     from wavepaint.inpainter import Inpainter, inpaint
@@ -26,12 +26,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Box",
     "CheckpointError",
+    "ImageError",
     "Inpainter",
     "MaskError",
     "MissingExtraError",
     "OptionError",
     "Options",
-    "PhotoError",
     "WavepaintError",
     "__version__",
     "inpaint",

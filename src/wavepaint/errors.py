@@ -9,12 +9,16 @@ class WavepaintError(Exception):
     """Something about the input or the installation makes the work impossible."""
 
 
-class PhotoError(WavepaintError):
-    """A picture that cannot be read, is of an unsupported kind, or cannot be written."""
+class ImageError(WavepaintError):
+    """An image that cannot be read, is of an unsupported kind, or cannot be written."""
+
+
+class ImageWarning(UserWarning):
+    """Something about a file that the result cannot keep, that was converted on reading, or that looks like a slip."""
 
 
 class MaskError(WavepaintError):
-    """A mask that does not fit its picture, or leaves nothing to work from."""
+    """A mask that does not fit its image, or leaves nothing to work from."""
 
 
 class OptionError(WavepaintError):

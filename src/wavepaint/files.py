@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from wavepaint.errors import OptionError
+
 fcntl: Any
 try:
     import fcntl
@@ -25,7 +27,7 @@ _PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 @contextmanager
-def replacing(target: str | Path, durable: bool = False) -> Iterator[Path]:
+def atomic_write(target: str | Path, durable: bool = False) -> Iterator[Path]:
     """An empty file beside `target` to write to; it becomes `target` when the block ends without an error.
 
     Otherwise, Ctrl-C included, it is removed and an old `target` stays as it was. What replaces an old file has its
@@ -39,18 +41,18 @@ def replacing(target: str | Path, durable: bool = False) -> Iterator[Path]:
         OSError: a `target` that cannot be written, or is something else than a file (a directory, a device, a pipe).
     """
     mode = replaceable_mode(target)
-    place = Path(os.path.realpath(target))
+    path = Path(os.path.realpath(target))
     # Restricted from the start: nobody may read it who could not read the old file.
-    temporary, lock = _new_part(place, 0o666 if mode is None else 0o600)
+    temporary, lock = _new_part(path, 0o666 if mode is None else 0o600)
     try:
         yield temporary
         if mode is not None:
             os.chmod(temporary, mode)
         if durable:
             _flush_to_disk(temporary)
-        os.replace(temporary, place)
+        os.replace(temporary, path)
         if durable and os.name == "posix":  # elsewhere folders cannot be opened
-            _flush_to_disk(place.parent)
+            _flush_to_disk(path.parent)
     finally:
         _close(lock)
         temporary.unlink(missing_ok=True)
@@ -74,7 +76,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def is_part(name: str) -> bool:
-    """Whether a file of this name is one that `replacing` writes to."""
+    """Whether a file of this name is one that `atomic_write` writes to."""
     return _PART.fullmatch(name) is not None
 
 
@@ -128,6 +130,46 @@ def _close(lock: int | None) -> None:
         os.close(lock)
 
 
+@contextmanager
+def atomic_dir(target: Path, marker: str) -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its place when the block ends without an error.
+
+    Args:
+        target: a folder that does not exist, is empty, or is an earlier output of the same kind.
+        marker: file by which an earlier output is recognised; such a folder is replaced.
+
+    Raises:
+        OptionError: `target` holds something else, or cannot be made.
+    """
+    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / marker).is_file()):
+        raise OptionError(f"{target}: exists and holds no {marker}; not overwritten")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise OptionError(f"{target}: cannot be made: {error.strerror}") from None
+    try:
+        made = workplace / "new"
+        made.mkdir()
+        yield made
+        _replace(made, target, workplace / "old")
+    finally:
+        shutil.rmtree(workplace)
+
+
+def _replace(made: Path, target: Path, aside: Path) -> None:
+    """Put `made` where `target` is; a target that cannot be replaced stays as it was."""
+    if not target.is_dir():
+        made.rename(target)
+        return
+    target.rename(aside)
+    try:
+        made.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
+
+
 def _flush_to_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
@@ -143,16 +185,16 @@ def replaceable_mode(target: str | Path) -> int | None:
         OSError: something else than a file is there, or no file can have that name.
     """
     try:
-        found = os.stat(target)
+        status = os.stat(target)
     except FileNotFoundError:
         return None
     except ValueError as error:  # a null character
         raise OSError(errno.EINVAL, str(error)) from None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "is a directory")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "is not a regular file")
-    return stat.S_IMODE(found.st_mode)
+    return stat.S_IMODE(status.st_mode)
 
 
 def cache_folder() -> Path:

@@ -21,7 +21,7 @@ from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.image.mask import Mask, excluded, find_hole, seems_to_fit
 from wavepaint.image.pages import fill_pages
-from wavepaint.image.sources import PhotoPicture, Picture, filled_name, open_picture
+from wavepaint.image.sources import EncodedImage, InputImage, filled_name, open_image
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file, runs_in_onnx_runtime
 
@@ -243,8 +243,8 @@ class Inpainter:
             output: as for a call.
             on_hole: is called with the share of the image, or of each page, that is filled, once that is known.
         """
-        picture = open_picture(image, output)
-        if isinstance(picture, PhotoPicture) and (pages := picture.pages(options.format)) > 1:
+        picture = open_image(image, output)
+        if isinstance(picture, EncodedImage) and (pages := picture.pages(options.format)) > 1:
             return fill_pages(picture, pages, mask, options, partial(self._patches, options=options, on_hole=on_hole))
         with ThreadPoolExecutor(2) as early:
             if self._runtime is None and seems_to_fit(mask, picture):
@@ -276,7 +276,7 @@ class Inpainter:
             return self._runtime
 
     def _patches(
-        self, picture: Picture, hole: Mask, options: Options, on_hole: Callable[[float], None] | None
+        self, picture: InputImage, hole: Mask, options: Options, on_hole: Callable[[float], None] | None
     ) -> list[Patch]:
         """The boxes to paste: filled inside the hole, the picture's own samples around it."""
         if on_hole is not None:
@@ -289,8 +289,6 @@ class Inpainter:
         with ThreadPoolExecutor(1) as loader:
             loading = loader.submit(self.load, int(pixels) // CROP_PIXELS)
             picture.read_boxes([])
-            # Not before: what does not decode is not worth preparing.
-            picture.prepare(options)
             runtime = loading.result()
         guide = fill_holes(runtime, picture, plan, options.detail == "grain")
         if options.detail != "image":
@@ -329,7 +327,7 @@ def inpaint(
         a file byte for byte unless another format or quality is asked for.
 
     Raises:
-        PhotoError: an image that cannot be read or written, NaN, floats outside [0, 1], an existing `NAME-filled.EXT`.
+        ImageError: an image that cannot be read or written, NaN, floats outside [0, 1], an existing `NAME-filled.EXT`.
         MaskError: an unusable mask, one of another size, or one that covers the whole image.
         OptionError: a value of another type or out of range, or not exactly one of mask, boxes and alpha.
         CheckpointError, MissingExtraError: the network cannot be loaded.

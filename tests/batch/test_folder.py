@@ -19,8 +19,8 @@ from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.batch.folder import inpaint_folder
 from wavepaint.batch.plan import Row, make_plan
-from wavepaint.errors import OptionError, PhotoError
-from wavepaint.files import SCRATCH, replacing, scratch_folder, sweep, sweep_scratch
+from wavepaint.errors import ImageError, OptionError
+from wavepaint.files import SCRATCH, atomic_write, scratch_folder, sweep, sweep_scratch
 from wavepaint.options import Options, as_boxes
 
 OPTIONS = Options(boxes=as_boxes([(5, 6, 7, 8)]))
@@ -130,7 +130,7 @@ class Raising(Inpainter):
             "2.png": ValueError("a length of 0"),
             "3.png": MemoryError(),
             "5.png": OSError(28, "No space left on device"),
-            "7.png": PhotoError("7.png: is odd"),
+            "7.png": ImageError("7.png: is odd"),
         }
 
     def load(self, expected_crops: int | None = None) -> object:
@@ -171,7 +171,7 @@ def test_only_what_a_dead_process_has_left_is_swept(tmp_path: Path, monkeypatch:
     left[0].write_bytes(b"half")
     left[1].mkdir()
     (left[1] / "page.tif").write_bytes(b"x")
-    with replacing(tmp_path / "a.png") as part, scratch_folder() as folder:
+    with atomic_write(tmp_path / "a.png") as part, scratch_folder() as folder:
         part.write_bytes(b"whole")
         (folder / "x").write_bytes(b"x")
         # Another process would be kept away by the locks that this one holds.

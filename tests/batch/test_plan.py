@@ -11,7 +11,7 @@ from batch_inputs import NAMES, write_shard
 
 from wavepaint.batch import storage
 from wavepaint.batch.plan import Row, make_plan
-from wavepaint.errors import MaskError, OptionError, PhotoError
+from wavepaint.errors import ImageError, MaskError, OptionError
 
 
 def touch(root: Path, *names: str) -> None:
@@ -133,11 +133,11 @@ def test_what_is_missing(tmp_path: Path) -> None:
     touch(tmp_path / "images", "a.png")
     (tmp_path / "empty").mkdir()
     for source, masks, error, message in (
-        ("none", "images", PhotoError, "none: no such file or folder"),
+        ("none", "images", ImageError, "none: no such file or folder"),
         ("images", "none", MaskError, "none: no such file or folder"),
-        ("empty", None, PhotoError, "empty: there are no images in it"),
-        ("images/a.png", None, PhotoError, "neither a folder, a list"),
-        ("none.txt", None, PhotoError, "none.txt: No such file"),
+        ("empty", None, ImageError, "empty: there are no images in it"),
+        ("images/a.png", None, ImageError, "neither a folder, a list"),
+        ("none.txt", None, ImageError, "none.txt: No such file"),
     ):
         with pytest.raises(error, match=message):
             make_plan(str(tmp_path / source), masks and str(tmp_path / masks), str(tmp_path / "out"), needs_mask=False)
@@ -199,7 +199,7 @@ def test_parquet_holds_paths_or_contents(tmp_path: Path, images: Path, kind: str
     with pytest.raises(OptionError, match=r"a\.parquet: has no column 'image', only hole, scan"):
         rows_of(tmp_path / "*.parquet", None, tmp_path / "out")
     (tmp_path / "c.parquet").write_bytes(b"x")
-    with pytest.raises(PhotoError, match=r"c\.parquet: not a Parquet file"):
+    with pytest.raises(ImageError, match=r"c\.parquet: not a Parquet file"):
         rows_of(tmp_path / "c.parquet", None, tmp_path / "out")
 
 

@@ -21,7 +21,7 @@ from wavepaint import Inpainter, inpainter
 from wavepaint.batch import folder
 from wavepaint.batch.folder import inpaint_folder
 from wavepaint.batch.plan import make_plan
-from wavepaint.errors import MaskError, PhotoError
+from wavepaint.errors import ImageError, MaskError
 from wavepaint.image.comparison import GAP, write_comparison
 from wavepaint.options import Options
 
@@ -268,7 +268,7 @@ def test_a_comparison_is_turned_and_in_srgb(tmp_path: Path) -> None:
         pillow(soft(30, 20), "JPEG", exif=turned, quality=95), png(deep.swapaxes(0, 1)), tmp_path / "both.jpg"
     )
     assert Image.open(tmp_path / "both.jpg").size == (30 + GAP + 30, 20)
-    with pytest.raises(PhotoError, match=r"both\.png: the comparison cannot be made"):
+    with pytest.raises(ImageError, match=r"both\.png: the comparison cannot be made"):
         write_comparison(b"not an image", b"nor this", tmp_path / "both.png")
     assert files_in(tmp_path) == ["both.jpg"]
 
@@ -403,7 +403,7 @@ def test_results_may_go_above_the_folder_and_gifs_become_pngs(photos: Path, here
 
 def test_folders_that_cannot_be_used(here: Path, photos: Path, model: Path) -> None:
     (here / "nothing").mkdir()
-    with pytest.raises(PhotoError, match="nothing: there are no images"):
+    with pytest.raises(ImageError, match="nothing: there are no images"):
         make_plan("nothing", None, "out")
     with pytest.raises(MaskError, match="none: no such file or folder"):
         make_plan(str(photos), "none", "out")

@@ -20,7 +20,7 @@ from wavepaint.data.masks import (
 )
 from wavepaint.data.preview import measure_presets, preview_sheet, statistics_table, write_preview
 from wavepaint.errors import OptionError
-from wavepaint.image.photo import Photo
+from wavepaint.image.file import ImageFile
 
 
 def digest(preset, size=(192, 256), count=8):
@@ -199,7 +199,7 @@ def test_the_preview_shows_every_preset(tmp_path):
     assert np.array_equal(shown, random_mask("thin", (256, 256), rng_for(0, "0"))[::2, ::2])
 
     write_preview(tmp_path / "masks.png", sheet)
-    assert np.array_equal(Photo.open(tmp_path / "masks.png").read_all()[..., 0], sheet)
+    assert np.array_equal(ImageFile.open(tmp_path / "masks.png").read_all()[..., 0], sheet)
     assert [path.name for path in tmp_path.iterdir()] == ["masks.png"]
 
 
@@ -242,7 +242,7 @@ def test_the_command_draws_and_measures(tmp_path):
     ]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
-    assert np.array_equal(Photo.open(tmp_path / "m.png").read_all()[..., 0], preview_sheet(["box", "train-thick"]))
+    assert np.array_equal(ImageFile.open(tmp_path / "m.png").read_all()[..., 0], preview_sheet(["box", "train-thick"]))
     measured = mask_statistics("train-thick", (256, 256), 20, seed=0)
     assert f"train-thick  256    20 {100 * measured.mean_area:.1f}  0.0 " in result.output
     assert max(map(len, result.output.splitlines())) <= 80

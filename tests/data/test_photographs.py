@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from wavepaint.data.photographs import Skipped, find_photographs, is_validation, printable
-from wavepaint.errors import OptionError, PhotoError
+from wavepaint.errors import ImageError, OptionError
 
 torch = pytest.importorskip("torch")
 from wavepaint.data.crops import CropDataset, CropLoader, measure_loader, random_crop  # noqa: E402
@@ -124,23 +124,23 @@ def test_a_missing_file_is_one_named_error(mixed_folder):
     source = find_photographs(mixed_folder)
     index = [source.name(index) for index in range(len(source))].index("a.jpg")
     (mixed_folder / "a.jpg").unlink()
-    with pytest.raises(PhotoError, match=r"^a\.jpg: No such file or directory$"):
+    with pytest.raises(ImageError, match=r"^a\.jpg: No such file or directory$"):
         source.read(index)
     assert source.skipped == [Skipped("a.jpg", "No such file or directory")]
 
 
 def test_nothing_there_is_an_error(tmp_path):
-    with pytest.raises(PhotoError, match="no such file or folder"):
+    with pytest.raises(ImageError, match="no such file or folder"):
         find_photographs(tmp_path / "nowhere")
-    with pytest.raises(PhotoError, match="no photographs in it"):
+    with pytest.raises(ImageError, match="no photographs in it"):
         find_photographs(tmp_path)
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(PhotoError, match=r"neither a folder, a picture nor a \.tar shard"):
+    with pytest.raises(ImageError, match=r"neither a folder, a picture nor a \.tar shard"):
         find_photographs(tmp_path / "notes.txt")
-    with pytest.raises(PhotoError, match="No such file"):
+    with pytest.raises(ImageError, match="No such file"):
         find_photographs(tmp_path / "nothing.tar")
     (tmp_path / "page.tar").write_text("<html>not found</html>")
-    with pytest.raises(PhotoError, match=r"page\.tar: no photographs in it; page\.tar: not a tar file"):
+    with pytest.raises(ImageError, match=r"page\.tar: no photographs in it; page\.tar: not a tar file"):
         find_photographs(tmp_path / "page.tar")
 
 
@@ -156,7 +156,7 @@ def test_nothing_there_is_an_error(tmp_path):
 def test_a_folder_of_shards_says_how_to_name_them(tmp_path, names, pattern):
     for name in names:
         write_shard(tmp_path / f"{name}.tar", ["picture"])
-    with pytest.raises(PhotoError) as caught:
+    with pytest.raises(ImageError) as caught:
         find_photographs(tmp_path)
     assert str(caught.value) == f"{tmp_path}: no photographs in it, but shards: use '{tmp_path}/{pattern}.tar'"
     assert len(find_photographs(f"{tmp_path}/{pattern}.tar")) == len(names)
@@ -187,7 +187,7 @@ def test_folders_that_cannot_be_read_are_named(mixed_folder, monkeypatch):
     source = find_photographs(mixed_folder)
     assert len(source) == 12
     assert source.skipped == [Skipped("deeper", "folder cannot be read: Permission denied")]
-    with pytest.raises(PhotoError, match=r"deeper: no photographs in it; \.: folder cannot be read: Permission denied"):
+    with pytest.raises(ImageError, match=r"deeper: no photographs in it; \.: folder cannot be read: Permission denied"):
         find_photographs(mixed_folder / "deeper")
 
 
@@ -198,7 +198,7 @@ def test_names_need_not_be_utf8(tmp_path):
     source = find_photographs(tmp_path)
     assert [found for found, _ in source] == [name]
     assert [each.name for each in source.skipped] == [r"cut\xff.png"]
-    with pytest.raises(PhotoError, match=r"^cut\\xff\.png: "):
+    with pytest.raises(ImageError, match=r"^cut\\xff\.png: "):
         source.read(1)
     assert sum(map(len, source.split(0.5))) == 2
     assert len(source.digest()) == 64
@@ -239,7 +239,7 @@ def test_shards_behind_a_url_are_fetched_once(tmp_path):
         # What follows the path is not part of the name.
         assert len(find_photographs(url + "?token=a.b", cache=tmp_path / "other")) == 3
         missing = f"http://127.0.0.1:{server.server_port}/missing.tar"
-        with pytest.raises(PhotoError, match=r"missing\.tar"):
+        with pytest.raises(ImageError, match=r"missing\.tar"):
             find_photographs(missing, cache=tmp_path / "cache")
         server.shutdown()
     plain = ["/train-0.tar", "/train-1.tar"]
@@ -387,7 +387,7 @@ def test_broken_photographs_are_replaced_and_named(mixed_folder):
 
 def test_only_broken_photographs_end_with_an_error(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"")
-    with pytest.raises(PhotoError, match="none of the 1 photographs can be read"):
+    with pytest.raises(ImageError, match="none of the 1 photographs can be read"):
         next(iter(crops(find_photographs(tmp_path))))
 
 

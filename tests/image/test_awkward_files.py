@@ -19,12 +19,13 @@ from standin import write_standin
 from wavepaint import Inpainter, inpainter
 from wavepaint.batch.folder import inpaint_folder
 from wavepaint.batch.plan import make_plan
-from wavepaint.errors import CheckpointError, MaskError, OptionError, PhotoError
-from wavepaint.image.formats.containers import jpeg_encoding
+from wavepaint.errors import CheckpointError, ImageError, ImageWarning, MaskError, OptionError
+from wavepaint.image.file import ImageFile
+from wavepaint.image.formats.jpeg import read_encoding
 from wavepaint.image.formats.tiff import read_directory, without_thumbnail
 from wavepaint.image.mask_reading import read_mask
-from wavepaint.image.photo import Photo, can_write
 from wavepaint.image.sources import filled_name
+from wavepaint.image.suffixes import can_write
 from wavepaint.options import Options
 
 SAMPLES = noise(20, 30, 3)
@@ -47,7 +48,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> Inpainter:
 
 
 def quality_of(data: bytes) -> int:
-    encoding = jpeg_encoding(io.BytesIO(data))
+    encoding = read_encoding(io.BytesIO(data))
     assert encoding is not None
     return encoding.quality
 
@@ -79,7 +80,7 @@ def awkward(tmp_path: Path) -> Path:
 def test_names_that_are_not_utf_8(fill: Inpainter, awkward: Path, format: str) -> None:
     target = awkward / f"{AWKWARD}-out.{format}"
     assert fill(awkward / f"{AWKWARD}.png", awkward / f"{AWKWARD}-mask.png", output=target) == target
-    found = Photo.open(target).read_all()
+    found = ImageFile.open(target).read_all()
     assert found.shape == SAMPLES.shape
     if format not in ("jpg", "webp"):
         assert np.array_equal(found[~HOLE], SAMPLES[~HOLE])
@@ -88,18 +89,18 @@ def test_names_that_are_not_utf_8(fill: Inpainter, awkward: Path, format: str) -
 def test_damage_in_a_file_whose_name_is_not_utf_8(awkward: Path) -> None:
     path = awkward / f"{AWKWARD}-cut.png"
     path.write_bytes(PHOTO[: len(PHOTO) // 2])
-    with pytest.raises(PhotoError, match="cannot be decoded"):
-        Photo.open(path).read_all()
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        ImageFile.open(path).read_all()
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".png", "a\0b.png", ""])
 def test_names_that_no_file_can_have(idle: Inpainter, tmp_path: Path, name: str) -> None:
     path = str(tmp_path / name) if name else ""
-    with pytest.raises(PhotoError, match=r"too long|null|empty"):
+    with pytest.raises(ImageError, match=r"too long|null|empty"):
         idle(path, HOLE)
-    with pytest.raises(PhotoError, match=r"too long|null|empty"):
+    with pytest.raises(ImageError, match=r"too long|null|empty"):
         idle(SAMPLES, path)
-    with pytest.raises(PhotoError, match=r"too long|null|is a directory"):
+    with pytest.raises(ImageError, match=r"too long|null|is a directory"):
         idle(SAMPLES, HOLE, output=path)
     with pytest.raises(CheckpointError, match="no such file"):
         Inpainter(path)
@@ -108,7 +109,7 @@ def test_names_that_no_file_can_have(idle: Inpainter, tmp_path: Path, name: str)
 def test_a_name_with_no_room_for_a_result_beside_it(idle: Inpainter, tmp_path: Path) -> None:
     path = tmp_path / ("x" * 250 + ".png")
     path.write_bytes(PHOTO)
-    with pytest.raises(PhotoError, match=r"x-filled\.png: cannot be written: File name too long"):
+    with pytest.raises(ImageError, match=r"x-filled\.png: cannot be written: File name too long"):
         idle(path, HOLE)
 
 
@@ -165,8 +166,8 @@ def test_offsets_that_lead_nowhere(tmp_path: Path, offset: int) -> None:
     assert read_directory(io.BytesIO(header)) == {}
     assert without_thumbnail(header) == header
     for source in (path, data):
-        with pytest.raises(PhotoError, match="cannot be decoded"):
-            Photo.open(source)
+        with pytest.raises(ImageError, match="cannot be decoded"):
+            ImageFile.open(source)
 
 
 def test_a_value_cut_short_in_the_other_byte_order() -> None:
@@ -188,7 +189,7 @@ def test_a_target_that_is_no_file_is_refused_before_the_work(idle: Inpainter, tm
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "photo.png").write_bytes(PHOTO)
     for image in (tmp_path / "photo.png", PHOTO, SAMPLES):
-        with pytest.raises(PhotoError, match=r"pipe\.png: cannot be written: is not a regular file"):
+        with pytest.raises(ImageError, match=r"pipe\.png: cannot be written: is not a regular file"):
             idle(image, HOLE, output=tmp_path / "pipe.png")
     assert stat.S_ISFIFO((tmp_path / "pipe.png").stat().st_mode)
 
@@ -208,9 +209,9 @@ def test_a_photograph_behind_a_link_is_filled_in_its_place(fill: Inpainter, tmp_
 def test_a_format_without_an_encoder_is_refused_before_the_work(idle: Inpainter, tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(PHOTO)
     for image in (tmp_path / "photo.png", PHOTO, SAMPLES):
-        with pytest.raises(PhotoError, match=r"cannot write \.heic files, only \.png, .*\.avif$"):
+        with pytest.raises(ImageError, match=r"cannot write \.heic files, only \.png, .*\.avif$"):
             idle(image, HOLE, output=tmp_path / "out.heic")
-    with pytest.raises(PhotoError, match=r"cannot write \.svg files, only (?!.*heic)"):
+    with pytest.raises(ImageError, match=r"cannot write \.svg files, only (?!.*heic)"):
         idle(SAMPLES, HOLE, output=tmp_path / "out.svg")
 
 
@@ -219,8 +220,8 @@ def test_the_name_of_a_result_says_its_format(fill: Inpainter, tmp_path: Path, n
     path = tmp_path / name
     path.write_bytes(pillow(soft(20, 30), "GIF" if name.endswith("GIF") else "JPEG"))
     assert filled_name(path).name == filled
-    expected = Photo.open(path).output_format(filled)
-    assert Photo.open(fill(path, HOLE)).format == expected == ("png" if name.endswith("GIF") else "jpeg")
+    expected = ImageFile.open(path).output_format(filled)
+    assert ImageFile.open(fill(path, HOLE)).format == expected == ("png" if name.endswith("GIF") else "jpeg")
 
 
 # -- nothing to fill ------------------------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ def test_with_nothing_to_fill_a_file_stays_byte_for_byte(idle: Inpainter, tmp_pa
     path.write_bytes(data)
     assert idle(data, NONE) == data
     if format == "GIF":
-        assert Photo.open(idle(path, NONE)).format == "png"
+        assert ImageFile.open(idle(path, NONE)).format == "png"
         return
     for image in (path, data):
         idle(image, NONE, output=tmp_path / f"out.{format.lower()}")
@@ -259,7 +260,7 @@ def test_another_quality_or_format_is_still_given(idle: Inpainter, tmp_path: Pat
         idle(image, NONE, quality=40, output=tmp_path / "out.jpg")
         assert quality_of((tmp_path / "out.jpg").read_bytes()) == 40
         idle(image, NONE, output=tmp_path / "out.png")
-        assert Photo.open(tmp_path / "out.png").format == "png"
+        assert ImageFile.open(tmp_path / "out.png").format == "png"
     assert quality_of(idle(data, NONE, quality=40)) == 40
 
 
@@ -278,25 +279,23 @@ def test_an_engine_that_cannot_be_is_reported_at_once(tmp_path: Path) -> None:
 def test_a_mask_file_that_marks_nothing_is_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "faint.png"
     path.write_bytes(pillow(HOLE.astype(np.uint8) * 100, "PNG"))
-    with pytest.warns(
-        wavepaint.image.photo.PhotoWarning, match=r"faint\.png: marks nothing: .* 100 of 255.* 0\.5 .*--threshold"
-    ):
+    with pytest.warns(ImageWarning, match=r"faint\.png: marks nothing: .* 100 of 255.* 0\.5 .*--threshold"):
         assert not read_mask(path).any()
-    with pytest.warns(wavepaint.image.photo.PhotoWarning, match="65535"):
+    with pytest.warns(ImageWarning, match="65535"):
         read_mask(tiff(np.full((4, 4, 1), 9, np.uint16)))
 
 
 def test_an_animated_png_is_a_warning() -> None:
     frames = [Image.fromarray(noise(20, 30, 3, seed=seed)) for seed in range(3)]
     data = pillow(frames[0], "PNG", save_all=True, append_images=frames[1:])
-    assert Photo.open(data).warnings == ("<bytes>: is an animation of 3 frames, only its still picture is used",)
-    assert Photo.open(PHOTO).warnings == ()
+    assert ImageFile.open(data).warnings == ("<bytes>: is an animation of 3 frames, only its still image is used",)
+    assert ImageFile.open(PHOTO).warnings == ()
 
 
 def test_messages_name_the_file_that_the_bytes_are_of() -> None:
-    with pytest.raises(PhotoError, match=r"^a\.png: is not a PNG"):
-        Photo.open(b"no picture at all", name="a.png")
+    with pytest.raises(ImageError, match=r"^a\.png: is not a PNG"):
+        ImageFile.open(b"no picture at all", name="a.png")
     with pytest.raises(MaskError, match=r"^a\.png: has no transparency"):
-        Photo.open(PHOTO, name="a.png").alpha_holes()
-    with pytest.raises(PhotoError, match=r"^mask: is not a PNG"):
+        ImageFile.open(PHOTO, name="a.png").alpha_holes()
+    with pytest.raises(ImageError, match=r"^mask: is not a PNG"):
         wavepaint.image.mask.hole_of(b"no picture at all")

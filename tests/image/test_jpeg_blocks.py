@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import re
 import tempfile
-import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,14 +14,14 @@ import pyvips
 from PIL import Image
 from typer.testing import CliRunner
 
-import wavepaint.image.photo
 from pictures import SRGB_PROFILE, XMP, pillow, soft
 from standin import write_standin
 from wavepaint.box import Box
 from wavepaint.cli import app
-from wavepaint.errors import PhotoError
+from wavepaint.errors import ImageError, ImageWarning
+from wavepaint.image.encoding import Encoder
+from wavepaint.image.file import ImageFile
 from wavepaint.image.formats import jpeg_blocks
-from wavepaint.image.photo import Photo, PhotoWarning
 
 jpeglib = pytest.importorskip("jpeglib")
 
@@ -64,7 +63,7 @@ def test_only_blocks_with_a_changed_sample_are_compressed_again(
     samples = (samples + rng.integers(0, 8, samples.shape)).clip(0, 255).astype(np.uint8)
     extra = {} if subsampling == "grey" else {"subsampling": subsampling, "icc_profile": SRGB_PROFILE}
     data = pillow(samples, "JPEG", dpi=(300, 300), **options, **extra)
-    photo = Photo.open(data)
+    photo = ImageFile.open(data)
     patch = 255 - photo.read(BOX)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -78,7 +77,7 @@ def test_only_blocks_with_a_changed_sample_are_compressed_again(
         inside[BOX.top // high : -(-BOX.bottom // high), BOX.left // wide : -(-BOX.right // wide)] = True
         assert same[~inside].all()
     assert not np.array_equal(before[0], after[0])
-    seen = Photo.open(result).read(BOX)
+    seen = ImageFile.open(result).read(BOX)
     coarse = 40 if options["quality"] < 90 else 20
     assert np.abs(seen.astype(int) - patch).mean() < coarse
     picture = Image.open(io.BytesIO(result))
@@ -103,16 +102,16 @@ def test_a_progressive_photograph_becomes_sequential_and_keeps_its_blocks(
         extra = {} if subsampling == "grey" else {"subsampling": subsampling}
         data = pillow(samples, "JPEG", progressive=True, quality=85, **extra)
     assert "progression" in Image.open(io.BytesIO(data)).info
-    photo = Photo.open(data)
-    assert photo.losses("jpeg") == ()
+    photo = ImageFile.open(data)
+    assert photo.conversion_warnings("jpeg") == ()
     before = photo.read_all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         untouched, result = photo.encode(), photo.encode([(BOX, 255 - photo.read(BOX))])
     for old, new in zip(coefficients(data, tmp_path), coefficients(untouched, tmp_path), strict=True):
         assert np.array_equal(old, new)
-    assert np.array_equal(Photo.open(untouched).read_all(), before)
-    after = Photo.open(result).read_all()
+    assert np.array_equal(ImageFile.open(untouched).read_all(), before)
+    after = ImageFile.open(result).read_all()
     assert not np.array_equal(after[BOX.slices], before[BOX.slices])
     # Blocks of 16 pixels with subsampling, and what libjpeg smooths across their borders.
     far = np.ones(before.shape[:2], bool)
@@ -124,15 +123,15 @@ def test_a_progressive_photograph_becomes_sequential_and_keeps_its_blocks(
 def test_a_progressive_photograph_that_is_cut_short_is_damaged_or_compressed_again() -> None:
     data = pillow(soft(160, 160), "JPEG", progressive=True)
     for share in (0.3, 0.6, 0.99):
-        cut = Photo.open(data[: int(share * len(data))])
-        with pytest.raises(PhotoError, match="cannot be decoded"):
+        cut = ImageFile.open(data[: int(share * len(data))])
+        with pytest.raises(ImageError, match="cannot be decoded"):
             cut.encode([(BOX, np.zeros((BOX.height, BOX.width, 3), np.uint8))])
     _, *later = scan_starts(data)
     assert len(later) > 5
     for start in later:
         # Decodes, and is smoothed where coefficients are missing, which no sequential file would be.
-        photo = Photo.open(data[:start] + b"\xff\xd9")
-        with pytest.warns(PhotoWarning, match="it is progressive and lacks its last scans"):
+        photo = ImageFile.open(data[:start] + b"\xff\xd9")
+        with pytest.warns(ImageWarning, match="it is progressive and lacks its last scans"):
             photo.encode([(BOX, photo.read(BOX))])
 
 
@@ -141,16 +140,16 @@ def test_new_blocks_are_as_good_as_an_encoder_s(tmp_path: Path) -> None:
     data = pillow(samples, "JPEG", quality=90, subsampling="4:2:0")
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
-    photo = Photo.open(path)
+    photo = ImageFile.open(path)
     wanted = np.ascontiguousarray(soft(128, 96)[32:])
     photo.save(path, [(Box(0, 0, 96, 96), wanted)])
-    expected = Photo.open(pillow(wanted, "JPEG", quality=90, subsampling="4:2:0")).read_all().astype(int)
-    assert np.abs(Photo.open(path).read_all().astype(int) - expected).mean() < 0.5
+    expected = ImageFile.open(pillow(wanted, "JPEG", quality=90, subsampling="4:2:0")).read_all().astype(int)
+    assert np.abs(ImageFile.open(path).read_all().astype(int) - expected).mean() < 0.5
 
 
 def test_without_a_change_every_coefficient_stays(tmp_path: Path) -> None:
     data = pillow(soft(70, 90), "JPEG", quality=75)
-    photo = Photo.open(data)
+    photo = ImageFile.open(data)
     box = Box(37, 50, 24, 19)
     result = photo.encode([(box, photo.read(box))])
     for old, new in zip(coefficients(data, tmp_path), coefficients(result, tmp_path), strict=True):
@@ -165,7 +164,7 @@ def test_the_thumbnail_of_the_old_picture_does_not_survive() -> None:
     exif = b"Exif\0\0II*\0\x08\0\0\0" + ifd + second + thumbnail
     data = pillow(soft(100, 120), "JPEG", quality=80, exif=exif)
     assert thumbnail in data
-    photo = Photo.open(data)
+    photo = ImageFile.open(data)
     result = photo.encode([(BOX, 255 - photo.read(BOX))])
     assert Image.open(io.BytesIO(result)).getexif().get_ifd(1) == {}
 
@@ -176,7 +175,7 @@ def test_metadata_are_those_of_the_photograph(tmp_path: Path, kind: str) -> None
     exif[0x0110] = "Camera"
     exif.get_ifd(0x8769).update({40962: 120, 40963: 100, 36867: "2020:01:02 03:04:05"})
     data = pillow(soft(100, 120), "JPEG", exif=exif.tobytes(), comment=b"by hand", dpi=(72, 72), xmp=XMP)
-    photo = Photo.open(data)
+    photo = ImageFile.open(data)
     patches = [(BOX, 255 - photo.read(BOX))]
     photo.save(tmp_path / "out.jpg", patches)
     picture = Image.open(io.BytesIO(photo.encode(patches)) if kind == "bytes" else tmp_path / "out.jpg")
@@ -195,26 +194,26 @@ def test_what_jpeglib_cannot_do_is_compressed_again_and_names_no_temporary_file(
     def fail(self: object, path: str, *rest: object) -> None:
         raise OSError(f"writing DCT to {path} failed")
 
-    photo = Photo.open(pillow(soft(100, 120), "JPEG"))
+    photo = ImageFile.open(pillow(soft(100, 120), "JPEG"))
     monkeypatch.setattr(
         *((jpeglib, step, partial(fail, None)) if step == "read_dct" else (jpeglib.DCTJPEG, step, fail))
     )
-    with pytest.warns(PhotoWarning, match="all of it is compressed again.*jpeglib cannot read or write") as said:
+    with pytest.warns(ImageWarning, match="all of it is compressed again.*jpeglib cannot read or write") as said:
         result = photo.encode([(BOX, 255 - photo.read(BOX))])
     assert "blocks.jpg" not in str(said[0].message)
     assert tempfile.gettempdir() not in str(said[0].message)
-    assert np.abs(Photo.open(result).read(BOX).astype(int) + photo.read(BOX) - 255).mean() < 40
+    assert np.abs(ImageFile.open(result).read(BOX).astype(int) + photo.read(BOX) - 255).mean() < 40
 
 
 def test_the_picture_is_not_encoded_for_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = Photo.open(pillow(soft(100, 120), "JPEG"))
-    monkeypatch.setattr(Photo, "_encoding", lambda *_: pytest.fail("encoded the whole picture"))
+    photo = ImageFile.open(pillow(soft(100, 120), "JPEG"))
+    monkeypatch.setattr(Encoder, "_encoding", lambda *_: pytest.fail("encoded the whole image"))
     assert photo.encode([(BOX, 255 - photo.read(BOX))]).startswith(b"\xff\xd8")
 
 
 def test_what_cannot_be_edited_is_compressed_again_and_says_so() -> None:
-    rgb = Photo.open(pillow(soft(160, 160), "JPEG", keep_rgb=True))
-    with pytest.warns(PhotoWarning, match="its colours are coded as RGB"):
+    rgb = ImageFile.open(pillow(soft(160, 160), "JPEG", keep_rgb=True))
+    with pytest.warns(ImageWarning, match="its colours are coded as RGB"):
         rgb.encode([(BOX, rgb.read(BOX))])
 
 
@@ -222,26 +221,23 @@ def test_what_would_keep_the_blocks_is_said_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     monkeypatch.setattr(jpeg_blocks, "find_spec", lambda name: None)
-    monkeypatch.setattr(wavepaint.image.photo, "_ADVISED", threading.Lock())
-    warnings.simplefilter("always")
+    warnings.simplefilter("default")
     data = pillow(soft(160, 160), "JPEG")
-    photo = Photo.open(data)
-    photo.prepare("jpeg")
+    photo = ImageFile.open(data)
     photo.encode(quality=80)
     photo.encode(format="png")
-    Photo.open(pillow(soft(16, 16), "PNG")).encode(format="jpeg")
+    ImageFile.open(pillow(soft(16, 16), "PNG")).encode(format="jpeg")
     assert not recwarn.list
 
     def write(number: int) -> None:
-        again = Photo.open(data)
-        again.prepare("jpeg")
+        again = ImageFile.open(data)
         again.save(tmp_path / f"{number}.jpg", [(BOX, 255 - again.read(BOX))])
         again.encode()
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(write, range(8)))
     (said,) = recwarn.list
-    assert said.category is PhotoWarning
+    assert said.category is ImageWarning
     assert str(said.message) == (
         "JPEGs are compressed again as a whole, not only where something has changed: "
         "`pip install 'wavepaint[jpeg]'` keeps all other blocks"
@@ -250,7 +246,6 @@ def test_what_would_keep_the_blocks_is_said_once(
 
 def test_a_folder_on_the_command_line_says_it_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(jpeg_blocks, "find_spec", lambda name: None)
-    monkeypatch.setattr(wavepaint.image.photo, "_ADVISED", threading.Lock())
     model = write_standin(tmp_path / "mean.onnx")
     for folder in ("photos", "masks"):
         (tmp_path / folder).mkdir()
@@ -271,11 +266,11 @@ def test_arithmetic_coding_and_12_bits_are_told_by_their_names(capfd: pytest.Cap
     data = pillow(soft(160, 160), "JPEG")
     frame = data.index(b"\xff\xc0")
     # Nothing here writes either; the header of a frame says them.
-    arithmetic = Photo.open(data[:frame] + b"\xff\xc9" + data[frame + 2 :])
-    with pytest.warns(PhotoWarning, match="compressed again, not only what has changed: it is arithmetically coded"):
+    arithmetic = ImageFile.open(data[:frame] + b"\xff\xc9" + data[frame + 2 :])
+    with pytest.warns(ImageWarning, match="compressed again, not only what has changed: it is arithmetically coded"):
         assert arithmetic.encode([(BOX, arithmetic.read(BOX))]).startswith(b"\xff\xd8")
-    with pytest.raises(PhotoError, match=r"^<bytes>: cannot be decoded: .*precision 12[^\n]*$"):
-        Photo.open(data[: frame + 4] + b"\x0c" + data[frame + 5 :]).read_all()
+    with pytest.raises(ImageError, match=r"^<bytes>: cannot be decoded: .*precision 12[^\n]*$"):
+        ImageFile.open(data[: frame + 4] + b"\x0c" + data[frame + 5 :]).read_all()
     assert capfd.readouterr().err == ""
 
 
@@ -284,7 +279,7 @@ def test_a_turned_photograph_stays_turned_and_keeps_its_blocks(tmp_path: Path, o
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = pillow(soft(144, 112), "JPEG", quality=85, subsampling="4:2:0", exif=exif.tobytes(), xmp=XMP)
-    photo = Photo.open(data)
+    photo = ImageFile.open(data)
     before = photo.read_all()
     wanted = 255 - photo.read(BOX)
     with warnings.catch_warnings():
@@ -294,7 +289,7 @@ def test_a_turned_photograph_stays_turned_and_keeps_its_blocks(tmp_path: Path, o
     assert Image.open(io.BytesIO(result)).size == Image.open(io.BytesIO(data)).size
     if orientation != 1:
         assert b'tiff:Orientation="%d"' % orientation in result
-    seen = Photo.open(result).read_all()
+    seen = ImageFile.open(result).read_all()
     assert seen.shape == before.shape
     assert np.abs(seen[BOX.slices].astype(int) - wanted).mean() < 40
     # Blocks of 16 pixels with subsampling, and what libjpeg smooths across their borders.
@@ -308,26 +303,13 @@ def test_a_turned_photograph_stays_turned_and_keeps_its_blocks(tmp_path: Path, o
     assert all(0.7 < share < 1 for share in same)
 
 
-def test_what_is_prepared_is_what_is_read_without() -> None:
-    data = pillow(soft(100, 120), "JPEG", quality=85)
-    plain, prepared = Photo.open(data), Photo.open(data)
-    prepared.prepare("jpeg")
-    prepared.prepare("jpeg")
-    patches = [(BOX, 255 - plain.read(BOX))]
-    first = prepared.encode(patches)
-    assert first == plain.encode(patches)
-    assert prepared.encode(patches) == first
-    prepared.prepare("png")
-    assert prepared.encode(patches, "png") == plain.encode(patches, "png")
-
-
 def test_what_follows_the_picture_is_named_before_it_is_left_out() -> None:
     for options in ({}, {"progressive": True}):
         data = pillow(soft(100, 120), "JPEG", **options)
-        assert Photo.open(data).losses("jpeg") == ()
-        assert Photo.open(data + bytes(8)).losses("jpeg") == ()
-        (loss,) = Photo.open(data + b"moving picture").losses("jpeg")
-        assert loss == "<bytes>: 14 bytes behind the picture (a video, a second picture) are left out"
+        assert ImageFile.open(data).conversion_warnings("jpeg") == ()
+        assert ImageFile.open(data + bytes(8)).conversion_warnings("jpeg") == ()
+        (loss,) = ImageFile.open(data + b"moving picture").conversion_warnings("jpeg")
+        assert loss == "<bytes>: 14 bytes behind the image (a video, a second image) are left out"
 
 
 def test_the_metadata_do_not_promise_a_video_that_is_left_out() -> None:
@@ -340,7 +322,7 @@ def test_the_metadata_do_not_promise_a_video_that_is_left_out() -> None:
         b"<Container:Directory><rdf:Seq><rdf:li>video</rdf:li></rdf:Seq></Container:Directory>"
         b"</rdf:Description></rdf:RDF></x:xmpmeta>"
     )
-    photo = Photo.open(pillow(soft(100, 120), "JPEG", xmp=packet) + b"moving picture" * 40)
+    photo = ImageFile.open(pillow(soft(100, 120), "JPEG", xmp=packet) + b"moving picture" * 40)
     result = photo.encode([(BOX, 255 - photo.read(BOX))])
     for gone in (b"MotionPhoto=", b"MicroVideo", b"Container:Directory", b"TimestampUs", b"moving"):
         assert gone not in result
@@ -348,6 +330,6 @@ def test_the_metadata_do_not_promise_a_video_that_is_left_out() -> None:
 
 
 def test_what_a_quality_costs_is_said() -> None:
-    photo = Photo.open(pillow(soft(100, 120), "JPEG", subsampling="4:2:2"))
-    assert photo.losses("jpeg") == ()
-    assert photo.losses("jpeg", 80) == ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)
+    photo = ImageFile.open(pillow(soft(100, 120), "JPEG", subsampling="4:2:2"))
+    assert photo.conversion_warnings("jpeg") == ()
+    assert photo.conversion_warnings("jpeg", 80) == ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)

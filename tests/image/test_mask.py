@@ -11,12 +11,12 @@ from wavepaint.box import Box
 from wavepaint.errors import MaskError, OptionError
 from wavepaint.fill.dilation import dilate
 from wavepaint.image.mask import find_hole, hole_of
-from wavepaint.image.sources import open_picture
+from wavepaint.image.sources import open_image
 from wavepaint.options import Options, as_boxes
 
 HOLE = np.zeros((40, 60), np.bool_)
 HOLE[10:20, 30:45] = True
-PICTURE = open_picture(np.zeros((40, 60, 3), np.uint8))
+PICTURE = open_image(np.zeros((40, 60, 3), np.uint8))
 
 
 def png(image: Image.Image) -> bytes:
@@ -98,7 +98,7 @@ def test_alpha_is_the_mask_where_asked() -> None:
     samples = np.full((40, 60, 4), 255, np.uint8)
     samples[..., 3][HOLE] = 0
     samples[0, 0, 3] = 1
-    assert np.array_equal(find_hole(open_picture(samples), None, Options(alpha=True)), HOLE)
+    assert np.array_equal(find_hole(open_image(samples), None, Options(alpha=True)), HOLE)
     with pytest.raises(MaskError, match="no transparency"):
         find_hole(PICTURE, None, Options(alpha=True))
 

@@ -13,9 +13,9 @@ import wavepaint.image.pages
 from pictures import noise, pillow
 from standin import write_standin
 from wavepaint import Inpainter
-from wavepaint.errors import MaskError, PhotoError
+from wavepaint.errors import ImageError, ImageWarning, MaskError
 from wavepaint.image import encoders
-from wavepaint.image.photo import Photo, PhotoWarning
+from wavepaint.image.file import ImageFile
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_every_page_is_filled_with_one_mask(fill: Inpainter, tmp_path: Path, opt
 def test_one_mask_per_page(fill: Inpainter, tmp_path: Path) -> None:
     masks = [mask_page(5), mask_page(20), np.zeros((40, 60), np.uint8), mask_page(48)]
     (tmp_path / "mask.tif").write_bytes(book(masks))
-    with pytest.warns(PhotoWarning, match="marks nothing"):
+    with pytest.warns(ImageWarning, match="marks nothing"):
         result = read(fill(book(PAGES), tmp_path / "mask.tif"))
     for before, after, mask in zip(PAGES, result, masks, strict=True):
         assert np.array_equal(after, fill(before, mask) if mask.any() else before)
@@ -96,13 +96,13 @@ def test_a_bad_page_leaves_no_file(fill: Inpainter, tmp_path: Path) -> None:
     path = tmp_path / "scan.tif"
     data = book([noise(90, 90, 3, seed=page) for page in range(3)], compression="zlib")
     path.write_bytes(data[:-9000])
-    with pytest.raises(PhotoError, match=r"scan\.tif"):
+    with pytest.raises(ImageError, match=r"scan\.tif"):
         fill(path, boxes=[(1, 1, 9, 9)])
     assert [file.name for file in tmp_path.iterdir()] == ["scan.tif"]
 
 
 def test_another_format_takes_the_first_page_and_says_so(fill: Inpainter, tmp_path: Path) -> None:
-    with pytest.warns(PhotoWarning, match="has 4 pages, only page 1 is used"):
+    with pytest.warns(ImageWarning, match="has 4 pages, only page 1 is used"):
         fill(book(PAGES), mask_page(30), output=tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -134,7 +134,7 @@ def test_a_pyramid_is_one_page_and_its_levels_are_left_out(fill: Inpainter, opti
     data = image.tiffsave_buffer(tile=True, tile_width=32, tile_height=32, pyramid=True, **options)
     mask = np.zeros((150, 200), np.uint8)
     mask[30:60, 80:120] = 255
-    with pytest.warns(PhotoWarning, match="reduced copies, such as .*, are left out") as said:
+    with pytest.warns(ImageWarning, match="reduced copies, such as .*, are left out") as said:
         result = fill(data, mask)
     assert len(said) == 1
     (page,) = read(result)
@@ -144,13 +144,13 @@ def test_a_pyramid_is_one_page_and_its_levels_are_left_out(fill: Inpainter, opti
 
 def test_previews_are_not_pages(fill: Inpainter, tmp_path: Path) -> None:
     data, masks = with_preview(), [mask_page(5), mask_page(30)]
-    with pytest.warns(PhotoWarning, match="reduced copies, such as .*, are left out") as said:
+    with pytest.warns(ImageWarning, match="reduced copies, such as .*, are left out") as said:
         result = read(fill(data, book(masks)))
     assert len(said) == 1
     for before, after, mask in zip((PAGES[0], PAGES[2]), result, masks, strict=True):
         assert np.array_equal(after, fill(before, mask))
-    with pytest.raises(PhotoError, match="has 2 pages, there is no page 2"):
-        Photo.open(data, page=2)
+    with pytest.raises(ImageError, match="has 2 pages, there is no page 2"):
+        ImageFile.open(data, page=2)
     with pytest.raises(MaskError, match="the mask has 2 pages, but <bytes> has 4"):
         fill(book(PAGES), with_preview())
     path = tmp_path / "scan.tif"

@@ -9,7 +9,7 @@ from PIL import Image
 from pictures import SRGB_PROFILE, XMP, noise
 from standin import write_standin
 from wavepaint import Inpainter
-from wavepaint.image.photo import Photo
+from wavepaint.image.file import ImageFile
 from wavepaint.image.pil import metadata_of_pil, samples_of_pil
 
 PACKET = XMP.replace(b'Orientation="6"', b'Make="me"')
@@ -51,7 +51,7 @@ def test_samples_on_their_side_are_written_upright(fill: Inpainter, tmp_path: Pa
     image = Image.fromarray(noise(20, 30, 3))
     image.getexif()[274] = 6
     result = fill(image, HOLE, output=tmp_path / "out.png")
-    written = Photo.open(tmp_path / "out.png").read_all()
+    written = ImageFile.open(tmp_path / "out.png").read_all()
     assert np.array_equal(written, np.rot90(np.array(result), -1))
     assert np.array_equal(np.array(result)[~HOLE], np.array(image)[~HOLE])
 

@@ -14,9 +14,9 @@ from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
 from wavepaint.data.photographs import find_photographs
-from wavepaint.errors import PhotoError
+from wavepaint.errors import ImageError
+from wavepaint.image.file import ImageFile
 from wavepaint.image.mask_reading import read_mask
-from wavepaint.image.photo import Photo
 
 ROWS, COLUMNS = np.mgrid[0:150, 0:170]
 SAMPLES = np.stack([COLUMNS % 256, ROWS % 256, ROWS * COLUMNS // 7 % 256], 2).astype(np.uint8)
@@ -58,10 +58,10 @@ def judged(data: bytes) -> np.ndarray:
 def test_every_sample_comes_back(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = KINDS[kind]
     expected = judged(data)
-    assert np.array_equal(Photo.open(data).read_all(), expected)
-    monkeypatch.setattr("wavepaint.image.photo.DECODED_LIMIT", 0)
+    assert np.array_equal(ImageFile.open(data).read_all(), expected)
+    monkeypatch.setattr("wavepaint.image.header.DECODED_LIMIT", 0)
     box = Box(40, 60, 70, 61)
-    samples = Photo.open(data).read(box)
+    samples = ImageFile.open(data).read(box)
     assert np.array_equal(samples, expected[box.slices])
     samples[:] = 0  # an array of its own
 
@@ -79,15 +79,15 @@ def test_turned_tiles(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None
         np.swapaxes(SAMPLES[::-1, ::-1], 0, 1),
         np.swapaxes(SAMPLES[:, ::-1], 0, 1),
     ][orientation - 1]
-    assert np.array_equal(Photo.open(data).read_all(), turned)
-    monkeypatch.setattr("wavepaint.image.photo.DECODED_LIMIT", 0)
-    assert np.array_equal(Photo.open(data).read(Box(33, 70, 50, 70)), turned[70:140, 33:83])
+    assert np.array_equal(ImageFile.open(data).read_all(), turned)
+    monkeypatch.setattr("wavepaint.image.header.DECODED_LIMIT", 0)
+    assert np.array_equal(ImageFile.open(data).read(Box(33, 70, 50, 70)), turned[70:140, 33:83])
 
 
 @pytest.mark.parametrize("compression", ["zstd", "lzma", "jpeg2000", "lerc", "jpegxl", "png"])
 def test_compressions_that_are_not_supported_are_refused(compression: str) -> None:
-    with pytest.raises(PhotoError, match=r"^a\.tif: cannot be decoded: .+"):
-        Photo.open(tiled(compression=compression), name="a.tif").read_all()
+    with pytest.raises(ImageError, match=r"^a\.tif: cannot be decoded: .+"):
+        ImageFile.open(tiled(compression=compression), name="a.tif").read_all()
 
 
 @pytest.mark.parametrize("kind", ["raw", "deflate", "lzw", "packbits", "webp", "jpeg"])
@@ -97,7 +97,7 @@ def test_a_truncated_file_is_refused_and_stays(kind: str, tmp_path: Path) -> Non
     # tifffile writes the tiles last.
     cut = KINDS[kind][: len(KINDS[kind]) * 3 // 4]
     path.write_bytes(cut)
-    with pytest.raises(PhotoError, match=r"cut\.tif: cannot be decoded: tile \d+ of 12 reaches beyond the end"):
+    with pytest.raises(ImageError, match=r"cut\.tif: cannot be decoded: tile \d+ of 12 reaches beyond the end"):
         fill(path, boxes=[(2, 2, 4, 4)], output=path)
     assert path.read_bytes() == cut
     assert sorted(tmp_path.iterdir()) == [path, tmp_path / "mean.onnx"]
@@ -106,7 +106,7 @@ def test_a_truncated_file_is_refused_and_stays(kind: str, tmp_path: Path) -> Non
 def test_a_damaged_mask_is_refused() -> None:
     mask = tiled((SAMPLES[..., 0] > 90).astype(np.uint8) * 255, photometric="minisblack", compression="zlib")
     assert read_mask(mask).any()
-    with pytest.raises(PhotoError, match="tile 12 of 12 reaches beyond the end"):
+    with pytest.raises(ImageError, match="tile 12 of 12 reaches beyond the end"):
         read_mask(mask[:-9])
 
 
@@ -117,7 +117,7 @@ def test_training_does_not_learn_from_damaged_tiles(max_pixels: int | None, tmp_
     height, width, _ = source.read(0, max_pixels=max_pixels).shape
     assert (height, width) == (150, 170) if max_pixels is None else height * width <= 1100
     (tmp_path / "a.tif").write_bytes(KINDS["deflate"][:-9])
-    with pytest.raises(PhotoError, match="tile 12 of 12 reaches beyond the end"):
+    with pytest.raises(ImageError, match="tile 12 of 12 reaches beyond the end"):
         source.read(0, max_pixels=max_pixels)
 
 
@@ -127,8 +127,8 @@ def test_a_tile_that_is_listed_with_no_place_is_missing() -> None:
     for tag in ("TileOffsets", "TileByteCounts"):
         start = page.tags[tag].valueoffset
         data[start : start + page.tags[tag].valuebytecount // 12] = bytes(page.tags[tag].valuebytecount // 12)
-    with pytest.raises(PhotoError, match="tile 1 of 12 is missing"):
-        Photo.open(bytes(data)).read_all()
+    with pytest.raises(ImageError, match="tile 1 of 12 is missing"):
+        ImageFile.open(bytes(data)).read_all()
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
@@ -159,8 +159,8 @@ def test_no_damaged_tile_is_taken_for_samples(kind: str, caplog: pytest.LogCaptu
     for index in range(2000 // len(KINDS) + 1):
         data = mutated(KINDS[kind], np.random.default_rng([7, index]))
         try:
-            samples = Photo.open(data).read_all()
-        except PhotoError:
+            samples = ImageFile.open(data).read_all()
+        except ImageError:
             continue
         accepted += 1
         try:

@@ -11,7 +11,7 @@ from lab.cli import app
 from lab.prepare import DATASETS, MANIFEST, prepare, square_png
 from pictures import noise, png
 from wavepaint.data.photographs import find_photographs
-from wavepaint.errors import OptionError, PhotoError
+from wavepaint.errors import ImageError, OptionError
 from wavepaint.evaluation.testset import read_picture
 
 CELEBA = replace(DATASETS["celeba-hq"], counts={"train": 5, "val": 2, "test": 2}, sizes=(16,), smallest=16)
@@ -153,11 +153,11 @@ def test_what_is_not_the_published_set_is_refused(celeba, imagenet, tmp_path):
 
 
 def test_small_and_broken_pictures_end_it_and_leave_no_part_of_a_shard(celeba, tmp_path):
-    with pytest.raises(PhotoError, match=r"0\.png: is 32x32, smaller than published \(64\)"):
+    with pytest.raises(ImageError, match=r"0\.png: is 32x32, smaller than published \(64\)"):
         run(replace(CELEBA, smallest=64), celeba, tmp_path / "out")
     good = (celeba / "6.png").read_bytes()
     (celeba / "6.png").write_bytes(good[:1000])
-    with pytest.raises(PhotoError, match=r"6\.png: cannot be read"):
+    with pytest.raises(ImageError, match=r"6\.png: cannot be read"):
         run(CELEBA, celeba, tmp_path / "out2")
     assert sorted(path.name for path in (tmp_path / "out2" / "16").iterdir()) == ["train-0000.tar"]
     (celeba / "6.png").write_bytes(good)

@@ -18,9 +18,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from wavepaint.batch.storage import absolute, expand, file_system, is_folder, open_file, read, real, walk
-from wavepaint.errors import MaskError, OptionError, PhotoError
-from wavepaint.image.formats.containers import sniff
-from wavepaint.image.photo import FORMAT_OF_SUFFIX, READABLE_SUFFIXES
+from wavepaint.errors import ImageError, MaskError, OptionError
+from wavepaint.image.formats.signature import sniff
+from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, READABLE_SUFFIXES
 
 IMAGE_SUFFIXES = READABLE_SUFFIXES | {".jfif", ".jpe", ".bmp", ".jxl"}
 """Of files that are taken for images; where this build of libvips cannot read one, that one fails, by name."""
@@ -76,7 +76,7 @@ def make_plan(
         needs_mask: False where the options say what to fill.
 
     Raises:
-        PhotoError, MaskError: there is no such input, no image in it, or no such mask.
+        ImageError, MaskError: there is no such input, no image in it, or no such mask.
         OptionError: results would replace inputs, an input is listed twice, a column is missing.
     """
     folder = masks if masks is not None and is_folder(masks) else None
@@ -95,7 +95,7 @@ def make_plan(
     else:
         return Plan([], list(_parts(source, what, columns)), [])
     if not rows:
-        raise PhotoError(f"{source}: there are no images in it")
+        raise ImageError(f"{source}: there are no images in it")
     inputs = {_real_file(name) for row in rows for name in (row.image, row.mask) if isinstance(name, str)}
     for row in rows:
         if _real_file(posixpath.join(output, row.result)) in inputs:
@@ -195,7 +195,7 @@ def _list_rows(source: str, masks: _Masks) -> Iterator[Row]:
     try:
         lines = read(source).decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").split("\n")
     except OSError as error:
-        raise PhotoError(f"{source}: {error.strerror or error}") from None
+        raise ImageError(f"{source}: {error.strerror or error}") from None
     seen = set()
     for name, _, own in (line.partition("\t") for line in lines if line):
         image, short = _beside(source, name), posixpath.normpath(name)
@@ -223,7 +223,7 @@ def _beside(source: str, name: str) -> str:
 def _parts(source: str, masks: _Masks, columns: tuple[str, str]) -> Iterator[Part]:
     files = expand(source)
     if not files:
-        raise PhotoError(f"{source}: no such file or folder")
+        raise ImageError(f"{source}: no such file or folder")
     common = posixpath.commonpath([posixpath.dirname(file) for file in files])
     for file in files:
         # For each file a folder of its own.
@@ -233,7 +233,7 @@ def _parts(source: str, masks: _Masks, columns: tuple[str, str]) -> Iterator[Par
         elif file.endswith(".tar"):
             yield partial(_shard_rows, file, stem, masks)
         else:
-            raise PhotoError(f"{file}: neither a folder, a list (.txt, .tsv, .lst), a .parquet nor a .tar file")
+            raise ImageError(f"{file}: neither a folder, a list (.txt, .tsv, .lst), a .parquet nor a .tar file")
 
 
 def _row_groups(file: str, stem: str, masks: _Masks, columns: tuple[str, ...]) -> Iterator[Part]:
@@ -243,7 +243,7 @@ def _row_groups(file: str, stem: str, masks: _Masks, columns: tuple[str, ...]) -
         with open_file(file) as stream:
             parquet = pq.ParquetFile(stream)
     except (OSError, ValueError) as error:  # of which Arrow's errors are kinds
-        raise PhotoError(f"{file}: not a Parquet file: {' '.join(str(error).split())}") from None
+        raise ImageError(f"{file}: not a Parquet file: {' '.join(str(error).split())}") from None
     if missing := [name for name in columns if name not in parquet.schema_arrow.names]:
         raise OptionError(f"{file}: has no column {missing[0]!r}, only {', '.join(parquet.schema_arrow.names)}")
     first = 0

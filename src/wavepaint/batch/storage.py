@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from wavepaint.errors import MissingExtraError, OptionError
-from wavepaint.files import is_part, replacing, sweep, sweep_scratch
+from wavepaint.files import atomic_write, is_part, sweep, sweep_scratch
 
 WHOLE_WRITERS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"})
 """Protocols of stores in which an object that is being written cannot be seen."""
@@ -84,7 +84,7 @@ def write(name: str, content: bytes) -> None:
     folder = posixpath.dirname(path)
     if fs is _Local:
         os.makedirs(folder, exist_ok=True)
-        with replacing(path) as part:
+        with atomic_write(path) as part:
             part.write_bytes(content)
     elif not WHOLE_WRITERS.isdisjoint([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol):
         fs.pipe_file(path, content)

@@ -20,7 +20,7 @@ from wavepaint.batch import storage
 from wavepaint.batch.folder import reason_of
 from wavepaint.batch.plan import Row
 from wavepaint.batch.settings import Cluster
-from wavepaint.errors import PhotoError
+from wavepaint.errors import ImageError
 from wavepaint.files import scratch_folder, sweep_scratch
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine, Options
@@ -138,7 +138,7 @@ class Worker:
             except Exception as error:
                 reason = reason_of(row.input, error).replace(str(folder / f"image{suffix}"), row.input)
                 called = row.mask if isinstance(row.mask, str) else f"the mask of {row.input}"
-                raise PhotoError(reason.replace(str(folder / "mask"), called)) from None
+                raise ImageError(reason.replace(str(folder / "mask"), called)) from None
             content = written.read_bytes()
             if "://" in target:
                 storage.write(target, content)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wavepaint.cli.commands import examples, new_app
-from wavepaint.errors import MissingExtraError, PhotoError
+from wavepaint.errors import ImageError, MissingExtraError
 
 app = new_app()
 
@@ -32,4 +32,4 @@ def export(
     try:
         export_onnx(network, output)
     except OSError as error:
-        raise PhotoError(f"{output}: cannot be written: {error.strerror or error}") from None
+        raise ImageError(f"{output}: cannot be written: {error.strerror or error}") from None

@@ -18,7 +18,7 @@ from wavepaint.cli.console import print_line, progress_bar, report, report_other
 from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.cli.streams import STREAM, check_stdout, read_stdin, write_stdout
-from wavepaint.errors import OptionError, PhotoError, WavepaintError
+from wavepaint.errors import ImageError, OptionError, WavepaintError
 from wavepaint.options import Engine, Option, Options
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _check_target(image: str, mask: str | None, target: Path | None, files: File
     if target is not None and mask is not None and _is_same(target, mask):
         raise OptionError(f"{target}: is the mask: name another file with -o")
     if files.compare is not None:
-        from wavepaint.image.photo import format_of_name
+        from wavepaint.image.suffixes import format_of_name
 
         format_of_name(Path(files.compare))
         if any(name is not None and _is_same(Path(files.compare), str(name)) for name in (image, mask, target)):
@@ -206,15 +206,15 @@ def _is_same(target: Path, name: str) -> bool:
 def _fill_file(
     inpainter: Inpainter, image: str, mask: Path | bytes | None, target: Path | None, options: Options, files: Files
 ) -> None:
-    from wavepaint.image.sources import BytesPicture
+    from wavepaint.image.sources import BytesImage
 
     started = time.monotonic()
     name = "standard input" if image == STREAM else image
-    picture: Path | BytesPicture = Path(image)
+    picture: Path | BytesImage = Path(image)
     before: Path | bytes = Path(image)
     if image == STREAM or target is None or (files.in_place and files.compare):
         before = read_stdin() if image == STREAM else _read_file(image)
-        picture = BytesPicture(before, target, name)
+        picture = BytesImage(before, target, name)
     shares: list[float] = []
     if target is not None:
         _make_folder(target, files)
@@ -238,7 +238,7 @@ def _make_folder(target: Path, files: Files) -> None:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise PhotoError(f"{target.parent}: cannot be made: {error.strerror or error}") from None
+            raise ImageError(f"{target.parent}: cannot be made: {error.strerror or error}") from None
 
 
 def _share(shares: list[float]) -> str:
@@ -253,7 +253,7 @@ def _read_file(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise PhotoError(f"{path}: {error.strerror or error}") from None
+        raise ImageError(f"{path}: {error.strerror or error}") from None
 
 
 # -- folders --------------------------------------------------------------------------------------------------------

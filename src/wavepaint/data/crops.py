@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from wavepaint.data.masks import MIN_SIDE, find_preset, random_mask, rng_for
 from wavepaint.data.photographs import RGB, PhotographSource, Skipped
-from wavepaint.errors import OptionError, PhotoError
+from wavepaint.errors import ImageError, OptionError
 
 Permutation = NDArray[np.int64]
 
@@ -128,7 +128,7 @@ class CropDataset(IterableDataset[Sample]):
     def samples(self, worker: int = 0, workers: int = 1, start: int = 0) -> Iterator[Sample]:
         """Return the samples of one of the `workers` of this process, from its sample `start` on.
 
-        Raises `PhotoError` if no photograph at all can be decoded.
+        Raises `ImageError` if no photograph at all can be decoded.
         """
         stream, streams = worker * self.world_size + self.rank, workers * self.world_size
         # With fewer photographs than streams some are given to several, so that no stream runs dry.
@@ -174,7 +174,7 @@ class _Pool:
             index = int(order[(position + ahead) % len(order)])
             if (picture := self._picture(index)) is not None:
                 return self._source.name(index), picture
-        raise PhotoError(f"none of the {len(order)} photographs can be read; {self._source.skipped[0].reason}")
+        raise ImageError(f"none of the {len(order)} photographs can be read; {self._source.skipped[0].reason}")
 
     def _picture(self, index: int) -> RGB | None:
         if index in self._decoded:
@@ -184,7 +184,7 @@ class _Pool:
             return None
         try:
             picture = self._source.read(index, self._max_pixels)
-        except PhotoError:
+        except ImageError:
             self._broken.add(index)
             return None
         self._decoded[index] = picture

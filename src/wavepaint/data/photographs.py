@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import MissingExtraError, PhotoError
-from wavepaint.image.photo import READABLE_SUFFIXES, Photo
+from wavepaint.errors import ImageError, MissingExtraError
+from wavepaint.image.file import ImageFile
+from wavepaint.image.suffixes import READABLE_SUFFIXES
 
 RGB = NDArray[np.uint8]
 
@@ -60,23 +61,23 @@ class PhotographSource(ABC):
         """Return the file's bytes; raises `OSError`."""
 
     def read(self, index: int, max_pixels: int | None = None) -> RGB:
-        """Return one picture, reduced to about `max_pixels` if it has more; raises `PhotoError`.
+        """Return one picture, reduced to about `max_pixels` if it has more; raises `ImageError`.
 
         A failure is added to `skipped`.
         """
         name = printable(self.name(index))
         try:
             return _decode(self.encoded(index), max_pixels)
-        except (OSError, PhotoError) as error:
-            reason = str(error) if isinstance(error, PhotoError) else (error.strerror or str(error))
+        except (OSError, ImageError) as error:
+            reason = str(error) if isinstance(error, ImageError) else (error.strerror or str(error))
             self._skipped[name] = reason
-            raise PhotoError(f"{name}: {reason}") from None
+            raise ImageError(f"{name}: {reason}") from None
 
     def __iter__(self) -> Iterator[tuple[str, RGB]]:
         for index in range(len(self)):
             try:
                 picture = self.read(index)
-            except PhotoError:
+            except ImageError:
                 continue
             yield self.name(index), picture
 
@@ -172,7 +173,7 @@ class Shards(PhotographSource):
             reason = "not a whole tar file" if opened else "not a tar file (a compressed one has to be unpacked)"
             self._skipped[printable(path.name)] = f"{reason}: {error}"
         except OSError as error:
-            raise PhotoError(f"{path}: {error.strerror}") from None
+            raise ImageError(f"{path}: {error.strerror}") from None
 
     def __len__(self) -> int:
         return len(self._members)
@@ -214,7 +215,7 @@ def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> Photogr
 
     `source` is a folder (searched recursively, links to folders followed), one picture, or `.tar` shards: a path
     or an `http(s)` URL, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
-    once, into `cache`, each URL into a folder of its own there. Raises `PhotoError` when there is nothing there.
+    once, into `cache`, each URL into a folder of its own there. Raises `ImageError` when there is nothing there.
     """
     text = os.fspath(source)
     path = Path(text).expanduser()
@@ -225,11 +226,11 @@ def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> Photogr
     elif path.is_file() and _is_picture(path.name):
         found = Folder(path.parent, [path.name])
     elif path.exists():
-        raise PhotoError(f"{source}: neither a folder, a picture nor a .tar shard")
+        raise ImageError(f"{source}: neither a folder, a picture nor a .tar shard")
     else:
-        raise PhotoError(f"{source}: no such file or folder")
+        raise ImageError(f"{source}: no such file or folder")
     if len(found) == 0:
-        raise PhotoError(f"{source}: {_why_empty(path, found)}")
+        raise ImageError(f"{source}: {_why_empty(path, found)}")
     return found
 
 
@@ -298,29 +299,29 @@ def _local_shards(source: str, cache: Path) -> list[Path]:
         try:
             return Path(files.get_file(url))
         except Exception as error:  # webdataset raises whatever its download command came to
-            raise PhotoError(f"{url}: {_one_line(error)}") from None
+            raise ImageError(f"{url}: {_one_line(error)}") from None
 
     return [fetched(url) if "://" in url else Path(url).expanduser() for url in expand_urls(source)]
 
 
 def _decode(data: bytes, max_pixels: int | None) -> RGB:
-    """Decode one picture file; the `PhotoError` holds the reason only."""
+    """Decode one picture file; the `ImageError` holds the reason only."""
     if data.startswith(b"BM"):
         return _decode_bmp(data)
     try:
-        photo = Photo.open(data)
+        photo = ImageFile.open(data)
         if max_pixels is not None and photo.width * photo.height > max_pixels:
             return _decode_reduced(photo, data, max_pixels)
         samples = photo.read_all()
-    except PhotoError as error:
-        raise PhotoError(str(error).removeprefix("<bytes>: ")) from None
+    except ImageError as error:
+        raise ImageError(str(error).removeprefix("<bytes>: ")) from None
     if samples.dtype == np.uint16:
         samples = samples >> 8
     colours = samples[:, :, :3] if photo.channels >= 3 else np.repeat(samples[:, :, :1], 3, axis=2)
     return np.ascontiguousarray(colours, dtype=np.uint8)
 
 
-def _decode_reduced(photo: Photo, data: bytes, max_pixels: int) -> RGB:
+def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
     """Decode at a lower resolution, which for JPEG and WebP takes a fraction of the time."""
     import pyvips
 
@@ -339,7 +340,7 @@ def _decode_reduced(photo: Photo, data: bytes, max_pixels: int) -> RGB:
             image = image[0].bandjoin([image[0], image[0]])
         return np.asarray(image[:3].cast("uchar").numpy(), dtype=np.uint8)
     except pyvips.Error as error:
-        raise PhotoError(_one_line(error)) from None
+        raise ImageError(_one_line(error)) from None
 
 
 def _decode_bmp(data: bytes) -> RGB:
@@ -348,7 +349,7 @@ def _decode_bmp(data: bytes) -> RGB:
 
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
-        raise PhotoError("not a whole BMP file")
+        raise ImageError("not a whole BMP file")
     return np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8, copy=False)
 
 

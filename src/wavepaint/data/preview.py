@@ -12,7 +12,7 @@ from rich.table import Table
 from wavepaint.data.lettering import CAP_HEIGHT, pen_strokes
 from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, opencv, rng_for
 from wavepaint.errors import OptionError
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 
 _CELL = 128
 _GAP = 4
@@ -48,7 +48,7 @@ def write_preview(path: Path, sheet: NDArray[np.uint8]) -> None:
         raise OptionError(f"{path}: the preview is written as .png")
     encoded = pyvips.Image.new_from_array(sheet).pngsave_buffer()
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_bytes(encoded)
     except OSError as error:
         raise OptionError(f"{path}: cannot be written: {error.strerror}") from None

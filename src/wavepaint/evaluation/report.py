@@ -18,10 +18,10 @@ from wavepaint import __version__
 from wavepaint.errors import MissingExtraError
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import METRICS
-from wavepaint.evaluation.outputs import whole_folder
 from wavepaint.evaluation.results import RANKED_BY, Case, Results, SummaryRow
 from wavepaint.evaluation.tables import Table, bin_label, bin_tables, markdown, score_tables, set_score_tables
 from wavepaint.evaluation.testset import encode_png
+from wavepaint.files import atomic_dir
 
 SUMMARY_FILE = "summary.csv"
 CHARTED = ("hole_psnr", "hole_ssim", "hole_lpips_vgg", "hole_lpips_alex", "texture_ratio")
@@ -57,7 +57,7 @@ def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str 
         OptionError: the folder holds something else.
     """
     tables = score_tables(results, summaries)
-    with whole_folder(Path(folder), SUMMARY_FILE) as made:
+    with atomic_dir(Path(folder), SUMMARY_FILE) as made:
         _write(made / "scores.csv", _csv(*_score_columns(results)))
         _write_parquet(made / "scores.parquet", *_score_columns(results))
         _write(made / SUMMARY_FILE, _csv(*_summary_columns(summaries)))

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.metrics import BoolMask, Picture
-from wavepaint.evaluation.outputs import whole_folder
 from wavepaint.evaluation.protocol import KINDS, Item, make_items
+from wavepaint.files import atomic_dir
 
 if TYPE_CHECKING:
     from wavepaint.data.photographs import PhotographSource
@@ -113,9 +113,9 @@ def make_test_set(
         Every item after it was written, for a progress bar.
 
     Raises:
-        OptionError: see `protocol.make_items` and `outputs.whole_folder`; or not one readable photograph.
+        OptionError: see `protocol.make_items` and `outputs.atomic_dir`; or not one readable photograph.
     """
-    with whole_folder(Path(folder), MANIFEST) as made:
+    with atomic_dir(Path(folder), MANIFEST) as made:
         entries = []
         for kind in kinds:
             (made / kind).mkdir(exist_ok=True)

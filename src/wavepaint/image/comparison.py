@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from wavepaint.errors import PhotoError
-from wavepaint.files import replacing
+from wavepaint.errors import ImageError
+from wavepaint.files import atomic_write
 
 GAP = 16
 """White pixels between the two."""
@@ -20,7 +20,7 @@ def write_comparison(before: Path | bytes, after: Path | bytes, target: Path) ->
         target: file to write, in the format of its suffix.
 
     Raises:
-        PhotoError: a file that cannot be read or written.
+        ImageError: a file that cannot be read or written.
     """
     import pyvips
 
@@ -29,12 +29,12 @@ def write_comparison(before: Path | bytes, after: Path | bytes, target: Path) ->
         joined = sides[0].join(sides[1], "horizontal", shim=GAP, background=[255.0], expand=True)
         content = joined.write_to_buffer(target.suffix)
     except pyvips.Error as error:
-        raise PhotoError(f"{target}: the comparison cannot be made: {str(error).strip().splitlines()[-1]}") from None
+        raise ImageError(f"{target}: the comparison cannot be made: {str(error).strip().splitlines()[-1]}") from None
     try:
-        with replacing(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
-        raise PhotoError(f"{target}: cannot be written: {error.strerror or error}") from None
+        raise ImageError(f"{target}: cannot be written: {error.strerror or error}") from None
 
 
 def _as_srgb(pyvips: Any, source: Path | bytes) -> Any:

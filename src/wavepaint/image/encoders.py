@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.image.formats import tiff
-from wavepaint.image.formats.containers import JpegEncoding
+from wavepaint.image.formats.jpeg import JpegEncoding
 
 JPEG_QUALITY = 95
 """Quality of a JPEG made from another format; one made from a JPEG has the quality of its source."""
@@ -25,10 +25,19 @@ _FULL_CHROMA_QUALITY = 90
 JPEG_SUBSAMPLINGS = ("4:4:4", "4:2:0")
 """What libvips can write; rarer kinds of chroma subsampling get the former, which loses nothing."""
 
+SAVERS = {
+    "png": "pngsave",
+    "jpeg": "jpegsave",
+    "webp": "webpsave",
+    "tiff": "tiffsave",
+    "avif": "heifsave",
+    "heic": "heifsave",
+}
+"""The operations of libvips that write each of `options.FORMATS`."""
 HEIF_COMPRESSION = {"avif": "av1", "heic": "hevc"}
 
 # Level 1 of the PNG encoder takes 0.4 s for 12 megapixels and level 2 takes 0.7 s for files a fifth smaller; a small
-# picture may have the best at no noticeable cost.
+# image may have the best at no noticeable cost.
 _FAST_PNG = {"compression": 1, "filter": "up"}
 _SMALL_PNG = {"compression": 6, "filter": "all"}
 _FAST_PNG_BYTES = 4 * 2**20
@@ -55,12 +64,12 @@ _HORIZONTAL = 2
 
 @dataclass(frozen=True)
 class Stored:
-    """A picture and how its file stores it.
+    """An image and how its file stores it.
 
     Attributes:
-        container: what `containers.sniff` says.
+        container: what `formats.sniff` says.
         bits: per sample, before they are spread over 8 or 16.
-        channels: of the picture as it is read.
+        channels: of the image as it is read.
         decoded_bytes: of all its samples.
         streamed: whether it is too large to be held in memory as a whole.
         progressive: whether a JPEG is.
@@ -95,7 +104,7 @@ def saver_options(stored: Stored, format: str, quality: int | None, patches: Ite
     """Return the options of the libvips saver of `format`.
 
     quality: 1-100, or None for what suits the source; not used by PNG and TIFF.
-    patches: the samples that replace some of the picture's; they decide whether few bits a sample will do.
+    patches: the samples that replace some of the image's; they decide whether few bits a sample will do.
     """
     if format == "png":
         effort = _FAST_PNG if stored.decoded_bytes > _FAST_PNG_BYTES else _SMALL_PNG
@@ -129,7 +138,7 @@ def _jpeg_options(stored: Stored, quality: int | None) -> dict[str, Any]:
     return {
         "Q": quality,
         "subsample_mode": "on" if subsample else "off",
-        # The encoder of a progressive file holds the whole picture.
+        # The encoder of a progressive file holds the whole image.
         "interlace": stored.progressive and not stored.streamed,
     }
 

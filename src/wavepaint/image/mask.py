@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import MaskError, OptionError, PhotoError
+from wavepaint.errors import ImageError, MaskError, OptionError
 from wavepaint.fill.dilation import dilate
+from wavepaint.image.file import ImageFile
 from wavepaint.image.mask_reading import mask_from_samples, read_mask
-from wavepaint.image.photo import Photo
 from wavepaint.image.pil import is_pil_image, samples_of_pil
 from wavepaint.options import Options, as_boxes
 
@@ -105,10 +105,10 @@ def hole_of(mask: Any, threshold: float = Options.threshold) -> Mask:
 
     Raises:
         MaskError: not a mask: another kind, shape or type; NaN; values outside the range; empty.
-        PhotoError: a file that cannot be read.
+        ImageError: a file that cannot be read.
 
     Warns:
-        PhotoWarning: a file that marks nothing.
+        ImageWarning: a file that marks nothing.
     """
     if isinstance(mask, (bytearray, memoryview)):
         mask = bytes(mask)
@@ -133,8 +133,8 @@ def seems_to_fit(mask: Any, picture: Maskable) -> bool:
     if not isinstance(mask, (str, bytes, Path)):
         return False
     try:
-        photo = Photo.open(mask)
-    except PhotoError:
+        photo = ImageFile.open(mask)
+    except ImageError:
         return False
     return (photo.height, photo.width) == (picture.height, picture.width)
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
-from wavepaint.errors import MaskError
-from wavepaint.image.photo import Photo, PhotoWarning, Samples, Source
+from wavepaint.errors import ImageWarning, MaskError
+from wavepaint.image.file import ImageFile
 from wavepaint.image.strips import STRIP_ROWS
+from wavepaint.image.types import Samples, Source
 from wavepaint.options import Options, check_threshold
 
 
@@ -65,15 +66,15 @@ def read_mask(
 ) -> NDArray[np.bool_]:
     """Read a mask from a picture file: (height, width) bool, True = hole.
 
-    Any page, from 0, of any file that `Photo.open` takes, of any depth, grey or colour, upright as viewers show it.
-    For `threshold` and what counts as a hole see `mask_from_samples`. Raises `PhotoError`, `MaskError` and
-    `OptionError`; warns, with a `PhotoWarning`, where nothing is hole.
+    Any page, from 0, of any file that `ImageFile.open` takes, of any depth, grey or colour, upright as viewers show it.
+    For `threshold` and what counts as a hole see `mask_from_samples`. Raises `ImageError`, `MaskError` and
+    `OptionError`; warns, with a `ImageWarning`, where nothing is hole.
     """
     check_threshold(threshold)
-    return mask_of(Photo.open(source, name=name, page=page), threshold)
+    return mask_of(ImageFile.open(source, name=name, page=page), threshold)
 
 
-def mask_of(photo: Photo, threshold: float = Options.threshold) -> NDArray[np.bool_]:
+def mask_of(photo: ImageFile, threshold: float = Options.threshold) -> NDArray[np.bool_]:
     """The mask that an opened picture is; see `read_mask`."""
     full = int(np.iinfo(photo.dtype).max)
     holes, largest = _holes_of(photo.stream, (photo.height, photo.width), full, threshold)
@@ -81,7 +82,7 @@ def mask_of(photo: Photo, threshold: float = Options.threshold) -> NDArray[np.bo
         warnings.warn(
             f"{photo.name}: marks nothing: its largest value is {largest} of {full}, and a hole is what lies above "
             f"{threshold:g} of the range (--threshold)",
-            PhotoWarning,
+            ImageWarning,
             stacklevel=3,
         )
     return holes

@@ -1,4 +1,4 @@
-"""From a picture as viewers show it back to how a file stores it, by the EXIF orientation 1 to 8."""
+"""From an image as viewers show it back to how a file stores it, by the EXIF orientation 1 to 8."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def to_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def to_upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """A view of (height, width, ...) samples of a file in the order of the upright picture."""
+    """A view of (height, width, ...) samples of a file in the order of the upright image."""
     upright = stored if orientation < 5 else np.swapaxes(stored, 0, 1)
     if orientation in _MIRRORED_ROWS:
         upright = upright[::-1]
@@ -33,7 +33,7 @@ def to_upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def box_to_stored(box: Box, width: int, height: int, orientation: int) -> Box:
-    """Where a box of the upright picture of `width` x `height` lies in the file."""
+    """Where a box of the upright image of `width` x `height` lies in the file."""
     top = height - box.bottom if orientation in _MIRRORED_ROWS else box.top
     left = width - box.right if orientation in _MIRRORED_COLUMNS else box.left
     if orientation < 5:

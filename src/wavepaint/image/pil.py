@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import PhotoError
+from wavepaint.errors import ImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -79,7 +79,7 @@ def samples_of_pil(image: Image) -> NDArray[Any]:
     L, RGB and P get an alpha channel: among the samples to come, that colour would be transparent too.
 
     Raises:
-        PhotoError: any other mode.
+        ImageError: any other mode.
     """
     if image.mode in _SIXTEEN_BIT:
         return np.array(image).astype(np.uint16)
@@ -88,7 +88,7 @@ def samples_of_pil(image: Image) -> NDArray[Any]:
         image = image.convert(becomes[image.mode])
     if image.mode not in _AS_THEY_ARE:
         known = ", ".join(("1", "P", *_AS_THEY_ARE, "I;16"))
-        raise PhotoError(f"image: PIL mode {image.mode} is not supported, only {known}")
+        raise ImageError(f"image: PIL mode {image.mode} is not supported, only {known}")
     return np.array(image)
 
 

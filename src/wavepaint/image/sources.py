@@ -1,4 +1,4 @@
-"""The kinds of picture that go into the main path, behind one interface: what comes out is what went in."""
+"""The kinds of image that go into the main path, behind one interface: what comes out is what went in."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
-from wavepaint.errors import OptionError, PhotoError
+from wavepaint.errors import ImageError, ImageWarning, OptionError
 from wavepaint.files import replaceable_mode
+from wavepaint.image.file import ImageFile, check_alpha
 from wavepaint.image.formats import tiff
-from wavepaint.image.photo import FORMAT_OF_SUFFIX, Patch, Photo, PhotoWarning, Samples, check_alpha, format_of_name
 from wavepaint.image.pil import PilMetadata, is_pil_image, metadata_of_pil, pil_of_samples, samples_of_pil
+from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, format_of_name
+from wavepaint.image.types import Patch, Samples
+from wavepaint.image.vips import libvips
 from wavepaint.options import Options
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class Picture(Protocol):
-    """A picture to fill, of any kind.
+class InputImage(Protocol):
+    """An image to fill, of any kind.
 
     Attributes:
         name: what messages call it.
@@ -41,52 +44,48 @@ class Picture(Protocol):
     dtype: np.dtype[Any]
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
-        """The samples of boxes inside the picture, (height, width, channels) of `dtype`, arrays of their own."""
+        """The samples of boxes inside the image, (height, width, channels) of `dtype`, arrays of their own."""
         ...
 
     def alpha_holes(self) -> NDArray[np.bool_]:
         """(H, W) bool, True where alpha is 0; `MaskError` without an alpha channel."""
         ...
 
-    def prepare(self, options: Options) -> None:
-        """Begin what `finish` with at least one patch will need, while something else is computed."""
-        ...
-
     def finish(self, patches: list[Patch], options: Options) -> Any:
-        """The picture with some boxes replaced, of the kind it was given as, and written where that was asked for."""
+        """The image with some boxes replaced, of the kind it was given as, and written where that was asked for."""
         ...
 
 
-def open_picture(picture: Any, output: str | Path | None = None) -> Picture:
-    """Prepare a picture of any kind.
+def open_image(image: Any, output: str | Path | None = None) -> InputImage:
+    """Prepare an image of any kind.
 
     Args:
-        picture: array, PIL image, bytes of a file, path, or a `BytesPicture`, which stays as it is.
-        output: where `Picture.finish` writes the result as a file; a path without it goes to `NAME-filled.EXT`.
+        image: array, PIL image, bytes of a file, path, or a `BytesImage`, which stays as it is.
+        output: where `InputImage.finish` writes the result as a file; a path without it goes to `NAME-filled.EXT`.
 
     Raises:
-        PhotoError: a kind, file, array or target that cannot be used.
+        ImageError: a kind, file, array or target that cannot be used.
         OptionError: `output` is not a path.
     """
     if not isinstance(output, (str, Path, NoneType)):
         raise OptionError(f"output must be the path of a file, not {output!r}")
     target = None if output is None else Path(output)
-    if isinstance(picture, BytesPicture):
-        return picture
-    if isinstance(picture, str) and not picture:
-        raise PhotoError("image: the file name is empty")
-    if isinstance(picture, (str, Path)):
-        return FilePicture(Path(picture), target)
-    if isinstance(picture, (bytes, bytearray, memoryview)):
-        return BytesPicture(bytes(picture), target)
-    if is_pil_image(picture):
-        return PilPicture(picture, target)
-    if isinstance(picture, np.ndarray):
-        return ArrayPicture(picture, target)
-    raise PhotoError(f"image: must be an array, a PIL image, bytes or a path, not {type(picture).__name__}")
+    if isinstance(image, BytesImage):
+        return image
+    if isinstance(image, str) and not image:
+        raise ImageError("image: the file name is empty")
+    if isinstance(image, (str, Path)):
+        return PathImage(Path(image), target)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return BytesImage(bytes(image), target)
+    if is_pil_image(image):
+        return PilImage(image, target)
+    if isinstance(image, np.ndarray):
+        return ArrayImage(image, target)
+    raise ImageError(f"image: must be an array, a PIL image, bytes or a path, not {type(image).__name__}")
 
 
-class ArrayPicture:
+class ArrayImage:
     """An array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4); it is never written to."""
 
     def __init__(self, array: NDArray[Any], target: Path | None = None, metadata: PilMetadata | None = None) -> None:
@@ -100,31 +99,28 @@ class ArrayPicture:
             _check_target(target)
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
-        """See `Picture`."""
+        """See `InputImage`."""
         return [self._samples[box.slices].copy() for box in boxes]
 
     def alpha_holes(self) -> NDArray[np.bool_]:
-        """See `Picture`."""
+        """See `InputImage`."""
         check_alpha(self.name, self.channels)
         return self._samples[..., -1] == 0  # type: ignore[no-any-return]
 
-    def prepare(self, options: Options) -> None:
-        """See `Picture`; an array is ready."""
-
     def finish(self, patches: list[Patch], options: Options) -> NDArray[Any]:
-        """See `Picture`."""
+        """See `InputImage`."""
         result = self._array.copy()
         samples = result[..., None] if result.ndim == 2 else result
         for box, patch in patches:
             samples[box.slices] = patch
         if self._target is not None:
-            photo = Photo.open(_tiff_of(samples, self._metadata), name=self.name)
-            warn(photo.losses(photo.output_format(self._target), options.quality))
-            photo.save(self._target, quality=options.quality)
+            file = ImageFile.open(_tiff_of(samples, self._metadata), name=self.name)
+            warn(file.conversion_warnings(file.output_format(self._target), options.quality))
+            file.save(self._target, quality=options.quality)
         return result
 
 
-class PilPicture(ArrayPicture):
+class PilImage(ArrayImage):
     """A PIL image of the modes that `samples_of_pil` knows."""
 
     def __init__(self, image: Image, target: Path | None = None) -> None:
@@ -133,12 +129,12 @@ class PilPicture(ArrayPicture):
         self._image = image
 
     def finish(self, patches: list[Patch], options: Options) -> Any:
-        """See `Picture`."""
+        """See `InputImage`."""
         samples = super().finish(patches, options)
         return pil_of_samples(samples, self._image) if patches else self._image.copy()
 
 
-class PhotoPicture:
+class EncodedImage:
     """What files and bytes of files have in common.
 
     Attributes:
@@ -149,36 +145,29 @@ class PhotoPicture:
     def __init__(self, source: Path | bytes, name: str | None = None) -> None:
         self.source = source
         self.target: Path | None = None
-        self._use(Photo.open(source, name=name))
+        self._use(ImageFile.open(source, name=name))
 
-    def _use(self, photo: Photo) -> None:
-        self._photo = photo
-        self.name = self._photo.name
-        self.width, self.height, self.channels = self._photo.width, self._photo.height, self._photo.channels
-        self.dtype = self._photo.dtype
+    def _use(self, file: ImageFile) -> None:
+        self._file = file
+        self.name = self._file.name
+        self.width, self.height, self.channels = self._file.width, self._file.height, self._file.channels
+        self.dtype = self._file.dtype
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
-        """See `Picture`."""
-        return self._photo.read_boxes(boxes)
+        """See `InputImage`."""
+        return self._file.read_boxes(boxes)
 
     def alpha_holes(self) -> NDArray[np.bool_]:
-        """See `Picture`."""
-        return self._photo.alpha_holes()
-
-    def prepare(self, options: Options) -> None:
-        """See `Picture`."""
-        if self.target is not None:
-            self._photo.prepare(self._photo.output_format(self.target), options.quality)
-        else:
-            self._photo.prepare(options.format or self._photo.format, options.quality)
+        """See `InputImage`."""
+        return self._file.alpha_holes()
 
     def _check_target(self, target: Path) -> None:
         _check_target(target)
-        self._photo.output_format(target)
+        self._file.output_format(target)
 
     def _stays(self, format: str, patches: list[Patch], options: Options) -> bool:
         """Whether the result is the very file that was given."""
-        return not patches and options.quality is None and format == self._photo.format
+        return not patches and options.quality is None and format == self._file.format
 
     def pages(self, format: str | None) -> int:
         """How many pages the result has: all of a TIFF that becomes a TIFF, the first of anything else.
@@ -186,27 +175,27 @@ class PhotoPicture:
         Args:
             format: asked for, if any, where no file name says it.
         """
-        written = format or self._photo.format
+        written = format or self._file.format
         if self.target is not None:
-            written = self._photo.output_format(self.target)
-        return self._photo.pages if self._photo.format == written == "tiff" else 1
+            written = self._file.output_format(self.target)
+        return self._file.pages if self._file.format == written == "tiff" else 1
 
-    def turn_to(self, page: int) -> Photo:
-        """Make the picture that of one page of several, from 0, and return it."""
-        self._use(self._photo.at_page(page))
-        return self._photo
+    def seek(self, page: int) -> ImageFile:
+        """Make the image that of one page of several, from 0, and return it."""
+        self._use(self._file.at_page(page))
+        return self._file
 
     def _save(self, target: Path, patches: list[Patch], options: Options) -> None:
-        format = self._photo.output_format(target)
+        format = self._file.output_format(target)
         if self._stays(format, patches, options):
-            self._photo.copy(target)
+            self._file.copy(target)
             return
-        warn(self._photo.warnings + self._photo.losses(format, options.quality))
-        self._photo.save(target, patches, options.quality)
+        warn(self._file.warnings + self._file.conversion_warnings(format, options.quality))
+        self._file.save(target, patches, options.quality)
 
 
-class BytesPicture(PhotoPicture):
-    """The contents of a picture file; `name` is what messages call it."""
+class BytesImage(EncodedImage):
+    """The contents of a image file; `name` is what messages call it."""
 
     def __init__(self, data: bytes, target: Path | None = None, name: str | None = None) -> None:
         super().__init__(data, name)
@@ -215,36 +204,36 @@ class BytesPicture(PhotoPicture):
             self._check_target(target)
 
     def finish(self, patches: list[Patch], options: Options) -> bytes:
-        """See `Picture`; without patches, and without another format or quality asked for, the very same bytes."""
+        """See `InputImage`; without patches, and without another format or quality asked for, the very same bytes."""
         if self.target is not None:
             self._save(self.target, patches, options)
-        if self._stays(options.format or self._photo.format, patches, options):
+        if self._stays(options.format or self._file.format, patches, options):
             return self._data
-        losses = self._photo.losses(options.format or self._photo.format, options.quality)
-        warn(losses if self.target else self._photo.warnings + losses)
-        return self._photo.encode(patches, options.format, options.quality)
+        losses = self._file.conversion_warnings(options.format or self._file.format, options.quality)
+        warn(losses if self.target else self._file.warnings + losses)
+        return self._file.encode(patches, options.format, options.quality)
 
 
-class FilePicture(PhotoPicture):
-    """A picture file; the result is another file (or the same, if that is the target)."""
+class PathImage(EncodedImage):
+    """A image file; the result is another file (or the same, if that is the target)."""
 
     def __init__(self, path: Path, target: Path | None = None) -> None:
         super().__init__(path)
         if target is None:
             target = filled_name(path)
             if os.path.lexists(target):
-                raise PhotoError(f"{target}: exists already; overwrite=True replaces it, or name an output")
+                raise ImageError(f"{target}: exists already; overwrite=True replaces it, or name an output")
         self._check_target(target)
         self.target: Path = target
 
     def finish(self, patches: list[Patch], options: Options) -> Path:
-        """See `Picture`."""
+        """See `InputImage`."""
         self._save(self.target, patches, options)
         return self.target
 
 
 def filled_name(path: Path) -> Path:
-    """`NAME-filled.EXT` beside a photograph; PNG for suffixes that are only read, and none where there was none."""
+    """`NAME-filled.EXT` beside an image; PNG for suffixes that are only read, and none where there was none."""
     suffix = path.suffix if path.suffix.lower() in {"", *FORMAT_OF_SUFFIX} else ".png"
     return path.with_name(f"{path.stem}-filled{suffix}")
 
@@ -252,17 +241,17 @@ def filled_name(path: Path) -> Path:
 def _check_array(array: NDArray[Any]) -> None:
     shape = array.shape
     if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= shape[2] <= 4):
-        raise PhotoError(f"image: must be of shape (H, W) or (H, W, 1 to 4), got {shape}")
+        raise ImageError(f"image: must be of shape (H, W) or (H, W, 1 to 4), got {shape}")
     if array.size == 0:
-        raise PhotoError(f"image: is empty, its shape is {shape}")
+        raise ImageError(f"image: is empty, its shape is {shape}")
     if np.issubdtype(array.dtype, np.floating):
         low, high = array.min(), array.max()
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise PhotoError("image: holds NaN or infinite values")
+            raise ImageError("image: holds NaN or infinite values")
         if low < 0 or high > 1:
-            raise PhotoError(f"image: float samples must be in [0, 1], got {low:g} to {high:g}")
+            raise ImageError(f"image: float samples must be in [0, 1], got {low:g} to {high:g}")
     elif array.dtype.type not in (np.uint8, np.uint16):
-        raise PhotoError(f"image: samples must be uint8, uint16 or float, not {array.dtype}")
+        raise ImageError(f"image: samples must be uint8, uint16 or float, not {array.dtype}")
 
 
 def _check_target(target: Path) -> None:
@@ -270,31 +259,30 @@ def _check_target(target: Path) -> None:
     try:
         replaceable_mode(target)
     except OSError as error:
-        raise PhotoError(f"{target}: cannot be written: {error.strerror}") from None
+        raise ImageError(f"{target}: cannot be written: {error.strerror}") from None
     parent = os.path.dirname(os.path.realpath(target))
     if not os.path.isdir(parent):
-        raise PhotoError(f"{target}: there is no directory {target.parent}")
+        raise ImageError(f"{target}: there is no directory {target.parent}")
     format_of_name(target)
 
 
 def _tiff_of(samples: Samples, metadata: PilMetadata) -> bytes:
-    """An uncompressed TIFF of an array, as a photograph to write in any format; floats become 16-bit."""
-    import pyvips
-
+    """An uncompressed TIFF of an array, as an image to write in any format; floats become 16-bit."""
+    vips = libvips()
     if np.issubdtype(samples.dtype, np.floating):
         samples = np.floor(samples * 65535.0 + 0.5).astype(np.uint16)
     samples = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
     narrow, wide = ("b-w", "grey16") if samples.shape[2] < 3 else ("srgb", "rgb16")
     interpretation = wide if samples.dtype == np.uint16 else narrow
-    image = pyvips.Image.new_from_array(samples, interpretation=interpretation)
+    image = vips.Image.new_from_array(samples, interpretation=interpretation)
     if metadata.profile is not None:
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", metadata.profile)
+        image.set_type(vips.GValue.blob_type, "icc-profile-data", metadata.profile)
     if metadata.xmp is not None:
-        image.set_type(pyvips.GValue.blob_type, "xmp-data", metadata.xmp)
+        image.set_type(vips.GValue.blob_type, "xmp-data", metadata.xmp)
     if metadata.dpi is not None:
         image = image.copy(xres=metadata.dpi[0] / 25.4, yres=metadata.dpi[1] / 25.4)
-        image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
-    image.set_type(pyvips.GValue.gint_type, "orientation", metadata.orientation)
+        image.set_type(vips.GValue.gstr_type, "resolution-unit", "in")
+    image.set_type(vips.GValue.gint_type, "orientation", metadata.orientation)
     stream = io.BytesIO(image.tiffsave_buffer(compression="none"))
     if metadata.exif is not None:
         tiff.append_exif(stream, metadata.exif)
@@ -302,6 +290,6 @@ def _tiff_of(samples: Samples, metadata: PilMetadata) -> bytes:
 
 
 def warn(messages: Sequence[str]) -> None:
-    """Say each of them as a `PhotoWarning`."""
+    """Say each of them as a `ImageWarning`."""
     for message in messages:
-        warnings.warn(message, PhotoWarning, stacklevel=2)
+        warnings.warn(message, ImageWarning, stacklevel=2)

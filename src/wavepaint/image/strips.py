@@ -3,23 +3,51 @@
 libvips pulls pixels, and the only thing it pulls from Python is the bytes of a file. So the rows are dressed up
 as an uncompressed TIFF that exists nowhere: a header made in advance, then the rows as they are asked for. The
 cost does not depend on how many patches the rows contain (a chain of `insert` operations grows quadratically and
-overflows the stack at a few thousand), and memory is one strip whatever the size of the picture.
+overflows the stack at a few thousand), and memory is one strip whatever the size of the image.
 """
 
 from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+
+from wavepaint.box import Box
+from wavepaint.image.types import Patch, Samples
+from wavepaint.image.vips import libvips
 
 STRIP_ROWS = 64
 """Rows that are read, patched and handed on together."""
 
 _SHORT, _LONG, _LONG8 = 3, 4, 16
 _CODES = {_SHORT: "H", _LONG: "I", _LONG8: "Q"}
+
+
+def patched_rows(
+    fetch: Callable[[Box], Samples], width: int, patches: Iterable[Patch]
+) -> Callable[[int, int], Samples]:
+    """Return a function (top, count) -> samples of whole rows, patches included; it is asked for strips in order."""
+    patches_of_strip: defaultdict[int, list[Patch]] = defaultdict(list)
+    for box, samples in patches:
+        for strip_index in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1):
+            patches_of_strip[strip_index].append((box, samples))
+
+    def rows(top: int, count: int) -> Samples:
+        strip = Box(0, top, width, count)
+        fetched = fetch(strip)
+        if top // STRIP_ROWS not in patches_of_strip:
+            return fetched
+        patched = fetched.copy()
+        for box, samples in patches_of_strip[top // STRIP_ROWS]:
+            common = box.intersection(strip)
+            patched[common.relative_to(strip).slices] = samples[common.relative_to(box).slices]
+        return patched
+
+    return rows
 
 
 class StripSource:
@@ -43,14 +71,12 @@ class StripSource:
         self._source: Any = None
 
     def image(self) -> Any:
-        """Return the picture as a sequential libvips image, to be read once, while this object lives."""
-        import pyvips
-
+        """Return the image as a sequential libvips image, to be read once, while this object lives."""
         # libvips does not keep the Python side of a source alive.
-        self._source = pyvips.SourceCustom()
+        self._source = libvips().SourceCustom()
         self._source.on_read(self._read)
         self._source.on_seek(self._seek)
-        return pyvips.Image.tiffload_source(self._source, access="sequential", fail_on="warning")
+        return libvips().Image.tiffload_source(self._source, access="sequential", fail_on="warning")
 
     def close(self) -> None:
         """Let go of the rows; the image must not be used any more."""

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.cancellation import check_cancelled
 from wavepaint.image.formats.tiff_tiles import read_tile_table
+from wavepaint.image.vips import libvips
 
-_MAX_ROWS = 2**20
+_MAX_ROWS = 2**16
 """Rows of samples that are decoded at once; libvips refuses images of more than ten million."""
 
 
@@ -60,22 +62,21 @@ class TileReader:
     def _decode(self, tiles: Box) -> NDArray[Any]:
         """The samples of a rectangle of tiles."""
         step = max(1, _MAX_ROWS // (tiles.width * self._table.tile_height))
+        parts = []
         with self._open_file() as stream:
-            parts = [
-                self._decode_rows(stream, Box(tiles.left, top, tiles.width, min(step, tiles.bottom - top)))
-                for top in range(tiles.top, tiles.bottom, step)
-            ]
+            for top in range(tiles.top, tiles.bottom, step):
+                check_cancelled()
+                part = Box(tiles.left, top, tiles.width, min(step, tiles.bottom - top))
+                parts.append(self._decode_rows(stream, part))
         samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
         samples.flags.writeable = False
         return samples
 
     def _decode_rows(self, stream: BinaryIO, tiles: Box) -> NDArray[Any]:
-        import pyvips
-
         table = self._table
         width, height = table.tile_width, table.tile_height
         numbers = np.arange(table.across * table.down).reshape(table.down, table.across)[tiles.slices]
         strips = table.as_strips(stream, numbers.ravel().tolist())
-        image = pyvips.Image.tiffload_buffer(strips, access="sequential", fail_on="error")
+        image = libvips().Image.tiffload_buffer(strips, access="sequential", fail_on="error")
         samples: NDArray[Any] = self._convert(image).numpy().reshape(tiles.height, tiles.width, height, width, -1)
         return samples.transpose(0, 2, 1, 3, 4).reshape(tiles.height * height, tiles.width * width, -1)

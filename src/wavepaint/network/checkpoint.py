@@ -16,7 +16,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from wavepaint.errors import CheckpointError, OptionError
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.model import WavePaint
 
@@ -85,7 +85,7 @@ def save_checkpoint(
         # Only kernels: biases and statistics are small, and statistics may exceed what float16 holds.
         tensors[name] = value.half() if half and value.is_floating_point() and value.ndim > 1 else value
     metadata = {**(extra or {}), CONFIG_KEY: json.dumps(model.config.to_dict())}
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_bytes(serialize(tensors, metadata))
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavepaint.errors import MissingExtraError, OptionError
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
 from wavepaint.network.checkpoint import CONFIG_KEY
 from wavepaint.network.config import WavePaintConfig
@@ -51,7 +51,7 @@ def export_onnx(model: WavePaint, path: str | Path, *, half: bool | None = None)
     """
     path = Path(path)
     data = onnx_bytes(model, half=half)
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_bytes(data)
     return path
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from wavepaint.cancellation import cancellable, check_cancelled
-from wavepaint.errors import OptionError, PhotoError, WavepaintError
+from wavepaint.errors import ImageError, OptionError, WavepaintError
 from wavepaint.image.encoders import HEIF_COMPRESSION
-from wavepaint.image.formats.containers import sniff
-from wavepaint.image.photo import Photo
+from wavepaint.image.file import ImageFile
+from wavepaint.image.formats.signature import sniff
 from wavepaint.options import Declared, Options, declared
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits
@@ -145,18 +145,18 @@ def as_picture(content: bytes) -> Picture:
     return Picture(content, MEDIA_TYPES[kind], "jpg" if kind == "jpeg" else kind)
 
 
-def _open(name: str, content: bytes, limits: Limits) -> Photo:
+def _open(name: str, content: bytes, limits: Limits) -> ImageFile:
     try:
-        photo = Photo.open(content)
+        photo = ImageFile.open(content)
         if photo.pages > limits.frames:
             raise Problem(413, f"the {name} has {photo.pages} frames: more than {limits.frames}")
         _check_pixels(name, photo, limits)
-    except PhotoError as error:
+    except ImageError as error:
         raise Problem(422, f"the {name} cannot be used: {_reason(error)}") from error
     return photo
 
 
-def _check_pixels(name: str, photo: Photo, limits: Limits) -> None:
+def _check_pixels(name: str, photo: ImageFile, limits: Limits) -> None:
     """Refuse a file by the sizes of all its pages; of an animation, all frames have the size of the first."""
     pages = photo.pages if photo.format == "tiff" else 1
     total = 0

@@ -17,8 +17,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from wavepaint.errors import OptionError
-from wavepaint.image.photo import PhotoWarning
+from wavepaint.errors import ImageWarning, OptionError
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine
 from wavepaint.runtime.loading import DEFAULT_MODEL
@@ -59,7 +58,7 @@ def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_
         logging.getLogger(talkative).setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     # What a file cannot keep is for the person who sent it, who sees the result; it would only fill the log.
-    warnings.simplefilter("ignore", PhotoWarning)
+    warnings.simplefilter("ignore", ImageWarning)
     inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
     runtime = inpainter.load()
     if is_host_name(host):

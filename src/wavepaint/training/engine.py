@@ -44,7 +44,7 @@ from wavepaint.data.crops import Batch, CropDataset
 from wavepaint.data.masks import rng_for
 from wavepaint.data.photographs import PhotographSource, Skipped
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.training.lock import LOCK, FolderLock
 from wavepaint.training.losses import Loss, WeightedLosses
@@ -72,7 +72,7 @@ _MAX_WORKERS = 8
 _NAMED_AT_MOST = 20
 """Broken photographs named on the terminal; the report names all."""
 _UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")
-"""Names under which `wavepaint.files.replacing` writes."""
+"""Names under which `wavepaint.files.atomic_write` writes."""
 
 
 @dataclass(frozen=True)
@@ -310,7 +310,7 @@ class Engine:
                 raise OptionError(f"{folder}: another process has just trained in this folder; resume it again")
             else:
                 _remove_unfinished(folder)
-            with replacing(folder / RECIPE) as unfinished:
+            with atomic_write(folder / RECIPE) as unfinished:
                 unfinished.write_text(self.recipe.to_yaml())
             step = self.position.step
             self.watchers.append(Journal(folder, step))
@@ -558,7 +558,7 @@ class Engine:
         self._collect_broken()
         buffer = io.BytesIO()
         torch.save(self._state(), buffer)
-        with replacing(self.settings.folder / STATE, durable=True) as unfinished:
+        with atomic_write(self.settings.folder / STATE, durable=True) as unfinished:
             unfinished.write_bytes(buffer.getbuffer())
 
     def _write_network(self, name: str, scores: Scores | None) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wavepaint.data.photographs import Skipped
 from wavepaint.evaluation.charts import COLOURS
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 from wavepaint.training.recipes import Recipe
 from wavepaint.training.watching import format_seconds, read_journal
 
@@ -70,7 +70,7 @@ def write_report(
         f"<title>{escape(folder.resolve().name)}</title><style>{_STYLE}</style></head>"
         f"<body>{''.join(body)}</body></html>\n"
     )
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(page)
 
 

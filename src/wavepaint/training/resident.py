@@ -29,7 +29,7 @@ from torch import Tensor
 
 from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.errors import OptionError, WavepaintError
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
 from wavepaint.training.lock import FolderLock
 from wavepaint.training.losses import VGGLoss, WeightedLosses, check_loss_names, load_losses
@@ -375,12 +375,12 @@ class Trainer:
             "second-moment": {n: m["exp_avg_sq"] for n, m in zip(names, moments, strict=True) if m},
         }
         for piece, tensors in pieces.items():
-            with replacing(folder / f"{piece}.safetensors") as unfinished:
+            with atomic_write(folder / f"{piece}.safetensors") as unfinished:
                 save_file({name: value.contiguous() for name, value in tensors.items()}, unfinished)
         save_checkpoint(self.model, folder / RESULT, state=self.average, extra=note)
         # Last: it says that there is a run to go on with.
         progress = {"steps": self.steps, "seconds": self.seconds, "images": self.images}
-        with replacing(folder / "progress.json") as unfinished:
+        with atomic_write(folder / "progress.json") as unfinished:
             unfinished.write_text(json.dumps(progress))
 
     def resume(self, folder: Path) -> None:

@@ -55,7 +55,7 @@ def train(
 
     Raises:
         OptionError: settings that do not go together, or a folder that holds a run or in which another process trains.
-        PhotoError: no photographs.
+        ImageError: no photographs.
         CheckpointError: `recipe.init` is no network.
         WavepaintError: weights of a loss that cannot be had; a loss that is not finite; a full disk; too little
             memory, a device's or the machine's. The last checkpoint is then a usable one.

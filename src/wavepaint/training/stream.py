@@ -44,7 +44,7 @@ class CropStream:
         """The next batch of crops of this side; another side than the last one's begins a new stage.
 
         Raises:
-            PhotoError: no photograph can be read.
+            ImageError: no photograph can be read.
         """
         if self._loader is None or side != self._side:
             self.close()

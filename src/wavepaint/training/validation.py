@@ -13,7 +13,7 @@ from torch import Tensor
 from wavepaint.data.crops import random_crop
 from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.data.photographs import RGB, PhotographSource
-from wavepaint.errors import PhotoError
+from wavepaint.errors import ImageError
 from wavepaint.network import WavePaint
 from wavepaint.training.losses import Loss
 
@@ -61,7 +61,7 @@ class ValidationSet:
                 break
             try:
                 picture = source.read(index, max_pixels)
-            except PhotoError:
+            except ImageError:
                 continue
             name = source.name(index)
             crops.append(random_crop(picture, crop, 2.0, rng_for(_SEED, f"validation/{name}")))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.files import replacing
+from wavepaint.files import atomic_write
 from wavepaint.training.validation import Scores
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Journal(Watcher):
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / JOURNAL
         kept = [json.dumps(entry) for entry in read_journal(folder) if entry["step"] <= step]
-        with replacing(self._path) as unfinished:
+        with atomic_write(self._path) as unfinished:
             unfinished.write_text("".join(f"{line}\n" for line in kept))
         self._file = self._path.open("a")
 

@@ -1,7 +1,7 @@
 """JPEG in, JPEG out, without compressing again what has not changed.
 
 A JPEG is a grid of blocks of 8x8 quantised DCT coefficients. Only blocks in which a sample has changed are computed
-anew, with the file's own tables; all others keep their coefficients, so that no photograph wears out by being
+anew, with the file's own tables; all others keep their coefficients, so that no image wears out by being
 retouched. Needs jpeglib, which reads and writes coefficients (libjpeg inside).
 """
 
@@ -23,7 +23,7 @@ from wavepaint.files import scratch_folder
 
 Samples = NDArray[np.uint8]
 Strip = tuple[int, Samples, Samples]
-"""First row of some whole rows of the picture, and their samples before and after: (rows, width, 1 or 3) uint8."""
+"""First row of some whole rows of the image, and their samples before and after: (rows, width, 1 or 3) uint8."""
 Floats = NDArray[np.float32]
 
 ROW_MULTIPLE = 32
@@ -79,7 +79,7 @@ def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> 
 
     Args:
         blocks: of the JPEG before; used up.
-        metadata: a JPEG, of any picture, with the metadata that the result is to have.
+        metadata: a JPEG, of any image, with the metadata that the result is to have.
         strips: what has changed, in whole rows, from top to bottom.
 
     Returns:
@@ -95,8 +95,8 @@ def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> 
         blocks.jpeg.write_dct(str(path))
         edited = path.read_bytes()
     application, _, _ = _segments(metadata)
-    _, comments, picture = _segments(edited)
-    return b"\xff\xd8" + application + comments + picture
+    _, comments, image = _segments(edited)
+    return b"\xff\xd8" + application + comments + image
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def _dct(plane: Floats) -> Floats:
 
 def _segments(jpeg: bytes) -> tuple[bytes, bytes, bytes]:
     """The application segments of a JPEG, its comments, and all that is needed to decode it."""
-    application, comments, picture, position = b"", b"", b"", 2
+    application, comments, image, position = b"", b"", b"", 2
     while jpeg[position + 1] != _SCAN:
         marker = jpeg[position + 1]
         end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
@@ -172,9 +172,9 @@ def _segments(jpeg: bytes) -> tuple[bytes, bytes, bytes]:
         elif marker == _COMMENT:
             comments += jpeg[position:end]
         else:
-            picture += jpeg[position:end]
+            image += jpeg[position:end]
         position = end
-    return application, comments, picture + jpeg[position:]
+    return application, comments, image + jpeg[position:]
 
 
 def _is_complete(jpeg: bytes) -> bool:

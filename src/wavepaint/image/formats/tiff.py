@@ -1,6 +1,6 @@
-"""The tags of TIFF files and EXIF blocks, which are TIFF files without a picture.
+"""The tags of TIFF files and EXIF blocks, which are TIFF files without an image.
 
-libvips reads and writes the samples of a TIFF, its profile and resolution, but neither EXIF nor who made the picture
+libvips reads and writes the samples of a TIFF, its profile and resolution, but neither EXIF nor who made the image
 when. Those travel as an EXIF block here: `exif_block` gathers one from a TIFF, `append_exif` adds one to a TIFF.
 """
 
@@ -25,7 +25,7 @@ _EXIF_PREFIX = b"Exif\0\0"
 _EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
 _EXIF_PICTURE_SIZE = {40962, 40963}
 _SUBDIRECTORIES = {_EXIF, _GPS, _INTEROPERABILITY}
-# Document and page name, camera, software, date, artist, computer, copyright: what tells where a picture is from.
+# Document and page name, camera, software, date, artist, computer, copyright: what tells where an image is from.
 _PROVENANCE = {269, 271, 272, 285, 305, 306, 315, 316, 33432, _EXIF, _GPS}
 
 # Size of a value and of the units in it that have a byte order, by field type.
@@ -176,7 +176,7 @@ def bigtiff_of(order: str, samples: bytes, directory: Directory) -> bytes:
 
 
 def exif_block(directory: Directory) -> bytes | None:
-    """Gather where a picture is from, with its EXIF and GPS tags, as the EXIF block of another format, or None."""
+    """Gather where an image is from, with its EXIF and GPS tags, as the EXIF block of another format, or None."""
     kept = _provenance(directory)
     if not kept:
         return None
@@ -270,7 +270,7 @@ def _pad(stream: BinaryIO) -> int:
 
 
 def _provenance(directory: Directory) -> Directory:
-    """Return the tags that travel; the picture's size, which EXIF repeats, may change on the way."""
+    """Return the tags that travel; the image's size, which EXIF repeats, may change on the way."""
     kept = {tag: value for tag, value in directory.items() if tag in _PROVENANCE}
     exif = kept.get(_EXIF)
     if isinstance(exif, dict):

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps, PngImagePlugin
 
 import wavepaint.image.encoders
-import wavepaint.image.photo
+import wavepaint.image.header
 from pictures import SRGB_PROFILE, XMP, decoded, noise, pillow, png, soft, tiff
 from wavepaint.box import Box
-from wavepaint.errors import MaskError, OptionError, PhotoError
-from wavepaint.image.formats import containers
+from wavepaint.errors import ImageError, ImageWarning, MaskError, OptionError
+from wavepaint.image.file import ImageFile
+from wavepaint.image.formats import jpeg, photoshop, webp
 from wavepaint.image.formats.tiff import integer_tags, read_directory
 from wavepaint.image.mask_reading import mask_from_samples, read_mask
-from wavepaint.image.photo import Photo, PhotoWarning
 
 HEIGHT, WIDTH = 70, 45
 
@@ -33,11 +33,11 @@ HEIGHT, WIDTH = 70, 45
 def without_jpeglib() -> Iterator[None]:
     """What libvips does by itself; `test_jpeg_blocks` has the rest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wavepaint.image.photo, "can_keep_blocks", lambda: False)
+        patch.setattr(wavepaint.image.encoding, "can_keep_blocks", lambda: False)
         yield
 
 
-def patch_of(photo: Photo, box: Box, seed: int = 9) -> np.ndarray:
+def patch_of(photo: ImageFile, box: Box, seed: int = 9) -> np.ndarray:
     return noise(box.height, box.width, photo.channels, photo.dtype, seed)
 
 
@@ -77,7 +77,7 @@ LOSSLESS = {
 @pytest.mark.parametrize("case", LOSSLESS)
 def test_lossless_pictures_come_back_with_every_other_sample(case: str) -> None:
     data, samples, format = LOSSLESS[case]
-    photo = Photo.open(data)
+    photo = ImageFile.open(data)
     height, width, channels = samples.shape
     assert (photo.height, photo.width, photo.channels, photo.dtype) == (height, width, channels, samples.dtype)
     assert (photo.format, photo.lossless, photo.name) == (format, True, "<bytes>")
@@ -89,7 +89,7 @@ def test_lossless_pictures_come_back_with_every_other_sample(case: str) -> None:
     patches = [(box, patch_of(photo, box, seed)) for seed, box in enumerate(boxes)]
     result = photo.encode(patches)
     np.testing.assert_array_equal(decoded(result), patched(samples, patches))
-    again = Photo.open(result)
+    again = ImageFile.open(result)
     assert (again.format, again.channels, again.dtype) == (format, channels, samples.dtype)
     np.testing.assert_array_equal(photo.read_all(), samples, err_msg="the photo itself has changed")
 
@@ -111,8 +111,8 @@ def test_any_picture_and_patches(
     samples = noise(height, width, channels, dtype, seed=height * 41 + width)
     options = {"tile": (16, 16), "compression": "zlib"} if source == "tiled" else {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0 if streamed else 2**40)
-        photo = Photo.open(png(samples) if source == "png" else tiff(samples, **options))
+        patch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0 if streamed else 2**40)
+        photo = ImageFile.open(png(samples) if source == "png" else tiff(samples, **options))
     boxes, patches = [], []
     for seed in range(data.draw(st.integers(0, 3))):
         left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
@@ -128,7 +128,7 @@ def test_any_picture_and_patches(
 def test_few_bits_are_kept_where_patches_allow(depth: int, format: str) -> None:
     levels = noise(20, 21, 1) % 2**depth
     samples = levels * (255 // (2**depth - 1))
-    photo = Photo.open(png(levels, depth))
+    photo = ImageFile.open(png(levels, depth))
     np.testing.assert_array_equal(photo.read_all(), samples)
     box = Box(2, 3, 4, 5)
     # libvips writes TIFFs of 2 and 4 bits wrongly, so they become 8-bit.
@@ -138,13 +138,13 @@ def test_few_bits_are_kept_where_patches_allow(depth: int, format: str) -> None:
         result = photo.encode([(box, patch)], format)
         bits = result[24] if format == "png" else tifffile.TiffFile(io.BytesIO(result)).pages[0].tags[258].value
         assert bits == kept
-        np.testing.assert_array_equal(Photo.open(result).read_all(), patched(samples, [(box, patch)]))
+        np.testing.assert_array_equal(ImageFile.open(result).read_all(), patched(samples, [(box, patch)]))
 
 
 def test_thousands_of_patches_in_a_streamed_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+    monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     samples = noise(300, 300, 3)
-    photo = Photo.open(png(samples))
+    photo = ImageFile.open(png(samples))
     rng = np.random.default_rng(0)
     boxes = [Box(*(int(v) for v in rng.integers(0, 290, 2)), 10, 10) for _ in range(5000)]
     patches = [(box, patch_of(photo, box, seed)) for seed, box in enumerate(boxes)]
@@ -153,7 +153,7 @@ def test_thousands_of_patches_in_a_streamed_picture(monkeypatch: pytest.MonkeyPa
 
 def test_png_above_the_size_for_careful_compression(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wavepaint.image.encoders, "_FAST_PNG_BYTES", 0)
-    np.testing.assert_array_equal(decoded(Photo.open(png(RGB16)).encode()), RGB16)
+    np.testing.assert_array_equal(decoded(ImageFile.open(png(RGB16)).encode()), RGB16)
 
 
 # -- orientation ----------------------------------------------------------------------------------------------------
@@ -169,14 +169,14 @@ def test_orientation_is_applied_and_reset(
     format: str, orientation: int, streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if streamed:
-        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+        monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     exif = Image.Exif()
     exif[274] = orientation
     exif[271] = "Maker"
     options = {"lossless": True} if format == "WEBP" else {}
     data = pillow(soft(90, 140), format, exif=exif.tobytes(), **options)
     upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
-    photo = Photo.open(data)
+    photo = ImageFile.open(data)
     assert (photo.height, photo.width) == upright.shape[:2]
     tolerance = 8 if format == "AVIF" else 0
     np.testing.assert_allclose(photo.read_all().astype(int), upright, atol=tolerance)
@@ -209,7 +209,7 @@ def rich_exif() -> Image.Exif:
 def test_exif_profile_and_resolution_survive(source: str, target: str | None) -> None:
     exif = rich_exif()
     data = pillow(soft(30, 40), source, exif=exif.tobytes(), icc_profile=SRGB_PROFILE, dpi=(300, 300))
-    result = Image.open(io.BytesIO(Photo.open(data).encode(format=target)))
+    result = Image.open(io.BytesIO(ImageFile.open(data).encode(format=target)))
     assert result.info["icc_profile"] == SRGB_PROFILE
     if target in ("png", "jpeg", "tiff"):
         assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
@@ -223,7 +223,7 @@ def test_exif_profile_and_resolution_survive(source: str, target: str | None) ->
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.parametrize("target", ["png", "jpeg", "webp", "avif", "tiff"])
-def test_xmp_survives_and_its_orientation_is_reset(source: str, target: str) -> None:
+def test_xmp_survives_as_it_is_where_nothing_is_turned(source: str, target: str) -> None:
     packet: dict[str, object] = {"xmp": XMP}
     if source == "PNG":
         info = PngImagePlugin.PngInfo()
@@ -231,7 +231,18 @@ def test_xmp_survives_and_its_orientation_is_reset(source: str, target: str) -> 
         packet = {"pnginfo": info}
     if source == "TIFF":
         packet = {"tiffinfo": {700: XMP}}
-    result = Image.open(io.BytesIO(Photo.open(pillow(soft(30, 40), source, **packet)).encode(format=target)))
+    result = Image.open(io.BytesIO(ImageFile.open(pillow(soft(30, 40), source, **packet)).encode(format=target)))
+    found = result.info.get("xmp") or result.info.get("XML:com.adobe.xmp")
+    found = found if isinstance(found, bytes) else str(found).encode()
+    assert found.rstrip(b"\0") == XMP
+
+
+@pytest.mark.parametrize("target", ["png", "jpeg", "webp", "avif", "tiff"])
+def test_the_orientation_in_xmp_is_reset_with_that_in_exif(target: str) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    turned = pillow(soft(30, 40), "JPEG", exif=exif, xmp=XMP)
+    result = Image.open(io.BytesIO(ImageFile.open(turned).encode(format=target, quality=90)))
     found = result.info.get("xmp") or result.info.get("XML:com.adobe.xmp")
     found = found if isinstance(found, bytes) else str(found).encode()
     assert found.rstrip(b"\0") == XMP.replace(b'Orientation="6"', b'Orientation="1"')
@@ -245,7 +256,7 @@ def test_png_texts_colour_chunks_and_resolution() -> None:
     for kind, body in chunks.items():
         info.add(kind, body)
     data = pillow(RGBA, "PNG", pnginfo=info, dpi=(240, 240), icc_profile=SRGB_PROFILE)
-    result = Photo.open(data).encode([(Box(0, 0, 1, 1), RGBA[:1, :1])])
+    result = ImageFile.open(data).encode([(Box(0, 0, 1, 1), RGBA[:1, :1])])
     found = Image.open(io.BytesIO(result))
     assert (found.info["Comment"], found.info["Title"]) == ("a note", "größer, 大きい")
     assert found.info["dpi"] == pytest.approx((240, 240), abs=0.01)
@@ -253,7 +264,7 @@ def test_png_texts_colour_chunks_and_resolution() -> None:
     for kind, body in chunks.items():
         assert result.count(kind + body) == 1
     np.testing.assert_array_equal(decoded(result), RGBA)
-    again = Photo.open(result).encode()
+    again = ImageFile.open(result).encode()
     assert again.count(b"Comment\0a note") == 1
 
 
@@ -266,7 +277,7 @@ def test_the_thumbnail_that_still_shows_the_object_is_dropped() -> None:
     body = b"Exif\0\0" + struct.pack("<2sHI", b"II", 42, 8) + first + second + thumbnail
     data = pillow(soft(30, 40), "JPEG", exif=body)
     assert thumbnail in data
-    result = Photo.open(data).encode()
+    result = ImageFile.open(data).encode()
     assert b"\xff\xd8\xff" not in result[3:]
     assert Image.open(io.BytesIO(result)).getexif()[271] == "own"
 
@@ -286,7 +297,7 @@ def test_the_thumbnail_among_photoshop_s_resources_is_dropped(number: int) -> No
     jpeg = pillow(soft(16, 16), "JPEG")
     jpeg = jpeg[:2] + b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
     for data in (jpeg, tiff(RGB16, extratags=[(34377, 1, len(blocks), blocks, True)])):
-        result = Photo.open(data).encode()
+        result = ImageFile.open(data).encode()
         assert b"".join(kept) in result
         assert b"28 bytes of header" not in result
         assert b"\xff\xd8\xff" not in result[3:]
@@ -295,10 +306,10 @@ def test_the_thumbnail_among_photoshop_s_resources_is_dropped(number: int) -> No
 def test_photoshop_resources_end_where_they_make_no_sense() -> None:
     whole = resource(0x03ED, b"resolution")
     for damaged in (b"8BIM", b"8BIM\4\x0c", resource(0x040C, b"thumbnail")[:-3], b"data of a thumbnail cut in two"):
-        assert containers.photoshop_without_thumbnails(whole + damaged).startswith(whole)
-        assert b"thumbnail" not in containers.photoshop_without_thumbnails(whole + damaged)
+        assert photoshop.without_thumbnails(whole + damaged).startswith(whole)
+        assert b"thumbnail" not in photoshop.without_thumbnails(whole + damaged)
     records = b"\x1c\x02\x78\0\7caption"
-    assert containers.photoshop_without_thumbnails(records) == records
+    assert photoshop.without_thumbnails(records) == records
 
 
 @pytest.mark.parametrize("prefix", [b"xmp", b"xap"])
@@ -307,7 +318,7 @@ def test_the_thumbnails_in_xmp_are_dropped(prefix: bytes) -> None:
     thumbnails = thumbnails.replace(b"<xmp:", b"<" + prefix + b":").replace(b"</xmp:", b"</" + prefix + b":")
     empty = b"<" + prefix + b":Thumbnails rdf:parseType='Resource'/>"
     filled = XMP.replace(b"</rdf:RDF>", thumbnails + b"<a:b>kept</a:b>" + empty + b"</rdf:RDF>")
-    result = Photo.open(pillow(soft(16, 16), "JPEG", xmp=filled)).encode()
+    result = ImageFile.open(pillow(soft(16, 16), "JPEG", xmp=filled)).encode()
     assert b"Thumbnails" not in result
     assert b"xmpGImg" not in result
     assert b"<a:b>kept</a:b></rdf:RDF>" in result
@@ -327,7 +338,7 @@ def test_tiff_keeps_tiles_profile_description_and_unit(compression: str | None, 
         description="a scan",
         metadata=None,
     )
-    result = Photo.open(data).encode()
+    result = ImageFile.open(data).encode()
     before, after = (tifffile.TiffFile(io.BytesIO(d)).pages[0] for d in (data, result))
     for name in ("compression", "predictor", "is_tiled", "resolutionunit", "bitspersample", "description"):
         assert getattr(after, name) == getattr(before, name), name
@@ -340,7 +351,7 @@ def test_tiff_keeps_tiles_profile_description_and_unit(compression: str | None, 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "raw"])
 def test_tiff_keeps_its_lossless_compression(compression: str) -> None:
-    result = Image.open(io.BytesIO(Photo.open(pillow(RGBA, "TIFF", compression=compression)).encode()))
+    result = Image.open(io.BytesIO(ImageFile.open(pillow(RGBA, "TIFF", compression=compression)).encode()))
     assert result.info["compression"] == compression
     np.testing.assert_array_equal(np.asarray(result), RGBA)
 
@@ -350,21 +361,21 @@ def test_premultiplied_alpha_is_said_and_made_straight(dtype: type) -> None:
     alpha = np.full((20, 30, 1), np.iinfo(dtype).max // 3, dtype)
     straight = noise(20, 30, 3, dtype)
     premultiplied = (straight // 3).astype(dtype)
-    photo = Photo.open(tiff(np.concatenate([premultiplied, alpha], axis=2), extrasamples=["assocalpha"]))
+    photo = ImageFile.open(tiff(np.concatenate([premultiplied, alpha], axis=2), extrasamples=["assocalpha"]))
     assert "stored straight" in photo.warnings[0]
     np.testing.assert_allclose(photo.read_all()[..., :3].astype(int), straight, atol=3)
     np.testing.assert_array_equal(decoded(photo.encode()), photo.read_all())
 
 
 def test_jpeg_in_a_tiff_becomes_lossless() -> None:
-    photo = Photo.open(pillow(soft(40, 50), "TIFF", compression="jpeg"))
+    photo = ImageFile.open(pillow(soft(40, 50), "TIFF", compression="jpeg"))
     assert not photo.lossless
     np.testing.assert_array_equal(decoded(photo.encode()), photo.read_all())
 
 
 def test_fax_compression_is_kept_while_the_patches_are_black_and_white() -> None:
     holes = noise(40, 50, 1)[..., 0] > 128
-    photo = Photo.open(pillow(holes, "TIFF", compression="group4"))
+    photo = ImageFile.open(pillow(holes, "TIFF", compression="group4"))
     for value, compression in ((255, "group4"), (99, "tiff_adobe_deflate")):
         patches = [(Box(3, 4, 5, 6), np.full((6, 5, 1), value, np.uint8))]
         result = photo.encode(patches)
@@ -379,11 +390,11 @@ def test_iptc_survives_in_jpeg_and_tiff() -> None:
     segment = b"Photoshop 3.0\0" + block
     jpeg = pillow(soft(16, 16), "JPEG")
     jpeg = jpeg[:2] + b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
-    photo = Photo.open(jpeg)
+    photo = ImageFile.open(jpeg)
     assert iptc in photo.encode()
     result = photo.encode(format="tiff")
     assert tifffile.TiffFile(io.BytesIO(result)).pages[0].tags[33723].value == iptc
-    assert segment in Photo.open(result).encode(format="jpeg")
+    assert segment in ImageFile.open(result).encode(format="jpeg")
 
 
 # -- CMYK, JPEG and other lossy formats -----------------------------------------------------------------------------
@@ -395,7 +406,7 @@ def cmyk_picture() -> Image.Image:
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
 def test_cmyk_becomes_srgb_with_a_warning(format: str) -> None:
-    photo = Photo.open(pillow(cmyk_picture(), format, dpi=(200, 200)))
+    photo = ImageFile.open(pillow(cmyk_picture(), format, dpi=(200, 200)))
     assert (photo.channels, photo.dtype, photo.format) == (3, np.uint8, format.lower())
     assert "CMYK is converted to sRGB through the default profile" in photo.warnings[0]
     samples = photo.read_all()
@@ -414,9 +425,9 @@ def test_cmyk_becomes_srgb_with_a_warning(format: str) -> None:
 def test_cmyk_goes_through_the_profile_of_the_file() -> None:
     pyvips = pytest.importorskip("pyvips")
     profile = pyvips.Image.profile_load("cmyk")
-    photo = Photo.open(pillow(cmyk_picture(), "JPEG", icc_profile=profile))
+    photo = ImageFile.open(pillow(cmyk_picture(), "JPEG", icc_profile=profile))
     assert photo.warnings == ("<bytes>: CMYK is converted to sRGB through its profile",)
-    np.testing.assert_array_equal(photo.read_all(), Photo.open(pillow(cmyk_picture(), "JPEG")).read_all())
+    np.testing.assert_array_equal(photo.read_all(), ImageFile.open(pillow(cmyk_picture(), "JPEG")).read_all())
     assert photo.encode(format="png").count(profile) == 0
 
 
@@ -427,13 +438,15 @@ def test_jpeg_keeps_quality_and_subsampling_of_the_two_usual_kinds(
     quality: int, subsampling: str, progressive: bool
 ) -> None:
     data = pillow(soft(64, 64), "JPEG", quality=quality, subsampling=subsampling, progressive=progressive)
-    assert containers.jpeg_encoding(io.BytesIO(data)) == containers.JpegEncoding(quality, subsampling)
-    photo = Photo.open(data)
+    assert jpeg.read_encoding(io.BytesIO(data)) == jpeg.JpegEncoding(quality, subsampling)
+    photo = ImageFile.open(data)
     result = photo.encode()
     kept = "4:4:4" if subsampling == "4:2:2" else subsampling
-    assert photo.losses("jpeg") == (() if kept == subsampling else ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",))
-    assert photo.losses("png") == ()
-    assert containers.jpeg_encoding(io.BytesIO(result)) == containers.JpegEncoding(quality, kept)
+    assert photo.conversion_warnings("jpeg") == (
+        () if kept == subsampling else ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)
+    )
+    assert photo.conversion_warnings("png") == ()
+    assert jpeg.read_encoding(io.BytesIO(result)) == jpeg.JpegEncoding(quality, kept)
     before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(result))
     assert after.quantization == before.quantization
     assert ("progression" in after.info) == progressive
@@ -441,61 +454,61 @@ def test_jpeg_keeps_quality_and_subsampling_of_the_two_usual_kinds(
 
 @pytest.mark.parametrize(("quality", "expected"), [(None, (95, "4:4:4")), (90, (90, "4:4:4")), (60, (60, "4:2:0"))])
 def test_jpeg_from_another_format(quality: int | None, expected: tuple[int, str]) -> None:
-    result = Photo.open(png(soft(64, 64))).encode(format="jpeg", quality=quality)
-    assert containers.jpeg_encoding(io.BytesIO(result)) == containers.JpegEncoding(*expected)
+    result = ImageFile.open(png(soft(64, 64))).encode(format="jpeg", quality=quality)
+    assert jpeg.read_encoding(io.BytesIO(result)) == jpeg.JpegEncoding(*expected)
     np.testing.assert_allclose(decoded(result).astype(int), soft(64, 64), atol=12)
 
 
 def test_jpeg_of_grey_stays_grey() -> None:
-    result = Photo.open(pillow(soft(32, 32, 1), "JPEG", quality=80)).encode()
+    result = ImageFile.open(pillow(soft(32, 32, 1), "JPEG", quality=80)).encode()
     assert Image.open(io.BytesIO(result)).mode == "L"
-    assert containers.jpeg_encoding(io.BytesIO(result)) == containers.JpegEncoding(80, "4:4:4")
+    assert jpeg.read_encoding(io.BytesIO(result)) == jpeg.JpegEncoding(80, "4:4:4")
 
 
 def test_what_a_jpeg_cannot_hold_is_said_and_converted() -> None:
     rgba = np.concatenate([soft(32, 32), np.zeros((32, 32, 1), np.uint8)], axis=2).astype(np.uint16) * 257
-    photo = Photo.open(png(rgba))
-    assert [note.partition(": ")[2] for note in photo.losses("jpeg")] == [
+    photo = ImageFile.open(png(rgba))
+    assert [note.partition(": ")[2] for note in photo.conversion_warnings("jpeg")] == [
         "16-bit samples become 8-bit in jpeg",
-        "JPEG has no transparency, the picture is laid on white",
+        "JPEG has no transparency, the image is laid on white",
     ]
-    assert photo.losses("png") == photo.losses("tiff") == ()
-    assert photo.losses("avif")[0].endswith("16-bit samples become 12-bit in avif")
+    assert photo.conversion_warnings("png") == photo.conversion_warnings("tiff") == ()
+    assert photo.conversion_warnings("avif")[0].endswith("16-bit samples become 12-bit in avif")
     assert (decoded(photo.encode(format="jpeg")) >= 254).all()
     np.testing.assert_array_equal(decoded(photo.encode(format="webp")), rgba // 257)
 
 
 def test_lossy_webp_stays_lossy_and_lossless_stays_lossless() -> None:
     for lossless in (False, True):
-        photo = Photo.open(pillow(soft(40, 40), "WEBP", lossless=lossless))
+        photo = ImageFile.open(pillow(soft(40, 40), "WEBP", lossless=lossless))
         assert photo.lossless is lossless
-        assert containers.webp_is_lossless(io.BytesIO(photo.encode())) is lossless
-        assert not containers.webp_is_lossless(io.BytesIO(photo.encode(quality=50)))
+        assert webp.is_lossless(io.BytesIO(photo.encode())) is lossless
+        assert not webp.is_lossless(io.BytesIO(photo.encode(quality=50)))
 
 
 def test_animated_webp_is_recognised_as_lossless() -> None:
     frames = [Image.fromarray(noise(20, 20, 3, seed=seed)) for seed in range(3)]
     data = pillow(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    photo = Photo.open(data)
+    photo = ImageFile.open(data)
     assert photo.lossless
     assert photo.warnings == ("<bytes>: has 3 pages, only page 1 is used",)
     np.testing.assert_array_equal(photo.read_all()[..., :3], noise(20, 20, 3))
 
 
 def test_avif_of_a_lossless_picture_is_lossless() -> None:
-    np.testing.assert_array_equal(Photo.open(Photo.open(png(RGBA)).encode(format="avif")).read_all(), RGBA)
+    np.testing.assert_array_equal(ImageFile.open(ImageFile.open(png(RGBA)).encode(format="avif")).read_all(), RGBA)
 
 
 def test_ten_bit_avif_keeps_its_depth() -> None:
-    photo = Photo.open(Photo.open(png(RGB16 // 64 * 64)).encode(format="avif", quality=90))
+    photo = ImageFile.open(ImageFile.open(png(RGB16 // 64 * 64)).encode(format="avif", quality=90))
     assert photo.dtype == np.uint16
-    again = Photo.open(photo.encode())
+    again = ImageFile.open(photo.encode())
     assert (again.format, again.dtype) == ("avif", np.uint16)
 
 
 def test_first_frame_of_a_gif_becomes_a_png() -> None:
     frames = [PALETTE, PALETTE.rotate(180)]
-    photo = Photo.open(pillow(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    photo = ImageFile.open(pillow(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert photo.format == "gif"
     assert "only page 1" in photo.warnings[0]
     np.testing.assert_array_equal(photo.read_all()[..., :3], np.asarray(PALETTE.convert("RGB")))
@@ -507,14 +520,14 @@ def test_pages_of_a_tiff() -> None:
     stream = io.BytesIO()
     tifffile.imwrite(stream, pages, photometric="minisblack", compression="zlib")
     for page in range(3):
-        photo = Photo.open(stream.getvalue(), page=page)
+        photo = ImageFile.open(stream.getvalue(), page=page)
         np.testing.assert_array_equal(photo.read_all()[..., 0], pages[page])
         assert photo.warnings == (f"<bytes>: has 3 pages, only page {page + 1} is used",)
         assert len(tifffile.TiffFile(io.BytesIO(photo.encode())).pages) == 1
-    with pytest.raises(PhotoError, match="<bytes>: "):
-        Photo.open(stream.getvalue(), page=3)
-    with pytest.raises(PhotoError, match="there is no page 1"):
-        Photo.open(png(GREY), page=1)
+    with pytest.raises(ImageError, match="<bytes>: "):
+        ImageFile.open(stream.getvalue(), page=3)
+    with pytest.raises(ImageError, match="there is no page 1"):
+        ImageFile.open(png(GREY), page=1)
 
 
 # -- files ----------------------------------------------------------------------------------------------------------
@@ -523,10 +536,10 @@ def test_pages_of_a_tiff() -> None:
 @pytest.mark.parametrize("streamed", [False, True])
 def test_result_may_replace_its_source(tmp_path: Path, streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if streamed:
-        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+        monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     path = tmp_path / "a [n=2] ümlaut.png"
     path.write_bytes(png(RGB16))
-    photo = Photo.open(path)
+    photo = ImageFile.open(path)
     box = Box(1, 2, 3, 66)
     patches = [(box, patch_of(photo, box))]
     photo.save(path, patches)
@@ -539,15 +552,15 @@ def test_result_may_replace_its_source(tmp_path: Path, streamed: bool, monkeypat
     [("x.PNG", "png"), ("x.jpeg", "jpeg"), ("x.tif", "tiff"), ("x.webp", "webp"), ("x.avif", "avif"), ("x", "tiff")],
 )
 def test_format_follows_the_name_of_the_target(tmp_path: Path, name: str, format: str) -> None:
-    Photo.open(tiff(GREY)).save(tmp_path / name)
-    assert Photo.open(tmp_path / name).format == format
+    ImageFile.open(tiff(GREY)).save(tmp_path / name)
+    assert ImageFile.open(tmp_path / name).format == format
 
 
 def test_reading_a_file_that_has_changed(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     for seed in range(2):
         path.write_bytes(png(noise(9, 9, 3, seed=seed)))
-        np.testing.assert_array_equal(Photo.open(path).read_all(), noise(9, 9, 3, seed=seed))
+        np.testing.assert_array_equal(ImageFile.open(path).read_all(), noise(9, 9, 3, seed=seed))
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -555,38 +568,38 @@ def test_failure_leaves_the_old_target_and_nothing_else(
     tmp_path: Path, streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if streamed:
-        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+        monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     source, target = tmp_path / "cut.png", tmp_path / "out.png"
     data = png(noise(400, 300, 3))
     source.write_bytes(data[: len(data) // 2])
     target.write_bytes(b"the old result")
-    with pytest.raises(PhotoError, match=r"^\S*cut\.png: cannot be decoded: [^\n]+$"):
-        Photo.open(source).save(target)
+    with pytest.raises(ImageError, match=r"^\S*cut\.png: cannot be decoded: [^\n]+$"):
+        ImageFile.open(source).save(target)
     assert target.read_bytes() == b"the old result"
     assert sorted(os.listdir(tmp_path)) == ["cut.png", "out.png"]
 
 
 def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
-    photo = Photo.open(png(GREY))
+    photo = ImageFile.open(png(GREY))
     (tmp_path / "folder.png").mkdir()
     for target in (tmp_path / "none" / "x.png", tmp_path / "folder.png", tmp_path / "x.gif", tmp_path / "x.bmp"):
-        with pytest.raises(PhotoError, match=rf"^{target}: cannot (be written|write)[^\n]+$"):
+        with pytest.raises(ImageError, match=rf"^{target}: cannot (be written|write)[^\n]+$"):
             photo.save(target)
     assert os.listdir(tmp_path) == ["folder.png"]
 
 
 def test_options_and_patches_that_make_no_sense() -> None:
-    photo = Photo.open(png(GREY))
+    photo = ImageFile.open(png(GREY))
     with pytest.raises(OptionError, match="png, jpeg"):
         photo.encode(format="bmp")
     with pytest.raises(OptionError, match="1 to 100"):
         photo.encode(format="jpeg", quality=0)
     for box in (Box(-1, 0, 2, 2), Box(44, 0, 2, 2), Box(0, 0, 0, 5)):
-        with pytest.raises(PhotoError, match="not inside the 45 x 70 picture"):
+        with pytest.raises(ImageError, match="not inside the 45 x 70 image"):
             photo.read(box)
     box = Box(0, 0, 2, 3)
     for patch in (np.zeros((2, 3, 1), np.uint8), np.zeros((3, 2, 1), np.uint16), np.zeros((3, 2), np.uint8)):
-        with pytest.raises(PhotoError, match="does not fit"):
+        with pytest.raises(ImageError, match="does not fit"):
             photo.encode([(box, patch)])
 
 
@@ -607,7 +620,7 @@ BAD = {
     "complex": (tiff(GREY.astype(np.complex64)), "samples of type|cannot be decoded"),
     "five channels": (
         tiff(noise(9, 9, 5), photometric="minisblack", extrasamples=[0, 0, 0, 0]),
-        "pictures of 5 channels",
+        "images of 5 channels",
     ),
     "cielab": (tiff(noise(9, 9, 3), photometric="cielab"), "CIELAB"),
     "camera raw": (tiff(noise(9, 9, 3), extratags=[(50706, 1, 4, b"\1\4\0\0", True)]), ".*camera raw"),
@@ -621,8 +634,8 @@ def test_bad_files_get_one_clear_line(case: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(data)
     for source, name in ((path, str(path)), (data, "<bytes>")):
-        with pytest.raises(PhotoError, match=rf"^{name}: ({reason})[^\n]*$"):
-            Photo.open(source).read_all()
+        with pytest.raises(ImageError, match=rf"^{name}: ({reason})[^\n]*$"):
+            ImageFile.open(source).read_all()
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "AVIF"])
@@ -630,18 +643,18 @@ def test_bad_files_get_one_clear_line(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("streamed", [False, True])
 def test_truncated_files_are_errors(format: str, share: float, streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if streamed:
-        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
+        monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     data = pillow(noise(120, 160, 3), format)
-    for use in (Photo.read_all, Photo.encode):
-        with pytest.raises(PhotoError, match=r"^<bytes>: cannot be decoded: [^\n]+$"):
-            use(Photo.open(data[: int(len(data) * share)]))
+    for use in (ImageFile.read_all, ImageFile.encode):
+        with pytest.raises(ImageError, match=r"^<bytes>: cannot be decoded: [^\n]+$"):
+            use(ImageFile.open(data[: int(len(data) * share)]))
 
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
-    with pytest.raises(PhotoError, match=r"missing\.png: No such file or directory$"):
-        Photo.open(tmp_path / "missing.png")
-    with pytest.raises(PhotoError, match=rf"^{tmp_path}: Is a directory$"):
-        Photo.open(str(tmp_path))
+    with pytest.raises(ImageError, match=r"missing\.png: No such file or directory$"):
+        ImageFile.open(tmp_path / "missing.png")
+    with pytest.raises(ImageError, match=rf"^{tmp_path}: Is a directory$"):
+        ImageFile.open(str(tmp_path))
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind this user")
@@ -649,13 +662,13 @@ def test_unreadable_file(tmp_path: Path) -> None:
     path = tmp_path / "secret.png"
     path.write_bytes(png(GREY))
     path.chmod(0)
-    with pytest.raises(PhotoError, match=r"secret\.png: Permission denied$"):
-        Photo.open(path)
+    with pytest.raises(ImageError, match=r"secret\.png: Permission denied$"):
+        ImageFile.open(path)
 
 
 def test_importing_the_module_loads_no_decoder() -> None:
     code = (
-        "import sys, wavepaint.image.photo\nprint({'pyvips', 'PIL', 'cv2', 'torch', 'onnxruntime'} & set(sys.modules))"
+        "import sys, wavepaint.image.file\nprint({'pyvips', 'PIL', 'cv2', 'torch', 'onnxruntime'} & set(sys.modules))"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "set()"
@@ -680,11 +693,11 @@ def test_byte_orders_and_pages_of_tiff_tags() -> None:
 @pytest.mark.parametrize("streamed", [False, True])
 def test_alpha_holes(streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if streamed:
-        monkeypatch.setattr(wavepaint.image.photo, "DECODED_LIMIT", 0)
-    np.testing.assert_array_equal(Photo.open(png(RGBA)).alpha_holes(), RGBA[..., 3] == 0)
-    np.testing.assert_array_equal(Photo.open(png(GREY_ALPHA16)).alpha_holes(), GREY_ALPHA16[..., 1] == 0)
+        monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
+    np.testing.assert_array_equal(ImageFile.open(png(RGBA)).alpha_holes(), RGBA[..., 3] == 0)
+    np.testing.assert_array_equal(ImageFile.open(png(GREY_ALPHA16)).alpha_holes(), GREY_ALPHA16[..., 1] == 0)
     with pytest.raises(MaskError, match="<bytes>: has no transparency"):
-        Photo.open(png(GREY)).alpha_holes()
+        ImageFile.open(png(GREY)).alpha_holes()
 
 
 def holes_of(*values: float, dtype: object = np.uint8, threshold: float = 0.5) -> list[bool]:
@@ -809,7 +822,7 @@ def test_mask_files_of_every_depth(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_mask(data), holes, err_msg=case)
     path = tmp_path / "mask.png"
     path.write_bytes(files["8"])
-    with pytest.warns(PhotoWarning, match="marks nothing"):
+    with pytest.warns(ImageWarning, match="marks nothing"):
         assert not read_mask(path, threshold=0.9).any()
 
 

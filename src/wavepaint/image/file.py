@@ -1,0 +1,189 @@
+"""Images as files: samples and metadata in, samples and metadata out, everything else unchanged.
+
+`ImageFile` opens an image file, hands out its samples as people see them (orientation applied), and writes it again
+with some rectangles replaced. Where format and depth allow it, every other sample comes back bit for bit; EXIF, ICC,
+XMP, IPTC, resolution and PNG comments come back too, as far as the format has a place for them.
+
+Small images are decoded once and held. Larger ones (`header.DECODED_LIMIT`) are streamed: one pass reads the rectangles
+that are asked for, another writes the result strip by strip, and memory does not grow with the image.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.box import Box
+from wavepaint.errors import ImageError, MaskError
+from wavepaint.image.decoding import Decoder
+from wavepaint.image.encoding import Encoder, writing
+from wavepaint.image.formats import tiff
+from wavepaint.image.header import check_inside, read_header
+from wavepaint.image.stored_file import StoredFile
+from wavepaint.image.suffixes import can_write, format_of_name, writable_suffixes
+from wavepaint.image.types import Patch, Samples, Source
+
+
+class ImageFile:
+    """One image: a file, or the bytes of one, opened but decoded only when samples are asked for.
+
+    Made by `ImageFile.open`. Width, height and all boxes refer to the upright image, as viewers show it. The file must
+    not change while the object is in use.
+
+    Attributes:
+        name: what messages call it: by default the path as given, or "<bytes>".
+        width: pixels.
+        height: pixels.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied). Palettes are resolved and CMYK
+            is converted to sRGB.
+        dtype: uint8 or uint16. Samples of 1, 2 and 4 bits are spread over 0-255, of 10 and 12 over 0-65535.
+        format: "png", "jpeg", "webp", "tiff", "avif", "heic" or "gif".
+        pages: images in the file: pages of a TIFF, without pyramid levels and previews; frames of an animation.
+        decoded_bytes: of all samples.
+        lossless: whether the file stores its samples exactly, so that it is worth writing them exactly again.
+        warnings: what a user should know about how the file was read, one line each.
+    """
+
+    def __init__(
+        self, file: StoredFile, page: int = 0, every_page: bool = False, tiff_pages: tiff.Pages | None = None
+    ) -> None:
+        self._file = file
+        self._header, metadata = read_header(file, page, every_page, tiff_pages)
+        self._decoder = Decoder(file, self._header)
+        self._encoder = Encoder(file, self._header, self._decoder, metadata)
+        header = self._header
+        self.name, self.format, self.pages, self.warnings = file.name, header.format, header.pages, header.warnings
+        self.width, self.height, self.channels, self.dtype = header.width, header.height, header.channels, header.dtype
+        self.decoded_bytes, self.lossless = header.stored.decoded_bytes, header.stored.lossless
+
+    @classmethod
+    def open(cls, source: Source, *, page: int = 0, name: str | None = None, every_page: bool = False) -> ImageFile:
+        """Open an image file, or the bytes of one, and read its header.
+
+        Args:
+            source: path or file contents: PNG, JPEG, WebP, TIFF, GIF, and AVIF or HEIC if libvips has the decoder.
+            page: which of the `pages` of a TIFF, GIF, animated WebP or AVIF, from 0. The others are neither read nor
+                written; `warnings` says so.
+            name: what messages call it.
+            every_page: whoever opens this page opens the others too: no warning about them.
+
+        Raises:
+            ImageError: the file is missing, empty, unreadable, damaged or of an unsupported kind (float, 32-bit or
+                complex samples, CIELAB, more than four channels, camera raw, formats that are not for images).
+                Damage further inside shows later, as the same error, from whatever decodes the samples.
+        """
+        return cls(StoredFile(source, name), page, every_page)
+
+    def at_page(self, page: int) -> ImageFile:
+        """Open another page of the same file, from 0, for whoever opens them all; see `open`."""
+        # What the pages are is read once: to read it for each would take the square of their number.
+        return ImageFile(self._file, page, True, self._header.tiff_pages)
+
+    def read(self, box: Box) -> Samples:
+        """Return the samples of one box, (height, width, channels) of `dtype`, exact; an array of its own.
+
+        Raises `ImageError` for a damaged file and for a box that reaches outside the image.
+        """
+        return self.read_boxes([box])[0]
+
+    def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
+        """Return the samples of several boxes, like `read`, in one pass over the file."""
+        for box in boxes:
+            check_inside(self.name, box, self._header)
+        return self._decoder.read_boxes(boxes)
+
+    def read_all(self) -> Samples:
+        """Return all samples, (height, width, channels) of `dtype`; an array of its own."""
+        return self.read(Box(0, 0, self.width, self.height))
+
+    def stream(self) -> Iterator[tuple[Box, Samples]]:
+        """Yield the image in strips of full width, from top to bottom: (box, samples), not writable.
+
+        Decoded anew each time and never held, however small the image. Raises `ImageError` for a damaged file.
+        """
+        return self._decoder.strips(self.height, hold=False)
+
+    def alpha_holes(self) -> NDArray[np.bool_]:
+        """Return (height, width) bool, True where the image is fully transparent (alpha is 0).
+
+        Raises `MaskError` if it has no alpha channel.
+        """
+        check_alpha(self.name, self.channels)
+        holes = np.empty((self.height, self.width), np.bool_)
+        for strip, rows in self._decoder.strips(self.height):
+            holes[strip.slices] = rows[..., -1] == 0
+        return holes
+
+    def conversion_warnings(self, format: str, quality: int | None = None) -> tuple[str, ...]:
+        """Name what this image gives up when `encode` writes it so, one line each; empty if nothing.
+
+        Compression artefacts of a lossy format are not mentioned: whoever asks for a JPEG knows.
+        """
+        return tuple(self._encoder.conversion_warnings(format, quality))
+
+    def output_format(self, target: str | Path) -> str:
+        """Return the format a file of that name gets: by its suffix, else the image's own (PNG for a GIF).
+
+        Raises `ImageError` for a suffix, or a format, that cannot be written.
+        """
+        format = format_of_name(target) or self._own_format
+        if not can_write(format):
+            raise ImageError(f"{target}: {format} cannot be written here; name it {writable_suffixes()}")
+        return format
+
+    def encode(self, patches: Iterable[Patch] = (), format: str | None = None, quality: int | None = None) -> bytes:
+        """Return the image as the bytes of a file, with some boxes replaced.
+
+        Args:
+            patches: (box, samples) with samples (box.height, box.width, channels) of `dtype`; where boxes overlap,
+                the later one counts.
+            format: one of the values of `FORMAT_OF_SUFFIX`; None for the image's own (PNG for a GIF, whose 256
+                colours have no room for new ones).
+            quality: 1-100, for the lossy formats. None keeps the quality of a JPEG that becomes a JPEG, writes lossless
+                sources without loss where the format can, and uses the qualities of `image.encoders` otherwise.
+
+        PNG and TIFF store every sample exactly, and so do WebP and AVIF for 8-bit images from lossless sources. Grey
+        images of 1, 2 or 4 bits (in TIFF: of 1 bit) keep their depth if all patches fit it, and become 8-bit
+        otherwise. A palette becomes RGB. TIFF keeps a lossless kind of compression and its tiles. Of a JPEG that
+        becomes a JPEG the chroma subsampling is kept if it is 4:4:4 or 4:2:0, and becomes 4:4:4 otherwise, which
+        `conversion_warnings` names. With jpeglib installed and without a `quality`, only the blocks of a JPEG in which
+        a sample has changed are compressed again, and a turned JPEG stays turned; where a file does not allow it, an
+        `ImageWarning` says why. Without jpeglib another says what would keep the blocks.
+
+        Raises:
+            ImageError: the source is damaged, a patch does not fit, or the format cannot hold the image.
+            OptionError: an unknown format or a quality outside 1-100.
+        """
+        return self._encoder.encode(list(patches), self._own_format if format is None else format, quality)
+
+    def save(
+        self, target: str | Path, patches: Iterable[Patch] = (), quality: int | None = None, bigtiff: bool = False
+    ) -> None:
+        """Write the image to a file, with some boxes replaced, in the format of `output_format(target)`.
+
+        The file is complete or not there: it is written beside the target and renamed. `target` may be the file the
+        image was opened from. For `patches`, `quality` and what is kept see `encode`. With `bigtiff` a TIFF becomes a
+        BigTIFF even if it is small and its source is none.
+
+        Raises `ImageError` and `OptionError` like `encode`, and `ImageError` if the target cannot be written.
+        """
+        self._encoder.save(target, list(patches), self.output_format(target), quality, bigtiff)
+
+    def copy(self, target: str | Path) -> None:
+        """Write the image to a file as it is, byte for byte; whole or not at all, and errors like `save`."""
+        with writing(target) as unfinished, self._file.open() as stream, open(unfinished, "wb") as file:
+            shutil.copyfileobj(stream, file)
+
+    @property
+    def _own_format(self) -> str:
+        return "png" if self.format == "gif" else self.format
+
+
+def check_alpha(name: str, channels: int) -> None:
+    """Refuse an image without an alpha channel where the mask is to come from it: `MaskError`."""
+    if channels not in (2, 4):
+        raise MaskError(f"{name}: has no transparency to take the mask from")

@@ -1,0 +1,130 @@
+"""The segments of a JPEG: how strongly it was quantised, what follows its image."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class JpegEncoding:
+    """How a JPEG file was written.
+
+    Attributes:
+        quality: on the scale 1-100.
+        subsampling: J:a:b, as "4:2:0".
+        arithmetic: whether it is coded arithmetically, not by Huffman's codes.
+    """
+
+    quality: int
+    subsampling: str
+    arithmetic: bool = False
+
+
+# Annex K of ITU-T T.81: the luminance and chrominance tables that the usual quality scale multiplies.
+_LUMINANCE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ]
+)
+_CHROMINANCE = np.full((8, 8), 99)
+_CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+
+_SCAN_END = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_SAMPLING_NAMES = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
+
+
+def quality_of_tables(tables: list[np.ndarray]) -> int:
+    """Return the quality 1-100 whose standard tables come closest to a file's quantisation tables.
+
+    tables: one or two arrays of 64 steps, luminance first, in any one order (the sorted steps are compared,
+    so that zigzag order does not matter). Exact for files written with the standard tables.
+    """
+    quality = np.arange(1, 101)
+    scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)[:, None]
+    distance = np.zeros(100)
+    for table, standard in zip(tables, (_LUMINANCE, _CHROMINANCE), strict=False):
+        steps = np.clip((standard.reshape(1, 64) * scale + 50) // 100, 1, 255)
+        distance += np.abs(np.sort(steps, axis=1) - np.sort(table.reshape(1, 64), axis=1)).sum(axis=1)
+    return int(quality[distance.argmin()])
+
+
+def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
+    """Read quality and chroma subsampling from the markers of a JPEG file; None where they make no sense."""
+    stream.seek(2)
+    tables: dict[int, np.ndarray] = {}
+    components: list[tuple[int, int, int]] = []
+    arithmetic = False
+    while marker := _next_marker(stream):
+        if marker == 0xDA:
+            break
+        length = int.from_bytes(stream.read(2), "big") - 2
+        if marker == 0xDB:
+            tables.update(_quantisation_tables(stream.read(length)))
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            frame = stream.read(length)
+            arithmetic = marker > 0xC8
+            components = [(b >> 4, b & 15, t) for b, t in zip(frame[7::3], frame[8::3], strict=False)]
+        else:
+            stream.seek(max(length, 0), 1)
+    used = dict.fromkeys(table for _, _, table in components)
+    if not components or any(table not in tables for table in used):
+        return None
+    across, down, _ = components[0]
+    chroma_across, chroma_down, _ = components[min(1, len(components) - 1)]
+    ratio = (across // max(chroma_across, 1), down // max(chroma_down, 1))
+    quality = quality_of_tables([tables[table] for table in used][:2])
+    return JpegEncoding(quality, _SAMPLING_NAMES.get(ratio, "other"), arithmetic)
+
+
+def bytes_behind(stream: BinaryIO) -> int:
+    """How much follows the end of a JPEG image: the video of a motion photo, further images; 0 without an end."""
+    stream.seek(2)
+    while (marker := _next_marker(stream)) and marker != 0xD9:
+        length = int.from_bytes(stream.read(2), "big") - 2
+        stream.seek(max(length, 0), 1)
+        if marker == 0xDA:
+            start = stream.tell()
+            scan = stream.read()
+            if scan.find(b"\xff\xd9") == len(scan) - 2:  # nearly always, and much faster than looking at every marker
+                return 0
+            # In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it.
+            ends = _SCAN_END.search(scan)
+            if ends is None:
+                return 0
+            stream.seek(start + ends.start())
+    behind = len(stream.read().rstrip(b"\0"))
+    return behind if marker else 0
+
+
+def _next_marker(stream: BinaryIO) -> int:
+    """Return the next marker code, or 0 at the end or where no marker stands."""
+    if stream.read(1) != b"\xff":
+        return 0
+    code = stream.read(1)
+    while code == b"\xff":
+        code = stream.read(1)
+    return code[0] if code else 0
+
+
+def _quantisation_tables(segment: bytes) -> dict[int, np.ndarray]:
+    """Split a DQT segment into {table number: 64 steps}."""
+    tables = {}
+    while segment:
+        kind = np.dtype(">u2" if segment[0] >> 4 else "u1")
+        end = 1 + 64 * kind.itemsize
+        if len(segment) < end:
+            break
+        tables[segment[0] & 15] = np.frombuffer(segment[1:end], kind).astype(np.int64)
+        segment = segment[end:]
+    return tables

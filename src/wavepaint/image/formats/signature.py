@@ -1,0 +1,28 @@
+"""Which format a file has, by its first bytes."""
+
+from __future__ import annotations
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_HEIF_BRANDS = frozenset([b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"])
+
+
+def sniff(head: bytes) -> str | None:
+    """Name the image format by the first 16 bytes of a file: png, jpeg, webp, tiff, gif, heif or None.
+
+    "heif" covers AVIF and HEIC, which share one container. Canon's CR2 is a TIFF by its signature but not
+    an image one can write back, hence None.
+    """
+    if head.startswith(_PNG_SIGNATURE):
+        return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head.startswith(_TIFF_SIGNATURES) and head[8:10] != b"CR":
+        return "tiff"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return "heif"
+    return None

@@ -1,0 +1,249 @@
+"""What a file says about its image before anything is decoded, and what of it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from wavepaint.box import Box
+from wavepaint.errors import ImageError
+from wavepaint.image.encoders import Stored
+from wavepaint.image.formats import jpeg, png, tiff, webp
+from wavepaint.image.formats.signature import sniff
+from wavepaint.image.metadata import Metadata, metadata_of
+from wavepaint.image.stored_file import StoredFile
+from wavepaint.image.vips import has_field, integer_field
+
+DECODED_LIMIT = 256 * 2**20
+"""Images of more decoded bytes than this are streamed instead of held in memory."""
+
+DTYPES: dict[str, np.dtype[Any]] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
+"""By the sample format of libvips."""
+
+# Only these decoders ever see a file: libvips may know more (SVG, PDF, raw memory dumps), none of them for images.
+_LOADERS = {
+    "png": "pngload",
+    "jpeg": "jpegload",
+    "webp": "webpload",
+    "tiff": "tiffload",
+    "gif": "gifload",
+    "heif": "heifload",
+}
+_CIELAB = {8, 9, 10}
+_PREMULTIPLIED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One image of a file, upright and in the colours in which it is handed out.
+
+    Attributes:
+        format: "png", "jpeg", "webp", "tiff", "avif", "heic" or "gif".
+        width: pixels.
+        height: pixels.
+        channels: 1 to 4.
+        dtype: uint8 or uint16.
+        interpretation: of libvips, of the samples.
+        pages: images in the file.
+        directory: number, from 0, by which libvips knows this one.
+        tiff_pages: what a TIFF consists of.
+        orientation: EXIF orientation of the image as it is stored.
+        is_cmyk: whether it is stored as CMYK.
+        loader: operation of libvips that decodes it.
+        stored: how it is stored.
+        warnings: what a user should know about how it is read, one line each.
+    """
+
+    format: str
+    width: int
+    height: int
+    channels: int
+    dtype: np.dtype[Any]
+    interpretation: str
+    pages: int
+    directory: int
+    tiff_pages: tiff.Pages
+    orientation: int
+    is_cmyk: bool
+    loader: str
+    stored: Stored
+    warnings: tuple[str, ...]
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it is too large to be held in memory."""
+        return self.stored.streamed
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether it is stored in tiles, as only a TIFF can be."""
+        return min(self.stored.tile) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Markers:
+    """What is read of a file without libvips."""
+
+    container: str
+    directory: int
+    tiff_pages: tiff.Pages
+    tags: tiff.Directory
+    jpeg: jpeg.JpegEncoding | None
+    lossless_webp: bool
+    png_frames: int
+
+
+def read_header(
+    file: StoredFile, page: int, every_page: bool = False, tiff_pages: tiff.Pages | None = None
+) -> tuple[Header, Metadata]:
+    """Read the header of one page, from 0, of a file.
+
+    Args:
+        file: to read.
+        page: which of its pages.
+        every_page: the other pages are used, too: no warning about them.
+        tiff_pages: what the file consists of, if that is known from another page.
+
+    Raises:
+        ImageError: see `ImageFile.open`.
+    """
+    with file.decoding():
+        with file.open() as stream:
+            markers = _read_markers(file.name, stream, page, tiff_pages)
+        _check_tags(file.name, tiff.integer_tags(markers.tags))
+        raw = file.load(_LOADERS[markers.container], **load_options("sequential", markers.directory))
+        _check_samples(file.name, raw)
+        upright = to_srgb(raw).autorot()
+        header = _header_of(file.name, raw, upright, markers, None if every_page else page)
+        return header, metadata_of(raw, upright, markers.container, markers.tags, file)
+
+
+def to_srgb(raw: Any) -> Any:
+    """Convert the libvips image of stored samples, or of some of them, to the colours in which it is handed out."""
+    if raw.interpretation != "cmyk":
+        return raw
+    return raw.icc_transform(
+        "srgb",
+        embedded=True,
+        input_profile="cmyk",
+        intent="relative",
+        black_point_compensation=True,
+        depth=8 * DTYPES[raw.format].itemsize,
+    )
+
+
+def load_options(access: str, directory: int) -> dict[str, Any]:
+    """The options of a loader of libvips."""
+    return {"access": access, "fail_on": "error", **({"page": directory} if directory else {})}
+
+
+def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages | None) -> _Markers:
+    container = _container_of(name, stream, page)
+    directory = page
+    tags: tiff.Directory = {}
+    if container == "tiff":
+        tiff_pages = tiff_pages or tiff.read_pages(stream)
+        if page >= len(tiff_pages.directories):
+            raise ImageError(f"{name}: has {len(tiff_pages.directories)} pages, there is no page {page}")
+        directory = tiff_pages.directories[page]
+        tags = tiff.read_directory(stream, directory)
+    return _Markers(
+        container=container,
+        directory=directory,
+        tiff_pages=tiff_pages or tiff.Pages(),
+        tags=tags,
+        jpeg=jpeg.read_encoding(stream) if container == "jpeg" else None,
+        lossless_webp=container == "webp" and webp.is_lossless(stream),
+        png_frames=png.frames(stream) if container == "png" else 0,
+    )
+
+
+def _container_of(name: str, stream: BinaryIO, page: int) -> str:
+    head = stream.read(16)
+    if not head:
+        raise ImageError(f"{name}: is empty")
+    container = sniff(head)
+    if container is None:
+        raise ImageError(f"{name}: is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC or GIF image")
+    if container in ("png", "jpeg") and page:
+        raise ImageError(f"{name}: has one page only, there is no page {page}")
+    return container
+
+
+def _check_tags(name: str, tags: dict[int, int]) -> None:
+    # Only the first of all pages can be one: see `tiff.Pages`.
+    if tiff.DNG_VERSION in tags or tiff.is_reduced(tags):
+        raise ImageError(f"{name}: is a camera raw file; develop it to a TIFF, PNG or JPEG first")
+    if tags.get(tiff.PHOTOMETRIC) in _CIELAB:
+        raise ImageError(f"{name}: CIELAB images are not supported, only grey, RGB and CMYK")
+
+
+def _check_samples(name: str, raw: Any) -> None:
+    if raw.format not in DTYPES:
+        raise ImageError(f"{name}: samples of type {raw.format} are not supported, only 8 and 16 bit integers")
+
+
+def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: int | None) -> Header:
+    container, tags = markers.container, tiff.integer_tags(markers.tags)
+    width, height, channels = upright.width, upright.height, upright.bands
+    if not 1 <= channels <= 4:
+        raise ImageError(f"{name}: images of {channels} channels are not supported")
+    dtype = DTYPES[upright.format]
+    decoded_bytes = width * height * channels * dtype.itemsize
+    pages = len(markers.tiff_pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1)
+    stored = Stored(
+        container=container,
+        bits=integer_field(raw, "bits-per-sample", 8 * dtype.itemsize),
+        channels=channels,
+        decoded_bytes=decoded_bytes,
+        streamed=decoded_bytes > DECODED_LIMIT,
+        progressive=bool(integer_field(raw, "interlaced", 0)),
+        tile=(integer_field(raw, "tile-width", 0), integer_field(raw, "tile-height", 0)),
+        jpeg=markers.jpeg,
+        tags=tags,
+        bigtiff=markers.tiff_pages.bigtiff,
+        lossless_webp=markers.lossless_webp,
+    )
+    return Header(
+        format=_heif_format(raw) if container == "heif" else container,
+        width=width,
+        height=height,
+        channels=channels,
+        dtype=dtype,
+        interpretation=str(upright.interpretation),
+        pages=pages,
+        directory=markers.directory,
+        tiff_pages=markers.tiff_pages,
+        orientation=integer_field(raw, "orientation", 1),
+        is_cmyk=raw.interpretation == "cmyk",
+        loader=_LOADERS[container],
+        stored=stored,
+        warnings=tuple(_reading_notes(name, raw, markers, pages, only_page)),
+    )
+
+
+def _heif_format(raw: Any) -> str:
+    return "avif" if raw.get("heif-compression") == "av1" else "heic"
+
+
+def _reading_notes(name: str, raw: Any, markers: _Markers, pages: int, only_page: int | None) -> Iterator[str]:
+    if raw.interpretation == "cmyk":
+        profile = "its profile" if has_field(raw, "icc-profile-data") else "the default profile"
+        yield f"{name}: CMYK is converted to sRGB through {profile}"
+    if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _PREMULTIPLIED:
+        yield f"{name}: colours that were multiplied by their transparency are stored straight"
+    if pages > 1 and only_page is not None:
+        yield f"{name}: has {pages} pages, only page {only_page + 1} is used"
+    if markers.tiff_pages.reduced_copies:
+        yield f"{name}: reduced copies, such as pyramid levels and previews, are left out"
+    if markers.png_frames > 1:
+        yield f"{name}: is an animation of {markers.png_frames} frames, only its still image is used"
+
+
+def check_inside(name: str, box: Box, header: Header) -> None:
+    """Refuse a box that is empty or reaches outside the image: `ImageError`."""
+    if box.is_empty or box.clip(header.width, header.height) != box:
+        raise ImageError(f"{name}: {box} is not inside the {header.width} x {header.height} image")

@@ -1,0 +1,70 @@
+"""A file to read, on disk or in memory."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from wavepaint.cancellation import Cancelled, check_cancelled
+from wavepaint.errors import ImageError, WavepaintError
+from wavepaint.image.types import Source
+from wavepaint.image.vips import libvips, reason_of
+
+
+class StoredFile:
+    """An image file, or the bytes of one.
+
+    Attributes:
+        name: what messages call it: by default the path as given, or "<bytes>".
+    """
+
+    def __init__(self, source: Source, name: str | None = None) -> None:
+        self.name = name or ("<bytes>" if isinstance(source, bytes) else str(source) or "the file name")
+        self._source = source
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Open it for reading; what the system refuses, also later on, is an `ImageError`."""
+        try:
+            with self._open() as stream:
+                yield stream
+        except OSError as error:
+            raise ImageError(f"{self.name}: {error.strerror or error}") from None
+
+    def _open(self) -> BinaryIO:
+        if isinstance(self._source, bytes):
+            return io.BytesIO(self._source)
+        if not str(self._source):
+            raise ImageError(f"{self.name}: is empty")
+        try:
+            return open(self._source, "rb")
+        except ValueError as error:  # a null character
+            raise ImageError(f"{self.name}: {error}") from None
+
+    def load(self, loader: str, **options: Any) -> Any:
+        """Return a fresh libvips image of the file as it is stored; decodes nothing yet."""
+        vips = libvips()
+        if isinstance(self._source, bytes):
+            return getattr(vips.Image, loader + "_buffer")(self._source, **options)
+        # By its descriptor, which libvips duplicates: a name need not be UTF-8, as libvips takes for granted.
+        with self.open() as stream:
+            source = vips.Source.new_from_descriptor(stream.fileno())
+            return getattr(vips.Image, loader + "_source")(source, **options)
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Turn whatever a damaged file makes the block raise into an `ImageError` that names the file."""
+        try:
+            yield
+        except (WavepaintError, Cancelled):
+            raise
+        except libvips().Error as error:
+            check_cancelled()
+            raise ImageError(f"{self.name}: cannot be decoded: {reason_of(error)}") from None
+        except MemoryError:
+            raise ImageError(f"{self.name}: cannot be decoded: it is too large for the memory") from None
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ImageError(f"{self.name}: cannot be decoded: {reason}") from None
