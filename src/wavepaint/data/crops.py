@@ -17,7 +17,7 @@ import os
 import signal
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypedDict
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from wavepaint.data.masks import MIN_SIDE, find_preset, random_mask, rng_for
+from wavepaint.data.masks import MIN_SIDE, mixed_preset, rng_for
 from wavepaint.data.photographs import RGB, PhotographSource, Skipped
 from wavepaint.errors import OptionError, PhotoError
 
@@ -67,7 +67,7 @@ class CropDataset(IterableDataset[Sample]):
     Args:
         source: the photographs.
         crop: side of the square samples in pixels, at least `MIN_SIDE` of `wavepaint.data.masks`.
-        masks: name of the mask preset.
+        masks: name of the mask preset, or weights of several by name.
         seed: of everything random.
         crops_per_photo: samples taken from each photograph in an epoch.
         pool_size: decoded photographs held at once, by all processes together (each holds at least
@@ -90,7 +90,7 @@ class CropDataset(IterableDataset[Sample]):
         source: PhotographSource,
         *,
         crop: int = 256,
-        masks: str = "everyday",
+        masks: str | Mapping[str, int] = "everyday",
         seed: int = 0,
         crops_per_photo: int = 4,
         pool_size: int = 256,
@@ -101,7 +101,7 @@ class CropDataset(IterableDataset[Sample]):
         world_size: int = 1,
     ) -> None:
         super().__init__()
-        find_preset(masks)
+        preset = mixed_preset(masks)
         _require(len(source) > 0, "training needs at least one photograph")
         _require(crop >= MIN_SIDE, f"crop must be at least {MIN_SIDE}, not {crop}")
         _require(crops_per_photo >= 1, f"crops_per_photo must be at least 1, not {crops_per_photo}")
@@ -111,7 +111,7 @@ class CropDataset(IterableDataset[Sample]):
         _require(0 <= rank < world_size, f"rank must be from 0 to {world_size - 1}, not {rank}")
         self.source = source
         self.crop = crop
-        self.masks = masks
+        self.masks = preset
         self.seed = seed
         self.crops_per_photo = crops_per_photo
         self.pool_size = pool_size
@@ -150,7 +150,7 @@ class CropDataset(IterableDataset[Sample]):
 
     def _sample(self, name: str, picture: RGB, rng: np.random.Generator) -> Sample:
         image = random_crop(picture, self.crop, self.max_scale, rng)
-        mask = random_mask(self.masks, (self.crop, self.crop), rng)
+        mask = self.masks.draw((self.crop, self.crop), rng)
         return Sample(
             image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             mask=torch.from_numpy(mask[None]),
