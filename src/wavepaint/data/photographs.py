@@ -92,9 +92,16 @@ class PhotographSource(ABC):
             digest.update(_bytes_of(self.name(index)) + b"\0")
         return digest.hexdigest()
 
-    def split(self, share: float = 0.02) -> tuple[PhotographSource, PhotographSource]:
-        """Return the training and the validation part; see `is_validation`."""
-        held_out = np.array([is_validation(self.name(index), share) for index in range(len(self))], bool)
+    def split(self, share: float, at_least: int = 0) -> tuple[PhotographSource, PhotographSource]:
+        """Return the training and the validation part.
+
+        An image belongs to the validation part by the SHA-256 of its name alone (`name_share`), so that it never
+        moves when images are added: `share` of all, and at least so many, up to a quarter of all; with share 0 none.
+        """
+        shares = np.array([name_share(self.name(index)) for index in range(len(self))])
+        fewest = min(at_least, len(self) // 4) if share > 0 else 0
+        held_out = shares < share
+        held_out[np.argsort(shares, kind="stable")[:fewest]] = True
         return Selection(self, np.flatnonzero(~held_out)), Selection(self, np.flatnonzero(held_out))
 
 
@@ -233,12 +240,9 @@ def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> Photogr
     return found
 
 
-def is_validation(name: str, share: float = 0.02) -> bool:
-    """Tell whether a photograph belongs to the validation part of about `share` of all.
-
-    Decided by the SHA-256 of the name alone, so it never moves when photographs are added or removed.
-    """
-    return int.from_bytes(hashlib.sha256(_bytes_of(name)).digest()[:8], "big") < share * 2**64
+def name_share(name: str) -> float:
+    """Return a number from 0 to 1 that follows from the SHA-256 of a name alone."""
+    return float(int.from_bytes(hashlib.sha256(_bytes_of(name)).digest()[:8], "big") / 2**64)
 
 
 def printable(name: str) -> str:

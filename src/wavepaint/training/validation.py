@@ -1,4 +1,4 @@
-"""How good a network is on photographs that it does not train on: always the same crops with the same holes."""
+"""How good a network is on images that it does not train on: always the same crops with the same holes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HOLE_GREY = 0.5
 
 @dataclass(frozen=True)
 class Scores:
-    """What a validation found.
+    """Result of a validation.
 
     Attributes:
         by_kind: for every mask preset the mean over its holes of every score, by name.
@@ -42,14 +42,14 @@ class Scores:
 class ValidationSet:
     """Crops held in memory as bytes, and a hole of every kind for each.
 
-    What a photograph gives depends on its name alone, not on a run's seed: runs can be compared.
+    What an image gives depends on its name alone, not on a run's seed: runs can be compared.
 
     Args:
-        source: photographs; broken ones are left out.
+        source: images; broken ones are left out.
         kinds: mask presets.
-        count: photographs at most.
+        count: images at most.
         crop: side in pixels.
-        max_pixels: larger photographs are reduced to about this many pixels.
+        max_pixels: larger images are reduced to about this many pixels.
     """
 
     def __init__(self, source: PhotographSource, kinds: Sequence[str], count: int, crop: int, max_pixels: int) -> None:
@@ -60,11 +60,11 @@ class ValidationSet:
             if len(crops) == count:
                 break
             try:
-                picture = source.read(index, max_pixels)
+                image = source.read(index, max_pixels)
             except PhotoError:
                 continue
             name = source.name(index)
-            crops.append(random_crop(picture, crop, 2.0, rng_for(_SEED, f"validation/{name}")))
+            crops.append(random_crop(image, crop, 2.0, rng_for(_SEED, f"validation/{name}")))
             self.names.append(name)
         self._crops = crops
         self._size = (crop, crop)
@@ -107,7 +107,7 @@ def validate(network: WavePaint, crops: ValidationSet, metrics: Mapping[str, Los
 
 @torch.no_grad()
 def sample_grid(network: WavePaint, crops: ValidationSet, count: int = 6) -> NDArray[np.uint8]:
-    """A picture (rows * H, 3 * W, 3) uint8: with the hole, filled, true; one row per crop, kinds taken in turn."""
+    """An image (rows * H, 3 * W, 3) uint8: with the hole, filled, true; one row per crop, kinds taken in turn."""
     device = next(network.parameters()).device
     rows = []
     for index in range(min(count, len(crops))):
