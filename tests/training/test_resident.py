@@ -13,12 +13,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
-from trainings import write_vgg16
-from wavepaint.errors import OptionError
-from wavepaint.network import WavePaint, load_checkpoint
-from wavepaint.network.checkpoint import read_metadata
-from wavepaint.training.lock import FolderLock
 from wavepaint.training.resident import (
     MaskBank,
     PhotographBank,
@@ -30,6 +24,12 @@ from wavepaint.training.resident import (
     photographs_in,
     run,
 )
+
+from trainings import write_vgg16
+from wavepaint.errors import OptionError
+from wavepaint.network import WavePaint, load_checkpoint
+from wavepaint.network.checkpoint import read_metadata
+from wavepaint.training.lock import FolderLock
 
 CPU = torch.device("cpu")
 TINY = {"crop": [32, 32], "batch": 2, "mask_bank": 8, "warmup": 1, "self_condition": 0.5}

@@ -14,6 +14,7 @@ report.html         curves, scores and images, at the end
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import platform
@@ -27,10 +28,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wavepaint.errors import CheckpointError, OptionError
+from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.files import replacing
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.training.lock import LOCK, FolderLock
+from wavepaint.training.module import is_finite
+from wavepaint.training.pace import Position
+from wavepaint.training.recipes import Recipe
 
 STATE = "last.ckpt"
 LAST = "last.safetensors"
@@ -84,10 +88,13 @@ class RunFolder:
 
     def write_state(self, state: Mapping[str, Any], average: WavePaint, record: Mapping[str, str]) -> None:
         """Write `last.ckpt`, flushed to the disk, and what shows the same: `last.safetensors`, `recipe.yaml`."""
+        self.check_finite(average, "the averaged weights", int(record["step"]))
         with replacing(self.path / RECIPE) as unfinished:
             heading = "".join(f"# {name}: {value}\n" for name, value in record.items() if name != "recipe")
             unfinished.write_text(heading + record["recipe"])
-        save_checkpoint(average, self.path / LAST, extra=record)
+        # Never an untrained network.
+        if record["step"] != "0":
+            save_checkpoint(average, self.path / LAST, extra=record)
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         with replacing(self.path / STATE, durable=True) as unfinished:
@@ -95,6 +102,7 @@ class RunFolder:
 
     def write_judged(self, average: WavePaint, record: Mapping[str, str], metric: float, top: int, best: bool) -> None:
         """Write what a validation has scored: as `best.safetensors`, and into `top/` if it is among that many."""
+        self.check_finite(average, "the averaged weights", int(record["step"]))
         if best:
             save_checkpoint(average, self.path / BEST, extra=record)
         if top > 1:
@@ -106,6 +114,15 @@ class RunFolder:
     def best_state(self) -> dict[str, Tensor]:
         """The weights of `best.safetensors`."""
         return load_checkpoint(self.path / BEST).state_dict()
+
+    def check_finite(self, network: WavePaint, what: str, step: int) -> None:
+        """Raise `not_finite` for weights that are not."""
+        if not is_finite(network):
+            raise self.not_finite(what, step)
+
+    def not_finite(self, what: str, step: int) -> WavepaintError:
+        """The error of a run whose numbers have grown beyond all bounds."""
+        return WavepaintError(f"not finite by step {step}: {what}; lower the learning rate or clip; {self.last_good()}")
 
     def last_good(self) -> str:
         """What an error says of the state that is left."""
@@ -160,7 +177,20 @@ def check_new(folder: Path, *, locked: bool = False) -> None:
     )
 
 
-def versions() -> str:
-    """What a record names of the software that made it."""
+def record(
+    recipe: Recipe, position: Position, conditions: Mapping[str, str], scores: Mapping[str, Mapping[str, float]] | None
+) -> dict[str, str]:
+    """What networks, recipes and reports of a run say of where they come from, as metadata of checkpoints."""
     names = ("wavepaint", "torch", "lightning", "numpy")
-    return ", ".join(f"{name} {version_of(name)}" for name in names) + f", Python {platform.python_version()}"
+    versions = ", ".join(f"{name} {version_of(name)}" for name in names)
+    note = {
+        "step": str(position.step),
+        "seconds": f"{position.seconds:.0f}",
+        "seed": str(recipe.seed),
+        "versions": f"{versions}, Python {platform.python_version()}",
+        **conditions,
+        "recipe": recipe.to_yaml(),
+    }
+    if scores is not None:
+        note["validation"] = json.dumps({kind: dict(values) for kind, values in scores.items()})
+    return note

@@ -9,15 +9,12 @@ at the start; where the machine turns out faster or slower they are planned anew
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -25,20 +22,19 @@ from torch import Tensor
 
 from wavepaint.data.crops import Batch
 from wavepaint.data.masks import rng_for
-from wavepaint.data.photographs import PhotographSource, Skipped
-from wavepaint.errors import OptionError, WavepaintError
-from wavepaint.network import WavePaint
-from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, format_seconds
+from wavepaint.data.photographs import Skipped
+from wavepaint.errors import OptionError
+from wavepaint.network.coarse import most_octaves
+from wavepaint.training.callbacks import Callback, Metrics, Observers, Progress, Validated, format_seconds
 from wavepaint.training.failures import explained, worker_died
-from wavepaint.training.folder import REPORT, RunFolder, versions
+from wavepaint.training.folder import REPORT, RunFolder, record
 from wavepaint.training.learner import Learner
-from wavepaint.training.losses import Loss
-from wavepaint.training.module import is_finite, most_octaves
 from wavepaint.training.pace import Pace, Position
 from wavepaint.training.recipes import Recipe
 from wavepaint.training.report import write_report
+from wavepaint.training.settings import Outcome, Settings, Supply
 from wavepaint.training.stopping import StopRequests
-from wavepaint.training.validation import Scores, ValidationSet, sample_grid, validate
+from wavepaint.training.validation import Scores, sample_grid, validate
 
 _AGREE_EVERY = 10
 """Steps between two agreements of several processes on the time and on whether to stop."""
@@ -46,106 +42,20 @@ _NAMED_AT_MOST = 20
 """Broken images named on the terminal; the report names all."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a run reads and writes, and how long it may take.
-
-    Attributes:
-        images: see `wavepaint.data.photographs.find_photographs`.
-        folder: of the run.
-        seconds: time budget of the whole run: steps, crops and validations are planned for it.
-        weights: files for names among `losses.WEIGHTS`.
-        loggers: among `callbacks.LOGGERS`.
-    """
-
-    images: str
-    folder: Path
-    seconds: float | None = None
-    weights: Mapping[str, Path] = field(default_factory=dict)
-    loggers: tuple[str, ...] = ("tensorboard",)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        step: optimiser steps done, all resumed parts together.
-        best_step: the step of `best.safetensors`; None while there is none.
-        signal: number of the signal that stopped it, None when the run is over.
-        skipped: images that could not be read.
-    """
-
-    step: int
-    best_step: int | None
-    signal: int | None
-    skipped: tuple[Skipped, ...]
-
-    @property
-    def summary(self) -> str:
-        """Where a stopped run is, and what its files hold."""
-        if self.best_step is None:
-            best = "no best.safetensors yet, for no trained weights were validated"
-        elif self.best_step == self.step:
-            best = "best.safetensors is of this step"
-        else:
-            best = f"best.safetensors is older, of step {self.best_step}"
-        return f"stopped at step {self.step}; {best}"
-
-
-class CropSource(Protocol):
-    """Where batches come from: `data.stream.CropStream` or `data.resident.ResidentCrops`."""
-
-    @property
-    def skipped(self) -> Sequence[Skipped]:
-        """The broken images found so far."""
-        ...
-
-    def next(self, side: int) -> Batch:
-        """The next batch of crops of this side."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where it is, in plain values."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> bool:
-        """Continue from a state; whether exactly."""
-        ...
-
-    def close(self) -> None:
-        """Stop what works for it."""
-        ...
-
-
-@dataclass(frozen=True)
-class Supply:
-    """What a run is fed with.
-
-    Attributes:
-        images: all of them; their names and the broken ones are recorded.
-        crops: what to learn from.
-        steps_per_epoch: how many steps show every image as often as the recipe says.
-        validation: crops to validate with, in the first process; None in others.
-        metrics: scores of a validation, on the device.
-    """
-
-    images: PhotographSource
-    crops: CropSource
-    steps_per_epoch: int
-    validation: ValidationSet | None
-    metrics: Mapping[str, Loss]
-
-
 @dataclass
 class _Window:
     """What was summed up since the last entry of the log."""
 
     step: int
-    began: float
+    began: float = field(default_factory=time.monotonic)
     losses: dict[str, Tensor] = field(default_factory=dict)
     images: int = 0
     waited: float = 0.0
+
+    def add(self, losses: Mapping[str, Tensor], images: int) -> None:
+        for name, value in losses.items():
+            self.losses[name] = self.losses.get(name, torch.zeros_like(value)) + value
+        self.images += images
 
 
 class TrainingLoop:
@@ -174,114 +84,104 @@ class TrainingLoop:
         self.settings, self.fabric = settings, fabric
         self.learner, self.supply = learner, supply
         self.pace = Pace(recipe, settings.seconds, began, supply.steps_per_epoch)
-        self.callbacks = list(callbacks) if fabric.is_global_zero else []
+        self.position = self.pace.position
+        self.observers = Observers(callbacks if fabric.is_global_zero else ())
         self.folder = RunFolder(settings.folder)
         self.broken: dict[str, Skipped] = {}
         self.requests = StopRequests()
         self.stop_signal: int | None = None
         self.state: Mapping[str, Any] | None = None
-        self.window = _Window(0, time.monotonic())
+        self.window = _Window(0)
+        self.saved = began
 
     @property
     def recipe(self) -> Recipe:
         """What is computed; with a time budget, as it is planned by now."""
         return self.pace.recipe
 
-    @property
-    def position(self) -> Position:
-        """How far the run is."""
-        return self.pace.position
-
     def run(self) -> Outcome:
         """Train to the end, or until asked to stop."""
+        position, side = self.position, self.pace.side
         try:
             with self.requests:
                 self._open()
                 self._train()
                 self._finish()
         except (RuntimeError, MemoryError, OSError) as error:
-            doing = f"on {self.fabric.device} in step {self.position.step + 1}, {self.recipe.batch} crops of "
-            doing += f"{self.pace.side}x{self.pace.side}"
+            side = self.pace.side
+            doing = f"on {self.fabric.device} in step {position.step + 1}, {self.recipe.batch} crops of {side}x{side}"
             line = explained(error, doing, str(self.settings.folder), self.folder.last_good())
             if line is None:
                 raise
             raise line from None
         finally:
-            for callback in self.callbacks:
-                # All they had to write was flushed before: a disk that is full by now must not hide what ended the run.
-                with suppress(OSError):
-                    callback.close()
+            self.observers.close()
             self.supply.crops.close()
             self.folder.close()
-        position = self.position
         best = position.best_step if position.best_step >= 0 else None
         return Outcome(position.step, best, self.stop_signal, tuple(self.broken.values()))
 
     def load(self, state: Mapping[str, Any], differences: Sequence[str] = ()) -> None:
         """Continue from what `_save` wrote; note what is not as it was, beginning with `differences` of the recipe."""
-        self.state = state
+        self.state, note = state, self.observers.on_note
         self.pace.resume(Position(**state["position"]))
         self.broken = {name: Skipped(name, reason) for name, reason in state["skipped"].items()}
         self.learner.begin_phase(self.recipe.phases[min(self.position.phase, len(self.recipe.phases) - 1)])
         self.learner.load_state_dict(state["learner"])
         if not self.supply.crops.load_state_dict(state["crops"]):
-            self._note("other workers, processes or batches than before: the crops continue in a new order")
+            note("other workers, processes or batches than before: the crops continue in a new order")
         for difference in differences:
-            self._note(difference)
+            note(difference)
         for what, now in self._conditions().items():
             if (before := state["conditions"][what]) != now:
-                self._note(f"{what}: {before} before, {now} from now on; the steps are not those of one whole run")
+                note(f"{what}: {before} before, {now} from now on; the steps are not those of one whole run")
 
     def _open(self) -> None:
         """The folder, its lock and its logs, in the first process; the first validation and the plan of a new run."""
-        position, settings = self.position, self.settings
+        settings, supply, note = self.settings, self.supply, self.observers.on_note
         if self.fabric.is_global_zero:
             self.folder.open(None if self.state is None else self.state["position"])
-            metrics = Metrics(settings.folder, position.step, settings.loggers, self._note)
-            self.callbacks.append(metrics)
-        scored = self.fabric.broadcast(0 if self.supply.validation is None else len(self.supply.validation))
+            self.observers.add(Metrics(settings.folder, self.position.step, settings.loggers, note))
+        scored = self.fabric.broadcast(0 if supply.validation is None else len(supply.validation))
+        if scored == 0 and any(phase.patience is not None for phase in self.recipe.phases):
+            raise OptionError(
+                f"{settings.images}: patience needs validation, but no image is held out for it that can be read: "
+                f"raise validation.share (now {self.recipe.validation.share})"
+            )
         if scored == 0:
-            if any(phase.patience is not None for phase in self.recipe.phases):
-                raise OptionError(
-                    f"{settings.images}: patience needs validation, but no image is held out for it that can be read: "
-                    f"raise validation.share (now {self.recipe.validation.share})"
-                )
-            self._note("no image to validate with: best.safetensors will be the last weights; raise validation.share")
+            note("no image to validate with: best.safetensors will be the last weights; raise validation.share")
         if self.state is None:
             self._validate()
-            if settings.seconds is not None:
-                self._plan(settings.seconds)
-        self._note(self.recipe.to_yaml())
+            self._plan()
         parameters = sum(value.numel() for value in self.learner.network.parameters())
-        self._note(
-            f"{parameters / 1e6:.3f} M parameters on {self.fabric.world_size} x {self.fabric.device}, precision "
-            f"{self.fabric.strategy.precision.precision}, {len(self.supply.images)} images, {scored} of those held out "
-            f"scored; {self.supply.steps_per_epoch} steps an epoch"
+        note(self.recipe.to_yaml())
+        note(
+            f"{parameters / 1e6:.3f} M parameters on {self.fabric.world_size} x {self.fabric.device}, "
+            f"{len(supply.images)} images, {scored} of those held out scored; {supply.steps_per_epoch} steps an epoch"
         )
         if self.state is None:
             self._save()
-        self.saved = time.monotonic()
-        self.window = _Window(position.step, time.monotonic())
+        self.saved, self.window = time.monotonic(), _Window(self.position.step)
         self.pace.start()
-        self._report_step()
+        self.observers.on_step(self.position.step, self.pace.fraction, self.pace.seconds_left())
 
-    def _plan(self, budget: float) -> None:
+    def _plan(self) -> None:
         """Steps, crops and validations that fit into a time budget, from what a few steps take."""
-        sides = self.recipe.crops
+        budget, sides = self.settings.seconds, self.recipe.crops
+        if budget is None:
+            return
         small, large = self.fabric.broadcast([(side, self.learner.seconds_per_step(side)) for side in sides])
         self.pace.plan(small, large)
         # The clocks of several processes differ.
         self.pace.recipe = self.fabric.broadcast(self.recipe)
-        self._note(
-            f"planned for {format_seconds(budget)}: {self.recipe.steps} steps with crops of {sides[0]} to "
-            f"{self.recipe.crops[1]} pixels"
-        )
+        crops = f"{sides[0]} to {self.recipe.crops[1]} pixels"
+        self.observers.on_note(f"planned for {format_seconds(budget)}: {self.recipe.steps} steps, crops of {crops}")
 
     def _train(self) -> None:
         position = self.position
         while not self._over():
             self._step()
-            self._report_step()
+            self.observers.on_step(position.step, self.pace.fraction, self.pace.seconds_left())
             if position.step % self.recipe.log_every == 0:
                 self._report_progress()
                 self._replan()
@@ -306,7 +206,7 @@ class TrainingLoop:
 
     def _step(self) -> None:
         """One optimiser step."""
-        recipe, position, window = self.recipe, self.position, self.window
+        recipe, position = self.recipe, self.position
         seeds = rng_for(recipe.seed, f"step {position.step} of process {self.fabric.global_rank}")
         torch.manual_seed(int(seeds.integers(2**63)))
         # The same for all processes: the coarse start costs time, and they wait for each other.
@@ -315,9 +215,8 @@ class TrainingLoop:
         most = most_octaves(self.learner.network.config, self.pace.side)
         octaves = int(start.integers(1, most + 1)) if coarse else 0
         self.rate = self.pace.rate
-        for name, value in self.learner.step(self._next_batch, self.rate, octaves, position.step).items():
-            window.losses[name] = window.losses.get(name, torch.zeros_like(value)) + value
-        window.images += recipe.batch * recipe.accumulate * self.fabric.world_size
+        losses = self.learner.step(self._next_batch, self.rate, octaves, position.step)
+        self.window.add(losses, recipe.batch * recipe.accumulate * self.fabric.world_size)
         position.step += 1
 
     def _next_batch(self) -> Batch:
@@ -334,10 +233,6 @@ class TrainingLoop:
         self.window.waited += time.monotonic() - asked
         return batch
 
-    def _report_step(self) -> None:
-        for callback in self.callbacks:
-            callback.on_step(self.position.step, self.pace.fraction, self.pace.seconds_left())
-
     def _report_progress(self) -> None:
         position, window = self.position, self.window
         steps, seconds = position.step - window.step, time.monotonic() - window.began
@@ -347,7 +242,8 @@ class TrainingLoop:
             assert isinstance(mean, Tensor)
             means[name] = mean.item()
         if not all(math.isfinite(value) for value in means.values()):
-            raise self._not_finite(", ".join(f"{name} {value}" for name, value in means.items()))
+            text = ", ".join(f"{name} {value}" for name, value in means.items())
+            raise self.folder.not_finite(text, position.step)
         progress = Progress(
             step=position.step,
             seconds=self.pace.seconds(),
@@ -359,8 +255,7 @@ class TrainingLoop:
             waiting=window.waited / seconds,
             seconds_left=self.pace.seconds_left(),
         )
-        for callback in self.callbacks:
-            callback.on_progress(progress)
+        self.observers.on_progress(progress)
         self.window = _Window(position.step, time.monotonic())
 
     def _replan(self) -> None:
@@ -369,7 +264,9 @@ class TrainingLoop:
             return
         steps = self.fabric.broadcast(self.pace.replanned_steps())
         if steps != self.recipe.steps:
-            self._note(f"step {self.position.step}: {steps} steps instead of {self.recipe.steps} fit the time")
+            self.observers.on_note(
+                f"step {self.position.step}: {steps} steps instead of {self.recipe.steps} fit the time"
+            )
             self.pace.recipe = self.recipe.model_copy(update={"steps": steps})
 
     def _validate(self) -> None:
@@ -388,14 +285,12 @@ class TrainingLoop:
         elif position.step > 0:
             position.stale += 1
         if fabric.is_global_zero and position.step > 0:
-            self._check_finite(self.learner.average, "the averaged weights")
             top = 1 if metric is None else self.recipe.validation.top
             self.folder.write_judged(self.learner.average, self._record(scores), metric or 0.0, top, best)
         if scores is not None and crops is not None:
             validated = Validated(position.step, self.pace.seconds(), scores, best)
             grid = sample_grid(self.learner.average, crops)
-            for callback in self.callbacks:
-                callback.on_validation(validated, grid)
+            self.observers.on_validation(validated, grid)
         patience = self.recipe.phases[position.phase].patience
         if patience is not None and position.stale >= patience:
             self._next_phase()
@@ -413,36 +308,38 @@ class TrainingLoop:
         best = self.fabric.broadcast(self.folder.best_state() if self.fabric.is_global_zero else {})
         phase = self.recipe.phases[position.phase]
         self.learner.restart_from(best, phase)
-        self._note(f"step {position.step}: phase {position.phase + 1} begins, {phase.optimizer} from the best weights")
+        self.observers.on_note(
+            f"step {position.step}: phase {position.phase + 1} begins, {phase.optimizer} from the best weights"
+        )
 
     def _finish(self) -> None:
         position = self.position
         validated = position.validated == position.step or position.phase == len(self.recipe.phases)
         if self.stop_signal is None and not validated:
             self._validate()
-        self.broken.update((each.name, each) for each in (*self.supply.images.skipped, *self.supply.crops.skipped))
+        self._collect_broken()
         if self.fabric.world_size > 1:
-            found: list[dict[str, Skipped]] = [{}] * self.fabric.world_size
-            torch.distributed.all_gather_object(found, self.broken)
-            self.broken = {name: each for one in found for name, each in one.items()}
+            gathered: list[dict[str, Skipped]] = [{}] * self.fabric.world_size
+            torch.distributed.all_gather_object(gathered, self.broken)
+            for one in gathered:
+                self.broken.update(one)
         self._save()
         skipped = list(self.broken.values())
         if skipped:
             names = "".join(f"\n  {each.name}: {each.reason}" for each in skipped[:_NAMED_AT_MOST])
-            self._note(f"{len(skipped)} images could not be read and were left out:{names}")
+            self.observers.on_note(f"{len(skipped)} images could not be read and were left out:{names}")
         if self.fabric.is_global_zero:
             crops = self.supply.validation
             grid = sample_grid(self.learner.average, crops) if crops else None
-            write_report(self.settings.folder / REPORT, self.settings.folder, self._record(None), grid, skipped)
+            write_report(self.settings.folder / REPORT, self.settings.folder, self._record(), grid, skipped)
 
     def _save(self) -> None:
         """Write the state and the averaged weights, in the first process."""
         self.saved = time.monotonic()
         if not self.fabric.is_global_zero:
             return
-        self._check_finite(self.learner.network, "the weights")
-        self._check_finite(self.learner.average, "the averaged weights")
-        self.broken.update((each.name, each) for each in (*self.supply.images.skipped, *self.supply.crops.skipped))
+        self.folder.check_finite(self.learner.network, "the weights", self.position.step)
+        self._collect_broken()
         settings, position = self.settings, self.position
         position.seconds = self.pace.seconds()
         state = {
@@ -460,7 +357,7 @@ class TrainingLoop:
             "crops": self.supply.crops.state_dict(),
             "skipped": {each.name: each.reason for each in self.broken.values()},
         }
-        self.folder.write_state(state, self.learner.average, self._record(None))
+        self.folder.write_state(state, self.learner.average, self._record())
 
     def _conditions(self) -> dict[str, str]:
         """What decides the steps beside recipe and position, as `load` compares it."""
@@ -470,34 +367,15 @@ class TrainingLoop:
             "precision": str(self.fabric.strategy.precision.precision),
         }
 
-    def _note(self, message: str) -> None:
-        for callback in self.callbacks:
-            callback.on_note(message)
+    def _collect_broken(self) -> None:
+        """What this process has found, beside what it knows from other processes and before it was resumed."""
+        self.broken.update((each.name, each) for each in (*self.supply.images.skipped, *self.supply.crops.skipped))
 
-    def _check_finite(self, network: WavePaint, what: str) -> None:
-        if not is_finite(network):
-            raise self._not_finite(what)
-
-    def _not_finite(self, what: str) -> WavepaintError:
-        return WavepaintError(
-            f"not finite by step {self.position.step}: {what}; lower the learning rate or clip; "
-            f"{self.folder.last_good()}"
-        )
-
-    def _record(self, scores: Scores | None) -> dict[str, str]:
+    def _record(self, scores: Scores | None = None) -> dict[str, str]:
         """What every network and the report say of where they come from."""
-        note = {
-            "recipe": self.recipe.to_yaml(),
-            "step": str(self.position.step),
-            "seconds": f"{self.position.seconds:.0f}",
-            "seed": str(self.recipe.seed),
-            "versions": versions(),
-            "device": f"{self.fabric.world_size} x {self.fabric.device}, {torch.get_num_threads()} threads",
-            **self._conditions(),
-        }
-        if scores is not None:
-            note["validation"] = json.dumps({kind: dict(values) for kind, values in scores.by_kind.items()})
-        return note
+        where = f"{self.fabric.world_size} x {self.fabric.device}, {torch.get_num_threads()} threads each"
+        conditions = {"device": where, **self._conditions()}
+        return record(self.recipe, self.position, conditions, None if scores is None else scores.by_kind)
 
 
 def _absolute(images: str) -> str:

@@ -74,7 +74,7 @@ class Pace:
 
     def resume(self, position: Position) -> None:
         """Continue from there: what was spent before counts."""
-        self.position = position
+        self.position.__dict__.update(position.__dict__)
         self._began -= position.seconds
 
     def start(self) -> None:

@@ -21,10 +21,11 @@ from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint
 from wavepaint.training.callbacks import LOGGERS, Callback
 from wavepaint.training.folder import STATE, check_new, read_state
 from wavepaint.training.learner import Learner
-from wavepaint.training.loop import CropSource, Outcome, Settings, Supply, TrainingLoop
+from wavepaint.training.loop import TrainingLoop
 from wavepaint.training.losses import Loss, load_losses
 from wavepaint.training.module import has_bfloat16, is_finite
 from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
+from wavepaint.training.settings import CropSource, Outcome, Settings, Supply
 from wavepaint.training.validation import ValidationSet
 
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
