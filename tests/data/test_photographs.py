@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wavepaint.data.photographs import Skipped, find_photographs, is_validation, printable
+from wavepaint.data.photographs import Skipped, find_photographs, name_share, printable
 from wavepaint.errors import OptionError, PhotoError
 
 torch = pytest.importorskip("torch")
@@ -280,19 +280,27 @@ def test_a_cut_shard_gives_what_lies_before_the_cut(tmp_path):
 
 def test_the_validation_split_never_moves(tmp_path):
     names = [f"{index:04d}.png" for index in range(4000)]
-    held_out = {name for name in names if is_validation(name)}
+    held_out = {name for name in names if name_share(name) < 0.02}
     assert len(held_out) == pytest.approx(80, abs=30)
-    assert held_out <= {name for name in names if is_validation(name, 0.1)}
-    assert not any(is_validation(name, 0) for name in names)
-    assert all(is_validation(name, 1) for name in names)
     assert sorted(held_out)[:3] == ["0019.png", "0051.png", "0115.png"]
 
     for index in range(30):
         (tmp_path / names[index]).write_bytes(encoded(picture(index)))
     training, validation = find_photographs(tmp_path).split(share=0.3)
     parts = [{part.name(index) for index in range(len(part))} for part in (training, validation)]
-    assert parts[1] == {name for name in names[:30] if is_validation(name, 0.3)}
+    assert parts[1] == {name for name in names[:30] if name_share(name) < 0.3}
     assert parts[0] == set(names[:30]) - parts[1]
+
+
+def test_a_small_share_holds_out_enough_images_but_not_most(tmp_path):
+    for index in range(40):
+        (tmp_path / f"{index:04d}.png").write_bytes(encoded(picture(index)))
+    source = find_photographs(tmp_path)
+    by_share = sorted((source.name(index) for index in range(40)), key=name_share)
+    for share, at_least, expected in ((0.01, 6, 6), (0.01, 20, 10), (0.0, 20, 0)):
+        training, validation = source.split(share, at_least)
+        assert {validation.name(index) for index in range(len(validation))} == set(by_share[:expected])
+        assert len(training) == 40 - expected
 
 
 @pytest.fixture

@@ -182,6 +182,44 @@ train(recipe, Settings(sys.argv[2], Path(sys.argv[3]), loggers=()), Hardware("cp
 """
 
 
+KILLED_IN_A_STEP = """
+import os, signal, sys
+from wavepaint.cli import main
+from wavepaint.training.loop import TrainingLoop
+
+step = TrainingLoop._step
+
+def step_or_die(loop):
+    step(loop)
+    if loop.position.step == KILLED_AFTER:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+TrainingLoop._step = step_or_die
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("source", ["memory", "stream"])
+def test_three_kills_end_with_the_weights_of_an_undisturbed_run(
+    source: str, start: Callable[..., Outcome], photographs: Path, tmp_path: Path
+) -> None:
+    changes = (f"data.source={source}", "save_seconds=0", "crops=[48, 80]", "steps=10", "validation.at_least=4")
+    (tmp_path / "recipe.yaml").write_text(tiny_recipe(*changes).to_yaml())
+    killed = tmp_path / "killed"
+    common = ["--accelerator", "cpu", "--precision", "32-true"]
+    new = [str(photographs), "-o", str(killed), "--recipe", str(tmp_path / "recipe.yaml"), "--logger", "none"]
+    for number, arguments in ((3, new), (5, ["--resume", str(killed)]), (8, ["--resume", str(killed)])):
+        code = KILLED_IN_A_STEP.replace("KILLED_AFTER", str(number))
+        command = [sys.executable, "-c", code, "train", *arguments, *common]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert read_state(killed)["position"]["step"] == number - 1
+    assert resume(killed, CPU).step == 10
+    start("whole", load_recipe(tmp_path / "recipe.yaml"))
+    assert_same_run(tmp_path / "whole", killed)
+    assert steps_of(killed) == list(range(1, 11))
+
+
 def test_a_killed_run_goes_on_as_if_it_had_not(
     start: Callable[..., Outcome], photographs: Path, tmp_path: Path
 ) -> None:
@@ -216,7 +254,8 @@ def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(photographs: Path, t
         finally:
             process.kill()
     assert "Traceback" not in log.read_text()
-    step = int(re.findall(r"stopped at step (\d+)", log.read_text())[0])
+    step = int(re.findall(r"stopped at step (\d+); no best.safetensors yet", log.read_text())[0])
+    assert not (run / BEST).exists()
     assert read_state(run)["position"]["step"] == step >= 2
 
 
@@ -557,6 +596,55 @@ def test_without_validation_the_best_is_the_last(start: Callable[..., Outcome], 
     assert any("raise validation.share" in note for note in watcher.notes)
 
 
+def test_the_best_networks_are_left_and_the_untrained_one_is_none(
+    start: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    outcome = start("run", tiny_recipe("validation.every=2", "validation.top=2"))
+    rows = validations_of(tmp_path / "run")
+    scores = {int(row["step"]): row["validation/metric"] for row in rows if row["step"] > 0}
+    best = sorted(scores, key=scores.__getitem__)
+    assert rows[0]["validation/best"] == 0
+    assert outcome.best_step == best[0]
+    names = {int(path.stem.rpartition("-")[2]) for path in (tmp_path / "run" / "top").iterdir()}
+    assert names == set(best[:2])
+    assert read_metadata(tmp_path / "run" / BEST)["step"] == str(best[0])
+
+
+def test_a_stopped_run_says_how_old_its_best_network_is(start: Callable[..., Outcome]) -> None:
+    early = start("early", tiny_recipe(), AtStep(3, interrupt))
+    assert early.summary == "stopped at step 3; no best.safetensors yet, for no trained weights were validated"
+    late = start("late", tiny_recipe(), AtStep(6, interrupt))
+    assert late.summary == "stopped at step 6; best.safetensors is older, of step 4"
+
+
+def test_the_time_left_counts_larger_crops(start: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock by which a step takes the square of its crops' side."""
+    ticks = [0.0]
+
+    def step(self: Learner, next_batch: object, rate: float, octaves: int, number: int) -> dict[str, torch.Tensor]:
+        ticks[0] += (48 if number < 30 else 80) ** 2
+        return {"l1": torch.zeros(())}
+
+    class Left(Callback):
+        def __init__(self) -> None:
+            self.left: dict[int, float | None] = {}
+            self.fractions: list[float | None] = []
+
+        def on_step(self, step: int, fraction: float | None, seconds_left: float | None) -> None:
+            self.left[step] = seconds_left
+            self.fractions.append(fraction)
+
+    monkeypatch.setattr(Learner, "step", step)
+    monkeypatch.setattr("wavepaint.training.pace.time.monotonic", lambda: ticks[0])
+    left = Left()
+    start("run", tiny_recipe("steps=60", "crops=[48, 80]", "validation.share=0", "save_seconds=1e9"), left)
+    assert left.fractions == [number / 60 for number in range(61)]
+    assert left.left[0] is None
+    for number in (1, 15, 30, 45):
+        expected = max(0, 30 - number) * 48**2 + min(30, 60 - number) * 80**2
+        assert left.left[number] == pytest.approx(expected, rel=0.01)
+
+
 def test_weights_that_are_not_finite_are_no_best(start: Callable[..., Outcome], tmp_path: Path) -> None:
     """Without validation every look takes the weights for the best."""
     changes = ("validation.share=0", "validation.every=1", "phases.0.learning_rate=1e30", "log_every=1000")
@@ -571,9 +659,7 @@ def test_patience_needs_a_held_out_photograph_that_can_be_read(start: Callable[.
     assert held_out
     for path in held_out:
         path.write_bytes(b"")
-    with pytest.raises(
-        OptionError, match="but no image is held out for it that can be read"
-    ):
+    with pytest.raises(OptionError, match="but no image is held out for it that can be read"):
         start("run", tiny_recipe("phases.0.patience=2"), images=str(folder))
     assert not (tmp_path / "run").exists()
 
@@ -767,22 +853,22 @@ def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(
         "accumulate: 1 before, 2 from now on",
         "clip: 1.0 before, 0.5 from now on",
         "phases.0.learning_rate: 0.0025 before, 0.001 from now on",
-        "the crops go on in a new order",
+        "the crops continue in a new order",
         "precision: 32-true before, bf16-mixed from now on",
     ):
         assert line in result.stderr
-    assert re.search(r"photographs: 20 with names .* before, 21 with names .* from now on", result.stderr)
+    assert re.search(r"images: 20 with names .* before, 21 with names .* from now on", result.stderr)
     state = read_state(run)
     recipe = parse_recipe(state["recipe"], "state")
     assert (recipe.batch, recipe.accumulate, recipe.clip, recipe.phases[0].learning_rate) == (1, 2, 0.5, 0.001)
     assert recipe == parse_recipe((run / RECIPE).read_text(), "file")
-    assert state["settings"]["photographs"] == str(moved)
+    assert state["settings"]["images"] == str(moved)
     assert state["position"]["step"] == 8
     assert not (run / "tensorboard").exists()
 
     result = CliRunner().invoke(app, ["train", "--resume", str(run), "--set", "steps=9"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("wavepaint: --set steps=9: a run that goes on can change batch, accumulate, clip, ")
+    assert result.stderr.startswith("wavepaint: --set steps=9: a resumed run can change batch, accumulate, clip, ")
 
 
 def test_what_the_machine_suggests_is_no_part_of_a_run(start: Callable[..., Outcome], tmp_path: Path) -> None:

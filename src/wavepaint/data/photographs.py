@@ -10,17 +10,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import tarfile
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import MissingExtraError, PhotoError
+from wavepaint.errors import PhotoError
+from wavepaint.files import replacing
 from wavepaint.image.photo import READABLE_SUFFIXES, Photo
 
 RGB = NDArray[np.uint8]
@@ -288,23 +293,34 @@ def _pattern(shards: Sequence[Path]) -> str:
 
 
 def _local_shards(source: str, cache: Path) -> list[Path]:
-    if "://" not in source and "{" not in source:
-        return [Path(source).expanduser()]
+    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in _expanded(source)]
+
+
+def _expanded(source: str) -> list[str]:
+    """Return what braces stand for: `{0000..0008}` for numbers of one width, `{a,b}` for words; several combine."""
+    match = re.search(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}", source)
+    if match is None:
+        return [source]
+    first, last, words = match.groups()
+    if words is not None:
+        parts = words.split(",")
+    else:
+        parts = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
+    return [each for part in parts for each in _expanded(source[: match.start()] + part + source[match.end() :])]
+
+
+def _fetched(url: str, cache: Path) -> Path:
+    # A folder for each: shards at several addresses may have one file name, which names their images.
+    folder = cache.expanduser() / hashlib.sha256(_bytes_of(url)).hexdigest()[:16]
+    target = folder / Path(urlsplit(url).path).name
     try:
-        from webdataset.cache import FileCache
-        from webdataset.shardlists import expand_urls
-    except ImportError:
-        raise MissingExtraError("reading several shards", "train", "webdataset") from None
-
-    def fetched(url: str) -> Path:
-        # A folder for each: shards at several addresses may have one file name, which names their photographs.
-        files = FileCache(str(cache.expanduser() / hashlib.sha256(_bytes_of(url)).hexdigest()[:16]))
-        try:
-            return Path(files.get_file(url))
-        except Exception as error:  # webdataset raises whatever its download command came to
-            raise PhotoError(f"{url}: {_one_line(error)}") from None
-
-    return [fetched(url) if "://" in url else Path(url).expanduser() for url in expand_urls(source)]
+        if not target.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as unfinished, urlopen(url, timeout=60) as answer, unfinished.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+    except (OSError, HTTPException) as error:
+        raise PhotoError(f"{url}: {_one_line(error)}") from None
+    return target
 
 
 def _decode(data: bytes, max_pixels: int | None) -> RGB:

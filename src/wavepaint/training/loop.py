@@ -91,6 +91,7 @@ class TrainingLoop:
         self.requests = StopRequests()
         self.stop_signal: int | None = None
         self.state: Mapping[str, Any] | None = None
+        self.differences: list[str] = []
         self.window = _Window(0)
         self.saved = began
 
@@ -123,18 +124,19 @@ class TrainingLoop:
 
     def load(self, state: Mapping[str, Any], differences: Sequence[str] = ()) -> None:
         """Continue from what `_save` wrote; note what is not as it was, beginning with `differences` of the recipe."""
-        self.state, note = state, self.observers.on_note
+        self.state = state
         self.pace.resume(Position(**state["position"]))
         self.broken = {name: Skipped(name, reason) for name, reason in state["skipped"].items()}
         self.learner.begin_phase(self.recipe.phases[min(self.position.phase, len(self.recipe.phases) - 1)])
         self.learner.load_state_dict(state["learner"])
+        # Reported once the folder is ours.
         if not self.supply.crops.load_state_dict(state["crops"]):
-            note("other workers, processes or batches than before: the crops continue in a new order")
-        for difference in differences:
-            note(difference)
+            self.differences.append("other workers, processes or batches: the crops continue in a new order")
+        self.differences += differences
         for what, now in self._conditions().items():
             if (before := state["conditions"][what]) != now:
-                note(f"{what}: {before} before, {now} from now on; the steps are not those of one whole run")
+                change = f"{what}: {before} before, {now} from now on"
+                self.differences.append(f"{change}; the steps are not those of one whole run")
 
     def _open(self) -> None:
         """The folder, its lock and its logs, in the first process; the first validation and the plan of a new run."""
@@ -142,6 +144,8 @@ class TrainingLoop:
         if self.fabric.is_global_zero:
             self.folder.open(None if self.state is None else self.state["position"])
             self.observers.add(Metrics(settings.folder, self.position.step, settings.loggers, note))
+        for difference in self.differences:
+            note(difference)
         scored = self.fabric.broadcast(0 if supply.validation is None else len(supply.validation))
         if scored == 0 and any(phase.patience is not None for phase in self.recipe.phases):
             raise OptionError(
