@@ -89,7 +89,9 @@ class PairedTrainer:
     ) -> None:
         self.model, self.recipe, self.device = model, recipe, device
         self._images, self._masks = images, masks
-        fabric = Fabric(accelerator=device.type, devices=1, precision="bf16-mixed" if has_bfloat16(device) else "32-true")
+        fabric = Fabric(
+            accelerator=device.type, devices=1, precision="bf16-mixed" if has_bfloat16(device) else "32-true"
+        )
         fabric.launch()
         self.learner = Learner(recipe, fabric, model, losses)
         self._losses = WeightedLosses(losses, recipe.losses).to(device)

@@ -27,6 +27,7 @@ from pictures import pillow, png, soft
 from trainings import TINY, tiny_recipe, write_alexnet, write_photographs
 from wavepaint.cli import app
 from wavepaint.data.crops import CropDataset
+from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.photographs import find_photographs, name_share
 from wavepaint.data.stream import CropStream
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
@@ -35,15 +36,14 @@ from wavepaint.network.checkpoint import read_metadata
 from wavepaint.network.coarse import coarse_guess, most_octaves
 from wavepaint.training import loop
 from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, read_metrics
-from wavepaint.training.folder import BEST, LAST, METRICS, RECIPE, REPORT, STATE, read_state
+from wavepaint.training.folder import BEST, LAST, LOCK, METRICS, RECIPE, REPORT, STATE, locked, read_state
 from wavepaint.training.learner import Learner
-from wavepaint.training.lock import LOCK, FolderLock
 from wavepaint.training.losses import WeightedLosses, load_losses
 from wavepaint.training.module import FillTraining, has_bfloat16, memory_format, update_average
 from wavepaint.training.recipes import Recipe, load_recipe, parse_recipe
 from wavepaint.training.run import Hardware, _precision, resume, train
 from wavepaint.training.settings import Outcome, Settings
-from wavepaint.training.validation import Scores, ValidationSet, sample_grid, validate
+from wavepaint.training.validation import Scores, sample_grid, validate
 
 CPU = Hardware("cpu", "1", "32-true")
 
@@ -747,13 +747,12 @@ def test_files_that_no_run_wrote_are_left_alone(start: Callable[..., Outcome], t
 
 
 HOLDING = """
-import os, sys, time
+import sys, time
 from pathlib import Path
-from wavepaint.training.lock import FolderLock
+from wavepaint.training.folder import locked
 
-lock = FolderLock(Path(sys.argv[1]))
-if os.fork() > 0:  # as loader workers are
-    print("held", flush=True)
+lock = locked(Path(sys.argv[1]))
+print("held", flush=True)
 time.sleep(600)
 """
 
@@ -761,7 +760,7 @@ time.sleep(600)
 def test_one_process_at_a_time_trains_in_a_folder(
     start: Callable[..., Outcome], tmp_path: Path, photographs: Path
 ) -> None:
-    """A killed process holds nothing, though a child of its outlives it."""
+    """A killed process holds nothing."""
     start("run", tiny_recipe(), AtStep(3, interrupt))
     run, begun, empty = (tmp_path / name for name in ("run", "begun", "empty"))
     begun.mkdir()
@@ -820,23 +819,24 @@ def test_what_another_process_did_before_the_lock_is_seen(
 
 
 def test_a_second_run_in_one_process_is_refused_and_leaves_the_first_its_lock(tmp_path: Path) -> None:
-    first = FolderLock(tmp_path)
-    with pytest.raises(OptionError, match="another run of this process trains in this folder"):
-        FolderLock(tmp_path / ".." / tmp_path.name)
-    lines = ("import sys", "from pathlib import Path", "from wavepaint.training.lock import FolderLock")
-    others = "; ".join((*lines, "FolderLock(Path(sys.argv[1]))"))
-    refused = subprocess.run([sys.executable, "-c", others, tmp_path], capture_output=True, text=True, check=False)
+    first = locked(tmp_path)
+    with pytest.raises(OptionError, match="another process trains in this folder"):
+        locked(tmp_path / ".." / tmp_path.name)
+    code = (
+        "import sys; from pathlib import Path; from wavepaint.training.folder import locked; locked(Path(sys.argv[1]))"
+    )
+    refused = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
     assert "another process trains in this folder" in refused.stderr
-    first.close()
-    FolderLock(tmp_path).close()
+    first.release()
+    locked(tmp_path).release()
 
 
 def test_a_file_system_without_locks_trains_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(*arguments: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr("fcntl.lockf", unsupported)
-    FolderLock(tmp_path).close()
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    locked(tmp_path).release()
 
 
 def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(

@@ -17,10 +17,10 @@ import os
 import signal
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -59,6 +59,31 @@ class Batch(TypedDict):
     """bool `(B, 1, crop, crop)`, True = hole."""
     name: list[str]
     """The photographs' names."""
+
+
+class CropSource(Protocol):
+    """Where batches come from: `data.stream.CropStream` or `data.resident.ResidentCrops`."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """The broken images found so far."""
+        ...
+
+    def next(self, side: int) -> Batch:
+        """The next batch of crops of this side."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is, in plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Continue from a state; whether exactly."""
+        ...
+
+    def close(self) -> None:
+        """Stop what works for it."""
+        ...
 
 
 class CropDataset(IterableDataset[Sample]):

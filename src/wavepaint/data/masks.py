@@ -25,6 +25,7 @@ from wavepaint.data.mask_kinds import (
     BoolMask,
     Boxes,
     Brush,
+    Ellipses,
     MaskKind,
     RelativeBoxes,
     Scratches,
@@ -37,26 +38,6 @@ from wavepaint.errors import OptionError
 
 MIN_SIDE = 48
 MAX_ATTEMPTS = 10_000
-
-
-@dataclass(frozen=True)
-class Ellipses:
-    """One rounded object: a union of two to five ellipses, each centred within the one before it.
-
-    Radii are 12 to 38 pixels where the short side has 256, and grow with it.
-    """
-
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Draw the object."""
-        canvas = np.zeros(size, np.uint8)
-        unit = min(size) / 256
-        centre = rng.uniform(0.15, 0.85, 2) * (size[1], size[0])
-        circle = _directions(np.arange(48) * math.pi / 24)
-        for _ in range(rng.integers(2, 6)):
-            ellipse = _turned(circle * unit * rng.uniform(12, 38, 2), rng.uniform(0.0, math.pi))
-            opencv().fillConvexPoly(canvas, _points(centre + ellipse), 1)
-            centre = centre + ellipse[rng.integers(len(ellipse))] * rng.uniform(0.3, 1.0)
-        return canvas.astype(bool)
 
 
 @dataclass(frozen=True)

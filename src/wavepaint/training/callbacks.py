@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,44 +95,6 @@ class Callback:
 
     def close(self) -> None:
         """The run is over, or stopped."""
-
-
-class Observers(Callback):
-    """Several callbacks as one."""
-
-    def __init__(self, callbacks: Iterable[Callback]) -> None:
-        self._callbacks = list(callbacks)
-
-    def add(self, callback: Callback) -> None:
-        """One more."""
-        self._callbacks.append(callback)
-
-    def on_note(self, message: str) -> None:
-        """See `Callback`."""
-        for callback in self._callbacks:
-            callback.on_note(message)
-
-    def on_step(self, step: int, fraction: float | None, seconds_left: float | None) -> None:
-        """See `Callback`."""
-        for callback in self._callbacks:
-            callback.on_step(step, fraction, seconds_left)
-
-    def on_progress(self, progress: Progress) -> None:
-        """See `Callback`."""
-        for callback in self._callbacks:
-            callback.on_progress(progress)
-
-    def on_validation(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
-        """See `Callback`."""
-        for callback in self._callbacks:
-            callback.on_validation(validated, grid)
-
-    def close(self) -> None:
-        """See `Callback`."""
-        for callback in self._callbacks:
-            # All they had to write was flushed before: a disk that is full by now must not hide what ended the run.
-            with suppress(OSError):
-                callback.close()
 
 
 class Metrics(Callback):

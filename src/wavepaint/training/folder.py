@@ -20,18 +20,17 @@ import pickle
 import platform
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.files import replacing
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
-from wavepaint.training.lock import LOCK, FolderLock
 from wavepaint.training.module import is_finite
 from wavepaint.training.pace import Position
 from wavepaint.training.recipes import Recipe
@@ -44,6 +43,8 @@ RECIPE = "recipe.yaml"
 METRICS = "metrics.csv"
 TENSORBOARD = "tensorboard"
 REPORT = "report.html"
+LOCK = ".lock"
+"""Stays in the folder: what counts is whether a living process holds it, and removing it could let two in."""
 FILES = (STATE, LAST, BEST, TOP, RECIPE, METRICS, TENSORBOARD, REPORT)
 """All that a run leaves in its folder."""
 
@@ -60,7 +61,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: FolderLock | None = None
+        self._lock: FileLock | None = None
 
     def open(self, resumed_at: Mapping[str, Any] | None) -> None:
         """Make the folder of a new run, or take that of one that was resumed at this position, and lock it.
@@ -70,10 +71,10 @@ class RunFolder:
             OSError: it cannot be made.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = FolderLock(self.path)
+        self._lock = locked(self.path)
         # Nothing seen before the lock was held need be true now.
         if resumed_at is None:
-            check_new(self.path, locked=True)
+            check_new(self.path, is_ours=True)
         elif read_state(self.path)["position"] != resumed_at:
             raise OptionError(f"{self.path}: another process has just trained in this folder; resume it again")
         else:
@@ -84,7 +85,7 @@ class RunFolder:
     def close(self) -> None:
         """Let others in."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
 
     def write_state(self, state: Mapping[str, Any], average: WavePaint, record: Mapping[str, str]) -> None:
         """Write `last.ckpt`, flushed to the disk, and what shows the same: `last.safetensors`, `recipe.yaml`."""
@@ -130,6 +131,24 @@ class RunFolder:
         return f"{path} holds the last good state" if path.exists() else "nothing was written yet"
 
 
+def locked(folder: Path) -> FileLock:
+    """Keep others from training in a folder until `release`, or until this process is gone, however it ends.
+
+    Where files cannot be locked (some network file systems) nothing is.
+
+    Raises:
+        OptionError: another process, or another run of this one, trains there.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OptionError(f"{folder}: another process trains in this folder") from None
+    except (NotImplementedError, OSError):
+        pass
+    return lock
+
+
 def _metric(path: Path) -> float:
     return float(path.name.partition("-step-")[0])
 
@@ -153,12 +172,12 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def check_new(folder: Path, *, locked: bool = False) -> None:
+def check_new(folder: Path, *, is_ours: bool = False) -> None:
     """Refuse a folder in which a new run would replace something.
 
     Args:
         folder: of the run; need not exist.
-        locked: whether the caller holds its lock; without it, that another process trains there is reported first.
+        is_ours: whether the caller holds its lock; without it, that another process trains there is reported first.
 
     Raises:
         OptionError: what is there.
@@ -166,9 +185,8 @@ def check_new(folder: Path, *, locked: bool = False) -> None:
     existing = next((name for name in FILES if os.path.lexists(folder / name)), None)
     if existing is None:
         return
-    if not locked and (folder / LOCK).exists():
-        with suppress(OSError):
-            FolderLock(folder).close()
+    if not is_ours and (folder / LOCK).exists():
+        locked(folder).release()
     if (folder / STATE).exists():
         raise OptionError(f"{folder}: holds a run already; resume it, or choose another folder")
     raise OptionError(

@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ from wavepaint.data.masks import rng_for
 from wavepaint.data.photographs import Skipped
 from wavepaint.errors import OptionError
 from wavepaint.network.coarse import most_octaves
-from wavepaint.training.callbacks import Callback, Metrics, Observers, Progress, Validated, format_seconds
+from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, format_seconds
 from wavepaint.training.failures import explained, worker_died
 from wavepaint.training.folder import REPORT, RunFolder, record
 from wavepaint.training.learner import Learner
@@ -85,7 +86,7 @@ class TrainingLoop:
         self.learner, self.supply = learner, supply
         self.pace = Pace(recipe, settings.seconds, began, supply.steps_per_epoch)
         self.position = self.pace.position
-        self.observers = Observers(callbacks if fabric.is_global_zero else ())
+        self.callbacks = list(callbacks) if fabric.is_global_zero else []
         self.folder = RunFolder(settings.folder)
         self.broken: dict[str, Skipped] = {}
         self.requests = StopRequests()
@@ -116,7 +117,10 @@ class TrainingLoop:
                 raise
             raise line from None
         finally:
-            self.observers.close()
+            for callback in self.callbacks:
+                # All they had to write was flushed before: a disk that is full by now must not hide what ended the run.
+                with suppress(OSError):
+                    callback.close()
             self.supply.crops.close()
             self.folder.close()
         best = position.best_step if position.best_step >= 0 else None
@@ -140,10 +144,10 @@ class TrainingLoop:
 
     def _open(self) -> None:
         """The folder, its lock and its logs, in the first process; the first validation and the plan of a new run."""
-        settings, supply, note = self.settings, self.supply, self.observers.on_note
+        settings, supply, note = self.settings, self.supply, self._note
         if self.fabric.is_global_zero:
             self.folder.open(None if self.state is None else self.state["position"])
-            self.observers.add(Metrics(settings.folder, self.position.step, settings.loggers, note))
+            self.callbacks.append(Metrics(settings.folder, self.position.step, settings.loggers, note))
         for difference in self.differences:
             note(difference)
         scored = self.fabric.broadcast(0 if supply.validation is None else len(supply.validation))
@@ -167,7 +171,7 @@ class TrainingLoop:
             self._save()
         self.saved, self.window = time.monotonic(), _Window(self.position.step)
         self.pace.start()
-        self.observers.on_step(self.position.step, self.pace.fraction, self.pace.seconds_left())
+        self._report_step()
 
     def _plan(self) -> None:
         """Steps, crops and validations that fit into a time budget, from what a few steps take."""
@@ -179,13 +183,13 @@ class TrainingLoop:
         # The clocks of several processes differ.
         self.pace.recipe = self.fabric.broadcast(self.recipe)
         crops = f"{sides[0]} to {self.recipe.crops[1]} pixels"
-        self.observers.on_note(f"planned for {format_seconds(budget)}: {self.recipe.steps} steps, crops of {crops}")
+        self._note(f"planned for {format_seconds(budget)}: {self.recipe.steps} steps, crops of {crops}")
 
     def _train(self) -> None:
         position = self.position
         while not self._over():
             self._step()
-            self.observers.on_step(position.step, self.pace.fraction, self.pace.seconds_left())
+            self._report_step()
             if position.step % self.recipe.log_every == 0:
                 self._report_progress()
                 self._replan()
@@ -237,6 +241,15 @@ class TrainingLoop:
         self.window.waited += time.monotonic() - asked
         return batch
 
+    def _note(self, message: str) -> None:
+        for callback in self.callbacks:
+            callback.on_note(message)
+
+    def _report_step(self) -> None:
+        left = self.pace.seconds_left()
+        for callback in self.callbacks:
+            callback.on_step(self.position.step, self.pace.fraction, left)
+
     def _report_progress(self) -> None:
         position, window = self.position, self.window
         steps, seconds = position.step - window.step, time.monotonic() - window.began
@@ -259,7 +272,8 @@ class TrainingLoop:
             waiting=window.waited / seconds,
             seconds_left=self.pace.seconds_left(),
         )
-        self.observers.on_progress(progress)
+        for callback in self.callbacks:
+            callback.on_progress(progress)
         self.window = _Window(position.step, time.monotonic())
 
     def _replan(self) -> None:
@@ -268,9 +282,7 @@ class TrainingLoop:
             return
         steps = self.fabric.broadcast(self.pace.replanned_steps())
         if steps != self.recipe.steps:
-            self.observers.on_note(
-                f"step {self.position.step}: {steps} steps instead of {self.recipe.steps} fit the time"
-            )
+            self._note(f"step {self.position.step}: {steps} steps instead of {self.recipe.steps} fit the time")
             self.pace.recipe = self.recipe.model_copy(update={"steps": steps})
 
     def _validate(self) -> None:
@@ -294,7 +306,8 @@ class TrainingLoop:
         if scores is not None and crops is not None:
             validated = Validated(position.step, self.pace.seconds(), scores, best)
             grid = sample_grid(self.learner.average, crops)
-            self.observers.on_validation(validated, grid)
+            for callback in self.callbacks:
+                callback.on_validation(validated, grid)
         patience = self.recipe.phases[position.phase].patience
         if patience is not None and position.stale >= patience:
             self._next_phase()
@@ -312,9 +325,7 @@ class TrainingLoop:
         best = self.fabric.broadcast(self.folder.best_state() if self.fabric.is_global_zero else {})
         phase = self.recipe.phases[position.phase]
         self.learner.restart_from(best, phase)
-        self.observers.on_note(
-            f"step {position.step}: phase {position.phase + 1} begins, {phase.optimizer} from the best weights"
-        )
+        self._note(f"step {position.step}: phase {position.phase + 1} begins, {phase.optimizer} from the best weights")
 
     def _finish(self) -> None:
         position = self.position
@@ -331,7 +342,7 @@ class TrainingLoop:
         skipped = list(self.broken.values())
         if skipped:
             names = "".join(f"\n  {each.name}: {each.reason}" for each in skipped[:_NAMED_AT_MOST])
-            self.observers.on_note(f"{len(skipped)} images could not be read and were left out:{names}")
+            self._note(f"{len(skipped)} images could not be read and were left out:{names}")
         if self.fabric.is_global_zero:
             crops = self.supply.validation
             grid = sample_grid(self.learner.average, crops) if crops else None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.data.photographs import Skipped
+from wavepaint.evaluation.charts import colour_of, drawing, svg_of
+from wavepaint.evaluation.report import render
+from wavepaint.evaluation.tables import Table
 from wavepaint.files import replacing
 from wavepaint.training.callbacks import format_seconds, read_metrics
 
@@ -33,19 +34,15 @@ def write_report(
     Raises:
         OSError: the page cannot be written.
     """
-    import jinja2
-
     rows = read_metrics(folder)
     steps = [row for row in rows if "loss/total" in row]
     validations = [row for row in rows if "validation/metric" in row]
-    headings, scores = _scores(validations)
-    template = (files("wavepaint.training") / "report.html.j2").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True).from_string(template)
-    text = page.render(
-        name=folder.resolve().name,
+    text = render(
+        "training.html",
+        Path(__file__).parent,
+        title=f"Training run {folder.resolve().name}",
         summary=_summary(steps),
-        headings=headings,
-        rows=scores,
+        table=_scores(validations),
         grid=None if grid is None else base64.b64encode(_png(grid)).decode(),
         charts=_charts(steps, validations),
         skipped=skipped,
@@ -72,17 +69,20 @@ def _names(validations: Sequence[Row]) -> list[tuple[str, str]]:
     return [(score, kind) for _, score, kind in keys]
 
 
-def _scores(validations: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def _scores(validations: Sequence[Row]) -> Table | None:
     """First, best and last validation, by kind of hole."""
     names = _names(validations)
+    if not names:
+        return None
     metrics = list(dict.fromkeys(score for score, _ in names))
-    rows = []
-    for kind in dict.fromkeys(kind for _, kind in names):
-        best = next((row for row in reversed(validations) if row["validation/best"]), validations[0])
-        for label, row in (("first", validations[0]), ("best", best), ("last", validations[-1])):
-            values = [f"{row[f'validation/{score}/{kind}']:.4f}" for score in metrics]
-            rows.append([kind, f"{label}, step {row['step']:.0f}", *values])
-    return ["holes", "validation", *metrics], rows
+    best = next((row for row in reversed(validations) if row["validation/best"]), validations[0])
+    rows = [
+        (kind, f"{label}, step {row['step']:.0f}", *(f"{row[f'validation/{score}/{kind}']:.4f}" for score in metrics))
+        for kind in dict.fromkeys(kind for _, kind in names)
+        for label, row in (("first", validations[0]), ("best", best), ("last", validations[-1]))
+    ]
+    bold = tuple((False,) * len(row) for row in rows)
+    return Table("Validation", ("holes", "validation", *metrics), tuple(rows), bold)
 
 
 def _charts(steps: Sequence[Row], validations: Sequence[Row]) -> list[str]:
@@ -99,21 +99,19 @@ def _charts(steps: Sequence[Row], validations: Sequence[Row]) -> list[str]:
 
 def _chart(title: str, rows: Sequence[Row], curves: Mapping[str, str]) -> str:
     """Curves over steps as an `<svg>` element; "" where there is nothing to draw."""
-    from matplotlib.figure import Figure
-
     if not rows or not curves:
         return ""
-    figure = Figure(figsize=(5.2, 2.8), layout="constrained")
-    axes = figure.add_subplot(title=title, xlabel="step")
-    axes.grid(alpha=0.2)
-    for name, key in curves.items():
-        points = [(row["step"], row[key]) for row in rows if key in row]
-        axes.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 20 else "")
-    axes.legend(frameon=False)
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    with drawing() as new_figure:
+        figure = new_figure(figsize=(5.2, 2.8), layout="constrained")
+        axes = figure.subplots()
+        for number, (name, key) in enumerate(curves.items()):
+            points = [(row["step"], row[key]) for row in rows if key in row]
+            axes.plot(
+                *zip(*points, strict=True), label=name, c=colour_of(number), marker="." if len(points) < 20 else ""
+            )
+        axes.set(title=title, xlabel="step")
+        axes.legend(fontsize=8)
+        return svg_of(figure, title)
 
 
 def _png(image: NDArray[np.uint8]) -> bytes:

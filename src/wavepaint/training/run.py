@@ -12,7 +12,8 @@ from typing import Any, Literal
 import torch
 from lightning.fabric import Fabric
 
-from wavepaint.data.crops import CropDataset
+from wavepaint.data.crops import CropDataset, CropSource
+from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.photographs import PhotographSource, find_photographs
 from wavepaint.data.resident import ImageBank, MaskBank, ResidentCrops, decoded_images, too_large_for_memory
 from wavepaint.data.stream import CropStream
@@ -25,8 +26,7 @@ from wavepaint.training.loop import TrainingLoop
 from wavepaint.training.losses import Loss, load_losses
 from wavepaint.training.module import has_bfloat16, is_finite
 from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
-from wavepaint.training.settings import CropSource, Outcome, Settings, Supply
-from wavepaint.training.validation import ValidationSet
+from wavepaint.training.settings import Outcome, Settings, Supply
 
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]

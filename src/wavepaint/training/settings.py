@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
-from wavepaint.data.crops import Batch
+from wavepaint.data.crops import CropSource
+from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.photographs import PhotographSource, Skipped
 from wavepaint.training.losses import Loss
-from wavepaint.training.validation import ValidationSet
 
 
 @dataclass(frozen=True)
@@ -58,31 +57,6 @@ class Outcome:
         else:
             best = f"best.safetensors is older, of step {self.best_step}"
         return f"stopped at step {self.step}; {best}"
-
-
-class CropSource(Protocol):
-    """Where batches come from: `data.stream.CropStream` or `data.resident.ResidentCrops`."""
-
-    @property
-    def skipped(self) -> Sequence[Skipped]:
-        """The broken images found so far."""
-        ...
-
-    def next(self, side: int) -> Batch:
-        """The next batch of crops of this side."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where it is, in plain values."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> bool:
-        """Continue from a state; whether exactly."""
-        ...
-
-    def close(self) -> None:
-        """Stop what works for it."""
-        ...
 
 
 @dataclass(frozen=True)

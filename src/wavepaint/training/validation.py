@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepaint.data.crops import random_crop
-from wavepaint.data.masks import random_mask, rng_for
-from wavepaint.data.photographs import RGB, PhotographSource
-from wavepaint.errors import PhotoError
+from wavepaint.data.held_out import ValidationSet
 from wavepaint.network import WavePaint
 from wavepaint.training.losses import Loss
 
 PSNR = "hole-psnr"
 """A score of every validation beside the recipe's metric: dB in the hole, larger is better."""
 
-_SEED = 0
 _BATCH = 8
 _TINY_MSE = 1e-10
 _HOLE_GREY = 0.5
@@ -37,49 +33,6 @@ class Scores:
 
     by_kind: Mapping[str, Mapping[str, float]]
     metric: float
-
-
-class ValidationSet:
-    """Crops held in memory as bytes, and a hole of every kind for each.
-
-    What an image gives depends on its name alone, not on a run's seed: runs can be compared.
-
-    Args:
-        source: images; broken ones are left out.
-        kinds: mask presets.
-        count: images at most.
-        crop: side in pixels.
-        max_pixels: larger images are reduced to about this many pixels.
-    """
-
-    def __init__(self, source: PhotographSource, kinds: Sequence[str], count: int, crop: int, max_pixels: int) -> None:
-        self.kinds = tuple(kinds)
-        self.names: list[str] = []
-        crops: list[RGB] = []
-        for index in range(len(source)):
-            if len(crops) == count:
-                break
-            try:
-                image = source.read(index, max_pixels)
-            except PhotoError:
-                continue
-            name = source.name(index)
-            crops.append(random_crop(image, crop, 2.0, rng_for(_SEED, f"validation/{name}")))
-            self.names.append(name)
-        self._crops = crops
-        self._size = (crop, crop)
-
-    def __len__(self) -> int:
-        return len(self._crops)
-
-    def batch(self, kind: str, start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Crops `start` to `stop`: (B, 3, H, W) float32 in [0, 1], and masks (B, 1, H, W) float32, 1 = hole."""
-        masks = [
-            random_mask(kind, self._size, rng_for(_SEED, f"validation/{kind}/{name}"))
-            for name in self.names[start:stop]
-        ]
-        image = torch.from_numpy(np.stack(self._crops[start:stop])).to(device).permute(0, 3, 1, 2).float() / 255
-        return image, torch.from_numpy(np.stack(masks))[:, None].to(device).float()
 
 
 @torch.no_grad()
