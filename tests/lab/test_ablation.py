@@ -456,7 +456,7 @@ def test_measured_weights_make_losses_pull_as_strongly_as_the_reference(
     before = {name: value.clone() for name, value in measured.model.state_dict().items()}
     weights = measure_weights(measured, arms)
     assert all(torch.equal(value, before[name]) for name, value in measured.model.state_dict().items())
-    assert measured.model.training
+    assert not measured.model.training  # as it was loaded
     assert weights["reference"] == {}
     assert weights["both"]["hole-ssim"] == pytest.approx(weights["ssim"]["hole-ssim"] / 2, rel=1e-3)
     groups = {"reference": tuple(REFERENCE_LOSSES), "ssim": ("hole-ssim",), "energy": ("l2",)}
