@@ -17,7 +17,6 @@ import pytest
 from pictures import noise, pillow
 
 pytest.importorskip("torch")
-pytest.importorskip("webdataset")
 
 LOADER = """
 import json, os, sys

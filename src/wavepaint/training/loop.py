@@ -21,9 +21,9 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from wavepaint.data.crops import Batch
+from wavepaint.data.crops import Batch, CropSource
 from wavepaint.data.masks import rng_for
-from wavepaint.data.photographs import Skipped
+from wavepaint.data.photographs import PhotographSource, Skipped
 from wavepaint.errors import OptionError
 from wavepaint.network.coarse import most_octaves
 from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, format_seconds
@@ -57,6 +57,14 @@ class _Window:
         for name, value in losses.items():
             self.losses[name] = self.losses.get(name, torch.zeros_like(value)) + value
         self.images += images
+
+    def means(self, fabric: Fabric, step: int) -> dict[str, float]:
+        means = {}
+        for name, value in self.losses.items():
+            mean = fabric.all_reduce(value / (step - self.step), reduce_op="mean")
+            assert isinstance(mean, Tensor)
+            means[name] = mean.item()
+        return means
 
 
 class TrainingLoop:
@@ -137,7 +145,7 @@ class TrainingLoop:
         if not self.supply.crops.load_state_dict(state["crops"]):
             self.differences.append("other workers, processes or batches: the crops continue in a new order")
         self.differences += differences
-        for what, now in self._conditions().items():
+        for what, now in _conditions(self.supply.images, self.fabric).items():
             if (before := state["conditions"][what]) != now:
                 change = f"{what}: {before} before, {now} from now on"
                 self.differences.append(f"{change}; the steps are not those of one whole run")
@@ -204,10 +212,7 @@ class TrainingLoop:
         if self.fabric.world_size == 1:
             position.seconds, self.stop_signal = self.pace.seconds(), received
         elif position.step % _AGREE_EVERY == 0:
-            own = torch.tensor([self.pace.seconds(), float(received or 0)], device=self.fabric.device)
-            agreed = self.fabric.all_reduce(own, reduce_op="max")
-            assert isinstance(agreed, Tensor)
-            position.seconds, self.stop_signal = agreed[0].item(), int(agreed[1]) or None
+            position.seconds, self.stop_signal = _agreed(self.fabric, self.pace.seconds(), received)
         if self.pace.over:
             self.stop_signal = None
         return self.pace.over or self.stop_signal is not None
@@ -229,15 +234,7 @@ class TrainingLoop:
 
     def _next_batch(self) -> Batch:
         asked = time.monotonic()
-        crops, side = self.supply.crops, self.pace.side
-        try:
-            batch = crops.next(side)
-        except RuntimeError as error:
-            if self.requests.received is None or not worker_died(error):
-                raise
-            # Whoever asked this process to stop has ended its workers, too; others finish the step at hand.
-            crops.close()
-            batch = crops.next(side)
+        batch = _next_batch(self.supply.crops, self.pace.side, self.requests.received is not None)
         self.window.waited += time.monotonic() - asked
         return batch
 
@@ -252,12 +249,7 @@ class TrainingLoop:
 
     def _report_progress(self) -> None:
         position, window = self.position, self.window
-        steps, seconds = position.step - window.step, time.monotonic() - window.began
-        means = {}
-        for name, value in window.losses.items():
-            mean = self.fabric.all_reduce(value / steps, reduce_op="mean")
-            assert isinstance(mean, Tensor)
-            means[name] = mean.item()
+        means, seconds = window.means(self.fabric, position.step), time.monotonic() - window.began
         if not all(math.isfinite(value) for value in means.values()):
             text = ", ".join(f"{name} {value}" for name, value in means.items())
             raise self.folder.not_finite(text, position.step)
@@ -332,12 +324,8 @@ class TrainingLoop:
         validated = position.validated == position.step or position.phase == len(self.recipe.phases)
         if self.stop_signal is None and not validated:
             self._validate()
-        self._collect_broken()
-        if self.fabric.world_size > 1:
-            gathered: list[dict[str, Skipped]] = [{}] * self.fabric.world_size
-            torch.distributed.all_gather_object(gathered, self.broken)
-            for one in gathered:
-                self.broken.update(one)
+        self.broken.update(_broken(self.supply))
+        _gather(self.fabric, self.broken)
         self._save()
         skipped = list(self.broken.values())
         if skipped:
@@ -354,7 +342,7 @@ class TrainingLoop:
         if not self.fabric.is_global_zero:
             return
         self.folder.check_finite(self.learner.network, "the weights", self.position.step)
-        self._collect_broken()
+        self.broken.update(_broken(self.supply))
         settings, position = self.settings, self.position
         position.seconds = self.pace.seconds()
         state = {
@@ -365,7 +353,7 @@ class TrainingLoop:
                 "weights": {name: str(path.resolve()) for name, path in settings.weights.items()},
                 "loggers": list(settings.loggers),
             },
-            "conditions": self._conditions(),
+            "conditions": _conditions(self.supply.images, self.fabric),
             "config": self.learner.network.config.to_dict(),
             "position": asdict(position),
             "learner": self.learner.state_dict(),
@@ -374,25 +362,53 @@ class TrainingLoop:
         }
         self.folder.write_state(state, self.learner.average, self._record())
 
-    def _conditions(self) -> dict[str, str]:
-        """What decides the steps beside recipe and position, as `load` compares it."""
-        images = self.supply.images
-        return {
-            "images": f"{len(images)} with names of SHA-256 {images.digest()[:16]}",
-            "precision": str(self.fabric.strategy.precision.precision),
-        }
-
-    def _collect_broken(self) -> None:
-        """What this process has found, beside what it knows from other processes and before it was resumed."""
-        self.broken.update((each.name, each) for each in (*self.supply.images.skipped, *self.supply.crops.skipped))
-
     def _record(self, scores: Scores | None = None) -> dict[str, str]:
         """What every network and the report say of where they come from."""
         where = f"{self.fabric.world_size} x {self.fabric.device}, {torch.get_num_threads()} threads each"
-        conditions = {"device": where, **self._conditions()}
+        conditions = {"device": where, **_conditions(self.supply.images, self.fabric)}
         return record(self.recipe, self.position, conditions, None if scores is None else scores.by_kind)
 
 
 def _absolute(images: str) -> str:
     """Images as a resumed run finds them, wherever it is started."""
     return images if "://" in images else os.path.abspath(os.path.expanduser(images))
+
+
+def _conditions(images: PhotographSource, fabric: Fabric) -> dict[str, str]:
+    """What decides the steps beside recipe and position, as a resumed run compares it."""
+    return {
+        "images": f"{len(images)} with names of SHA-256 {images.digest()[:16]}",
+        "precision": str(fabric.strategy.precision.precision),
+    }
+
+
+def _agreed(fabric: Fabric, seconds: float, received: int | None) -> tuple[float, int | None]:
+    """The longest time and the highest signal of all processes."""
+    agreed = fabric.all_reduce(torch.tensor([seconds, float(received or 0)], device=fabric.device), reduce_op="max")
+    assert isinstance(agreed, Tensor)
+    return agreed[0].item(), int(agreed[1]) or None
+
+
+def _gather(fabric: Fabric, broken: dict[str, Skipped]) -> None:
+    """Add what the other processes found broken."""
+    if fabric.world_size > 1:
+        gathered: list[dict[str, Skipped]] = [{}] * fabric.world_size
+        torch.distributed.all_gather_object(gathered, broken)
+        for one in gathered:
+            broken.update(one)
+
+
+def _next_batch(crops: CropSource, side: int, stopping: bool) -> Batch:
+    try:
+        return crops.next(side)
+    except RuntimeError as error:
+        if not stopping or not worker_died(error):
+            raise
+        # Whoever asked this process to stop has ended its workers, too; others finish the step at hand.
+        crops.close()
+        return crops.next(side)
+
+
+def _broken(supply: Supply) -> dict[str, Skipped]:
+    """What this process has found broken since it began or resumed the run."""
+    return {each.name: each for each in (*supply.images.skipped, *supply.crops.skipped)}
