@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import http.server
 import io
@@ -17,7 +18,7 @@ from wavepaint.data.photographs import Skipped, find_photographs, name_share, pr
 from wavepaint.errors import OptionError, PhotoError
 
 torch = pytest.importorskip("torch")
-from wavepaint.data.crops import CropDataset, CropLoader, measure_loader, random_crop  # noqa: E402
+from wavepaint.data.crops import CropDataset, CropLoader, CropOptions, measure_loader, random_crop  # noqa: E402
 from wavepaint.data.masks import rng_for  # noqa: E402
 
 CROP = 48
@@ -25,7 +26,9 @@ CROP = 48
 
 def crops(source, *, masks="box", crop=CROP, **options):
     """A dataset that is quick to sample."""
-    return CropDataset(source, crop=crop, masks=masks, **options)
+    names = {field.name for field in dataclasses.fields(CropOptions)}
+    chosen = {name: options.pop(name) for name in names & options.keys()}
+    return CropDataset(source, CropOptions(masks=masks, **chosen), crop=crop, **options)
 
 
 def picture(index, height=60, width=84):
@@ -311,7 +314,7 @@ def folder(tmp_path):
 
 
 def dataset(folder, **options):
-    return crops(find_photographs(folder), crops_per_photo=3, pool_size=36, **options)
+    return crops(find_photographs(folder), crops_per_image=3, pool_size=36, **options)
 
 
 def same(one, other):
@@ -375,17 +378,17 @@ def test_photographs_are_decoded_once_an_epoch(folder):
     reads = Counter()
     read = source.read
     source.read = lambda index, max_pixels=None: (reads.update([index]), read(index, max_pixels))[1]
-    list(crops(source, crops_per_photo=3, pool_size=40, epochs=3))
+    list(crops(source, crops_per_image=3, pool_size=40, epochs=3))
     assert set(reads.values()) == {1}
     reads.clear()
-    list(crops(source, crops_per_photo=3, pool_size=7, epochs=1))
+    list(crops(source, crops_per_image=3, pool_size=7, epochs=1))
     # With a pool that holds a third of them, only those at the ends of the epoch are decoded again.
     assert sum(reads.values()) <= 22 + 6
 
 
 def test_broken_photographs_are_replaced_and_named(mixed_folder):
     source = find_photographs(mixed_folder)
-    samples = list(crops(source, crops_per_photo=2, epochs=1))
+    samples = list(crops(source, crops_per_image=2, epochs=1))
     assert len(samples) == 48
     counts = Counter(sample["name"] for sample in samples)
     assert len(counts) == 20
@@ -408,11 +411,11 @@ def test_fewer_photographs_than_workers_still_feed_all(tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_resumes_exactly(mixed_folder, workers):
-    data = crops(find_photographs(mixed_folder), crops_per_photo=2, seed=3)
+    data = crops(find_photographs(mixed_folder), crops_per_image=2, seed=3)
     streams = [data.samples(worker, max(1, workers)) for worker in range(max(1, workers))]
     expected = [list(islice(streams[number % len(streams)], 4)) for number in range(16)]
 
-    loader = CropLoader(crops(find_photographs(mixed_folder), crops_per_photo=2, seed=3), 4, workers=workers)
+    loader = CropLoader(crops(find_photographs(mixed_folder), crops_per_image=2, seed=3), 4, workers=workers)
     loader.load_state_dict({**loader.state_dict(), "batches": 5})
     for batch, samples in zip(islice(loader, 11), expected[5:], strict=True):
         assert batch["name"] == [sample["name"] for sample in samples]

@@ -26,7 +26,7 @@ from networks import random_network, random_sample, small_config
 from pictures import pillow, png, soft
 from trainings import TINY, tiny_recipe, write_alexnet, write_photographs
 from wavepaint.cli import app
-from wavepaint.data.crops import CropDataset
+from wavepaint.data.crops import CropDataset, CropOptions
 from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.photographs import find_photographs, name_share
 from wavepaint.data.stream import CropStream
@@ -943,7 +943,7 @@ def test_a_stream_goes_on_exactly_and_says_when_it_cannot(photographs: Path) -> 
 
     def stream(batch: int = 2, workers: int = 0) -> CropStream:
         def dataset(side: int, seed: int) -> CropDataset:
-            return CropDataset(source, crop=side, masks="box", seed=seed, pool_size=4)
+            return CropDataset(source, CropOptions("box", pool_size=4), crop=side, seed=seed)
 
         return CropStream(dataset, batch, seed=3, workers=workers)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from lightning.fabric import Fabric
 
-from wavepaint.data.crops import CropDataset, CropSource
+from wavepaint.data.crops import CropDataset, CropOptions, CropSource
 from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.photographs import PhotographSource, find_photographs
 from wavepaint.data.resident import ImageBank, MaskBank, ResidentCrops, decoded_images, too_large_for_memory
@@ -182,19 +182,10 @@ def _supply(
     else:
 
         def dataset(side: int, seed: int) -> CropDataset:
-            return CropDataset(
-                to_train,
-                crop=side,
-                masks=data.masks,
-                seed=seed,
-                crops_per_photo=data.crops_per_image,
-                pool_size=data.pool_size,
-                max_pixels=data.max_pixels,
-                max_scale=data.max_scale,
-                rank=fabric.global_rank,
-                world_size=fabric.world_size,
-            )
+            rank, world_size = fabric.global_rank, fabric.world_size
+            return CropDataset(to_train, options, crop=side, seed=seed, rank=rank, world_size=world_size)
 
+        options = CropOptions(data.masks, data.crops_per_image, data.pool_size, data.max_pixels, data.max_scale)
         workers = _suggested_workers(fabric) if data.workers is None else data.workers
         crops = CropStream(dataset, recipe.batch, recipe.seed, workers, fabric.device.type == "cuda")
     validation = None
