@@ -307,7 +307,7 @@ def test_several_processes_go_on_with_the_time_that_was_saved(
     monkeypatch.setattr(torch.distributed, "all_gather_object", lambda found, own: None)
     recipe = tiny_recipe("steps=15", "save_seconds=0", "validation.every=100")
     with pytest.raises(Crash):
-        start("run", recipe, AtStep(13, crash), seconds=10_000)
+        start("run", recipe, AtStep(13, crash))
     position = read_state(tmp_path / "run")["position"]
     assert (position["step"], position["seconds"] > 0) == (12, True)
     resume(tmp_path / "run", CPU)
