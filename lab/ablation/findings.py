@@ -21,6 +21,7 @@ from lab.ablation.comparison import (
     excludes_zero,
     signed,
 )
+from lab.ablation.convolutions import load_network
 from lab.ablation.figures import difference_chart, energy_maps
 from lab.ablation.receptive_field import ReceptiveField
 from lab.ablation.report import INTERVALS, SEEDS, Report, plain_table
@@ -30,7 +31,7 @@ from lab.ablation.training import REFERENCE_LOSSES, snapshot_path
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import Summary
 from wavepaint.evaluation.tables import Table
-from wavepaint.network import WavePaint, load_checkpoint
+from wavepaint.network import WavePaint
 from wavepaint.network.checkpoint import read_metadata
 from wavepaint.network.info import count_macs
 
@@ -178,7 +179,7 @@ def _arms_table(bench: Bench, fields: Mapping[str, ReceptiveField | None]) -> Ta
 
 def _trained(bench: Bench, arm: Arm) -> WavePaint:
     """The arm's network at its first run's end."""
-    return load_checkpoint(snapshot_path(bench.run_folder(arm, 0), bench.plan.equal_time[arm.name]))
+    return load_network(snapshot_path(bench.run_folder(arm, 0), bench.plan.equal_time[arm.name]))
 
 
 def _snapshots(bench: Bench, arm: Arm) -> list[dict[str, float]]:

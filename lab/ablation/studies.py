@@ -22,6 +22,7 @@ class Arm:
         octaves: halvings of the picture that are filled first when it is measured, each the guess of the next.
         source: index of the photographs that it is trained on.
         losses: names of losses besides the reference's, with weights that are measured; see `texture`.
+        convolutions: mix tokens by learned strided convolutions instead of the wavelet transform.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Arm:
     octaves: int = 0
     source: int = 0
     losses: tuple[str, ...] = ()
+    convolutions: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ _STUDIES = (
     TrainingStudy(
         "no-dwt",
         "Does the wavelet transform do more than a learned strided convolution with the same output in its place?",
-        (Arm("dwt", {"mixing": "dwt"}), Arm("strided convolution", {"mixing": "conv"})),
+        (Arm("dwt"), Arm("strided convolution", convolutions=True)),
     ),
     TrainingStudy(
         "wavelet",
@@ -100,8 +102,6 @@ _STUDIES = (
             Arm("L1 + gradient"),
             Arm("+ VGG features", losses=("vgg-features",)),
             Arm("+ style", losses=("vgg-style",)),
-            Arm("+ sliced Wasserstein", losses=("vgg-swd",)),
-            Arm("+ band energy", losses=("band-energy",)),
             Arm("+ SSIM", losses=("hole-ssim",)),
             Arm("+ VGG features, style", losses=("vgg-features", "vgg-style")),
         ),

@@ -13,6 +13,7 @@ import torch
 
 from lab.ablation.bench import Bench, runs_of
 from lab.ablation.comparison import DETAIL, VGG_DISTANCE, Compared, Scores, compare
+from lab.ablation.convolutions import load_network
 from lab.ablation.findings import BEFORE, PREFILL_ALONE, findings
 from lab.ablation.measuring import coarse_to_fine_method, first_pictures, kept, score
 from lab.ablation.plan import EQUAL_STEPS, EQUAL_TIME, Plan, Scale, read_plan, share_budget, write_plan
@@ -23,6 +24,7 @@ from lab.ablation.texture import all_losses, detail_scores, measure_weights
 from lab.ablation.training import (
     FRESH,
     MASK_BANK,
+    MASKS,
     PairedTrainer,
     Start,
     load_photographs,
@@ -31,6 +33,7 @@ from lab.ablation.training import (
     snapshot_path,
     train_run,
 )
+from wavepaint.data.resident import ImageBank, MaskBank
 from wavepaint.evaluation.methods import describe_weights, haar_method
 from wavepaint.evaluation.metrics import pixel_scores
 from wavepaint.evaluation.protocol import Method, Scorer
@@ -38,7 +41,6 @@ from wavepaint.evaluation.run import load_scorers
 from wavepaint.evaluation.testset import EvaluationSet
 from wavepaint.files import atomic_write
 from wavepaint.network import load_checkpoint
-from wavepaint.training.resident import MaskBank, PhotographBank, ResidentOptions
 
 FIELD_PICTURES = 8
 
@@ -120,10 +122,10 @@ class _Banks:
     ) -> None:
         self._load = partial(load_photographs, count=count, excluded=excluded, device=device)
         self._sources, self._seed, self._device, self._say = sources, seed, device, say
-        self._photographs: dict[int, PhotographBank] = {}
+        self._photographs: dict[int, ImageBank] = {}
         self._masks: MaskBank | None = None
 
-    def photographs(self, source: int) -> PhotographBank:
+    def photographs(self, source: int) -> ImageBank:
         if source not in self._photographs:
             self._say(f"reading {self._sources[source]}")
             self._photographs[source] = self._load(self._sources[source])
@@ -132,7 +134,7 @@ class _Banks:
     @property
     def masks(self) -> MaskBank:
         if self._masks is None:
-            self._masks = MaskBank(ResidentOptions.masks, MASK_BANK, self._seed, self._device)
+            self._masks = MaskBank(MASKS, MASK_BANK, self._seed, self._device)
         return self._masks
 
 
@@ -251,7 +253,7 @@ def _scores_of_run(
 
     def make() -> Scores:
         say(f"scoring {arm.name}, seed {bench.seed + run}, after {steps} steps")
-        model = load_checkpoint(snapshot_path(folder, steps))
+        model = load_network(snapshot_path(folder, steps))
         return scoring(coarse_to_fine_method(model, arm.name, arm.octaves), test_set)
 
     found: Scores = kept(folder / f"scores-{steps:06d}-{number}.json", make)
@@ -262,7 +264,7 @@ def _field(bench: Bench, arm: Arm, test_set: EvaluationSet) -> ReceptiveField | 
     """Of the arm's first run at its end; None where the network adds nothing to its prefill."""
     path = bench.run_folder(arm, 0) / "receptive-field.npy"
     if not path.is_file():
-        model = load_checkpoint(snapshot_path(path.parent, bench.plan.equal_time[arm.name]))
+        model = load_network(snapshot_path(path.parent, bench.plan.equal_time[arm.name]))
         chosen = first_pictures(test_set, FIELD_PICTURES)
         items = [item for item in chosen if item.kind == chosen.kinds[0]]
         try:

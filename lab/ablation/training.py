@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,30 +11,37 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 from numpy.typing import NDArray
 
+from lab.ablation.convolutions import MARK, ConvolutionBlock, without_dwt
 from lab.ablation.plan import Scale
 from lab.ablation.studies import Arm
+from wavepaint.data.crops import Batch
 from wavepaint.data.photographs import PhotographSource, Selection, find_photographs
+from wavepaint.data.resident import ImageBank, MaskBank
 from wavepaint.errors import ImageError, OptionError
 from wavepaint.evaluation.protocol import item_name
-from wavepaint.files import atomic_dir
+from wavepaint.files import atomic_write as atomic
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
-from wavepaint.training.module import evaluating, is_finite
-from wavepaint.training.resident import MaskBank, PhotographBank, ResidentOptions, Trainer
+from wavepaint.network.coarse import evaluating, most_octaves
+from wavepaint.training.learner import Learner
+from wavepaint.training.losses import Loss, WeightedLosses, load_losses
+from wavepaint.training.module import has_bfloat16, is_finite
+from wavepaint.training.recipes import Recipe, load_recipe
+from wavepaint.training.schedule import warmup
 
 SAVE_SECONDS = 20.0
 MAX_PIXELS = 384 * 384
 AVERAGE = 0.99
 WARMUP = 50
+MASKS: Mapping[str, int] = MappingProxyType({"thin": 1, "medium": 1, "thick": 1, "everyday": 1})
 MASK_BANK = 2000
 REFERENCE_LOSSES: Mapping[str, float] = MappingProxyType({"hole-l1": 1.0, "gradient": 0.5})
 """What every arm minimises."""
-VGG_BATCH, VGG_SIDE = 4, 64
-"""On a CPU, crops of a step that VGG16 looks at, and the window of each: it costs more than the network."""
 _SPREAD = 0x9E3779B9
 _UNTIMED_STEPS, _TIMED_STEPS = 2, 7
-_PROGRESS = "progress.json"
+_STATE = "state.ckpt"
 
 
 @dataclass(frozen=True)
@@ -56,29 +62,78 @@ class Start:
 FRESH = Start()
 
 
-class PairedTrainer(Trainer):
-    """A trainer whose every moment can be compared with another arm's.
+class PairedTrainer:
+    """A learner whose every moment can be compared with another arm's.
 
     The rate stays as it is after the warm-up, so that no moment is the end of a schedule and the weights' average
     takes the place of the decay. The crops and masks of a step follow from the seed and its number alone: all
-    arms see the same ones, and a run that goes on sees those that it would have seen.
+    arms see the same ones, and a resumed run sees those that it would have seen.
+
+    Args:
+        model: to train.
+        images: to train on.
+        masks: likewise.
+        recipe: batch, crops, losses, coarse starts, average, seed and learning rate.
+        device: that trains.
+        losses: those of the recipe.
     """
 
-    @property
-    def progress(self) -> float:
-        """Always at the beginning of the schedule."""
-        return 0.0
+    def __init__(
+        self,
+        model: WavePaint,
+        images: ImageBank,
+        masks: MaskBank,
+        recipe: Recipe,
+        device: torch.device,
+        losses: Mapping[str, Loss],
+    ) -> None:
+        self.model, self.recipe, self.device = model, recipe, device
+        self._images, self._masks = images, masks
+        fabric = Fabric(
+            accelerator=device.type, devices=1, precision="bf16-mixed" if has_bfloat16(device) else "32-true"
+        )
+        fabric.launch()
+        self.learner = Learner(recipe, fabric, model, losses)
+        self._losses = WeightedLosses(losses, recipe.losses).to(device)
+        self._generator = torch.Generator(device)
+        self.steps, self._before, self._started = 0, 0.0, self._now()
 
-    def step(self) -> dict[str, torch.Tensor]:
-        """See `Trainer.step`."""
-        self._reseed(self.steps)
-        return super().step()
+    def _now(self) -> float:
+        return time.process_time() if self.device.type == "cpu" else time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time trained so far, before it was resumed included."""
+        return self._before + self._now() - self._started
+
+    def step(self) -> None:
+        """One optimiser step."""
+        batch = self.draw(self.steps)
+        coarse = float(torch.rand(())) < self.recipe.self_condition
+        most = most_octaves(self.model.config, self.recipe.crops[0])
+        octaves = int(torch.randint(1, most + 1, ())) if coarse else 0
+        phase = self.recipe.phases[0]
+        rate = phase.learning_rate * warmup(self.steps, phase.warmup)
+        self.learner.step(lambda: batch, rate, octaves, self.steps)
+        self.steps += 1
+
+    def draw(self, number: int) -> Batch:
+        """The batch of a step, after which PyTorch's own generator follows from the step, too."""
+        # PyTorch's generator on the CPU looks at 32 bits: seeds are spread over them, far from each other.
+        seed = (self.recipe.seed * _SPREAD + number) % 2**32
+        self._generator.manual_seed(seed)
+        torch.manual_seed(seed)
+        count, side = self.recipe.batch, self.recipe.crops[0]
+        scale = 1 + float(torch.rand((), generator=self._generator, device=self.device))
+        image = self._images.crops(count, side, scale, self._generator)
+        mask = self._masks.crops(count, side, self._generator)
+        return Batch(image=(image * 255 + 0.5).to(torch.uint8), mask=mask > 0, name=[])
 
     def gradient_norms(self, groups: Mapping[str, Sequence[str]], batches: int) -> dict[str, float]:
         """How strongly losses pull at the filled samples, before the first step.
 
         Args:
-            groups: names of losses of the options that pull together, with their weights, by any name.
+            groups: names of losses of the recipe that pull together, with their weights, by any name.
             batches: those of the first steps, which the norms are averaged over.
 
         Returns:
@@ -86,22 +141,28 @@ class PairedTrainer(Trainer):
         """
         norms = dict.fromkeys(groups, 0.0)
         for number in range(batches):
-            self._reseed(number)
-            image, mask = self.draw(self.progress)
+            batch = self.draw(number)
+            image, mask = batch["image"].float() / 255, batch["mask"].float()
             with torch.no_grad(), evaluating(self.model):
                 filled = self.model(image, mask).float()
-            losses = self._losses(filled.requires_grad_(), image, mask, self.progress)
+            losses = self._losses(filled.requires_grad_(), image, mask)
             for group, names in groups.items():
                 total = torch.stack([losses[name] for name in names]).sum()
                 (gradient,) = torch.autograd.grad(total, filled, retain_graph=True)
                 norms[group] += float((gradient * mask).norm()) / batches
         return norms
 
-    def _reseed(self, number: int) -> None:
-        # PyTorch's generator on the CPU looks at 32 bits: seeds are spread over them, far from each other.
-        seed = (self.options.seed * _SPREAD + number) % 2**32
-        self.generator.manual_seed(seed)
-        torch.manual_seed(seed)  # dropout, and the directions of sliced losses
+    def save(self, path: Path) -> None:
+        """Write all that resuming needs."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as unfinished:
+            torch.save({"steps": self.steps, "seconds": self.seconds, "learner": self.learner.state_dict()}, unfinished)
+
+    def resume(self, path: Path) -> None:
+        """Continue from what `save` wrote."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.steps, self._before, self._started = state["steps"], state["seconds"], self._now()
+        self.learner.load_state_dict(state["learner"])
 
 
 def config_of(arm: Arm, scale: Scale) -> WavePaintConfig:
@@ -114,7 +175,7 @@ def config_of(arm: Arm, scale: Scale) -> WavePaintConfig:
 def make_trainer(
     arm: Arm,
     scale: Scale,
-    photographs: PhotographBank,
+    images: ImageBank,
     masks: MaskBank,
     seed: int,
     device: torch.device,
@@ -126,30 +187,34 @@ def make_trainer(
     Args:
         arm: what to train.
         scale: size of the steps.
-        photographs: to train on.
+        images: to train on.
         masks: likewise.
         seed: decides the random initial weights and everything that the trainer sees.
         device: that trains.
         start: where it begins.
         added: weights of losses besides `REFERENCE_LOSSES`.
     """
-    on_cpu = device.type == "cpu"
-    options = ResidentOptions(
-        crop=(scale.crop, scale.crop),
-        batch=scale.batch,
-        clock="cpu" if on_cpu else "wall",
-        learning_rate=start.learning_rate,
-        warmup=WARMUP,
-        losses={**REFERENCE_LOSSES, **added},
-        vgg_batch=VGG_BATCH if on_cpu else 0,
-        vgg_side=VGG_SIDE if on_cpu else 0,
-        self_condition=arm.self_condition,
-        ema=AVERAGE,
-        seed=seed,
+    weights = {**REFERENCE_LOSSES, **added}
+    base = load_recipe("default")
+    phase = base.phases[0].model_copy(update={"learning_rate": start.learning_rate, "warmup": WARMUP})
+    recipe = base.model_copy(
+        update={
+            "crops": (scale.crop, scale.crop),
+            "batch": scale.batch,
+            "losses": weights,
+            "self_condition": arm.self_condition,
+            "ema": AVERAGE,
+            "seed": seed,
+            "phases": (phase,),
+        }
     )
     torch.manual_seed(seed)
-    model = WavePaint(config_of(arm, scale)) if start.init is None else load_checkpoint(start.init)
-    return PairedTrainer(model, photographs, masks, options, device, start.vgg_weights)
+    if start.init is not None:
+        model = load_checkpoint(start.init)
+    else:
+        model = (without_dwt if arm.convolutions else WavePaint)(config_of(arm, scale))
+    files = {} if start.vgg_weights is None else {"vgg16": start.vgg_weights}
+    return PairedTrainer(model, images, masks, recipe, device, load_losses(weights, files))
 
 
 def seconds_per_step(trainers: Sequence[PairedTrainer]) -> list[float]:
@@ -169,7 +234,7 @@ def seconds_per_step(trainers: Sequence[PairedTrainer]) -> list[float]:
 def _now(trainer: PairedTrainer) -> float:
     if trainer.device.type == "cuda":
         torch.cuda.synchronize(trainer.device)
-    return time.process_time() if trainer.options.clock == "cpu" else time.monotonic()
+    return trainer.seconds
 
 
 def snapshot_path(folder: Path, steps: int) -> Path:
@@ -189,32 +254,31 @@ def train_run(trainer: PairedTrainer, folder: Path, moments: Sequence[int]) -> N
         OptionError: weights that are no longer finite; the snapshots before stay as they are.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state = folder / "state"
-    if (state / _PROGRESS).is_file():
+    state = folder / _STATE
+    if state.is_file():
         trainer.resume(state)
     saved = trainer.seconds
     for moment in sorted(moments):
         while trainer.steps < moment:
             trainer.step()
             if trainer.seconds - saved >= SAVE_SECONDS:
-                _save(trainer, state)
+                trainer.save(state)
                 saved = trainer.seconds
         snapshot = snapshot_path(folder, moment)
         if not snapshot.is_file():
             if not is_finite(trainer.model):
                 raise OptionError(f"{folder}: weights are not finite at step {trainer.steps}")
-            note = {"steps": str(trainer.steps), "seconds": f"{trainer.seconds:.1f}"}
-            save_checkpoint(trainer.model, snapshot, state=trainer.average, extra=note)
-    shutil.rmtree(state, ignore_errors=True)
+            kind = "convolution" if _has_convolutions(trainer.model) else "dwt"
+            note = {MARK: kind, "steps": str(trainer.steps), "seconds": f"{trainer.seconds:.1f}"}
+            save_checkpoint(trainer.learner.average, snapshot, extra=note)
+    state.unlink(missing_ok=True)
 
 
-def _save(trainer: PairedTrainer, state: Path) -> None:
-    # One rename for all files: weights and moments of different steps would go on as a different run.
-    with atomic_dir(state, _PROGRESS) as made:
-        trainer.save(made)
+def _has_convolutions(model: WavePaint) -> bool:
+    return any(isinstance(part, ConvolutionBlock) for part in model.modules())
 
 
-def load_photographs(source: str, count: int, excluded: frozenset[str], device: torch.device) -> PhotographBank:
+def load_photographs(source: str, count: int, excluded: frozenset[str], device: torch.device) -> ImageBank:
     """Photographs to train on, as bytes on a device.
 
     Args:
@@ -233,7 +297,7 @@ def load_photographs(source: str, count: int, excluded: frozenset[str], device: 
         raise OptionError(f"{source}: all its photographs are in the test set")
     step = max(1.0, len(usable) / count)
     chosen = Selection(found, (usable[int(number * step)] for number in range(min(count, len(usable)))))
-    return PhotographBank(_readable(chosen), device)
+    return ImageBank(_readable(chosen), device)
 
 
 def _readable(source: PhotographSource) -> Iterator[NDArray[np.uint8]]:

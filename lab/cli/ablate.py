@@ -67,7 +67,7 @@ def ablate(study: Annotated[Study, typer.Argument(help="The study.")], *, materi
     """
     try:
         from lab.ablation.run import StudyRequest, run_study
-        from wavepaint.training.schedule import parse_duration
+        from lab.durations import parse_duration
     except ImportError as error:
         raise MissingExtraError("python -m lab ablate", "train", str(error.name)) from None
     request = StudyRequest(

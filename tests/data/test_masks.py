@@ -7,14 +7,14 @@ import pytest
 from typer.testing import CliRunner
 
 from wavepaint.cli import app
-from wavepaint.data.lettering import CAP_HEIGHT, pen_strokes
+from wavepaint.data.lettering import Pen
+from wavepaint.data.mask_kinds import Boxes, Strokes
 from wavepaint.data.masks import (
     MIN_SIDE,
     PRESETS,
-    Boxes,
     MaskPreset,
-    Strokes,
     mask_statistics,
+    mixed_preset,
     random_mask,
     rng_for,
 )
@@ -41,7 +41,7 @@ PINNED = {
     "train-thick": "c27caa96325537f7",
     "brush": "3c20d5d9e535d7d2",
     "box": "c8ee31d2eb0f575d",
-    "text": "4b7831ceaab0822d",
+    "text": "f8ea169259f70a70",
     "scratches": "a6cebb3b13bcccae",
     "wires": "1dfdf01965d945a0",
     "blobs": "4579d9034df0e6c0",
@@ -175,16 +175,39 @@ def test_errors_name_what_is_wrong():
         never.sample((16, 16), rng)
 
 
-def test_lettering_stands_on_its_baseline():
-    strokes, width = pen_strokes("Ab 7")
-    points = np.concatenate(strokes)
-    assert points[:, 1].min() == -CAP_HEIGHT
-    assert points[:, 1].max() == 0
-    assert points[:, 0].min() == 0
-    assert points[:, 0].max() == width
-    assert pen_strokes("a")[1] < pen_strokes("A")[1]
-    with pytest.raises(KeyError):
-        pen_strokes("ß")
+def test_lettering_stands_on_its_baseline_and_turns_about_its_start():
+    pen = Pen(scale=1.0, slant=0.0, width=1)
+    level, upright = np.zeros((120, 120), np.uint8), np.zeros((120, 120), np.uint8)
+    pen.write(level, [("HL", 0.0, 0.0)], np.array([60.0, 60.0]))
+    rows, columns = np.nonzero(level)
+    assert rows.max() <= 61
+    assert 60 - 1.3 * pen.height <= rows.min() <= 60 - 0.7 * pen.height
+    assert 58 <= columns.min() < columns.max() <= 62 + pen.width_of("HL")
+    pen.write(upright, [("HL", 0.0, 0.0)], np.array([60.0, 60.0]), -np.pi / 2)
+    assert abs(int(upright.sum()) - int(level.sum())) < 0.1 * level.sum()
+    rows, _ = np.nonzero(upright)
+    assert rows.max() <= 62  # it now runs up the canvas
+    assert rows.min() <= 60 - 0.8 * pen.width_of("HL")
+
+
+def test_weighted_mixes_draw_each_kind_as_often_as_asked():
+    mix = mixed_preset({"box": 3, "thin": 1})
+
+    def matches(kind, item):
+        # What follows the choice is drawn from the same generator.
+        rng = rng_for(0, str(item))
+        rng.integers(4)
+        return np.array_equal(PRESETS[kind].draw((64, 64), rng), mix.draw((64, 64), rng_for(0, str(item))))
+
+    kinds = ["box" if matches("box", item) else "thin" if matches("thin", item) else "none" for item in range(80)]
+    assert kinds.count("none") == 0
+    assert 48 <= kinds.count("box") <= 72
+    with pytest.raises(OptionError, match="unknown mask preset 'fog'"):
+        mixed_preset({"fog": 1})
+    with pytest.raises(OptionError, match="the weight of mask preset box must be a whole number of at least 1, not 0"):
+        mixed_preset({"box": 0})
+    with pytest.raises(OptionError, match="at least one mask preset"):
+        mixed_preset({})
 
 
 def test_the_preview_shows_every_preset(tmp_path):

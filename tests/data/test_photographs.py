@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import http.server
 import io
@@ -13,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wavepaint.data.photographs import Skipped, find_photographs, is_validation, printable
+from wavepaint.data.photographs import Skipped, find_photographs, name_share, printable
 from wavepaint.errors import ImageError, OptionError
 
 torch = pytest.importorskip("torch")
-from wavepaint.data.crops import CropDataset, CropLoader, measure_loader, random_crop  # noqa: E402
+from wavepaint.data.crops import CropDataset, CropLoader, CropOptions, measure_loader, random_crop  # noqa: E402
 from wavepaint.data.masks import rng_for  # noqa: E402
 
 CROP = 48
@@ -25,7 +26,9 @@ CROP = 48
 
 def crops(source, *, masks="box", crop=CROP, **options):
     """A dataset that is quick to sample."""
-    return CropDataset(source, crop=crop, masks=masks, **options)
+    names = {field.name for field in dataclasses.fields(CropOptions)}
+    chosen = {name: options.pop(name) for name in names & options.keys()}
+    return CropDataset(source, CropOptions(masks=masks, **chosen), crop=crop, **options)
 
 
 def picture(index, height=60, width=84):
@@ -280,19 +283,27 @@ def test_a_cut_shard_gives_what_lies_before_the_cut(tmp_path):
 
 def test_the_validation_split_never_moves(tmp_path):
     names = [f"{index:04d}.png" for index in range(4000)]
-    held_out = {name for name in names if is_validation(name)}
+    held_out = {name for name in names if name_share(name) < 0.02}
     assert len(held_out) == pytest.approx(80, abs=30)
-    assert held_out <= {name for name in names if is_validation(name, 0.1)}
-    assert not any(is_validation(name, 0) for name in names)
-    assert all(is_validation(name, 1) for name in names)
     assert sorted(held_out)[:3] == ["0019.png", "0051.png", "0115.png"]
 
     for index in range(30):
         (tmp_path / names[index]).write_bytes(encoded(picture(index)))
     training, validation = find_photographs(tmp_path).split(share=0.3)
     parts = [{part.name(index) for index in range(len(part))} for part in (training, validation)]
-    assert parts[1] == {name for name in names[:30] if is_validation(name, 0.3)}
+    assert parts[1] == {name for name in names[:30] if name_share(name) < 0.3}
     assert parts[0] == set(names[:30]) - parts[1]
+
+
+def test_a_small_share_holds_out_enough_images_but_not_most(tmp_path):
+    for index in range(40):
+        (tmp_path / f"{index:04d}.png").write_bytes(encoded(picture(index)))
+    source = find_photographs(tmp_path)
+    by_share = sorted((source.name(index) for index in range(40)), key=name_share)
+    for share, at_least, expected in ((0.01, 6, 6), (0.01, 20, 10), (0.0, 20, 0)):
+        training, validation = source.split(share, at_least)
+        assert {validation.name(index) for index in range(len(validation))} == set(by_share[:expected])
+        assert len(training) == 40 - expected
 
 
 @pytest.fixture
@@ -303,7 +314,7 @@ def folder(tmp_path):
 
 
 def dataset(folder, **options):
-    return crops(find_photographs(folder), crops_per_photo=3, pool_size=36, **options)
+    return crops(find_photographs(folder), crops_per_image=3, pool_size=36, **options)
 
 
 def same(one, other):
@@ -367,17 +378,17 @@ def test_photographs_are_decoded_once_an_epoch(folder):
     reads = Counter()
     read = source.read
     source.read = lambda index, max_pixels=None: (reads.update([index]), read(index, max_pixels))[1]
-    list(crops(source, crops_per_photo=3, pool_size=40, epochs=3))
+    list(crops(source, crops_per_image=3, pool_size=40, epochs=3))
     assert set(reads.values()) == {1}
     reads.clear()
-    list(crops(source, crops_per_photo=3, pool_size=7, epochs=1))
+    list(crops(source, crops_per_image=3, pool_size=7, epochs=1))
     # With a pool that holds a third of them, only those at the ends of the epoch are decoded again.
     assert sum(reads.values()) <= 22 + 6
 
 
 def test_broken_photographs_are_replaced_and_named(mixed_folder):
     source = find_photographs(mixed_folder)
-    samples = list(crops(source, crops_per_photo=2, epochs=1))
+    samples = list(crops(source, crops_per_image=2, epochs=1))
     assert len(samples) == 48
     counts = Counter(sample["name"] for sample in samples)
     assert len(counts) == 20
@@ -400,11 +411,11 @@ def test_fewer_photographs_than_workers_still_feed_all(tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_resumes_exactly(mixed_folder, workers):
-    data = crops(find_photographs(mixed_folder), crops_per_photo=2, seed=3)
+    data = crops(find_photographs(mixed_folder), crops_per_image=2, seed=3)
     streams = [data.samples(worker, max(1, workers)) for worker in range(max(1, workers))]
     expected = [list(islice(streams[number % len(streams)], 4)) for number in range(16)]
 
-    loader = CropLoader(crops(find_photographs(mixed_folder), crops_per_photo=2, seed=3), 4, workers=workers)
+    loader = CropLoader(crops(find_photographs(mixed_folder), crops_per_image=2, seed=3), 4, workers=workers)
     loader.load_state_dict({**loader.state_dict(), "batches": 5})
     for batch, samples in zip(islice(loader, 11), expected[5:], strict=True):
         assert batch["name"] == [sample["name"] for sample in samples]

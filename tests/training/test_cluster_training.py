@@ -17,18 +17,17 @@ import pytest
 from pictures import noise, pillow
 
 pytest.importorskip("torch")
-pytest.importorskip("webdataset")
 
 LOADER = """
 import json, os, sys
-from wavepaint.data.crops import CropDataset, CropLoader
+from wavepaint.data.crops import CropDataset, CropLoader, CropOptions
 from wavepaint.data.photographs import find_photographs
 
 if __name__ == "__main__":
     # As torchrun tells each process.
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    dataset = CropDataset(find_photographs(sys.argv[1]), crop=48, masks="box", seed=3, crops_per_photo=1,
-                          pool_size=4, epochs=1, rank=rank, world_size=world_size)
+    dataset = CropDataset(find_photographs(sys.argv[1]), CropOptions("box", crops_per_image=1, pool_size=4),
+                          crop=48, seed=3, epochs=1, rank=rank, world_size=world_size)
     loader = CropLoader(dataset, 2, workers=2)
     print(json.dumps([name for batch in loader for name in batch["name"]]))
 """

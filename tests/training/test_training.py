@@ -26,28 +26,24 @@ from networks import random_network, random_sample, small_config
 from pictures import pillow, png, soft
 from trainings import TINY, tiny_recipe, write_alexnet, write_photographs
 from wavepaint.cli import app
-from wavepaint.data.crops import CropDataset
-from wavepaint.data.photographs import find_photographs, is_validation
+from wavepaint.data.crops import CropDataset, CropOptions
+from wavepaint.data.held_out import ValidationSet
+from wavepaint.data.photographs import find_photographs, name_share
+from wavepaint.data.stream import CropStream
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.network import load_checkpoint, preset, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
-from wavepaint.training import engine
-from wavepaint.training.engine import BEST, LAST, RECIPE, REPORT, STATE, Outcome, Settings, read_state
-from wavepaint.training.lock import LOCK, FolderLock
+from wavepaint.network.coarse import coarse_guess, most_octaves
+from wavepaint.training import loop
+from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, read_metrics
+from wavepaint.training.folder import BEST, LAST, LOCK, METRICS, RECIPE, REPORT, STATE, locked, read_state
+from wavepaint.training.learner import Learner
 from wavepaint.training.losses import WeightedLosses, load_losses
-from wavepaint.training.module import (
-    FillTraining,
-    coarse_guess,
-    has_bfloat16,
-    memory_format,
-    most_octaves,
-    update_average,
-)
+from wavepaint.training.module import FillTraining, has_bfloat16, memory_format, update_average
 from wavepaint.training.recipes import Recipe, load_recipe, parse_recipe
 from wavepaint.training.run import Hardware, _precision, resume, train
-from wavepaint.training.stream import CropStream
-from wavepaint.training.validation import Scores, ValidationSet, sample_grid, validate
-from wavepaint.training.watching import Journal, Progress, Validated, Watcher, read_journal
+from wavepaint.training.settings import Outcome, Settings
+from wavepaint.training.validation import Scores, sample_grid, validate
 
 CPU = Hardware("cpu", "1", "32-true")
 
@@ -61,24 +57,24 @@ def _photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _start(photographs: Path, tmp_path: Path) -> Callable[..., Outcome]:
     """Train into a folder of that name."""
 
-    def start(name: str, recipe: Recipe, *watchers: Watcher, **settings: Any) -> Outcome:
-        chosen = {"photographs": str(photographs), "folder": tmp_path / name, "tensorboard": False, **settings}
-        return train(recipe, Settings(**chosen), CPU, watchers)
+    def start(name: str, recipe: Recipe, *callbacks: Callback, **settings: Any) -> Outcome:
+        chosen = {"images": str(photographs), "folder": tmp_path / name, "loggers": (), **settings}
+        return train(recipe, Settings(**chosen), CPU, callbacks)
 
     return start
 
 
-class AtStep(Watcher):
+class AtStep(Callback):
     """Does something once a step is reached, and remembers what it is told."""
 
     def __init__(self, step: int, action: Callable[[], object]) -> None:
         self.step, self.action = step, action
         self.notes: list[str] = []
 
-    def note(self, message: str) -> None:
+    def on_note(self, message: str) -> None:
         self.notes.append(message)
 
-    def progressed(self, progress: Progress) -> None:
+    def on_progress(self, progress: Progress) -> None:
         if progress.step == self.step:
             self.action()
 
@@ -88,11 +84,15 @@ def interrupt() -> None:
 
 
 def steps_of(folder: Path) -> list[int]:
-    return [entry["step"] for entry in read_journal(folder) if entry["kind"] == "progress"]
+    return [int(row["step"]) for row in read_metrics(folder) if "loss/total" in row]
 
 
 def losses_of(folder: Path) -> list[float]:
-    return [entry["loss"] for entry in read_journal(folder) if entry["kind"] == "progress"]
+    return [row["loss/total"] for row in read_metrics(folder) if "loss/total" in row]
+
+
+def validations_of(folder: Path) -> list[dict[str, float]]:
+    return [row for row in read_metrics(folder) if "validation/metric" in row]
 
 
 def assert_same_run(first: Path, second: Path) -> None:
@@ -100,7 +100,8 @@ def assert_same_run(first: Path, second: Path) -> None:
     states = []
     for folder in (first, second):
         state = read_state(folder)
-        state["position"].pop("seconds")
+        for clock in ("seconds", "validation_seconds"):
+            state["position"].pop(clock)
         states.append(state)
 
     def compare(a: Any, b: Any, where: str) -> None:
@@ -123,31 +124,30 @@ def assert_same_run(first: Path, second: Path) -> None:
         assert all(torch.equal(one[key], other[key]) for key in one), name
 
 
-def test_a_run_leaves_networks_a_journal_and_a_page(start: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_run_leaves_networks_metrics_and_a_page(start: Callable[..., Outcome], tmp_path: Path) -> None:
     outcome = start("run", tiny_recipe())
     folder = tmp_path / "run"
     assert (outcome.step, outcome.signal, outcome.skipped) == (8, None, ())
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [BEST, LAST, STATE, RECIPE, REPORT, LOCK, "journal.jsonl"]
-    )
+    assert sorted(path.name for path in folder.iterdir()) == sorted([BEST, LAST, STATE, RECIPE, REPORT, LOCK, METRICS])
     assert parse_recipe((folder / RECIPE).read_text(), "file") == tiny_recipe()
     note = read_metadata(folder / LAST)
     assert parse_recipe(note["recipe"], "checkpoint") == tiny_recipe()
     assert note["step"] == "8"
     state, kept = read_state(folder), load_checkpoint(folder / LAST).state_dict()
-    assert all(torch.equal(state["average"][name], value) for name, value in kept.items())
+    assert all(torch.equal(state["learner"]["average"][name], value) for name, value in kept.items())
     assert steps_of(folder) == list(range(1, 9))
-    validations = [entry for entry in read_journal(folder) if entry["kind"] == "validation"]
-    assert [entry["step"] for entry in validations] == [0, 4, 8]
-    assert min(entry["scores"]["metric"] for entry in validations) == state["position"]["best"]
+    validations = validations_of(folder)
+    assert [row["step"] for row in validations] == [0, 4, 8]
+    assert min(row["validation/metric"] for row in validations[1:]) == state["position"]["best"]
+    assert (note["seed"], "torch " in note["versions"], note["precision"]) == ("0", True, "32-true")
 
 
 def test_the_loss_falls(start: Callable[..., Outcome], tmp_path: Path) -> None:
     changes = ("steps=60", "batch=8", "network.dropout=0", "validation.every=60", "log_every=60", "self_condition=0")
     start("run", tiny_recipe(*changes))
-    first, last = (entry for entry in read_journal(tmp_path / "run") if entry["kind"] == "validation")
-    assert last["best"]
-    assert last["scores"]["metric"] < 0.9 * first["scores"]["metric"]
+    first, last = validations_of(tmp_path / "run")
+    assert last["validation/best"]
+    assert last["validation/metric"] < 0.9 * first["validation/metric"]
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 7])
@@ -164,7 +164,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(stop: int, start: Callable[..., 
 KILLED_WHILE_SAVING = """
 import os, signal, sys
 from pathlib import Path
-from wavepaint.training.engine import STATE, Settings
+from wavepaint.training.folder import STATE
+from wavepaint.training.settings import Settings
 from wavepaint.training.recipes import parse_recipe
 from wavepaint.training.run import Hardware, train
 
@@ -178,8 +179,46 @@ def replace_or_die(source, target):
 
 os.replace = replace_or_die
 recipe = parse_recipe(Path(sys.argv[1]).read_text(), "test")
-train(recipe, Settings(sys.argv[2], Path(sys.argv[3]), tensorboard=False), Hardware("cpu", "1", "32-true"))
+train(recipe, Settings(sys.argv[2], Path(sys.argv[3]), loggers=()), Hardware("cpu", "1", "32-true"))
 """
+
+
+KILLED_IN_A_STEP = """
+import os, signal, sys
+from wavepaint.cli import main
+from wavepaint.training.loop import TrainingLoop
+
+step = TrainingLoop._step
+
+def step_or_die(loop):
+    step(loop)
+    if loop.position.step == KILLED_AFTER:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+TrainingLoop._step = step_or_die
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("source", ["memory", "stream"])
+def test_three_kills_end_with_the_weights_of_an_undisturbed_run(
+    source: str, start: Callable[..., Outcome], photographs: Path, tmp_path: Path
+) -> None:
+    changes = (f"data.source={source}", "save_seconds=0", "crops=[48, 80]", "steps=10", "validation.at_least=4")
+    (tmp_path / "recipe.yaml").write_text(tiny_recipe(*changes).to_yaml())
+    killed = tmp_path / "killed"
+    common = ["--accelerator", "cpu", "--precision", "32-true"]
+    new = [str(photographs), "-o", str(killed), "--recipe", str(tmp_path / "recipe.yaml"), "--logger", "none"]
+    for number, arguments in ((3, new), (5, ["--resume", str(killed)]), (8, ["--resume", str(killed)])):
+        code = KILLED_IN_A_STEP.replace("KILLED_AFTER", str(number))
+        command = [sys.executable, "-c", code, "train", *arguments, *common]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert read_state(killed)["position"]["step"] == number - 1
+    assert resume(killed, CPU).step == 10
+    start("whole", load_recipe(tmp_path / "recipe.yaml"))
+    assert_same_run(tmp_path / "whole", killed)
+    assert steps_of(killed) == list(range(1, 11))
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not(
@@ -206,7 +245,7 @@ def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(photographs: Path, t
     run, log = tmp_path / "run", tmp_path / "stderr"
     changes = (*TINY, "steps=100000", "data.workers=1", "accumulate=8", "validation.every=100000")
     command = [sys.executable, "-m", "wavepaint", "train", str(photographs), "-o", str(run), "--accelerator", "cpu"]
-    command += ["--no-tensorboard", *(part for change in changes for part in ("--set", change))]
+    command += ["--logger", "none", *(part for change in changes for part in ("--set", change))]
     with log.open("w") as stderr, subprocess.Popen(command, stderr=stderr, start_new_session=True) as process:
         try:
             while "step 2" not in log.read_text() and process.poll() is None:
@@ -216,7 +255,8 @@ def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(photographs: Path, t
         finally:
             process.kill()
     assert "Traceback" not in log.read_text()
-    step = int(re.findall(r"stopped at step (\d+)", log.read_text())[0])
+    step = int(re.findall(r"stopped at step (\d+); no best.safetensors yet", log.read_text())[0])
+    assert not (run / BEST).exists()
     assert read_state(run)["position"]["step"] == step >= 2
 
 
@@ -267,11 +307,11 @@ def test_several_processes_go_on_with_the_time_that_was_saved(
     monkeypatch.setattr(torch.distributed, "all_gather_object", lambda found, own: None)
     recipe = tiny_recipe("steps=15", "save_seconds=0", "validation.every=100")
     with pytest.raises(Crash):
-        start("run", recipe, AtStep(13, crash), max_seconds=10_000)
+        start("run", recipe, AtStep(13, crash))
     position = read_state(tmp_path / "run")["position"]
     assert (position["step"], position["seconds"] > 0) == (12, True)
     resume(tmp_path / "run", CPU)
-    seconds = {entry["step"]: entry["seconds"] for entry in read_journal(tmp_path / "run")}
+    seconds = {row["step"]: row["run/seconds"] for row in read_metrics(tmp_path / "run")}
     assert seconds[13] >= position["seconds"]
 
 
@@ -291,7 +331,7 @@ def test_two_processes_learn_what_one_with_twice_the_batch_does(
     arguments = [part for change in changes for part in ("--set", change)]
     two = tmp_path / "two"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "wavepaint", "train", photographs, "-o", two, "--accelerator", "cpu", "--no-tensorboard"]
+    command += ["-m", "wavepaint", "train", photographs, "-o", two, "--accelerator", "cpu", "--logger", "none"]
     command += ["--precision", "32-true"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -310,7 +350,9 @@ def test_the_published_recipe_switches_to_sgd_from_the_best(
 ) -> None:
     changes = [change for change in TINY if not change.startswith(("steps", "phases", "validation", "self", "crops"))]
     changes += ["crops=[64, 64]", "phases.0.patience=2", "phases.1.patience=2"]
-    changes += ["validation={share: 0.3, every: 2, metric: lpips-alex, masks: [box], photographs: 1, crop: 64}"]
+    changes += [
+        "validation={share: 0.3, at_least: 0, every: 2, metric: lpips-alex, masks: [box], images: 1, crop: 64, top: 1}"
+    ]
     script = iter([5.0, 4.0, 6.0, 6.0, 3.0, 7.0, 7.0])
     begun: list[tuple[str, dict[str, torch.Tensor]]] = []
     best: dict[str, torch.Tensor] = {}
@@ -320,28 +362,28 @@ def test_the_published_recipe_switches_to_sgd_from_the_best(
         assert scores.metric == scores.by_kind["box"]["lpips-alex"] > 0
         return Scores(scores.by_kind, next(script))
 
-    make_optimizer = engine._make_optimizer
+    begin_phase = Learner.begin_phase
 
-    def recorded(phase: Any, network: torch.nn.Module) -> torch.optim.Optimizer:
-        begun.append((phase.optimizer, {name: value.clone() for name, value in network.state_dict().items()}))
-        return make_optimizer(phase, network)
+    def recorded(learner: Learner, phase: Any) -> None:
+        begun.append((phase.optimizer, {name: value.clone() for name, value in learner.network.state_dict().items()}))
+        begin_phase(learner, phase)
 
-    class Keeper(Watcher):
-        def validated(self, validated: Validated, grid: object) -> None:
+    class Keeper(Callback):
+        def on_validation(self, validated: Validated, grid: object) -> None:
             if validated.step == 2:
                 best.update(load_checkpoint(tmp_path / "run" / BEST).state_dict())
 
-    monkeypatch.setattr(engine, "validate", scripted)
-    monkeypatch.setattr(engine, "_make_optimizer", recorded)
+    monkeypatch.setattr(loop, "validate", scripted)
+    monkeypatch.setattr(Learner, "begin_phase", recorded)
     notes = AtStep(-1, interrupt)
     outcome = start("run", load_recipe("published", changes), Keeper(), notes, weights=write_alexnet(tmp_path))
     assert outcome.step == 12
     assert [name for name, _ in begun] == ["adamw", "sgd"]
     assert all(torch.equal(value, best[name]) for name, value in begun[1][1].items())
     assert any(note.startswith("step 6: phase 2 begins, sgd from the best weights") for note in notes.notes)
-    assert "momentum_buffer" in read_state(tmp_path / "run")["optimizer"]["state"][0]
-    losses = next(entry for entry in read_journal(tmp_path / "run") if entry["kind"] == "progress")["losses"]
-    assert list(losses) == ["lpips-alex", "l1", "l2"]
+    assert "momentum_buffer" in read_state(tmp_path / "run")["learner"]["optimizer"]["state"][0]
+    losses = {name for row in read_metrics(tmp_path / "run") for name in row if name.startswith("loss/")}
+    assert losses == {"loss/lpips-alex", "loss/l1", "loss/l2", "loss/total"}
 
 
 def test_patience_survives_a_resume(start: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -377,9 +419,12 @@ def test_a_loss_that_is_not_finite_leaves_a_usable_checkpoint(
     changes = ("phases.0.learning_rate=1e30", "validation.every=1000", f"log_every={log_every}")
     with pytest.raises(WavepaintError, match=r"not finite by step \d: .*; .*last\.ckpt holds the last good state$"):
         start("run", tiny_recipe(*changes))
-    for name in (LAST, BEST):
-        assert all(value.isfinite().all() for value in load_checkpoint(tmp_path / "run" / name).state_dict().values())
-    assert read_state(tmp_path / "run")["position"]["step"] == 0
+    # No untrained network, either.
+    assert not (tmp_path / "run" / BEST).exists()
+    assert not (tmp_path / "run" / LAST).exists()
+    state = read_state(tmp_path / "run")
+    assert state["position"]["step"] == 0
+    assert all(value.isfinite().all() for value in state["learner"]["average"].values())
 
 
 def test_a_full_disk_leaves_a_usable_checkpoint(start: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -400,17 +445,15 @@ def test_a_full_disk_leaves_a_usable_checkpoint(start: Callable[..., Outcome], t
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
-def test_a_full_disk_that_the_journal_meets_first(start: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_full_disk_that_the_metrics_meet_first(start: Callable[..., Outcome], tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill_disk() -> None:
-        size = (tmp_path / "run" / "journal.jsonl").stat().st_size
+        size = (tmp_path / "run" / METRICS).stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, limits[1]))
 
     try:
-        with pytest.raises(
-            WavepaintError, match=r"journal\.jsonl: cannot be written: .*; .*holds the last good state$"
-        ):
+        with pytest.raises(WavepaintError, match=r"cannot be written: .*; .*holds the last good state$"):
             start("run", tiny_recipe(), AtStep(3, fill_disk))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -419,76 +462,40 @@ def test_a_full_disk_that_the_journal_meets_first(start: Callable[..., Outcome],
     assert steps_of(tmp_path / "run") == list(range(1, 9))
 
 
-def test_a_run_goes_on_without_tensorboard_when_that_cannot_be_written(
+def test_a_run_continues_without_tensorboard_when_that_cannot_be_written(
     start: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*arguments: object) -> None:
+    def full(*arguments: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
-    watcher = AtStep(-1, interrupt)
-    assert start("run", tiny_recipe(), watcher, tensorboard=True).step == 8
-    told = [note for note in watcher.notes if "tensorboard: cannot be written: No space left on device" in note]
-    assert len(told) == 1
+    monkeypatch.setattr("lightning.fabric.loggers.tensorboard.TensorBoardLogger.log_metrics", full)
+    callback = AtStep(-1, interrupt)
+    assert start("run", tiny_recipe(), callback, loggers=("tensorboard",)).step == 8
+    reported = [note for note in callback.notes if note.startswith("tensorboard: cannot be written: No space left")]
+    assert len(reported) == 1
 
 
-FULL_DISK = """
-import resource, sys
-from pathlib import Path
-from wavepaint.cli import main
-from wavepaint.training.watching import Journal
-
-progressed = Journal.progressed
-
-def progressed_until_the_disk_is_full(journal, progress):
-    progressed(journal, progress)
-    if progress.step == 3:
-        [events] = (Path(sys.argv[sys.argv.index("-o") + 1]) / "tensorboard").iterdir()
-        size = events.stat().st_size + 10
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-Journal.progressed = progressed_until_the_disk_is_full
-sys.exit(main())
-"""
-
-
-def test_a_full_disk_is_a_line_of_tensorboard_and_one_of_the_run(photographs: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    command = [sys.executable, "-c", FULL_DISK, "train", photographs, "-o", run, "--accelerator", "cpu"]
-    command += [part for change in (*TINY, "validation.every=100") for part in ("--set", change)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    lines = done.stderr.splitlines()
-    assert lines.count(f"{run}/tensorboard: cannot be written: File too large; the run goes on without it") == 1
-    assert re.fullmatch(
-        r"wavepaint: .*cannot be written: File too large; .*last\.ckpt holds the last good state", lines[-1]
-    )
-    assert read_state(run)["position"]["step"] == 0
-
-
-def test_tensorboard_shows_every_step_of_all_sittings_once(start: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_tensorboard_and_metrics_show_every_step_of_a_resumed_run_once(
+    start: Callable[..., Outcome], tmp_path: Path
+) -> None:
     class Crash(Exception):
         pass
 
-    def crash() -> None:
-        raise Crash
-
     class CrashAfter(AtStep):
-        def validated(self, validated: Validated, grid: object) -> None:
+        def on_validation(self, validated: Validated, grid: object) -> None:
             if validated.step == 4:
-                crash()
+                raise Crash
 
     with pytest.raises(Crash):
-        start("run", tiny_recipe(), CrashAfter(-1, crash), tensorboard=True)
+        start("run", tiny_recipe(), CrashAfter(-1, interrupt), loggers=("tensorboard",))
     resume(tmp_path / "run", CPU)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
-    losses = {entry["step"]: entry["loss"] for entry in read_journal(tmp_path / "run") if entry["kind"] == "progress"}
+    losses = {row["step"]: row["loss/total"] for row in read_metrics(tmp_path / "run") if "loss/total" in row}
     assert {event.step: event.value for event in events.Scalars("loss/total")} == pytest.approx(losses)
     assert [event.step for event in events.Scalars("loss/total")] == list(range(1, 9))
-    assert [event.step for event in events.Scalars("validation l1/box")] == [0, 4, 8]
-    picture = Image.open(io.BytesIO(events.Images("hole, filled, true")[0].encoded_image_string))
-    assert picture.size == (3 * 48, 2 * 48)
+    assert [event.step for event in events.Scalars("validation/l1/box")] == [0, 4, 8]
+    image = Image.open(io.BytesIO(events.Images("hole, filled, true")[0].encoded_image_string))
+    assert image.size == (3 * 48, 2 * 48)
 
 
 def allocate_too_much() -> None:
@@ -518,15 +525,15 @@ def fail_with(error: Exception) -> Callable[[], None]:
 def test_too_little_memory_says_what_to_change(
     allocate: Callable[[], None], reason: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, step = tmp_path / "run", engine.Engine._step
+    run, step = tmp_path / "run", loop.TrainingLoop._step
 
-    def step_or_fail(self: engine.Engine) -> None:
+    def step_or_fail(self: loop.TrainingLoop) -> None:
         if self.position.step == 3:
             allocate()
         step(self)
 
-    monkeypatch.setattr(engine.Engine, "_step", step_or_fail)
-    command = ["train", str(photographs), "-o", str(run), "--accelerator", "cpu", "--no-tensorboard"]
+    monkeypatch.setattr(loop.TrainingLoop, "_step", step_or_fail)
+    command = ["train", str(photographs), "-o", str(run), "--accelerator", "cpu", "--logger", "none"]
     result = CliRunner().invoke(
         app, [*command, *(part for change in (*TINY, "save_seconds=0") for part in ("--set", change))]
     )
@@ -540,18 +547,19 @@ def test_too_little_memory_says_what_to_change(
     assert resume(run, CPU).step == 8
 
 
-def test_a_time_limit_ends_the_run_and_drives_its_schedule(start: Callable[..., Outcome], tmp_path: Path) -> None:
-    outcome = start("run", tiny_recipe("steps=100000", "crops=[48, 80]"), max_seconds=4)
-    entries = [entry for entry in read_journal(tmp_path / "run") if entry["kind"] == "progress"]
-    assert outcome.step == entries[-1]["step"] < 100000
-    assert read_state(tmp_path / "run")["position"]["seconds"] >= 4
-    # The last progress entry may be a slow step and a validation away from the end.
-    assert entries[-1]["fraction"] > 0.5
-    assert entries[-1]["learning_rate"] < max(entry["learning_rate"] for entry in entries)
-    assert entries[-1]["side"] == 80
-    assert 0 <= entries[-1]["seconds_left"] < 2
-    # A longer limit goes on where the shorter one ended.
-    assert resume(tmp_path / "run", CPU, max_seconds=6).step > outcome.step
+def test_a_time_budget_is_planned_and_kept(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    began = time.monotonic()
+    recipe = tiny_recipe("steps=null", "least_steps=1", "crops=[48, 80]", "validation.share=0")
+    callback = AtStep(-1, interrupt)
+    outcome = start("run", recipe, callback, seconds=8)
+    assert outcome.step > 8
+    assert 4 < time.monotonic() - began < 20
+    assert any(re.match(r"planned for 0:08: \d+ steps, crops of 48 to 80 pixels", note) for note in callback.notes)
+    planned = parse_recipe((tmp_path / "run" / RECIPE).read_text(), "file")
+    assert planned.steps == outcome.step
+    rows = [row for row in read_metrics(tmp_path / "run") if "loss/total" in row]
+    assert rows[-1]["run/side"] == 80
+    assert rows[-1]["run/learning_rate"] < 0.1 * max(row["run/learning_rate"] for row in rows)
 
 
 def test_a_folder_with_every_kind_of_bad_file_trains_to_the_end(start: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -570,14 +578,14 @@ def test_a_folder_with_every_kind_of_bad_file_trains_to_the_end(start: Callable[
 
     watcher = AtStep(-1, interrupt)
     recipe = tiny_recipe("validation.share=0", "batch=4", "steps=14")
-    outcome = start("run", recipe, watcher, photographs=str(folder))
+    outcome = start("run", recipe, watcher, images=str(folder))
     assert outcome.step == 14
     assert {each.name for each in outcome.skipped} == {"empty.png", "truncated.jpg", "text.jpg"}
-    assert any(note.startswith("3 photographs could not be read") for note in watcher.notes)
+    assert any(note.startswith("3 images could not be read") for note in watcher.notes)
     # What an earlier sitting has found is not forgotten.
     assert set(resume(tmp_path / "run", CPU).skipped) == set(outcome.skipped)
     page = (tmp_path / "run" / REPORT).read_text()
-    assert "3 photographs left out" in page
+    assert "3 images left out" in page
     assert "<li>text.jpg: " in page
 
 
@@ -587,6 +595,55 @@ def test_without_validation_the_best_is_the_last(start: Callable[..., Outcome], 
     best, last = (load_checkpoint(tmp_path / "run" / name).state_dict() for name in (BEST, LAST))
     assert all(torch.equal(best[name], last[name]) for name in best)
     assert any("raise validation.share" in note for note in watcher.notes)
+
+
+def test_the_best_networks_are_left_and_the_untrained_one_is_none(
+    start: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    outcome = start("run", tiny_recipe("validation.every=2", "validation.top=2"))
+    rows = validations_of(tmp_path / "run")
+    scores = {int(row["step"]): row["validation/metric"] for row in rows if row["step"] > 0}
+    best = sorted(scores, key=scores.__getitem__)
+    assert rows[0]["validation/best"] == 0
+    assert outcome.best_step == best[0]
+    names = {int(path.stem.rpartition("-")[2]) for path in (tmp_path / "run" / "top").iterdir()}
+    assert names == set(best[:2])
+    assert read_metadata(tmp_path / "run" / BEST)["step"] == str(best[0])
+
+
+def test_a_stopped_run_says_how_old_its_best_network_is(start: Callable[..., Outcome]) -> None:
+    early = start("early", tiny_recipe(), AtStep(3, interrupt))
+    assert early.summary == "stopped at step 3; no best.safetensors yet, for no trained weights were validated"
+    late = start("late", tiny_recipe(), AtStep(6, interrupt))
+    assert late.summary == "stopped at step 6; best.safetensors is older, of step 4"
+
+
+def test_the_time_left_counts_larger_crops(start: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock by which a step takes the square of its crops' side."""
+    ticks = [0.0]
+
+    def step(self: Learner, next_batch: object, rate: float, octaves: int, number: int) -> dict[str, torch.Tensor]:
+        ticks[0] += (48 if number < 30 else 80) ** 2
+        return {"l1": torch.zeros(())}
+
+    class Left(Callback):
+        def __init__(self) -> None:
+            self.left: dict[int, float | None] = {}
+            self.fractions: list[float | None] = []
+
+        def on_step(self, step: int, fraction: float | None, seconds_left: float | None) -> None:
+            self.left[step] = seconds_left
+            self.fractions.append(fraction)
+
+    monkeypatch.setattr(Learner, "step", step)
+    monkeypatch.setattr("wavepaint.training.pace.time.monotonic", lambda: ticks[0])
+    left = Left()
+    start("run", tiny_recipe("steps=60", "crops=[48, 80]", "validation.share=0", "save_seconds=1e9"), left)
+    assert left.fractions == [number / 60 for number in range(61)]
+    assert left.left[0] is None
+    for number in (1, 15, 30, 45):
+        expected = max(0, 30 - number) * 48**2 + min(30, 60 - number) * 80**2
+        assert left.left[number] == pytest.approx(expected, rel=0.01)
 
 
 def test_weights_that_are_not_finite_are_no_best(start: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -599,12 +656,12 @@ def test_weights_that_are_not_finite_are_no_best(start: Callable[..., Outcome], 
 
 def test_patience_needs_a_held_out_photograph_that_can_be_read(start: Callable[..., Outcome], tmp_path: Path) -> None:
     folder = write_photographs(tmp_path / "photographs")
-    held_out = [path for path in folder.iterdir() if is_validation(path.name, 0.3)]
+    held_out = [path for path in folder.iterdir() if name_share(path.name) < 0.3]
     assert held_out
     for path in held_out:
         path.write_bytes(b"")
-    with pytest.raises(OptionError, match=f"none of the {len(held_out)} photographs held out for it can be read"):
-        start("run", tiny_recipe("phases.0.patience=2"), photographs=str(folder))
+    with pytest.raises(OptionError, match="but no image is held out for it that can be read"):
+        start("run", tiny_recipe("phases.0.patience=2"), images=str(folder))
     assert not (tmp_path / "run").exists()
 
 
@@ -651,7 +708,7 @@ def test_a_start_that_is_not_finite_is_refused(start: Callable[..., Outcome], tm
         (("crops=[50, 50]",), "crops of 50 pixels: this network needs multiples of 4"),
     ],
 )
-def test_what_does_not_go_together_is_said_before_anything_is_written(
+def test_what_does_not_go_together_is_reported_before_anything_is_written(
     changes: tuple[str, ...], message: str, start: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match=message):
@@ -691,13 +748,12 @@ def test_files_that_no_run_wrote_are_left_alone(start: Callable[..., Outcome], t
 
 
 HOLDING = """
-import os, sys, time
+import sys, time
 from pathlib import Path
-from wavepaint.training.lock import FolderLock
+from wavepaint.training.folder import locked
 
-lock = FolderLock(Path(sys.argv[1]))
-if os.fork() > 0:  # as loader workers are
-    print("held", flush=True)
+lock = locked(Path(sys.argv[1]))
+print("held", flush=True)
 time.sleep(600)
 """
 
@@ -705,7 +761,7 @@ time.sleep(600)
 def test_one_process_at_a_time_trains_in_a_folder(
     start: Callable[..., Outcome], tmp_path: Path, photographs: Path
 ) -> None:
-    """A killed process holds nothing, though a child of its outlives it."""
+    """A killed process holds nothing."""
     start("run", tiny_recipe(), AtStep(3, interrupt))
     run, begun, empty = (tmp_path / name for name in ("run", "begun", "empty"))
     begun.mkdir()
@@ -764,23 +820,24 @@ def test_what_another_process_did_before_the_lock_is_seen(
 
 
 def test_a_second_run_in_one_process_is_refused_and_leaves_the_first_its_lock(tmp_path: Path) -> None:
-    first = FolderLock(tmp_path)
-    with pytest.raises(OptionError, match="another run of this process trains in this folder"):
-        FolderLock(tmp_path / ".." / tmp_path.name)
-    lines = ("import sys", "from pathlib import Path", "from wavepaint.training.lock import FolderLock")
-    others = "; ".join((*lines, "FolderLock(Path(sys.argv[1]))"))
-    refused = subprocess.run([sys.executable, "-c", others, tmp_path], capture_output=True, text=True, check=False)
+    first = locked(tmp_path)
+    with pytest.raises(OptionError, match="another process trains in this folder"):
+        locked(tmp_path / ".." / tmp_path.name)
+    code = (
+        "import sys; from pathlib import Path; from wavepaint.training.folder import locked; locked(Path(sys.argv[1]))"
+    )
+    refused = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
     assert "another process trains in this folder" in refused.stderr
-    first.close()
-    FolderLock(tmp_path).close()
+    first.release()
+    locked(tmp_path).release()
 
 
 def test_a_file_system_without_locks_trains_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(*arguments: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr("fcntl.lockf", unsupported)
-    FolderLock(tmp_path).close()
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    locked(tmp_path).release()
 
 
 def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(
@@ -797,29 +854,29 @@ def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(
         "accumulate: 1 before, 2 from now on",
         "clip: 1.0 before, 0.5 from now on",
         "phases.0.learning_rate: 0.0025 before, 0.001 from now on",
-        "the crops go on in a new order",
+        "the crops continue in a new order",
         "precision: 32-true before, bf16-mixed from now on",
     ):
         assert line in result.stderr
-    assert re.search(r"photographs: 20 with names .* before, 21 with names .* from now on", result.stderr)
+    assert re.search(r"images: 20 with names .* before, 21 with names .* from now on", result.stderr)
     state = read_state(run)
     recipe = parse_recipe(state["recipe"], "state")
     assert (recipe.batch, recipe.accumulate, recipe.clip, recipe.phases[0].learning_rate) == (1, 2, 0.5, 0.001)
     assert recipe == parse_recipe((run / RECIPE).read_text(), "file")
-    assert state["settings"]["photographs"] == str(moved)
+    assert state["settings"]["images"] == str(moved)
     assert state["position"]["step"] == 8
     assert not (run / "tensorboard").exists()
 
     result = CliRunner().invoke(app, ["train", "--resume", str(run), "--set", "steps=9"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("wavepaint: --set steps=9: a run that goes on can change batch, accumulate, clip, ")
+    assert result.stderr.startswith("wavepaint: --set steps=9: a resumed run can change batch, accumulate, clip, ")
 
 
 def test_what_the_machine_suggests_is_no_part_of_a_run(start: Callable[..., Outcome], tmp_path: Path) -> None:
     watcher = AtStep(-1, interrupt)
     start("run", tiny_recipe("data.workers=null", "steps=1"), watcher)
     assert parse_recipe(read_state(tmp_path / "run")["recipe"], "state").data.workers is None
-    assert any("photographs to train on, " in note and " of these scored; " in note for note in watcher.notes)
+    assert any("20 images, 2 of those held out scored; " in note for note in watcher.notes)
 
 
 @pytest.mark.parametrize(
@@ -849,7 +906,7 @@ def test_the_command_trains_shows_and_leaves_a_network_for_inpaint(photographs: 
     assert "learning_rate: 0.0025" in result.stderr
     assert re.search(r"^step 8  loss 0\.\d+  [\d.]+ images/s  0:00 left$", result.stderr, re.MULTILINE)
     events = list((run / "tensorboard").iterdir())
-    assert b"validation hole-psnr/box" in events[0].read_bytes()
+    assert b"validation/hole-psnr/box" in events[0].read_bytes()
 
     picture.write_bytes(pillow(soft(64, 64), "PNG"))
     hole = np.zeros((64, 64, 1), np.uint8)
@@ -886,7 +943,7 @@ def test_a_stream_goes_on_exactly_and_says_when_it_cannot(photographs: Path) -> 
 
     def stream(batch: int = 2, workers: int = 0) -> CropStream:
         def dataset(side: int, seed: int) -> CropDataset:
-            return CropDataset(source, crop=side, masks="box", seed=seed, pool_size=4)
+            return CropDataset(source, CropOptions("box", pool_size=4), crop=side, seed=seed)
 
         return CropStream(dataset, batch, seed=3, workers=workers)
 
@@ -939,20 +996,16 @@ def test_validation_scores_the_composite(photographs: Path) -> None:
     assert np.array_equal(grid[:, 96:], (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
-@pytest.fixture(name="journal")
-def _journal(tmp_path: Path) -> Path:
-    journal = Journal(tmp_path, 0)
+def test_metrics_forget_what_the_checkpoint_does_not_know(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path, 0, (), print)
     for step in range(1, 6):
-        journal.progressed(Progress(step, 1.0, 0, 48, 0.5, {"l1": 0.5}, 1e-3, 10.0, 0.1, 0.5, 1.0))
-    journal.close()
-    return tmp_path
-
-
-def test_a_journal_forgets_what_the_checkpoint_does_not_know(journal: Path) -> None:
-    with (journal / "journal.jsonl").open("a") as file:
-        file.write('{"kind": "progress", "st')
-    Journal(journal, 3).close()
-    assert steps_of(journal) == [1, 2, 3]
+        metrics.on_progress(Progress(step, 1.0, 0, 48, {"l1": 0.5}, 1e-3, 10.0, 0.1, 1.0))
+    metrics.close()
+    with (tmp_path / METRICS).open("a") as file:
+        file.write("0.5,0.")
+    Metrics(tmp_path, 3, (), print).close()
+    assert steps_of(tmp_path) == [1, 2, 3]
+    assert losses_of(tmp_path) == [0.5] * 3
 
 
 def test_coarse_start_leaves_modes_and_gradients_alone() -> None:

@@ -29,8 +29,8 @@ class RunOptions:
         Option("Change the recipe, e.g. batch=8 or data.workers=2.", flags=("--set",), metavar="KEY=VALUE"),
     ] = ()
     init: Annotated[str | None, Option('Checkpoint to start from, or "default" for the packaged network.')] = None
-    max_time: Annotated[
-        str | None, Option("Length of the whole run: 5m, 1h30m, 2d. The schedule follows it.", metavar="TIME")
+    hours: Annotated[
+        float | None, Option("Time budget; steps, crops and schedule are planned for it. 0.25 is 15 minutes.")
     ] = None
     weights: Annotated[
         tuple[tuple[str, Path], ...],
@@ -40,18 +40,14 @@ class RunOptions:
             parse=parse_weights,
         ),
     ] = ()
+    logger: Annotated[
+        tuple[str, ...], Option("Besides metrics.csv: tensorboard (the default), wandb, or none.", metavar="NAME")
+    ] = ()
     accelerator: Annotated[Literal["auto", "cpu", "cuda", "mps"], Option("What the training runs on.")] = "auto"
     devices: Annotated[str, Option("auto, how many, or which (0,2).")] = "auto"
     precision: Annotated[
         Literal["auto", "32-true", "bf16-mixed", "16-mixed"], Option("Precision of the arithmetic.")
     ] = "auto"
-    tensorboard: Annotated[
-        bool | None,
-        Option(
-            "Write event files for TensorBoard; by default on, or as the run had it.",
-            flags=("--tensorboard/--no-tensorboard",),
-        ),
-    ] = None
 
 
 @app.command(
@@ -63,48 +59,44 @@ class RunOptions:
 )
 @takes_options()
 def train(
-    photographs: Annotated[
-        str | None, typer.Argument(help="Folder, picture or .tar shards (train-{0000..0008}.tar).")
-    ] = None,
+    images: Annotated[str | None, typer.Argument(help="Folder, image or .tar shards (train-{0000..0008}.tar).")] = None,
     *,
     options: RunOptions,
 ) -> None:
-    """Train a network on photographs, or resume a run.
+    """Train a network on images, or resume a run.
 
     Leaves best.safetensors and last.safetensors, for `wavepaint inpaint --model`, and report.html in RUN. Ctrl-C stops
     after the step at hand, and --resume continues from there.
     """
-    if options.resume is None and (photographs is None or options.output is None):
-        raise OptionError("training needs PHOTOGRAPHS and -o RUN, or --resume RUN")
-    if options.resume is not None and (
-        options.output or options.init or options.weights or options.recipe != "default"
-    ):
-        raise OptionError("--resume RUN continues as the run began: without -o, --recipe, --init and --weights")
+    if options.resume is None and (images is None or options.output is None):
+        raise OptionError("training needs IMAGES and -o RUN, or --resume RUN")
+    new_only = (options.output, options.init, options.weights, options.logger)
+    if options.resume is not None and (any(new_only) or options.recipe != "default"):
+        raise OptionError("--resume RUN continues as the run began: without -o, --recipe, --init, --weights, --logger")
+    if options.hours is not None and not 0 < options.hours <= 24 * 365:
+        raise OptionError(f"--hours must be above 0, and at most a year, not {options.hours}")
     from rich.console import Console
 
     try:
         from wavepaint.training import run
-        from wavepaint.training.engine import Settings as RunSettings
+        from wavepaint.training.callbacks import Terminal
         from wavepaint.training.recipes import load_recipe
-        from wavepaint.training.schedule import parse_duration
-        from wavepaint.training.watching import Terminal
+        from wavepaint.training.settings import Settings
     except ImportError as error:
         raise MissingExtraError("wavepaint train", "train", str(error.name)) from None
-    seconds = None if options.max_time is None else parse_duration(options.max_time)
+    seconds = None if options.hours is None else 3600 * options.hours
     hardware = run.Hardware(options.accelerator, options.devices, options.precision)
-    watchers = [Terminal(Console(stderr=True))]
+    callbacks = [Terminal(Console(stderr=True))]
     if options.resume is not None:
         folder = options.resume
-        outcome = run.resume(folder, hardware, watchers, seconds, options.change, photographs, options.tensorboard)
+        outcome = run.resume(folder, hardware, callbacks, seconds, options.change, images)
     else:
-        assert photographs is not None
+        assert images is not None
         assert options.output is not None
         folder = options.output
-        settings = RunSettings(photographs, folder, seconds, dict(options.weights), options.tensorboard is not False)
-        recipe = load_recipe(options.recipe, options.change, options.init)
-        outcome = run.train(recipe, settings, hardware, watchers)
+        loggers = tuple(name for name in options.logger or ("tensorboard",) if name != "none")
+        settings = Settings(images, folder, seconds, dict(options.weights), loggers)
+        outcome = run.train(load_recipe(options.recipe, options.change, options.init), settings, hardware, callbacks)
     if outcome.signal is not None:
-        typer.echo(
-            f"wavepaint: stopped at step {outcome.step}; resume it with: wavepaint train --resume {folder}", err=True
-        )
+        typer.echo(f"wavepaint: {outcome.summary}; resume with: wavepaint train --resume {folder}", err=True)
         raise typer.Exit(128 + outcome.signal)

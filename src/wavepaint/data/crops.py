@@ -3,7 +3,7 @@
 Sample k of a stream is a pure function of (seed, k) and of which stream of how many it is: nothing depends
 on timing, and continuing at sample k costs no more than decoding the photographs that k needs.
 
-An epoch shuffles all photographs. Each is decoded once and cropped `crops_per_photo` times; these crops lie
+An epoch shuffles all photographs. Each is decoded once and cropped `crops_per_image` times; these crops lie
 far apart, because at every step one new photograph comes in and older ones, still decoded, are cropped again:
 
     step q:  photograph q, photograph q - D, photograph q - 2D, ...      (modulo their number)
@@ -17,10 +17,11 @@ import os
 import signal
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from wavepaint.data.masks import MIN_SIDE, find_preset, random_mask, rng_for
+from wavepaint.data.masks import MIN_SIDE, mixed_preset, rng_for
 from wavepaint.data.photographs import RGB, PhotographSource, Skipped
 from wavepaint.errors import ImageError, OptionError
 
@@ -61,62 +62,100 @@ class Batch(TypedDict):
     """The photographs' names."""
 
 
+class CropSource(Protocol):
+    """Where batches come from: `data.stream.CropStream` or `data.resident.ResidentCrops`."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """The broken images found so far."""
+        ...
+
+    def next(self, side: int) -> Batch:
+        """The next batch of crops of this side."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is, in plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Continue from a state; whether exactly."""
+        ...
+
+    def close(self) -> None:
+        """Stop what works for it."""
+        ...
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """Which crops are taken.
+
+    Attributes:
+        masks: name of the mask preset, or weights of several by name.
+        crops_per_image: samples taken from each image in an epoch.
+        pool_size: decoded images held at once, by all processes together (each holds at least
+            `2 * crops_per_image + 1`). With `max_pixels` it bounds the memory: about `3 * max_pixels` bytes
+            each, 768 MiB for all with the defaults, and less for smaller images.
+        max_pixels: larger images are reduced to about this many pixels when they are decoded.
+        max_scale: a sample shows a square of the image of up to `max_scale * crop` pixels, reduced.
+    """
+
+    masks: str | Mapping[str, int] = "everyday"
+    crops_per_image: int = 4
+    pool_size: int = 256
+    max_pixels: int = 2**20
+    max_scale: float = 2.0
+
+    def __post_init__(self) -> None:
+        mixed_preset(self.masks)
+        for name in ("crops_per_image", "pool_size", "max_pixels", "max_scale"):
+            value = getattr(self, name)
+            _require(value >= 1, f"{name} must be at least 1, not {value}")
+
+
 class CropDataset(IterableDataset[Sample]):
-    """Random crops of photographs, each with a random mask.
+    """Random crops of images, each with a random mask.
 
     Args:
-        source: the photographs.
+        source: the images.
+        options: which crops.
         crop: side of the square samples in pixels, at least `MIN_SIDE` of `wavepaint.data.masks`.
-        masks: name of the mask preset.
         seed: of everything random.
-        crops_per_photo: samples taken from each photograph in an epoch.
-        pool_size: decoded photographs held at once, by all processes together (each holds at least
-            `2 * crops_per_photo + 1`). With `max_pixels` it bounds the memory: about `3 * max_pixels` bytes
-            each, 768 MiB for all with the defaults, and less for smaller photographs.
-        max_pixels: larger photographs are reduced to about this many pixels when they are decoded.
-        max_scale: a sample shows a square of the photograph of up to `max_scale * crop` pixels, reduced.
-        epochs: how often to go through the photographs; None goes on for ever.
-        rank: number of this process among `world_size` processes that share the photographs.
+        epochs: how often to go through the images; None continues for ever.
+        rank: number of this process among `world_size` processes that share the images.
         world_size: number of processes.
 
-    Photographs smaller than the crop are extended by reflection. For one that cannot be decoded the next in
+    Images smaller than the crop are extended by reflection. For one that cannot be decoded the next in
     the shuffled order steps in, so that all streams keep their length; `source.skipped` names it. Every other
-    photograph gives exactly `crops_per_photo` samples an epoch over all processes and workers, as long as
-    there are at least as many photographs as workers.
+    image gives exactly `crops_per_image` samples an epoch over all processes and workers, as long as
+    there are at least as many images as workers.
     """
 
     def __init__(
         self,
         source: PhotographSource,
+        options: CropOptions | None = None,
         *,
         crop: int = 256,
-        masks: str = "everyday",
         seed: int = 0,
-        crops_per_photo: int = 4,
-        pool_size: int = 256,
-        max_pixels: int = 2**20,
-        max_scale: float = 2.0,
         epochs: int | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         super().__init__()
-        find_preset(masks)
-        _require(len(source) > 0, "training needs at least one photograph")
+        options = options or CropOptions()
+        _require(len(source) > 0, "training needs at least one image")
         _require(crop >= MIN_SIDE, f"crop must be at least {MIN_SIDE}, not {crop}")
-        _require(crops_per_photo >= 1, f"crops_per_photo must be at least 1, not {crops_per_photo}")
-        _require(pool_size >= 1, f"pool_size must be at least 1, not {pool_size}")
-        _require(max_pixels >= 1, f"max_pixels must be at least 1, not {max_pixels}")
-        _require(max_scale >= 1, f"max_scale must be at least 1, not {max_scale}")
         _require(0 <= rank < world_size, f"rank must be from 0 to {world_size - 1}, not {rank}")
         self.source = source
         self.crop = crop
-        self.masks = masks
+        self.masks = mixed_preset(options.masks)
         self.seed = seed
-        self.crops_per_photo = crops_per_photo
-        self.pool_size = pool_size
-        self.max_pixels = max_pixels
-        self.max_scale = max_scale
+        self.crops_per_image = options.crops_per_image
+        self.pool_size = options.pool_size
+        self.max_pixels = options.max_pixels
+        self.max_scale = options.max_scale
         self.epochs = epochs
         self.rank = rank
         self.world_size = world_size
@@ -135,14 +174,14 @@ class CropDataset(IterableDataset[Sample]):
         total = max(len(self.source), streams)
         photographs = len(range(stream, total, streams))
         # Between two uses of a photograph, distance * crops_per_photo others come by.
-        distance = max(2, self.pool_size // (streams * self.crops_per_photo))
-        pool = _Pool(self.source, self.max_pixels, distance * self.crops_per_photo + 1)
+        distance = max(2, self.pool_size // (streams * self.crops_per_image))
+        pool = _Pool(self.source, self.max_pixels, distance * self.crops_per_image + 1)
 
-        epoch, done = divmod(start, photographs * self.crops_per_photo)
+        epoch, done = divmod(start, photographs * self.crops_per_image)
         while self.epochs is None or epoch < self.epochs:
             order = rng_for(self.seed, f"epoch {epoch}").permutation(len(self.source))
-            for k in range(done, photographs * self.crops_per_photo):
-                step, repeat = divmod(k, self.crops_per_photo)
+            for k in range(done, photographs * self.crops_per_image):
+                step, repeat = divmod(k, self.crops_per_image)
                 position = (step - repeat * distance) % photographs * streams + stream
                 name, picture = pool.photograph(order, position % len(order))
                 yield self._sample(name, picture, rng_for(self.seed, f"{epoch}/{position}/{repeat}"))
@@ -150,7 +189,7 @@ class CropDataset(IterableDataset[Sample]):
 
     def _sample(self, name: str, picture: RGB, rng: np.random.Generator) -> Sample:
         image = random_crop(picture, self.crop, self.max_scale, rng)
-        mask = random_mask(self.masks, (self.crop, self.crop), rng)
+        mask = self.masks.draw((self.crop, self.crop), rng)
         return Sample(
             image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             mask=torch.from_numpy(mask[None]),

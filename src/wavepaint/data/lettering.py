@@ -1,93 +1,136 @@
-"""A small stroke font for masks of lettering.
+"""Lettering as a hole: a camera's date stamp, a caption, a watermark, written by OpenCV's stroke font.
 
-Fonts of drawing libraries change with their versions, and a mask must not; this one is a table of pen
-strokes on a grid. Lower-case letters are drawn as small capitals.
+The letters are OpenCV's: other than the other kinds, these masks change with its major version.
 """
 
 from __future__ import annotations
 
-from functools import cache
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Path = NDArray[np.float64]
-"""Points `(n, 2)`, x before y."""
+from wavepaint.data.mask_kinds import BoolMask, Canvas, Path, Size, opencv, turned, weighted_index
 
-CAP_HEIGHT = 6
-_SMALL = 0.75
-_LETTER_GAP = 1.6
-_SPACE = 2.0
+_CAP_HEIGHT = 21
+"""Height of a capital in pixels at OpenCV's font scale 1."""
+_SYLLABLES = ("ka", "ren", "to", "li", "mon", "sta", "ve", "hu", "gri", "pal", "o", "jen", "by", "qua", "x")
 
-# Strokes are separated by commas; each point is a pair of digits, x (0-4) and y (0 = top, 6 = baseline).
-_GLYPHS = {
-    " ": "",
-    "A": "06 20 46,14 34",
-    "B": "06 00 30 41 42 33 03,33 44 45 36 06",
-    "C": "41 30 10 01 05 16 36 45",
-    "D": "00 06 26 44 42 20 00",
-    "E": "40 00 06 46,03 33",
-    "F": "40 00 06,03 33",
-    "G": "41 30 10 01 05 16 36 45 43 23",
-    "H": "00 06,40 46,03 43",
-    "I": "00 06",
-    "J": "30 35 26 16 05",
-    "K": "00 06,40 03 46",
-    "L": "00 06 36",
-    "M": "06 00 23 40 46",
-    "N": "06 00 46 40",
-    "O": "10 30 41 45 36 16 05 01 10",
-    "P": "06 00 30 41 42 33 03",
-    "Q": "10 30 41 45 36 16 05 01 10,34 46",
-    "R": "06 00 30 41 42 33 03,23 46",
-    "S": "41 30 10 01 02 13 33 44 45 36 16 05",
-    "T": "00 40,20 26",
-    "U": "00 05 16 36 45 40",
-    "V": "00 26 40",
-    "W": "00 16 22 36 40",
-    "X": "00 46,40 06",
-    "Y": "00 23 40,23 26",
-    "Z": "00 40 06 46",
-    "0": "10 20 31 35 26 16 05 01 10",
-    "1": "01 10 16",
-    "2": "01 10 20 31 32 06 36",
-    "3": "01 10 20 31 32 23 13,23 34 35 26 16 05",
-    "4": "26 20 04 34",
-    "5": "30 00 03 23 34 35 26 06",
-    "6": "30 20 02 05 16 26 35 34 23 13 04",
-    "7": "00 30 16",
-    "8": "10 20 31 32 23 13 02 01 10,13 04 05 16 26 35 34 23",
-    "9": "06 16 34 31 20 10 01 02 13 23 32",
-    ".": "06 06",
-    ":": "02 02,05 05",
-    "/": "06 30",
-    "'": "00 01",
-    "-": "03 23",
-}
+Line = tuple[str, float, float]
+"""A text and where its baseline begins, x before y, in pixels from the centre of the lettering."""
 
 
-def pen_strokes(line: str) -> tuple[list[Path], float]:
-    """Return the pen strokes of one line of text and its width.
+@dataclass(frozen=True)
+class Text:
+    """Lettering: a camera's date stamp, a caption of a few lines, or a tiled diagonal watermark."""
 
-    Each stroke is an open path of float64 `(n, 2)` points, x before y. Capitals are `CAP_HEIGHT` units tall;
-    the line starts at x = 0 and stands on y = 0, so that letters have negative y. Known are letters, digits,
-    the space and `. : / ' -`; anything else raises `KeyError`.
-    """
-    strokes: list[Path] = []
-    x = 0.0
-    for character in line:
-        scale = _SMALL if character.islower() else 1.0
-        glyph = _glyph(character.upper())
-        strokes.extend(path * scale + (x, 0.0) for path in glyph)
-        width = max(float(path[:, 0].max()) for path in glyph) if glyph else _SPACE
-        x += width * scale + _LETTER_GAP
-    return strokes, max(x - _LETTER_GAP, 1.0)
+    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
+        """Draw one of the three."""
+        canvas = np.zeros(size, np.uint8)
+        layouts = (self._date_stamp, self._caption, self._watermark)
+        layouts[weighted_index((2, 2, 1), rng)](canvas, rng)
+        return canvas.astype(bool)
+
+    def _date_stamp(self, canvas: Canvas, rng: np.random.Generator) -> None:
+        h, w = canvas.shape
+        pen = Pen.fitting([text := _date(rng)], h * rng.uniform(0.04, 0.09), 0.8 * w, rng)
+        inset_x, inset_y = min(h, w) * rng.uniform(0.03, 0.08, 2)
+        left = inset_x if rng.integers(4) == 0 else w - inset_x - pen.width_of(text)
+        baseline = inset_y + pen.height if rng.integers(5) == 0 else h - inset_y
+        pen.write(canvas, [(text, 0.0, 0.0)], np.array([left, baseline]))
+
+    def _caption(self, canvas: Canvas, rng: np.random.Generator) -> None:
+        h, w = canvas.shape
+        texts = [_words(rng, int(rng.integers(1, 6))) for _ in range(rng.integers(1, 4))]
+        pen = Pen.fitting(texts, h * rng.uniform(0.05, 0.14), 0.92 * w, rng)
+        angle = rng.uniform(-0.5, 0.5) if rng.integers(3) == 0 else 0.0
+        centre = np.array([w, h]) * (0.5, rng.uniform(0.1, 0.95))
+        centred, widest = bool(rng.integers(2)), max(map(pen.width_of, texts))
+        lines = [
+            (text, -0.5 * (pen.width_of(text) if centred else widest), 1.7 * pen.height * (row - len(texts) + 1))
+            for row, text in enumerate(texts)
+        ]
+        pen.write(canvas, lines, centre, angle)
+
+    def _watermark(self, canvas: Canvas, rng: np.random.Generator) -> None:
+        h, w = canvas.shape
+        text = _words(rng, int(rng.integers(1, 3)))
+        pen = Pen.fitting([text], min(h, w) * rng.uniform(0.05, 0.12), 0.7 * w, rng)
+        gap_x, gap_y = min(h, w) * rng.uniform(0.08, 0.35, 2)
+        pitch_x, pitch_y = pen.width_of(text) + gap_x, pen.height + gap_y
+        reach = 0.5 * math.hypot(h, w)
+        columns, rows = math.ceil(reach / pitch_x), math.ceil(reach / pitch_y)
+        lines = [
+            (text, (column + 0.5 * (row % 2)) * pitch_x, row * pitch_y)
+            for row in range(-rows, rows + 1)
+            for column in range(-columns, columns + 1)
+        ]
+        pen.write(canvas, lines, np.array([w, h]) / 2, rng.uniform(-0.8, 0.8))
 
 
-@cache
-def _glyph(character: str) -> tuple[Path, ...]:
-    return tuple(
-        np.array([(int(point[0]), int(point[1]) - CAP_HEIGHT) for point in stroke.split()], dtype=float)
-        for stroke in _GLYPHS[character].split(",")
-        if stroke
+@dataclass(frozen=True)
+class Pen:
+    """How lettering is written: OpenCV's font scale, the slant of italics, and the stroke width in pixels."""
+
+    scale: float
+    slant: float
+    width: int
+
+    @classmethod
+    def fitting(cls, texts: Sequence[str], height: float, width: float, rng: np.random.Generator) -> Pen:
+        """Return a random pen whose capitals are at most `height` tall and whose lines fit into `width`."""
+        widest = max(cls(1.0, 0.0, 1).width_of(text) for text in texts)
+        scale = min(height / _CAP_HEIGHT, width / widest)
+        # One pixel more than the lettering itself: whoever masks it paints a little over its edge.
+        stroke = 1 + _CAP_HEIGHT * scale * rng.uniform(0.1, 0.3)
+        return cls(scale, (0.0, 0.0, 0.25)[rng.integers(3)], max(1, round(stroke)))
+
+    @property
+    def height(self) -> float:
+        """Height of a capital in pixels."""
+        return _CAP_HEIGHT * self.scale
+
+    def width_of(self, text: str) -> float:
+        """Width of a line in pixels."""
+        cv2 = opencv()
+        return float(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, self.scale, 1)[0][0])
+
+    def write(self, canvas: Canvas, lines: Sequence[Line], centre: Path, angle: float = 0.0) -> None:
+        """Write lines around `centre` (x, y) of the canvas, all turned by `angle` about it."""
+        cv2 = opencv()
+        h, w = canvas.shape
+        reach = math.ceil(max(math.hypot(x, y) for x in (centre[0], w - centre[0]) for y in (centre[1], h - centre[1])))
+        reach += math.ceil(self.slant * reach) + self.width
+        sheet = np.zeros((2 * reach, 2 * reach), np.uint8)
+        for text, x, y in lines:
+            start = (reach + round(x), reach + round(y))
+            cv2.putText(sheet, text, start, cv2.FONT_HERSHEY_SIMPLEX, self.scale, 1, self.width)
+        # Where every sample of the canvas lies on the sheet.
+        rows, columns = np.mgrid[:h, :w]
+        at = turned(np.stack([columns - centre[0], rows - centre[1]], -1).reshape(-1, 2), -angle)
+        across = np.rint(at[:, 0] + self.slant * at[:, 1]).astype(np.int64) + reach
+        down = np.rint(at[:, 1]).astype(np.int64) + reach
+        canvas |= sheet[down.clip(0, 2 * reach - 1), across.clip(0, 2 * reach - 1)].reshape(h, w)
+
+
+def _date(rng: np.random.Generator) -> str:
+    year, month, day = int(rng.integers(1980, 2031)), int(rng.integers(1, 13)), int(rng.integers(1, 29))
+    hour, minute = int(rng.integers(24)), int(rng.integers(60))
+    formats = (
+        f"'{year % 100:02d} {month} {day}",
+        f"{month} {day} '{year % 100:02d}",
+        f"{day:02d}.{month:02d}.{year}",
+        f"{year}/{month:02d}/{day:02d} {hour:02d}:{minute:02d}",
+        f"{year}-{month:02d}-{day:02d}",
     )
+    return formats[rng.integers(len(formats))]
+
+
+def _words(rng: np.random.Generator, count: int) -> str:
+    """Return `count` pronounceable words without meaning, in one of three capitalisations."""
+    words = [
+        "".join(_SYLLABLES[i] for i in rng.integers(len(_SYLLABLES), size=rng.integers(1, 5))) for _ in range(count)
+    ]
+    text = " ".join(words)
+    return (text, text.upper(), text.title())[rng.integers(3)]

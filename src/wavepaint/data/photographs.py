@@ -10,17 +10,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import tarfile
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import ImageError, MissingExtraError
+from wavepaint.errors import ImageError
+from wavepaint.files import atomic_write
 from wavepaint.image.file import ImageFile
 from wavepaint.image.suffixes import READABLE_SUFFIXES
 
@@ -93,9 +98,16 @@ class PhotographSource(ABC):
             digest.update(_bytes_of(self.name(index)) + b"\0")
         return digest.hexdigest()
 
-    def split(self, share: float = 0.02) -> tuple[PhotographSource, PhotographSource]:
-        """Return the training and the validation part; see `is_validation`."""
-        held_out = np.array([is_validation(self.name(index), share) for index in range(len(self))], bool)
+    def split(self, share: float, at_least: int = 0) -> tuple[PhotographSource, PhotographSource]:
+        """Return the training and the validation part.
+
+        An image belongs to the validation part by the SHA-256 of its name alone (`name_share`), so that it never
+        moves when images are added: `share` of all, and at least so many, up to a quarter of all; with share 0 none.
+        """
+        shares = np.array([name_share(self.name(index)) for index in range(len(self))])
+        fewest = min(at_least, len(self) // 4) if share > 0 else 0
+        held_out = shares < share
+        held_out[np.argsort(shares, kind="stable")[:fewest]] = True
         return Selection(self, np.flatnonzero(~held_out)), Selection(self, np.flatnonzero(held_out))
 
 
@@ -234,12 +246,9 @@ def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> Photogr
     return found
 
 
-def is_validation(name: str, share: float = 0.02) -> bool:
-    """Tell whether a photograph belongs to the validation part of about `share` of all.
-
-    Decided by the SHA-256 of the name alone, so it never moves when photographs are added or removed.
-    """
-    return int.from_bytes(hashlib.sha256(_bytes_of(name)).digest()[:8], "big") < share * 2**64
+def name_share(name: str) -> float:
+    """Return a number from 0 to 1 that follows from the SHA-256 of a name alone."""
+    return float(int.from_bytes(hashlib.sha256(_bytes_of(name)).digest()[:8], "big") / 2**64)
 
 
 def printable(name: str) -> str:
@@ -285,23 +294,34 @@ def _pattern(shards: Sequence[Path]) -> str:
 
 
 def _local_shards(source: str, cache: Path) -> list[Path]:
-    if "://" not in source and "{" not in source:
-        return [Path(source).expanduser()]
+    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in _expanded(source)]
+
+
+def _expanded(source: str) -> list[str]:
+    """Return what braces stand for: `{0000..0008}` for numbers of one width, `{a,b}` for words; several combine."""
+    match = re.search(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}", source)
+    if match is None:
+        return [source]
+    first, last, words = match.groups()
+    if words is not None:
+        parts = words.split(",")
+    else:
+        parts = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
+    return [each for part in parts for each in _expanded(source[: match.start()] + part + source[match.end() :])]
+
+
+def _fetched(url: str, cache: Path) -> Path:
+    # A folder for each: shards at several addresses may have one file name, which names their images.
+    folder = cache.expanduser() / hashlib.sha256(_bytes_of(url)).hexdigest()[:16]
+    target = folder / Path(urlsplit(url).path).name
     try:
-        from webdataset.cache import FileCache
-        from webdataset.shardlists import expand_urls
-    except ImportError:
-        raise MissingExtraError("reading several shards", "train", "webdataset") from None
-
-    def fetched(url: str) -> Path:
-        # A folder for each: shards at several addresses may have one file name, which names their photographs.
-        files = FileCache(str(cache.expanduser() / hashlib.sha256(_bytes_of(url)).hexdigest()[:16]))
-        try:
-            return Path(files.get_file(url))
-        except Exception as error:  # webdataset raises whatever its download command came to
-            raise ImageError(f"{url}: {_one_line(error)}") from None
-
-    return [fetched(url) if "://" in url else Path(url).expanduser() for url in expand_urls(source)]
+        if not target.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(target) as unfinished, urlopen(url, timeout=60) as answer, unfinished.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+    except (OSError, HTTPException) as error:
+        raise ImageError(f"{url}: {_one_line(error)}") from None
+    return target
 
 
 def _decode(data: bytes, max_pixels: int | None) -> RGB:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from wavepaint.data.lettering import CAP_HEIGHT, pen_strokes
-from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, opencv, rng_for
+from wavepaint.data.lettering import Pen
+from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, rng_for
 from wavepaint.errors import OptionError
 from wavepaint.files import atomic_write
 
@@ -76,9 +76,9 @@ def statistics_table(statistics: Mapping[str, MaskStatistics]) -> Table:
 
 def _label(text: str) -> NDArray[np.uint8]:
     cell = np.full((_CELL, _LABEL), _GREY, np.uint8)
-    strokes, width = pen_strokes(text)
-    scale = min(2.5, (_LABEL - 16) / width)
-    for stroke in strokes:
-        points = np.rint(stroke * scale + (8, _CELL / 2 + scale * CAP_HEIGHT / 2)).astype(np.int32)
-        opencv().polylines(cell, [points], False, 255, 2)
+    plain = Pen(1.0, 0.0, 1)
+    pen = Pen(min(0.8, (_LABEL - 16) / plain.width_of(text)), 0.0, 1)
+    letters = np.zeros((_CELL, _LABEL), np.uint8)
+    pen.write(letters, [(text, 0.0, 0.0)], np.array([8.0, (_CELL + pen.height) / 2]))
+    cell[letters > 0] = 255
     return cell

@@ -13,21 +13,6 @@ from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.dwt import dwt2, fit, haar_packet_basis
 
 
-class StridedConvolution(nn.Module):
-    """A learned 2x2 convolution of stride 2 over all channels, in the place and of the output of one Haar level."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-        self.conv = nn.Conv2d(channels, 4 * channels, 2, stride=2)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, h, w) -> what the next level reads (B, C, ceil(h/2), ceil(w/2)), and the rest (B, 3C, ..)."""
-        height, width = x.shape[-2:]
-        bands = self.conv(F.pad(x, (0, width % 2, 0, height % 2)))
-        return bands[:, : self.channels], bands[:, self.channels :]
-
-
 class WaveMixBlock(nn.Module):
     """Mix tokens by DWT, channels by 1x1 layers, and come back up by transposed convolutions."""
 
@@ -36,9 +21,6 @@ class WaveMixBlock(nn.Module):
         channels = config.final_dim
         self.level, self.wavelet = config.level, config.wavelet
         self.reduction = nn.Conv2d(channels, channels // 4, 1)
-        self.convolutions = nn.ModuleList(
-            StridedConvolution(channels // 4) for _ in range(self.level if config.mixing == "conv" else 0)
-        )
         for level in range(1, self.level + 1):
             fan_in = channels if level == self.level else channels + channels // 2
             fan_out = channels if level == 1 else channels // 2
@@ -55,8 +37,6 @@ class WaveMixBlock(nn.Module):
 
     def analyse(self, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Approximation and details of one level, at half the resolution."""
-        if self.convolutions:
-            return self.convolutions[level - 1](x)  # type: ignore[no-any-return]
         return dwt2(x, self.wavelet)
 
     def forward(self, h: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def load_checkpoint(path: str | Path) -> WavePaint:
         raise CheckpointError(f"{path}: is a folder")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    state, config = _read_safetensors(path) if is_safetensors(path) else (_read_pickle(path), None)
+    state, config = read_tensors(path) if is_safetensors(path) else (_read_pickle(path), None)
     try:
         config = config or infer_config(state)
         with torch.device("meta"):
@@ -146,7 +146,12 @@ def is_safetensors(path: Path) -> bool:
         return file.read(9)[8:] == b"{"
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], WavePaintConfig | None]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], WavePaintConfig | None]:
+    """The tensors of a safetensors file as float32, and the configuration that stands in it, if any.
+
+    Raises:
+        CheckpointError: a damaged file.
+    """
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

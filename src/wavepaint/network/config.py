@@ -10,7 +10,6 @@ from wavepaint.errors import OptionError
 
 STEMS = ("conv", "haar")
 PREFILLS = ("haar", "zero")
-MIXINGS = ("dwt", "conv")
 
 _LIMITS = {
     "num_modules": (1, 64),
@@ -40,8 +39,6 @@ class WavePaintConfig:
         level: DWT levels L of a block, 1 to 4.
         dropout: probability of dropping a channel mix in training.
         wavelet: any orthogonal or biorthogonal PyWavelets name.
-        mixing: what a block mixes tokens with: "dwt", or "conv", a learned strided convolution of the same output in
-            its place, which is there to be compared with and cannot be exported.
         input_channels: 4 (RGB and mask) or 3 (a published variant that never sees the mask).
         stem: "conv" (published: strided convolutions, half resolution) or "haar" (wavelet packet).
         packet_levels: depth of the "haar" stem's packet; the blocks work at 1 / 2**packet_levels.
@@ -59,7 +56,6 @@ class WavePaintConfig:
     level: int = 1
     dropout: float = 0.5
     wavelet: str = "haar"
-    mixing: str = "dwt"
     input_channels: int = 4
     stem: str = "conv"
     packet_levels: int = 2
@@ -81,7 +77,7 @@ class WavePaintConfig:
             return f"final_dim must be a multiple of 4, got {self.final_dim}"
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             return f"dropout must be in [0, 1), got {self.dropout!r}"
-        for name, known in (("wavelet", None), ("mixing", MIXINGS), ("stem", STEMS), ("prefill", PREFILLS)):
+        for name, known in (("wavelet", None), ("stem", STEMS), ("prefill", PREFILLS)):
             value = getattr(self, name)
             if not isinstance(value, str):
                 return f"{name} must be a name, got {value!r}"
@@ -106,6 +102,8 @@ class WavePaintConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WavePaintConfig:
         """The inverse of `to_dict`; unknown fields raise `OptionError`."""
+        # Checkpoints of version 0.1 say that their blocks mix by DWT, as all blocks do.
+        values = {name: value for name, value in values.items() if (name, value) != ("mixing", "dwt")}
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:

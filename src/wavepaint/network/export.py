@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.errors import MissingExtraError
 from wavepaint.files import atomic_write
 from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
 from wavepaint.network.checkpoint import CONFIG_KEY
@@ -46,7 +46,6 @@ def export_onnx(model: WavePaint, path: str | Path, *, half: bool | None = None)
         half: store weights as float16 (computation stays float32); None decides by `HALF_TOLERANCE`.
 
     Raises:
-        OptionError: a network of blocks without a DWT (`mixing` "conv").
         MissingExtraError: the package onnx is not installed.
     """
     path = Path(path)
@@ -87,8 +86,6 @@ def largest_change(first: bytes, second: bytes, multiple: int) -> float:
 
 
 def _model_proto(model: WavePaint, half: bool) -> Any:
-    if model.config.mixing != "dwt":
-        raise OptionError(f"a network with mixing {model.config.mixing!r} cannot be exported to ONNX, only dwt can")
     try:
         from onnx import TensorProto, helper
     except ImportError:

@@ -1,8 +1,8 @@
 """What training minimises: one small class per loss, all in one table.
 
-Every loss takes the network's picture, the truth and the mask, and returns one number for the batch:
+Every loss takes the network's image, the truth and the mask, and returns one number for the batch:
 
-* `filled`: (B, 3, H, W) float32, the network's picture, not clipped; equal to `truth` outside the hole.
+* `filled`: (B, 3, H, W) float32, the network's image, not clipped; equal to `truth` outside the hole.
 * `truth`: (B, 3, H, W) float32 RGB in [0, 1].
 * `mask`: (B, 1, H, W) float32, 1 = hole, 0 = keep, with at least one hole sample in the batch.
 """
@@ -22,21 +22,15 @@ from torch import Tensor, nn
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.features import DISTANCE_LAYERS, VGG16Features, feature_distance
 from wavepaint.evaluation.perceptual import LPIPS, Net, load_lpips, load_vgg16
-from wavepaint.network.dwt import dwt2
 
 WEIGHTS = ("vgg16", "alexnet", "lpips-alex", "lpips-vgg")
-"""Names of the weight files that losses may need; what is not given is downloaded once and kept."""
+"""Names of the weight files that losses may need; what is not given is downloaded once and cached."""
 
 RING = 16
 """Width in samples of the known ring around the hole whose texture counts with the hole's own."""
 
-_WAVELET_LEVELS = 3
-_ENERGY_LEVELS = 2
-_PERIODS = (4, 8, 16)
-_ENERGY_FLOOR = 1e-5  # mean square of a difference of about one level of 256: less is no texture
 _SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
-_DIRECTIONS = 64
 _TINY = 1e-6
 
 
@@ -57,7 +51,7 @@ class Loss(nn.Module):
 
 
 class L1(Loss):
-    """Mean absolute error of the whole picture."""
+    """Mean absolute error of the whole image."""
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """See the module's text."""
@@ -65,7 +59,7 @@ class L1(Loss):
 
 
 class L2(Loss):
-    """Mean squared error of the whole picture."""
+    """Mean squared error of the whole image."""
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """See the module's text."""
@@ -80,18 +74,6 @@ class HoleL1(Loss):
         return (filled - truth).abs().sum() / (mask.sum() * 3)
 
 
-class Chroma(Loss):
-    """Absolute error of the colour alone, per hole sample: of the differences from the mean of the three channels.
-
-    Distances of VGG16 activations see a wrong tint and coloured dots as much less than they are.
-    """
-
-    def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        """See the module's text."""
-        error = filled - truth
-        return (error - error.mean(1, keepdim=True)).abs().sum() / (mask.sum() * 3)
-
-
 class Gradient(Loss):
     """Absolute error of the horizontal and vertical differences, per hole sample: edges where they belong."""
 
@@ -102,26 +84,8 @@ class Gradient(Loss):
         return (across + down) / (2 * (mask.sum() * 3))
 
 
-class Wavelet(Loss):
-    """Absolute error of Haar bands, three levels of details and the last approximation, each per hole area.
-
-    Every level counts the same although a coarser one has fewer samples, so that a wrong average colour or a
-    missing coarse structure costs as much as missing grain.
-    """
-
-    def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        """See the module's text."""
-        # The transform is linear: the bands' error is the error's bands.
-        approximation, terms = filled - truth, []
-        for _ in range(_WAVELET_LEVELS):
-            approximation, details = dwt2(approximation)
-            terms.append(details.abs().mean())
-        terms.append(approximation.abs().mean())
-        return torch.stack(terms).mean() / mask.mean()
-
-
 class LPIPSLoss(Loss):
-    """LPIPS of the whole picture, averaged over the batch."""
+    """LPIPS of the whole image, averaged over the batch."""
 
     net: ClassVar[Net]
 
@@ -161,7 +125,7 @@ class LPIPSVGG(LPIPSLoss):
 
 
 class HoleSSIM(Loss):
-    """1 - SSIM of the hole samples (Wang et al., 2004; as a loss, Zhao et al., 2017): contrast in its place.
+    """1 - SSIM of the hole samples (Wang et al., 2004; as a loss, Zhao et al., 2017): contrast where it belongs.
 
     Gaussian window of 11x11 with sigma 1.5, per RGB channel, as the score; borders are repeated outwards.
     """
@@ -197,69 +161,8 @@ class HoleSSIM(Loss):
         return matrix.scatter_add(1, source, self.window.expand(size, -1))
 
 
-class BandEnergy(Loss):
-    """Missing or surplus detail: log ratio of the Haar detail energies of hole and ring, fill against truth.
-
-    The mean squares of each detail band (two levels, three bands, three channels) over the hole are compared with
-    those of the truth over the hole and a known ring of `RING` samples, picture by picture. Where the details lie
-    does not matter, only how strong they are.
-    """
-
-    def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        """See the module's text."""
-        hole, around = mask, _with_ring(mask)
-        terms = []
-        for _ in range(_ENERGY_LEVELS):
-            filled, found = dwt2(filled)
-            truth, wanted = dwt2(truth)
-            hole, around = (F.max_pool2d(x, 2, ceil_mode=True) for x in (hole, around))
-            ratio = torch.log(_energy(found, hole) / _energy(wanted, around))
-            terms.append(ratio.abs().mean())
-        return torch.stack(terms).mean()
-
-
-class Checkerboard(Loss):
-    """What of the error in the hole repeats every 4, 8 and 16 samples: root mean squares, picture by picture.
-
-    Transposed convolutions leave such lattices (Odena et al., "Deconvolution and checkerboard artifacts", 2016), and
-    distances of VGG16 activations reward them: energy where the truth has some. The error without its average over
-    one period is averaged over all hole samples that lie on the same place of the lattice, per colour. What a mean of
-    so few samples has of noise is taken off, so that small holes are not taken for lattices.
-    """
-
-    def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        """See the module's text."""
-        error = (filled - truth) * mask
-        return torch.stack([_lattice(error, mask, period) for period in _PERIODS]).sum()
-
-
-def _lattice(error: Tensor, mask: Tensor, period: int) -> Tensor:
-    detail = (error - _box_mean(error, period) / _box_mean(mask, period).clamp_min(_TINY)) * mask
-    beyond = (0, -mask.shape[-1] % period, 0, -mask.shape[-2] % period)
-    sums, squares, counts = (
-        F.pad(x, beyond).unflatten(-1, (-1, period)).unflatten(-3, (-1, period)).sum((2, 4))
-        for x in (detail, detail**2, mask)
-    )
-    # The square of a mean without bias: of the products of all pairs of different samples.
-    energy = ((sums**2 - squares) / (counts - 1).clamp_min(1)).sum((2, 3)) / counts.sum((2, 3)).clamp_min(1)
-    # The square root has no slope at 0.
-    lattice: Tensor = (energy.mean(1).clamp_min(0) + _TINY).sqrt() - _TINY**0.5
-    return lattice.mean()
-
-
-def _box_mean(x: Tensor, side: int) -> Tensor:
-    """Mean of the square around every sample, zeros beyond the border; any side costs alike."""
-    before, after = (side - 1) // 2, side // 2
-    sums = F.pad(x, (before + 1, after, before + 1, after))
-    for axis in (-1, -2):
-        sums = sums.cumsum(axis)
-        length = sums.shape[axis] - side
-        sums = sums.narrow(axis, side, length) - sums.narrow(axis, 0, length)
-    return sums / side**2
-
-
 class VGGLoss(Loss, ABC):
-    """What compares two pictures by their VGG16 activations; subclasses implement `compare`."""
+    """What compares two images by their VGG16 activations; subclasses implement `compare`."""
 
     def __init__(self, features: VGG16Features) -> None:
         super().__init__()
@@ -303,26 +206,6 @@ class StyleLoss(VGGLoss):
         return torch.stack(terms).mean()
 
 
-class SlicedWassersteinLoss(VGGLoss):
-    """Relative sliced Wasserstein distance of VGG16 activations over hole and ring (Heitz et al., 2021).
-
-    The activations of all positions are projected on random directions, sorted, and compared in that order: the
-    whole distribution of a texture instead of its second moments. Directions come from PyTorch's global generator.
-    """
-
-    def compare(self, found: Sequence[Tensor], wanted: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """See `VGGLoss`."""
-        around, terms = _with_ring(mask), []
-        for a, b in zip(found, wanted, strict=True):
-            directions = F.normalize(torch.randn(a.shape[1], _DIRECTIONS, device=a.device), dim=0)
-            weight = F.adaptive_max_pool2d(around, a.shape[-2:]) > 0
-            for own_a, own_b, own_weight in zip(a, b, weight, strict=True):
-                inside = own_weight[0]
-                sorted_a, sorted_b = ((own[:, inside].T @ directions).sort(dim=0).values for own in (own_a, own_b))
-                terms.append((sorted_a - sorted_b).abs().mean() / (sorted_b.abs().mean() + _TINY))
-        return torch.stack(terms).mean()
-
-
 def vgg_activations(features: VGG16Features, filled: Tensor, truth: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Activations of the fill, with a gradient, and of the truth, without one."""
     with torch.no_grad():
@@ -332,11 +215,6 @@ def vgg_activations(features: VGG16Features, filled: Tensor, truth: Tensor) -> t
 
 def _with_ring(mask: Tensor) -> Tensor:
     return F.max_pool2d(mask, 2 * RING + 1, stride=1, padding=RING)
-
-
-def _energy(details: Tensor, weight: Tensor) -> Tensor:
-    """Mean square of every band (B, 9) over the samples with weight 1, at least a floor."""
-    return (details**2 * weight).sum((2, 3)) / weight.sum((2, 3)).clamp_min(1) + _ENERGY_FLOOR
 
 
 def _gram(x: Tensor, weight: Tensor) -> Tensor:
@@ -350,17 +228,12 @@ LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
         "l1": L1,
         "l2": L2,
         "hole-l1": HoleL1,
-        "chroma": Chroma,
         "gradient": Gradient,
         "hole-ssim": HoleSSIM,
-        "wavelet": Wavelet,
-        "band-energy": BandEnergy,
-        "checkerboard": Checkerboard,
         "lpips-alex": LPIPSAlex,
         "lpips-vgg": LPIPSVGG,
         "vgg-features": VGGFeatureLoss,
         "vgg-style": StyleLoss,
-        "vgg-swd": SlicedWassersteinLoss,
     }
 )
 """Every loss by the name that recipes use; smaller is better for all of them."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from wavepaint.network import WavePaint, WavePaintConfig
-from wavepaint.network.coarse import double, fill_coarse_to_fine
-from wavepaint.network.prefill import halve_known
+from wavepaint.network import WavePaint
+from wavepaint.network.coarse import coarse_guess
 from wavepaint.training.losses import WeightedLosses
 
 
@@ -72,44 +70,6 @@ def memory_format(device: torch.device) -> torch.memory_format:
     """Channels last where there are matrix units; on a CPU without them it makes a training step slower."""
     fast = device.type == "cuda" or has_bfloat16(device)
     return torch.channels_last if fast else torch.contiguous_format
-
-
-def most_octaves(config: WavePaintConfig, side: int) -> int:
-    """Halvings, at most, that self-conditioning begins with in crops of `side` pixels.
-
-    Those of the network's use, as far as the side can be halved, and one at least.
-    """
-    fitting = [octaves for octaves in range(2, config.octaves + 1) if side % (config.stride * 2**octaves) == 0]
-    return max(fitting, default=1)
-
-
-def coarse_guess(network: WavePaint, image: Tensor, mask: Tensor, octaves: int = 1) -> Tensor:
-    """The network's result at a lower resolution, enlarged: a better start than the prefill. No gradient through it.
-
-    Args:
-        network: left in the mode that it is in.
-        image: (B, 3, H, W) float in [0, 1]; H and W are multiples of the network's stride times `2**octaves`.
-        mask: (B, 1, H, W) float, 1 = hole.
-        octaves: halvings, at least 1; each resolution starts from the enlarged result of the one before.
-
-    Returns:
-        (B, 3, H, W) float32.
-    """
-    with torch.no_grad(), evaluating(network):
-        coarse = fill_coarse_to_fine(network, *halve_known(image, mask), octaves - 1)
-    return double(coarse.float())
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; then every module gets its own mode back."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def is_finite(network: nn.Module) -> bool:

@@ -2,98 +2,118 @@
 
 `PACKAGED` come with the package. A recipe of one's own may begin with `base: NAME` and then needs only what
 differs: keys of `data` and `validation` one by one, every other key as a whole. Where to run (devices,
-precision) and how long at most is not part of a recipe.
+precision) and how long is not part of a recipe.
 """
 
 from __future__ import annotations
 
-import math
 import re
-import types
-import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from wavepaint.data.masks import MIN_SIDE, find_preset
+from wavepaint.data.masks import MIN_SIDE, mixed_preset
 from wavepaint.errors import OptionError
 from wavepaint.network.config import WavePaintConfig, preset
 from wavepaint.training.losses import check_loss_names
 from wavepaint.training.schedule import CROP_STEP
 
-PACKAGED = ("default", "finetune", "film", "stamps", "faces", "published")
-OPTIMIZERS = ("adamw", "sgd")
-SCHEDULES = ("constant", "cosine")
-BATCH_NORMS = ("local", "sync", "frozen")
+PACKAGED = (
+    "default",
+    "finetune",
+    "film",
+    "stamps",
+    "faces",
+    "published",
+    "published-celeba",
+    "published-imagenet",
+)
 RESUMED_WITH = ("batch", "accumulate", "clip", "data.workers", "phases.N.learning_rate")
 """What a resumed run may change, because it may be what ended it: memory, and steps too large."""
-_TOO_LARGE = 2**63
-"""For whole numbers: generators and tensors take no larger ones."""
 
 
-@dataclass(frozen=True)
-class Data:
-    """Which crops the network sees; see `wavepaint.data.crops.CropDataset`.
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+Whole = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Positive = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
+# YAML 1.1 takes 1e-3, without a point, for text: numbers are not strict.
+Number = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Section):
+    """Which crops the network sees.
 
     Attributes:
-        masks: mask preset.
-        crops_per_photo: crops from every photograph in an epoch.
-        pool_size: decoded photographs held at once.
-        max_pixels: larger photographs are reduced to about this many pixels.
+        source: "memory" (decoded once; see `data.resident`; streamed if they do not fit) or "stream" (`data.crops`).
+        masks: mask presets and how often each is drawn: `{thin: 2, thick: 1}`.
+        mask_bank: masks that are drawn beforehand, and cropped in every step; of source "memory".
+        crops_per_image: crops from every image in an epoch.
+        pool_size: decoded images held at once, of source "stream".
+        max_pixels: larger images are reduced to about this many pixels.
         max_scale: crops show up to this times their side, reduced.
-        workers: processes per training process that decode and crop; null for what the machine suggests.
+        workers: processes per training process that decode and crop, of source "stream"; null for what the machine
+            suggests.
     """
 
-    masks: str
-    crops_per_photo: int
-    pool_size: int
-    max_pixels: int
-    max_scale: float
-    workers: int | None
+    source: Literal["memory", "stream"]
+    masks: dict[str, Positive]
+    mask_bank: Positive
+    crops_per_image: Positive
+    pool_size: Positive
+    max_pixels: Positive
+    max_scale: Annotated[Number, Field(ge=1)]
+    workers: Whole | None
 
-    def __post_init__(self) -> None:
-        find_preset(self.masks)
-        _at_least(1, crops_per_photo=self.crops_per_photo, pool_size=self.pool_size, max_pixels=self.max_pixels)
-        _at_least(1, max_scale=self.max_scale)
-        _at_least(0, workers=self.workers or 0)
+    @model_validator(mode="after")
+    def _check(self) -> Data:
+        mixed_preset(self.masks)
+        return self
 
 
-@dataclass(frozen=True)
-class Validation:
+class Validation(_Section):
     """How a run is judged.
 
     Attributes:
-        share: part of the photographs kept for this, chosen by the hash of their names.
+        share: part of the images held out for this, chosen by the hash of their names; 0 for no validation.
+        at_least: images held out in any case, up to a quarter of all.
         every: steps between validations; null for once an epoch.
         metric: the loss, of `losses.LOSSES`, by which the best weights are chosen.
-        masks: mask presets, each photograph once with each.
-        photographs: photographs at most.
+        masks: mask presets, each image once with each.
+        images: images scored at most.
         crop: side of the crops in pixels.
+        top: networks of the best validations that are kept, `best.safetensors` included.
     """
 
-    share: float
-    every: int | None
+    share: Annotated[Number, Field(lt=1)]
+    at_least: Whole
+    every: Positive | None
     metric: str
-    masks: tuple[str, ...]
-    photographs: int
-    crop: int
+    masks: Annotated[tuple[str, ...], Field(min_length=1)]
+    images: Positive
+    crop: Annotated[Positive, Field(ge=MIN_SIDE)]
+    top: Positive
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Validation:
         check_loss_names([self.metric])
-        for name in self.masks:
-            find_preset(name)
-        _require(0 <= self.share < 1, f"share must be at least 0 and below 1, got {self.share}")
-        _require(len(self.masks) > 0, "masks must name at least one mask preset")
-        _at_least(1, every=1 if self.every is None else self.every, photographs=self.photographs)
-        _at_least(MIN_SIDE, crop=self.crop)
+        mixed_preset(dict.fromkeys(self.masks, 1))
+        return self
 
 
-@dataclass(frozen=True)
-class Phase:
+class Phase(_Section):
     """A part of the run with one optimiser; a later phase starts from the best weights so far.
 
     Attributes:
@@ -106,38 +126,36 @@ class Phase:
         patience: validations without a better score that end the phase; null for none.
     """
 
-    optimizer: str
-    learning_rate: float
-    weight_decay: float
-    momentum: float
-    schedule: str
-    warmup: int
-    patience: int | None
+    optimizer: Literal["adamw", "sgd"]
+    learning_rate: Annotated[Number, Field(gt=0)]
+    weight_decay: Number
+    momentum: Number
+    schedule: Literal["constant", "cosine"]
+    warmup: Whole
+    patience: Positive | None
 
-    def __post_init__(self) -> None:
-        _one_of(OPTIMIZERS, optimizer=self.optimizer)
-        _one_of(SCHEDULES, schedule=self.schedule)
-        _require(self.learning_rate > 0, f"learning_rate must be above 0, got {self.learning_rate}")
-        _at_least(0, weight_decay=self.weight_decay, momentum=self.momentum, warmup=self.warmup)
-        _require(self.optimizer == "sgd" or self.momentum == 0, "momentum is for sgd")
-        _at_least(1, patience=1 if self.patience is None else self.patience)
+    @model_validator(mode="after")
+    def _check(self) -> Phase:
+        if self.optimizer == "adamw" and self.momentum:
+            raise ValueError("momentum is for sgd")
+        return self
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(_Section):
     """A whole recipe.
 
     Attributes:
         network: `preset`, and any field of `WavePaintConfig` in place of the preset's; null with `init`.
         init: checkpoint to start from, or "default" for the packaged network; null for random weights.
         seed: of everything random.
-        steps: optimiser steps of the run; null to go on until the last phase ends.
+        steps: optimiser steps of the run; null to continue until the last phase ends. A time budget replaces it.
+        least_steps: with a time budget, the last crops are the largest of `crops` at which so many steps fit.
         batch: crops in a step of one process.
         accumulate: batches whose gradients are added up in a step.
         crops: side of the crops in pixels at the start and at the end.
         losses: weights of losses by name.
-        self_condition: probability that a step starts from the network's own result at half resolution.
-        ema: decay of the weight average that is validated and kept; 0 keeps the weights themselves.
+        self_condition: probability that a step starts from the network's own result at a lower resolution.
+        ema: decay of the weight average that is validated and written; 0 writes the weights themselves.
         clip: largest norm of the gradient; null for any.
         batch_norm: "local" (statistics of each process's batch), "sync" (of all; CUDA), or "frozen".
         compile: use torch.compile on CUDA devices.
@@ -148,111 +166,126 @@ class Recipe:
         save_seconds: seconds between checkpoints.
     """
 
-    network: Mapping[str, Any] | None
+    network: dict[str, Any] | None
     init: str | None
-    seed: int
-    steps: int | None
-    batch: int
-    accumulate: int
-    crops: tuple[int, int]
-    losses: Mapping[str, float]
-    self_condition: float
-    ema: float
-    clip: float | None
-    batch_norm: str
-    compile: bool
+    seed: Whole
+    steps: Positive | None
+    least_steps: Positive
+    batch: Positive
+    accumulate: Positive
+    crops: tuple[Positive, Positive]
+    losses: dict[str, Number]
+    self_condition: Annotated[Number, Field(le=1)]
+    ema: Annotated[Number, Field(lt=1)]
+    clip: Annotated[Number, Field(gt=0)] | None
+    batch_norm: Literal["local", "sync", "frozen"]
+    compile: Flag
     data: Data
     validation: Validation
-    phases: tuple[Phase, ...]
-    log_every: int
-    save_seconds: float
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    log_every: Positive
+    save_seconds: Number
 
-    def __post_init__(self) -> None:
-        _require((self.network is None) != (self.init is None), "give either network or init")
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if (self.network is None) == (self.init is None):
+            raise ValueError("give either network or init")
         if self.network is not None:
             self.network_config()
         check_loss_names(self.losses)
-        _require(any(weight > 0 for weight in self.losses.values()), "losses must have at least one above 0")
-        _at_least(0, **{f"losses.{name}": weight for name, weight in self.losses.items()})
-        _at_least(1, batch=self.batch, accumulate=self.accumulate, log_every=self.log_every)
-        _at_least(1, steps=1 if self.steps is None else self.steps)
-        _at_least(0, save_seconds=self.save_seconds, seed=self.seed)
-        _one_of(BATCH_NORMS, batch_norm=self.batch_norm)
-        _require(0 <= self.self_condition <= 1, f"self_condition must be 0 to 1, got {self.self_condition}")
-        _require(0 <= self.ema < 1, f"ema must be at least 0 and below 1, got {self.ema}")
-        _require(self.clip is None or self.clip > 0, f"clip must be above 0, got {self.clip}")
+        if not any(self.losses.values()):
+            raise ValueError("losses must have at least one above 0")
         smallest, largest = self.crops
-        _at_least(MIN_SIDE, **{"crops[0]": smallest})
-        _require(
-            smallest <= largest and (largest - smallest) % CROP_STEP == 0,
-            f"crops must grow by a multiple of {CROP_STEP}, got {smallest} to {largest}",
-        )
-        _require(len(self.phases) > 0, "phases must have at least one")
+        if smallest < MIN_SIDE:
+            raise ValueError(f"crops must be at least {MIN_SIDE}, got {smallest}")
+        if smallest > largest or (largest - smallest) % CROP_STEP:
+            raise ValueError(f"crops must grow by a multiple of {CROP_STEP}, got {smallest} to {largest}")
+        return self
 
     def network_config(self) -> WavePaintConfig:
         """The network that `network` describes."""
         changes = dict(self.network or {})
         name = changes.pop("preset", None)
-        _require(isinstance(name, str), "network needs a preset")
-        return WavePaintConfig.from_dict({**preset(str(name)).to_dict(), **changes})
+        if not isinstance(name, str):
+            raise OptionError("network needs a preset")
+        return WavePaintConfig.from_dict({**preset(name).to_dict(), **changes})
 
     def to_yaml(self) -> str:
         """The recipe as a file that `load_recipe` reads back to an equal one."""
-        return str(yaml.safe_dump(_plain(asdict(self)), sort_keys=False, default_flow_style=None))
+        text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=120)
+        return text
+
+    def planned(self, steps: int, largest: int, every: int) -> Recipe:
+        """The recipe with so many steps, crops that grow up to `largest`, and a validation every so many steps."""
+        validation = self.validation.model_copy(update={"every": every})
+        crops = (self.crops[0], largest)
+        return self.model_copy(update={"steps": steps, "crops": crops, "validation": validation})
 
 
 def load_recipe(name: str | Path, changes: Sequence[str] = (), init: str | None = None) -> Recipe:
-    """Read a recipe.
+    """A packaged recipe, or a YAML file.
 
     Args:
-        name: one of `PACKAGED`, or a YAML file.
-        changes: `key=value`, for instance `batch=8`, `data.workers=2` or `phases.0.learning_rate=0.001`.
-        init: start from this checkpoint, or "default", whatever the recipe says.
+        name: of `PACKAGED`, or a path.
+        changes: `key=value` to set on top, with dots into sections and lists: `phases.0.learning_rate=1e-3`.
+        init: checkpoint to start from, in place of the recipe's own start.
 
     Raises:
-        OptionError: naming the file and the key: no such recipe, not YAML, an unknown or missing key, a value
-            of another type or one that makes no sense.
+        OptionError: no such recipe, not YAML, or a key or value that makes no sense; one line that names it.
     """
     values = _read(name)
-    label = str(name)
     for change in changes:
         _change(values, change)
-        label = f"{name} with --set"
     if init is not None:
-        values.update(network=None, init=init)
-    return _recipe(values, label)
+        values |= {"init": init, "network": None}
+    return _recipe(values, str(name))
 
 
 def change_recipe(recipe: Recipe, changes: Sequence[str]) -> tuple[Recipe, list[str]]:
-    """A run's recipe with changes among `RESUMED_WITH`, and a line for each that makes a difference.
+    """A recipe as a run resumes with it, and what differs, a line each.
 
     Raises:
-        OptionError: another key, or a value as in `load_recipe`.
+        OptionError: a change of anything that is not in `RESUMED_WITH`, or one that makes no sense.
     """
-    before = _plain(asdict(recipe))
-    after = _plain(asdict(recipe))
-    keys = []
+    before = recipe.model_dump(mode="json")
+    values, keys = recipe.model_dump(mode="json"), dict.fromkeys(change.partition("=")[0] for change in changes)
     for change in changes:
         key = change.partition("=")[0]
-        if re.sub(r"^phases\.\d+\.", "phases.N.", key) not in RESUMED_WITH:
-            raise OptionError(f"--set {change}: a run that goes on can change {', '.join(RESUMED_WITH)} only")
-        _change(after, change)
-        keys.append(key)
-    changed = _recipe(after, "with --set")
-    after = _plain(asdict(changed))
-    values = [(key, _value(before, key), _value(after, key)) for key in dict.fromkeys(keys)]
-    return changed, [f"{key}: {old} before, {new} from now on" for key, old, new in values if old != new]
+        if re.sub(r"\.\d+\.", ".N.", key) not in RESUMED_WITH:
+            raise OptionError(f"--set {change}: a resumed run can change {', '.join(RESUMED_WITH)}")
+        _change(values, change)
+    changed = _recipe(values, "of the run")
+    after = changed.model_dump(mode="json")
+    pairs = {key: (_value(before, key), _value(after, key)) for key in keys}
+    return changed, [f"{key}: {old} before, {new} from now on" for key, (old, new) in pairs.items() if old != new]
 
 
 def parse_recipe(text: str, label: str) -> Recipe:
-    """A complete recipe from its YAML; `label` names it in errors, which are those of `load_recipe`."""
+    """A recipe from the text that `Recipe.to_yaml` wrote; `label` names it in errors, which are `load_recipe`'s."""
     return _recipe(_mapping(text, label), label)
 
 
 def _recipe(values: Mapping[str, Any], label: str) -> Recipe:
-    recipe = _build(Recipe, values, f"recipe {label}", "")
-    assert isinstance(recipe, Recipe)
-    return recipe
+    try:
+        return Recipe.model_validate(values)
+    except OptionError as error:
+        raise OptionError(f"recipe {label}: {error}") from None
+    except ValidationError as error:
+        raise OptionError(f"recipe {label}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    kind, value = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key {where}"
+    if kind == "missing":
+        return f"missing key {where}"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if kind == "value_error" and isinstance(value, Mapping):
+        return f"{where}: {message}" if where else message
+    return f"{where} must be {message.removeprefix('must be ')}, got {value!r}"
 
 
 def _read(name: str | Path) -> dict[str, Any]:
@@ -289,9 +322,9 @@ def _mapping(text: str, label: str) -> dict[str, Any]:
 
 
 def _change(values: dict[str, Any], change: str) -> None:
-    """Set one value; a key that no recipe knows is found by the validation that follows."""
-    key, found, text = change.partition("=")
-    if not found:
+    """Set one value; the validation that follows finds a key that no recipe knows."""
+    key, equals, text = change.partition("=")
+    if not equals:
         raise OptionError(f"--set {change}: must be KEY=VALUE")
     try:
         value = yaml.safe_load(text)
@@ -311,82 +344,3 @@ def _value(values: Any, key: str) -> Any:
     for part in key.split("."):
         values = values[int(part) if isinstance(values, list) else part]
     return values
-
-
-def _build(kind: type, values: Any, label: str, where: str) -> Any:
-    """A dataclass from plain values; `where` is the path of keys so far, ending in a dot unless empty."""
-    if not isinstance(values, Mapping):
-        raise OptionError(f"{label}: {where.rstrip('.')} must be a mapping of keys to values")
-    known = [field.name for field in fields(kind)]
-    if unknown := [str(key) for key in values if key not in known]:
-        raise OptionError(f"{label}: unknown key {where}{unknown[0]}; known: {', '.join(known)}")
-    if missing := [name for name in known if name not in values]:
-        raise OptionError(f"{label}: missing key {where}{missing[0]}")
-    hints = typing.get_type_hints(kind)
-    arguments = {name: _typed(hints[name], values[name], label, where + name) for name in known}
-    try:
-        return kind(**arguments)
-    except OptionError as error:
-        raise OptionError(f"{label}: {where}{error}") from None
-
-
-def _typed(hint: Any, value: Any, label: str, where: str) -> Any:
-    """`value` as the type that a field declares."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:
-        return None if value is None else _typed(inner[0], value, label, where)
-    if is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, label, where + ".")
-    if origin is tuple and isinstance(value, list | tuple):
-        if inner[-1] is not Ellipsis and len(value) != len(inner):
-            raise OptionError(f"{label}: {where} must have {len(inner)} values, got {len(value)}")
-        return tuple(_typed(inner[0], each, label, f"{where}.{i}") for i, each in enumerate(value))
-    if issubclass(origin or hint, Mapping) and isinstance(value, Mapping):
-        return {str(key): _typed(inner[1], each, label, f"{where}.{key}") for key, each in value.items()}
-    if hint is typing.Any:
-        return value
-    if hint is float:
-        return _number(value, label, where)
-    if hint is int and type(value) is int and value >= _TOO_LARGE:
-        raise OptionError(f"{label}: {where} must be below 2**63, got {value}")
-    if hint in (int, str, bool) and type(value) is hint:
-        return value
-    raise OptionError(f"{label}: {where} must be {_named(hint, origin)}, got {value!r}")
-
-
-def _number(value: Any, label: str, where: str) -> float:
-    # YAML 1.1 takes 1e-3, without a point, for text.
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise OptionError(f"{label}: {where} must be a finite number, got {value!r}")
-    return number
-
-
-def _named(hint: Any, origin: Any) -> str:
-    names = {int: "a whole number", str: "text", bool: "true or false", tuple: "a list"}
-    return names.get(origin or hint, "a mapping of keys to values")
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, all the way down."""
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise OptionError(message)
-
-
-def _at_least(lowest: float, **values: float) -> None:
-    for name, value in values.items():
-        _require(value >= lowest, f"{name} must be at least {lowest}, got {value}")
-
-
-def _one_of(known: Sequence[str], **values: str) -> None:
-    for name, value in values.items():
-        _require(value in known, f"unknown {name} {value!r}; known: {', '.join(known)}")

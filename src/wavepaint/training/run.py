@@ -1,8 +1,9 @@
-"""Beginning and resuming runs: from a recipe, settings and hardware to an engine in every process."""
+"""Beginning and resuming runs: from a recipe, settings and hardware to a training loop in every process."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,27 @@ from typing import Any, Literal
 import torch
 from lightning.fabric import Fabric
 
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.crops import CropDataset, CropOptions, CropSource
+from wavepaint.data.held_out import ValidationSet
+from wavepaint.data.photographs import PhotographSource, find_photographs
+from wavepaint.data.resident import ImageBank, MaskBank, ResidentCrops, decoded_images, too_large_for_memory
+from wavepaint.data.stream import CropStream
 from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint
-from wavepaint.training.engine import ALWAYS_REPORTED, STATE, Engine, Outcome, Settings, check_new, read_state
-from wavepaint.training.losses import load_losses
+from wavepaint.training.callbacks import LOGGERS, Callback
+from wavepaint.training.folder import STATE, check_new, read_state
+from wavepaint.training.learner import Learner
+from wavepaint.training.loop import TrainingLoop
+from wavepaint.training.losses import Loss, load_losses
 from wavepaint.training.module import has_bfloat16, is_finite
 from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
-from wavepaint.training.watching import Watcher
+from wavepaint.training.settings import Outcome, Settings, Supply
 
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-mixed", "16-mixed")
+ALWAYS_REPORTED = "hole-l1"
+_MAX_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -43,78 +53,102 @@ class Hardware:
 
 
 def train(
-    recipe: Recipe, settings: Settings, hardware: Hardware | None = None, watchers: Sequence[Watcher] = ()
+    recipe: Recipe, settings: Settings, hardware: Hardware | None = None, callbacks: Sequence[Callback] = ()
 ) -> Outcome:
-    """Begin a run and go on until it is over or SIGINT or SIGTERM asks it to stop.
+    """Begin a run and continue until it is over or SIGINT or SIGTERM asks it to stop.
 
     Args:
         recipe: what to compute.
         settings: from and to where; the folder must hold nothing by the name of a run's files.
         hardware: where to compute; by default on all devices of the best kind.
-        watchers: told what happens, in the first process only, and closed at the end.
+        callbacks: observe it, in the first process only, and are closed at the end.
 
     Raises:
         OptionError: settings that do not go together, or a folder that holds a run or in which another process trains.
-        ImageError: no photographs.
+        ImageError: no images.
         CheckpointError: `recipe.init` is no network.
         WavepaintError: weights of a loss that cannot be had; a loss that is not finite; a full disk; too little
             memory, a device's or the machine's. The last checkpoint is then a usable one.
     """
+    began = time.monotonic()
     check_new(settings.folder)
-    return _launch(recipe, settings, hardware or Hardware(), watchers, None)
+    unknown = [name for name in settings.loggers if name not in LOGGERS]
+    if unknown:
+        raise OptionError(f"unknown logger {unknown[0]!r}; known: {', '.join(LOGGERS)}")
+    return _launch(recipe, settings, hardware or Hardware(), callbacks, began).run()
 
 
 def resume(
     folder: str | Path,
     hardware: Hardware | None = None,
-    watchers: Sequence[Watcher] = (),
-    max_seconds: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    seconds: float | None = None,
     changes: Sequence[str] = (),
-    photographs: str | None = None,
-    tensorboard: bool | None = None,
+    images: str | None = None,
 ) -> Outcome:
-    """Go on with a run; see `train`. Watchers are told of everything that is not as it was.
+    """Continue a run; see `train`. Everything that is not as it was is reported to the callbacks.
 
     Args:
         folder: of the run.
         hardware: may be other than before; then the order of the crops is not continued exactly.
-        watchers: see `train`.
-        max_seconds: a new limit for the whole run, earlier sittings included; None keeps the old one.
+        callbacks: see `train`.
+        seconds: a new time budget for the whole run, what was spent before included; None for the old one.
         changes: `key=value` for keys among `recipes.RESUMED_WITH`.
-        photographs: where they lie now; None for where they lay.
-        tensorboard: see `Settings`; None as before.
+        images: where they lie now; None for where they lay.
 
     Raises:
-        OptionError: a change that a run cannot go on with, or another process that trains in the folder.
+        OptionError: a change that a run cannot be resumed with, or another process that trains in the folder.
         CheckpointError: there is no run, or its state is damaged.
         WavepaintError: see `train`.
     """
+    began = time.monotonic()
     state = read_state(Path(folder))
-    kept = state["settings"]
+    before = state["settings"]
     settings = Settings(
-        photographs=photographs or kept["photographs"],
+        images=images or before["images"],
         folder=Path(folder),
-        max_seconds=max_seconds or kept["max_seconds"],
-        weights={name: Path(path) for name, path in kept["weights"].items()},
-        tensorboard=kept["tensorboard"] if tensorboard is None else tensorboard,
+        seconds=seconds or before["seconds"],
+        weights={name: Path(path) for name, path in before["weights"].items()},
+        loggers=tuple(before["loggers"]),
     )
     recipe, differences = change_recipe(parse_recipe(state["recipe"], str(Path(folder) / STATE)), changes)
-    return _launch(recipe, settings, hardware or Hardware(), watchers, state, differences)
+    loop = _launch(recipe, settings, hardware or Hardware(), callbacks, began, state)
+    loop.load(state, differences)
+    return loop.run()
 
 
 def _launch(
     recipe: Recipe,
     settings: Settings,
     hardware: Hardware,
-    watchers: Sequence[Watcher],
-    state: dict[str, Any] | None,
-    differences: Sequence[str] = (),
-) -> Outcome:
-    source = find_photographs(settings.photographs)
-    kept, held_out = source.split(recipe.validation.share)
-    if len(kept) == 0:
-        raise OptionError(f"{settings.photographs}: all photographs belong to the validation part; add some")
+    callbacks: Sequence[Callback],
+    began: float,
+    state: dict[str, Any] | None = None,
+) -> TrainingLoop:
+    images = find_photographs(settings.images)
+    to_train, held_out = images.split(recipe.validation.share, recipe.validation.at_least)
+    if len(to_train) == 0:
+        raise OptionError(f"{settings.images}: all images belong to the validation part; add some")
     _check_length(recipe, settings, len(held_out) > 0)
+    network = _network(recipe, state)
+    # Before anything is launched: weights that cannot be had should not cost more than a line.
+    losses = load_losses((*recipe.losses, recipe.validation.metric, ALWAYS_REPORTED), settings.weights)
+    fabric = _make_fabric(hardware)
+    fabric.launch()
+    if recipe.batch_norm == "sync" and fabric.world_size > 1 and fabric.device.type != "cuda":
+        raise OptionError("batch_norm: sync needs CUDA devices; use local or frozen")
+    if state is None and recipe.data.source == "memory":
+        reason = too_large_for_memory(to_train, recipe.data.max_pixels)
+        if fabric.broadcast(reason) is not None:
+            for callback in callbacks if fabric.is_global_zero else ():
+                callback.on_note(f"{reason}: they are read while training instead (data.source stream)")
+            recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": "stream"})})
+    supply = _supply(recipe, images, to_train, held_out, losses, fabric)
+    learner = Learner(recipe, fabric, network, losses)
+    return TrainingLoop(recipe, settings, fabric, learner, supply, callbacks, began)
+
+
+def _network(recipe: Recipe, state: dict[str, Any] | None) -> WavePaint:
     if state is not None:
         network = WavePaint(WavePaintConfig.from_dict(state["config"]))
     elif recipe.init is not None:
@@ -124,17 +158,52 @@ def _launch(
     else:
         torch.manual_seed(recipe.seed)
         network = WavePaint(recipe.network_config())
-    _check_sides(recipe, network.config)
-    # Before anything is launched: weights that cannot be had should not cost more than a line.
-    losses = load_losses((*recipe.losses, recipe.validation.metric, ALWAYS_REPORTED), settings.weights)
-    fabric = _make_fabric(hardware)
-    fabric.launch()
-    if recipe.batch_norm == "sync" and fabric.world_size > 1 and fabric.device.type != "cuda":
-        raise OptionError("batch_norm: sync needs CUDA devices; use local or frozen")
-    engine = Engine(recipe, settings, fabric, network, losses, (source, kept, held_out), watchers)
-    if state is not None:
-        engine.load(state, differences)
-    return engine.run()
+    multiple = network.config.stride * (2 if recipe.self_condition > 0 else 1)
+    for side in (*recipe.crops, recipe.validation.crop):
+        if side % multiple:
+            raise OptionError(f"crops of {side} pixels: this network needs multiples of {multiple}")
+    return network
+
+
+def _supply(
+    recipe: Recipe,
+    images: PhotographSource,
+    to_train: PhotographSource,
+    held_out: PhotographSource,
+    losses: dict[str, Loss],
+    fabric: Fabric,
+) -> Supply:
+    data, judged = recipe.data, recipe.validation
+    crops: CropSource
+    if data.source == "memory":
+        bank = ImageBank(decoded_images(to_train, data.max_pixels), fabric.device)
+        masks = MaskBank(data.masks, data.mask_bank, recipe.seed, fabric.device)
+        crops = ResidentCrops(bank, masks, recipe.batch, recipe.seed, data.max_scale, fabric.global_rank)
+    else:
+
+        def dataset(side: int, seed: int) -> CropDataset:
+            rank, world_size = fabric.global_rank, fabric.world_size
+            return CropDataset(to_train, options, crop=side, seed=seed, rank=rank, world_size=world_size)
+
+        options = CropOptions(data.masks, data.crops_per_image, data.pool_size, data.max_pixels, data.max_scale)
+        workers = _suggested_workers(fabric) if data.workers is None else data.workers
+        crops = CropStream(dataset, recipe.batch, recipe.seed, workers, fabric.device.type == "cuda")
+    validation = None
+    if fabric.is_global_zero:
+        validation = ValidationSet(held_out, judged.masks, judged.images, judged.crop, data.max_pixels)
+    metrics = {name: losses[name].to(fabric.device) for name in (ALWAYS_REPORTED, judged.metric)}
+    step = recipe.batch * recipe.accumulate * fabric.world_size
+    epoch = max(1, len(to_train) * data.crops_per_image // step)
+    return Supply(images, crops, epoch, validation, metrics)
+
+
+def _suggested_workers(fabric: Fabric) -> int:
+    """Enough to keep an accelerator busy; beside training on a small CPU they would only take its time."""
+    cores = os.cpu_count() or 1
+    if fabric.device.type == "cpu":
+        return 0 if cores <= 2 else 1
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", torch.cuda.device_count() or 1))
+    return max(1, min(_MAX_WORKERS, cores // local))
 
 
 def _make_fabric(hardware: Hardware) -> Fabric:
@@ -161,26 +230,17 @@ def _has_float16(hardware: Hardware) -> bool:
 
 
 def _check_length(recipe: Recipe, settings: Settings, can_validate: bool) -> None:
-    endless = recipe.steps is None and settings.max_seconds is None
+    endless = recipe.steps is None and settings.seconds is None
     grows = recipe.crops[0] != recipe.crops[1]
     if endless and (grows or any(phase.schedule == "cosine" for phase in recipe.phases)):
-        raise OptionError("growing crops and a cosine schedule need a length: steps in the recipe, or a maximum time")
+        raise OptionError("growing crops and a cosine schedule need a length: steps in the recipe, or --hours")
     if endless and any(phase.patience is None for phase in recipe.phases):
-        raise OptionError(
-            "the run would never end: give steps in the recipe, patience to every phase, or a maximum time"
-        )
+        raise OptionError("the run would never end: give steps in the recipe, patience to every phase, or --hours")
     if not can_validate and any(phase.patience is not None for phase in recipe.phases):
         raise OptionError(
-            f"{settings.photographs}: patience needs validation, but no photograph belongs to that part: "
+            f"{settings.images}: patience needs validation, but no image belongs to that part: "
             f"raise validation.share (now {recipe.validation.share})"
         )
-
-
-def _check_sides(recipe: Recipe, config: WavePaintConfig) -> None:
-    multiple = config.stride * (2 if recipe.self_condition > 0 else 1)
-    for side in (*recipe.crops, recipe.validation.crop):
-        if side % multiple:
-            raise OptionError(f"crops of {side} pixels: this network needs multiples of {multiple}")
 
 
 def _precision(hardware: Hardware) -> Precision:

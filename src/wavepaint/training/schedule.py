@@ -1,17 +1,14 @@
-"""What changes in the course of a run, as plain functions of how far the run has come."""
+"""What changes in the course of a run, as plain functions of how far the run has come, and how long that takes."""
 
 from __future__ import annotations
 
 import math
-import re
-
-from wavepaint.errors import OptionError
+from dataclasses import dataclass
 
 CROP_STEP = 32
 """Crops grow by this many pixels at a time: a multiple of what every network needs."""
 
 _FLOOR = 0.01
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def warmup(step: int, steps: int) -> float:
@@ -41,22 +38,42 @@ def crop_side(progress: float, smallest: int, largest: int) -> int:
 
 
 def average_decay(limit: float, steps: int) -> float:
-    """Decay of the weight average after `steps`: at the start it forgets quickly, or it would keep random weights."""
+    """Decay of the weight average after `steps`: at the start it forgets quickly, or it would hold random weights."""
     return min(limit, (1 + steps) / (10 + steps))
 
 
-def parse_duration(text: str) -> float:
-    """Seconds from `90s`, `5m`, `1h30m`, `2h` or `1d`; a bare number is seconds.
+@dataclass(frozen=True)
+class StepCost:
+    """What a step takes: `fixed + per_pixel * side**2`, in seconds, or in any unit where only ratios are known."""
 
-    Raises:
-        OptionError: anything else, and zero.
-    """
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        seconds = float(text)
-    elif re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", text))
-    else:
-        raise OptionError(f"not a duration: {text!r}; write 90s, 5m, 1h30m or 2d")
-    if seconds <= 0:
-        raise OptionError(f"a duration must be longer than nothing, not {text!r}")
-    return seconds
+    fixed: float = 0.0
+    per_pixel: float = 1.0
+
+    @classmethod
+    def between(cls, small: tuple[int, float], large: tuple[int, float]) -> StepCost:
+        """From what steps of two sides took, each (side, seconds)."""
+        if large[0] == small[0]:
+            return cls(0.0, small[1] / small[0] ** 2)
+        slope = max(0.0, (large[1] - small[1]) / (large[0] ** 2 - small[0] ** 2))
+        return cls(max(0.0, small[1] - slope * small[0] ** 2), slope)
+
+    def of_steps(self, start: int, stop: int, steps: int, crops: tuple[int, int]) -> float:
+        """What the steps from `start` up to `stop` take, in a run of `steps` whose crops grow."""
+        stages = (crops[1] - crops[0]) // CROP_STEP + 1
+        total = 0.0
+        for stage in range(stages):
+            first, last = (math.ceil(steps * each / stages) for each in (stage, stage + 1))
+            count = max(0, min(last, stop) - max(first, start))
+            total += count * (self.fixed + self.per_pixel * (crops[0] + CROP_STEP * stage) ** 2)
+        return total
+
+    def plan(self, seconds: float, crops: tuple[int, int], least_steps: int) -> tuple[int, int]:
+        """How many steps, and up to which crops, fit into `seconds`.
+
+        The last crops are the largest of `crops` at which at least `least_steps` fit, or the smallest.
+        """
+        for largest in range(crops[1], crops[0] - 1, -CROP_STEP):
+            steps = int(seconds / (self.of_steps(0, 1000, 1000, (crops[0], largest)) / 1000))
+            if steps >= least_steps:
+                break
+        return max(1, steps), largest

@@ -1,8 +1,8 @@
-"""How good a network is on photographs that it does not train on: always the same crops with the same holes."""
+"""How good a network is on images that it does not train on: always the same crops with the same holes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepaint.data.crops import random_crop
-from wavepaint.data.masks import random_mask, rng_for
-from wavepaint.data.photographs import RGB, PhotographSource
-from wavepaint.errors import ImageError
+from wavepaint.data.held_out import ValidationSet
 from wavepaint.network import WavePaint
 from wavepaint.training.losses import Loss
 
 PSNR = "hole-psnr"
 """A score of every validation beside the recipe's metric: dB in the hole, larger is better."""
 
-_SEED = 0
 _BATCH = 8
 _TINY_MSE = 1e-10
 _HOLE_GREY = 0.5
@@ -28,7 +24,7 @@ _HOLE_GREY = 0.5
 
 @dataclass(frozen=True)
 class Scores:
-    """What a validation found.
+    """Result of a validation.
 
     Attributes:
         by_kind: for every mask preset the mean over its holes of every score, by name.
@@ -37,49 +33,6 @@ class Scores:
 
     by_kind: Mapping[str, Mapping[str, float]]
     metric: float
-
-
-class ValidationSet:
-    """Crops held in memory as bytes, and a hole of every kind for each.
-
-    What a photograph gives depends on its name alone, not on a run's seed: runs can be compared.
-
-    Args:
-        source: photographs; broken ones are left out.
-        kinds: mask presets.
-        count: photographs at most.
-        crop: side in pixels.
-        max_pixels: larger photographs are reduced to about this many pixels.
-    """
-
-    def __init__(self, source: PhotographSource, kinds: Sequence[str], count: int, crop: int, max_pixels: int) -> None:
-        self.kinds = tuple(kinds)
-        self.names: list[str] = []
-        crops: list[RGB] = []
-        for index in range(len(source)):
-            if len(crops) == count:
-                break
-            try:
-                picture = source.read(index, max_pixels)
-            except ImageError:
-                continue
-            name = source.name(index)
-            crops.append(random_crop(picture, crop, 2.0, rng_for(_SEED, f"validation/{name}")))
-            self.names.append(name)
-        self._crops = crops
-        self._size = (crop, crop)
-
-    def __len__(self) -> int:
-        return len(self._crops)
-
-    def batch(self, kind: str, start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Crops `start` to `stop`: (B, 3, H, W) float32 in [0, 1], and masks (B, 1, H, W) float32, 1 = hole."""
-        masks = [
-            random_mask(kind, self._size, rng_for(_SEED, f"validation/{kind}/{name}"))
-            for name in self.names[start:stop]
-        ]
-        image = torch.from_numpy(np.stack(self._crops[start:stop])).to(device).permute(0, 3, 1, 2).float() / 255
-        return image, torch.from_numpy(np.stack(masks))[:, None].to(device).float()
 
 
 @torch.no_grad()
@@ -107,7 +60,7 @@ def validate(network: WavePaint, crops: ValidationSet, metrics: Mapping[str, Los
 
 @torch.no_grad()
 def sample_grid(network: WavePaint, crops: ValidationSet, count: int = 6) -> NDArray[np.uint8]:
-    """A picture (rows * H, 3 * W, 3) uint8: with the hole, filled, true; one row per crop, kinds taken in turn."""
+    """An image (rows * H, 3 * W, 3) uint8: with the hole, filled, true; one row per crop, kinds taken in turn."""
     device = next(network.parameters()).device
     rows = []
     for index in range(min(count, len(crops))):

@@ -1,4 +1,4 @@
-"""An endless stream of batches whose crops may grow on the way, and which goes on exactly where it stopped."""
+"""An endless stream of batches whose crops may grow on the way, and which can be resumed exactly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CropStream:
         """The next batch of crops of this side; another side than the last one's begins a new stage.
 
         Raises:
-            ImageError: no photograph can be read.
+            ImageError: no image can be read.
         """
         if self._loader is None or side != self._side:
             self.close()
@@ -58,17 +58,17 @@ class CropStream:
 
     @property
     def skipped(self) -> list[Skipped]:
-        """The broken photographs found so far by this process and its workers."""
+        """The broken images found so far by this process and its workers."""
         self._collect_skipped()
         return list(self._skipped.values())
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is, in plain values."""
         loader = None if self._loader is None else self._loader.state_dict()
-        return {"side": self._side, "began": self._began, "done": self._done, "loader": loader}
+        return {"source": "stream", "side": self._side, "began": self._began, "done": self._done, "loader": loader}
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
-        """Go on from a state; whether exactly.
+        """Continue from a state; whether exactly.
 
         With another batch size, number of workers or number of processes the order cannot be continued: the
         stream then begins a stage, in an order that was not seen before.
