@@ -205,7 +205,8 @@ def driver_memory(folder: Path, count: int) -> dict[str, Any]:
     output = folder / f"names-{count}"
     run = [sys.executable, "-c", code, *arguments, "-o", str(output)]
     start = time.perf_counter()
-    peak = int(subprocess.run(run, check=True, capture_output=True, text=True).stdout) / 1024
+    printed = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+    peak = int(printed.splitlines()[-1]) / 1024
     from wavepaint.batch.cluster import read_report
 
     by_status = dict(Counter(row["status"] for row in read_report(str(output))))
@@ -226,7 +227,12 @@ def main() -> int:
     # Before Ray is loaded, and inherited by everything that is started here.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
     report: dict[str, Any] = {"images": arguments.images, "cores": len(os.sched_getaffinity(0))}
-    checks = []
+    checks: list[dict[str, Any]] = []
+
+    def write_report() -> None:
+        if arguments.json:
+            arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+
     with tempfile.TemporaryDirectory(prefix="wavepaint-benchmark-") as scratch:
         inputs = Path(scratch) / "inputs"
         make_images(inputs, arguments.images)
@@ -240,11 +246,13 @@ def main() -> int:
             report["batch"] = timed(command("batch", str(inputs), f"{scratch}/batch"))
             checks.append(check(f"{scratch}/batch", expected))
             report["batch"] |= {"check": checks[-1]}
+            write_report()
         if "killed" in runs:
             with cluster_of(arguments.nodes) as cluster:
                 report["killed"] = killed(cluster, str(inputs), f"{scratch}/killed", arguments.images)
             checks.append(check(f"{scratch}/killed", expected))
             report["killed"] |= {"check": checks[-1]}
+            write_report()
         if "s3" in runs:
             with s3_server() as bucket:
                 upload(inputs, f"{bucket}/in")
@@ -252,13 +260,12 @@ def main() -> int:
                     report["s3"] = killed(cluster, f"{bucket}/in", f"{bucket}/out", arguments.images)
                 checks.append(check(f"{bucket}/out", expected))
             report["s3"] |= {"check": checks[-1]}
+            write_report()
         if "names" in runs:
             counts = (arguments.names // 10, arguments.names)
             report["names"] = [driver_memory(Path(scratch), count) for count in counts]
-    text = json.dumps(report, indent=2)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(text + "\n")
+    write_report()
+    print(json.dumps(report, indent=2))
     return 0 if len(expected) == arguments.images and all(map(is_whole, checks)) else 1
 
 

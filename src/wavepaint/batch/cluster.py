@@ -70,7 +70,8 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
     without, with_gpu = cluster.sizes(ray.cluster_resources())
     if plan.parts:
         parts = [{"part": pickle.dumps(part)} for part in plan.parts]
-        data = ray.data.from_items(parts, override_num_blocks=len(parts)).flat_map(_Reader(done), num_cpus=0)
+        data = ray.data.from_items(parts, override_num_blocks=len(parts))
+        data = data.flat_map(_Reader(done), num_cpus=0, concurrency=1 + (without + with_gpu) // 4)
     else:
         blocks = max(-(-len(plan.rows) // BLOCK_ROWS), min(len(plan.rows), 4 * (without + with_gpu)))
         data = ray.data.from_items([{"row": pickle.dumps(row)} for row in plan.rows], override_num_blocks=blocks)
@@ -85,7 +86,9 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
         data = data.map_batches(_Actor, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
     fs, path = storage.file_system(report)
     try:
-        data.write_parquet(path, filesystem=fs if "://" in report else None, ray_remote_args={"num_cpus": 0})
+        # Without a processor of their own, so that they never wait for the workers, but one at a time.
+        more = {"concurrency": 1, "ray_remote_args": {"num_cpus": 0}}
+        data.write_parquet(path, filesystem=fs if "://" in report else None, **more)
     except ray.exceptions.RayError as error:
         raise WavepaintError(f"Ray gave up: {' '.join(str(error).split())[-500:]}") from None
 
