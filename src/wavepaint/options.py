@@ -226,7 +226,7 @@ class Options:
     ] = None
     grain: Annotated[
         Grain | None,
-        Option('Deprecated: auto is detail="grain", off is detail="network".', doors=("api", "cli", "batch")),
+        Option('Deprecated: auto is detail="grain", off is detail="network".'),
     ] = None
     format: Annotated[
         Format | None,

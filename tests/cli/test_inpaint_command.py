@@ -281,6 +281,13 @@ def test_a_level_of_255_is_a_threshold(here: Path, model: Path) -> None:
         check_filled(here / "out.png")
 
 
+def test_a_deprecated_option_says_so(here: Path, model: Path) -> None:
+    arguments = ["photo.png", "mask.png", "-q", "-o", "out.png", "--model", str(model), "--grain", "off"]
+    command = [sys.executable, "-m", "wavepaint", "inpaint", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == 'wavepaint: warning: grain is deprecated: use detail="grain" or detail="network"\n'
+
+
 def test_jpg_is_a_format(here: Path, model: Path) -> None:
     result = run("inpaint", "photo.png", "mask.png", "-o", "-", "--format", "jpg", "--model", model)
     assert Image.open(io.BytesIO(result.stdout_bytes)).format == "JPEG"

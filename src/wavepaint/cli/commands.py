@@ -90,6 +90,8 @@ class LazyCommands(CommandGroup):
         """See typer; errors and warnings become one line each."""
         with warnings.catch_warnings(), _one_line():
             warnings.showwarning = report_warning
+            # Python hides these by default, but whoever types a deprecated option is the one to change it.
+            warnings.filterwarnings("default", category=DeprecationWarning, module="wavepaint")
             return super().invoke(ctx)
 
     def _app(self, name: str) -> typer.Typer:
