@@ -168,6 +168,7 @@ finally:
         ("array", "array", "filled"),
         ("array", "bytes", "filled"),
         ("bytes", "array", "filled"),
+        ("bytes", "bytes", "WavepaintError: image files cannot be used in a process that was forked"),
     ],
 )
 def test_a_forked_process_fills_or_says_at_once_what_to_do(

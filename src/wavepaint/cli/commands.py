@@ -91,7 +91,7 @@ class LazyCommands(CommandGroup):
         with warnings.catch_warnings(), _one_line():
             warnings.showwarning = report_warning
             # Python hides these by default, but whoever types a deprecated option is the one to change it.
-            warnings.filterwarnings("default", category=DeprecationWarning, module="wavepaint")
+            warnings.filterwarnings("default", ".* is deprecated: use ", DeprecationWarning)
             return super().invoke(ctx)
 
     def _app(self, name: str) -> typer.Typer:

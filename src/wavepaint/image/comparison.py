@@ -7,6 +7,7 @@ from typing import Any
 
 from wavepaint.errors import ImageError
 from wavepaint.files import atomic_write
+from wavepaint.image.vips import has_field, libvips
 
 GAP = 16
 """White pixels between the two."""
@@ -22,13 +23,11 @@ def write_comparison(before: Path | bytes, after: Path | bytes, target: Path) ->
     Raises:
         ImageError: a file that cannot be read or written.
     """
-    import pyvips
-
     try:
-        sides = [_as_srgb(pyvips, source) for source in (before, after)]
+        sides = [_as_srgb(source) for source in (before, after)]
         joined = sides[0].join(sides[1], "horizontal", shim=GAP, background=[255.0], expand=True)
         content = joined.write_to_buffer(target.suffix)
-    except pyvips.Error as error:
+    except libvips().Error as error:
         raise ImageError(f"{target}: the comparison cannot be made: {str(error).strip().splitlines()[-1]}") from None
     try:
         with atomic_write(target) as temporary:
@@ -37,13 +36,13 @@ def write_comparison(before: Path | bytes, after: Path | bytes, target: Path) ->
         raise ImageError(f"{target}: cannot be written: {error.strerror or error}") from None
 
 
-def _as_srgb(pyvips: Any, source: Path | bytes) -> Any:
+def _as_srgb(source: Path | bytes) -> Any:
     if isinstance(source, bytes):
-        image = pyvips.Image.new_from_buffer(source, "")
+        image = libvips().Image.new_from_buffer(source, "")
     else:
-        image = pyvips.Image.new_from_file(str(source))
+        image = libvips().Image.new_from_file(str(source))
     image = image.autorot()
-    if "icc-profile-data" in image.get_fields():
+    if has_field(image, "icc-profile-data"):
         image = image.icc_transform("srgb")
     image = image.colourspace("srgb")
     return image.flatten(background=[255.0]) if image.hasalpha() else image

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
 
+from wavepaint.errors import WavepaintError
 
-@functools.cache
+
 def libvips() -> Any:
     """Import pyvips, with the cache of operations switched off for the whole process.
 
     The cache would keep decoded images alive and hand out stale samples of a file that has changed meanwhile, and
     nothing here runs the same operation twice.
+
+    Raises:
+        WavepaintError: the process was forked from one that had used it, whose threads libvips would await for ever.
     """
+    pyvips, process = _imported()
+    if process != os.getpid():
+        raise WavepaintError(
+            "image files cannot be used in a process that was forked after image files had been used: start it with "
+            'multiprocessing.get_context("spawn")'
+        )
+    return pyvips
+
+
+@functools.cache
+def _imported() -> tuple[Any, int]:
     import pyvips
 
     pyvips.cache_set_max(0)
-    return pyvips
+    return pyvips, os.getpid()
 
 
 def has_field(image: Any, field: str) -> bool:
