@@ -1,4 +1,4 @@
-"""From matches to samples: votes of overlapping patches, and a screened Poisson equation that removes seams of tone."""
+"""From matches to samples: votes of overlapping patches, and a screened Poisson equation against seams of tone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.fill.patches import RADIUS, Mask
+from wavepaint.fill.pyramid import haar_fill
 from wavepaint.fill.search import Indices
 
 Doubles = NDArray[np.float64]
@@ -27,6 +28,7 @@ def vote(
     weights: Doubles,
     where: Mask,
     window: float,
+    reach: int = RADIUS,
 ) -> tuple[Doubles, Doubles]:
     """Weighted means of what the patches over each sample say, those centred near it loudest.
 
@@ -38,11 +40,12 @@ def vote(
         weights: (N,) float64.
         where: (H, W) bool, the samples wanted, M in number.
         window: standard deviation of a patch's weight around its centre, samples.
+        reach: how far from its centre a patch speaks.
 
     Returns:
-        (M, C) means, and (M,) sums of the weights, 0 where no patch speaks.
+        (M, C) means, and (M,) sums of the weights, 0 where no patch speaks; the means go on smoothly there.
     """
-    _, width, channels = source.shape
+    width, channels = source.shape[1:]
     pitch = width + 2 * RADIUS
     values = np.pad(source, ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0)), mode="edge").reshape(-1, channels)
     allowed = None if known is None else np.pad(known, RADIUS).ravel()
@@ -52,11 +55,9 @@ def vote(
     weight[at] = weights
     wanted = np.flatnonzero(np.pad(where, RADIUS))
     total, sums = np.zeros((len(wanted), channels)), np.zeros(len(wanted))
-    for down in range(-RADIUS, RADIUS + 1):
-        for right in range(-RADIUS, RADIUS + 1):
+    for down in range(-reach, reach + 1):
+        for right in range(-reach, reach + 1):
             closeness = np.exp(-(down * down + right * right) / (2 * window * window))
-            if closeness < 1e-3:
-                continue
             centre = wanted - (down * pitch + right)
             # The margin is as wide as a patch, so that a centre outside it lies in it and has no weight.
             own = weight.take(centre, mode="clip") * closeness
@@ -65,7 +66,15 @@ def vote(
                 own *= allowed[copied]
             total += values[copied] * own[:, None]
             sums += own
-    return total / np.maximum(sums, 1e-300)[:, None], sums
+    means = total / np.maximum(sums, 1e-300)[:, None]
+    if (sums == 0).any():
+        silent = np.ones_like(where)
+        silent[where] = sums == 0
+        for channel in range(channels):
+            plane = np.zeros(where.shape, np.float32)
+            plane[where] = means[:, channel]
+            means[sums == 0, channel] = haar_fill(plane, silent)[where][sums == 0]
+    return means, sums
 
 
 def vote_with_gradients(
@@ -79,7 +88,7 @@ def vote_with_gradients(
 
     Returns:
         Three (H, W, C) float64: `samples` with the hole voted, and the voted differences to the right and downwards
-        (where nobody speaks, those of the first).
+        (where nobody speaks, and where patches hold unknown samples, those of the first).
     """
     source = samples.astype(np.float64)
     channels = source.shape[2]
@@ -92,12 +101,16 @@ def vote_with_gradients(
     # A difference at a known sample counts where it leads into the hole.
     where[:, :-1] |= hole[:, 1:]
     where[:-1] |= hole[1:]
-    means, sums = vote(np.concatenate((source, right, down), axis=2), known, *matching, where, window)
+    # The difference at the edge of a patch leads out of it, perhaps to an unknown sample.
+    means, sums = vote(np.concatenate((source, right, down), axis=2), known, *matching, where, window, RADIUS - 1)
     inside = hole[where]
     colours = source.copy()
     colours[hole] = means[inside, :channels]
     right = np.diff(colours, axis=1, append=colours[:, -1:])
     down = np.diff(colours, axis=0, append=colours[-1:])
+    if known is not None:
+        # Patches hold unknown samples, and so do their differences.
+        return colours, right, down
     said = np.flatnonzero(where)[sums > 0]
     right.reshape(-1, channels)[said] = means[sums > 0, channels : 2 * channels]
     down.reshape(-1, channels)[said] = means[sums > 0, 2 * channels :]
@@ -144,7 +157,7 @@ def remove_seams(colours: Doubles, right: Doubles, down: Doubles, hole: Mask) ->
 
 def _conjugate_gradients(
     residual: NDArray[np.float32], diagonal: NDArray[np.float32], neighbours: list[Indices]
-) -> Any:
+) -> NDArray[np.float32]:
     """Solve diagonal * e - sum of neighbouring e = residual; a neighbour with the last number is zero."""
     solution = np.zeros_like(residual)
     direction = np.zeros((len(residual), residual.shape[1] + 1), np.float32)

@@ -105,7 +105,7 @@ def correct_guide(samples: NDArray[Any], hole: Mask, guide: Floats) -> Floats:
 
 
 def _box_total(values: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
-    """Sums over the square of `radius` around every sample, shift by shift, so that constants stay exact."""
+    """Sums over the square of `radius` around every sample, without the cancellation of running sums."""
     for axis in (0, 1):
         pad = [(0, 0), (0, 0)]
         pad[axis] = (radius, radius)

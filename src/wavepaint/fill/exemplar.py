@@ -91,7 +91,7 @@ class _Report:
 
 
 def _best_start(levels: Sequence[Level], options: ExemplarOptions, report: _Report) -> tuple[Stage, Matching, int]:
-    """The best candidate of every connected hole, on the finest level where one starts, and how many are finer."""
+    """The best candidate of every connected hole, on the finest level at which one starts; the number of finer ones."""
     starts = _starts(levels, options)
     common = min(starts)
     stages = [Stage(level, options) for level in levels[common:]]

@@ -29,11 +29,8 @@ DETAIL = (*range(1, 10), 11, 12, 14, 15)
 _TABLE_BITS = 6
 _BASIS = np.array(
     [
-        [
-            np.cos(np.pi * (tap + 0.5) * frequency / SIDE) * np.sqrt((1 if frequency == 0 else 2) / SIDE)
-            for tap in range(SIDE)
-        ]
-        for frequency in range(4)
+        [np.cos(np.pi * (tap + 0.5) * order / SIDE) * ((2 if order else 1) / SIDE) ** 0.5 for tap in range(SIDE)]
+        for order in range(4)
     ]
 )
 _TABLE = np.rint(_BASIS * 2**_TABLE_BITS).astype(int).tolist()
@@ -175,6 +172,28 @@ def box_mean(values: NDArray[np.int64] | NDArray[np.int32], where: Mask, radius:
     count = box_sums(where, radius)
     mean: NDArray[np.float64] = box_sums(np.where(where, values, 0), radius) / np.maximum(count, 1)
     return mean
+
+
+def box_maximum(values: Ints, radius: int) -> Ints:
+    """Largest value over the square of `radius` around every sample; values are not negative."""
+    for axis in (0, 1):
+        pad = [(0, 0), (0, 0)]
+        pad[axis] = (radius, radius)
+        padded = np.pad(values, pad)
+        largest, span = padded, 1
+        # Windows of doubling length, then two of them that overlap.
+        while 2 * span <= 2 * radius + 1:
+            largest = np.maximum(_cut(largest, axis, 0, span), _cut(largest, axis, span, 0))
+            span *= 2
+        rest = 2 * radius + 1 - span
+        values = np.maximum(_cut(largest, axis, 0, rest), _cut(largest, axis, rest, 0))
+    return values
+
+
+def _cut(values: Ints, axis: int, before: int, after: int) -> Ints:
+    """Without the first and the last rows or columns."""
+    part = slice(before, values.shape[axis] - after)
+    return values[part] if axis == 0 else values[:, part]
 
 
 def depth_of(hole: Mask, most: int) -> Ints:

@@ -89,7 +89,7 @@ class Field:
         offered: Floats,
         terms: Terms,
     ) -> None:
-        _, width = shape
+        width = shape[1]
         self.width, self.pitch = width, width + 2 * _MARGIN
         self.offered, self.wanted, self.terms = offered, wanted, terms
         self.good = np.pad(sources, _MARGIN).ravel()

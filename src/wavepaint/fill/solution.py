@@ -15,7 +15,7 @@ from wavepaint.fill.pyramid import enlarge, halve_known
 from wavepaint.fill.search import Indices
 from wavepaint.fill.units import from_unit, to_unit
 
-LAST_WINDOW = 1.0
+LAST_WINDOW = 0.75
 """Standard deviation of a patch's weight around its centre in the last vote, samples."""
 STRIP = 128
 """Rows that inherit their offsets together."""

@@ -19,6 +19,7 @@ from wavepaint.fill.patches import (
     Ints,
     Mask,
     Quantiser,
+    box_maximum,
     box_mean,
     box_sums,
     depth_of,
@@ -30,9 +31,9 @@ from wavepaint.fill.search import Field, Indices, Terms, nearest, squared_distan
 
 ROUNDS = {0: 2, 1: 3, 2: 4}
 """Rounds of search and vote on the finest levels; `MOST_ROUNDS` on the others and on the first."""
-MOST_ROUNDS = 8
+MOST_ROUNDS = 5
 ALL_PAIRS = 12_000_000
-"""Products of targets and sources up to which all pairs are compared, `REPEATED` times as many after a first round."""
+"""Targets times sources up to which all pairs are compared; `REPEATED` times as many after the first round."""
 REPEATED = 4
 SHARPNESS = 6
 """Power of the weights in the last vote of a level."""
@@ -42,6 +43,8 @@ RING = 12
 """How far surroundings reach, samples of a level."""
 NEARNESS = 1.25
 """How much louder a patch speaks for each sample that it is nearer to what is known."""
+NARROW, AT_BORDER = 8.0, 2.5
+"""On the finest level: deepest sample nearby, and depth, at which belief in the guide has fallen to 1/e."""
 _LEAST_COST = 1e-4 * (2 * RADIUS + 1) ** 2 * 255**2
 _SMALL_ENERGY = 0.02 * 255**2
 
@@ -192,11 +195,19 @@ class Stage:
 
     @cached_property
     def _belief(self) -> Doubles | None:
-        """(H, W), in the guide: none on the finest level, where it would only blur."""
-        if self.level.guide is None or self.level.number == 0:
+        """(H, W), in the guide: less with every sample of depth.
+
+        On the finest level only where the hole is narrow, and at its border: inside wide holes the guide is so blurred
+        that even its tones would move edges.
+        """
+        if self.level.guide is None:
             return None
         depth = self._depth * 2.0**self.level.number
-        belief = np.maximum(np.exp(-((depth / self.options.trust) ** 2)), self.options.floor)
+        if self.level.number:
+            belief = np.maximum(np.exp(-((depth / self.options.trust) ** 2)), self.options.floor)
+        else:
+            narrow = np.exp(-((box_maximum(self._depth, RING) / NARROW) ** 2))
+            belief = np.maximum(narrow, np.exp(-((depth / AT_BORDER) ** 2)))
         return np.where(self.level.hole, belief, 0.0)
 
     @cached_property
@@ -237,7 +248,7 @@ class Stage:
         terms = Terms(self.options.coherence * unit, charge)
         field = Field(shape, self._sources, self.targets, matches, wanted, self._offered, terms)
         field.propagate((4, 2, 1))
-        for radius in (8, 4, 2, 1) if first else (1,):
+        for radius in (4, 2, 1) if first else (1,):
             field.look_around(radius)
         return field.matches, field.cost
 
