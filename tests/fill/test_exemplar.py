@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wavepaint.cancellation import Cancelled
 from wavepaint.errors import OptionError
 from wavepaint.fill import exemplar
 from wavepaint.fill.complete import complete, correct_guide, thin_parts
-from wavepaint.fill.exemplar import Cancelled, solve
+from wavepaint.fill.exemplar import solve
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.patches import LENGTH, Quantiser, box_maximum, describe, label
 from wavepaint.fill.search import nearest
