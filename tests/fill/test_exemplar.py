@@ -282,9 +282,10 @@ def test_noise_masks_come_from_the_guide() -> None:
 
 
 def test_thin_parts_are_those_that_no_square_covers() -> None:
-    hole = box_hole((40, 40), 5, 5, 2, 30) | box_hole((40, 40), 15, 10, 9, 9)
-    assert np.array_equal(thin_parts(hole), box_hole((40, 40), 5, 5, 2, 30))
-    assert not thin_parts(box_hole((40, 40), 0, 0, 2, 40)).any()
+    line, block = box_hole((40, 40), 5, 5, 4, 30), box_hole((40, 40), 15, 10, 9, 9)
+    assert np.array_equal(thin_parts(line | block), line)
+    # What lies outside the image counts as hole.
+    assert not thin_parts(box_hole((40, 40), 0, 0, 3, 40)).any()
 
 
 def test_progress_grows_to_one_and_can_cancel() -> None:

@@ -15,7 +15,7 @@ from wavepaint.fill.pyramid import haar_fill
 from wavepaint.fill.solution import Solution, carry_over
 from wavepaint.fill.units import from_unit, to_unit
 
-THIN = 1
+THIN = 2
 """Parts of a hole without a square of 2 * `THIN` + 1 samples come from the guide alone."""
 JUMP = 2
 """How far on either side of a hole's border samples are compared with the guide's."""

@@ -26,6 +26,8 @@ from wavepaint.fill.stage import ALL_PAIRS, REPEATED, Matching, Stage
 Progress = Callable[[float], bool | None]
 STARTS = 5 * REPEATED * ALL_PAIRS
 """Products of targets and sources up to which a level serves as the start of a further candidate."""
+SHALLOW = 12
+"""Depth up to which holes have one candidate only."""
 MOST_SEARCHED = 100_000
 """Hole samples of the finest level that is searched; finer ones inherit its offsets."""
 
@@ -120,7 +122,7 @@ def _best_start(levels: Sequence[Level], options: ExemplarOptions, report: _Repo
 def _starts(levels: Sequence[Level], options: ExemplarOptions) -> list[int]:
     """The levels at which candidates start, without those where comparing all pairs takes too long."""
     starts: list[int] = []
-    for depth in options.starts:
+    for depth in options.starts[: None if levels[0].deepest > SHALLOW else 1]:
         start = next((index for index, level in enumerate(levels) if level.deepest <= depth), len(levels) - 1)
         touched = np.count_nonzero(dilate(levels[start].hole, RADIUS))
         pairs = touched * (levels[start].hole.size - touched)

@@ -100,8 +100,10 @@ def _integers(samples: NDArray[Any]) -> Ints:
 
 def cells_of(values: NDArray[Any]) -> Ints:
     """Sums over 2x2 cells; an odd last row or column is counted twice."""
-    pad = [(0, -side % 2) for side in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
-    values = np.pad(values, pad, mode="edge").astype(np.int32, copy=False)
+    if values.shape[0] % 2 or values.shape[1] % 2:
+        pad = [(0, -side % 2) for side in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
+        values = np.pad(values, pad, mode="edge")
+    values = values.astype(np.int32, copy=False)
     sums: Ints = values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]
     return sums
 

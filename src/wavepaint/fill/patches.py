@@ -98,15 +98,14 @@ def describe(planes: Ints, texture: Ints | None) -> Ints:
         (`LENGTH`, H, W) int32; patches at the border see it repeated outwards.
     """
     height, width = planes.shape[:2]
-    red, green, blue = (np.pad(planes[..., channel], RADIUS, mode="edge") for channel in range(3))
+    rows, columns = (np.arange(-RADIUS, side + RADIUS).clip(0, side - 1) for side in (height, width))
+    red, green, blue = np.moveaxis(planes, 2, 0).take(rows, axis=1).take(columns, axis=2)
     opponents = (red + green + blue, red - blue, red - 2 * green + blue)
     raw = np.empty((LENGTH, height, width), np.int32)
     place = 0
     for channel, pairs in _PAIRS:
-        rows = _transform(opponents[channel], sorted({row for row, _ in pairs}))
-        for row, own in rows.items():
-            columns = _transform(own.T, [column for each, column in pairs if each == row])
-            for column, values in columns.items():
+        for row, own in _transform(opponents[channel], sorted({row for row, _ in pairs})).items():
+            for column, values in _transform(own.T, [column for each, column in pairs if each == row]).items():
                 raw[place + pairs.index((row, column))] = values.T
         place += len(pairs)
     if texture is None:
@@ -160,10 +159,12 @@ def box_sums(values: NDArray[np.bool_] | NDArray[np.int32] | NDArray[np.int64], 
     """Sums over the square of `radius` around every sample; nothing lies outside the image."""
     side = 2 * radius + 1
     for axis in (0, 1):
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (radius + 1, radius)
-        sums = np.pad(values, pad).cumsum(axis=axis, dtype=np.int64)
-        values = sums[side:] - sums[:-side] if axis == 0 else sums[:, side:] - sums[:, :-side]
+        length = values.shape[axis]
+        sums = np.zeros([size + (side if each == axis else 0) for each, size in enumerate(values.shape)], np.int64)
+        inner, before, behind = slice(radius + 1, radius + 1 + length), slice(length), slice(side, side + length)
+        sums[inner if axis == 0 else (slice(None), inner)] = values
+        sums.cumsum(axis=axis, out=sums)
+        values = sums[behind] - sums[before] if axis == 0 else sums[:, behind] - sums[:, before]
     return values  # type: ignore[return-value]
 
 
@@ -203,11 +204,12 @@ def depth_of(hole: Mask, most: int) -> Ints:
     """
     depth = np.zeros(hole.shape, np.int32)
     left = hole
+    p = np.ones((hole.shape[0] + 2, hole.shape[1] + 2), np.bool_)
     for step in range(most):
         if not left.any():
             break
         depth += left
-        p = np.pad(left, 1, constant_values=True)
+        p[1:-1, 1:-1] = left
         left = p[1:-1, 1:-1] & p[:-2, 1:-1] & p[2:, 1:-1] & p[1:-1, :-2] & p[1:-1, 2:]
         if step % 2:
             left &= p[:-2, :-2] & p[2:, 2:] & p[:-2, 2:] & p[2:, :-2]
