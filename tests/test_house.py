@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "src" / "wavepaint"
 CODE = sorted(PRODUCT.rglob("*.py"))
 
-MAX_PRODUCT_LINES = 15_000
+MAX_PRODUCT_LINES = 21_500
+"""To be lowered with every clean-up; the aim is 15,000."""
 MAX_ROOMS = 12
 MAX_CLASS_LINES = 300
 MAX_METHODS = 20
