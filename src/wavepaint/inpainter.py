@@ -313,7 +313,7 @@ def inpaint(
         image: array (H, W) or (H, W, 1 to 4), uint8, uint16 or float in [0, 1]: grey or RGB, last channel alpha if
             there are 2 or 4; PIL image; bytes of an image file; or path. It is never changed.
         mask: array, PIL image, bytes or path of the same size, in any mix with `image`; 1 or white = hole
-            (`mask.hole_of`). For a TIFF of several pages, all of which are filled, it is one mask for all, or a TIFF
+            (`mask.find_hole`). For a TIFF of several pages, all of which are filled, it is one mask for all, or a TIFF
             with a page for each. None where `boxes` or `alpha` says what to fill.
         output: also write the result to this file, in the format of its suffix, replacing what is there; the profile,
             EXIF, XMP and resolution of a PIL image go with it.

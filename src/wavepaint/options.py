@@ -23,6 +23,7 @@ from wavepaint.errors import OptionError
 BoxLike: TypeAlias = Box | Sequence[int]
 """A `Box`, or its left, top, width and height in pixels."""
 Detail: TypeAlias = Literal["image", "grain", "network"]
+MaskFrom: TypeAlias = Literal["alpha", "brightness", "difference", "labels"]
 Grain: TypeAlias = Literal["auto", "off"]
 Progress: TypeAlias = Callable[[float], bool | None]
 Format: TypeAlias = Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif", "heic"]
@@ -196,6 +197,19 @@ class Options:
             most=254,
         ),
     ] = 0.5
+    marked: Annotated[
+        bool, Option("The mask is a copy of the image, with the hole painted over or erased to transparency.")
+    ] = False
+    mask_from: Annotated[
+        MaskFrom | None,
+        Option(
+            "What of the mask is the hole: what is opaque (alpha), bright (brightness), different from the image "
+            "(difference), or of any colour but the first of its palette (labels); by default what it looks like."
+        ),
+    ] = None
+    resize_mask: Annotated[
+        bool, Option("Fit a mask of another size to the image: turned as the image is, or else stretched.")
+    ] = False
     invert_mask: Annotated[bool, Option("Fill what the mask leaves out, and keep what it marks.")] = False
     dilate: Annotated[
         int, Option("Grow the hole by this many pixels in every direction.", least=0, most=500, metavar="PX")
@@ -249,6 +263,8 @@ class Options:
             advice = 'grain is deprecated: use detail="grain" or detail="network"'
             warnings.warn(advice, DeprecationWarning, stacklevel=4)
             object.__setattr__(self, "detail", "grain" if self.grain == "auto" else "network")
+        if self.marked and self.mask_from not in (None, "difference"):
+            raise OptionError(f"marked reads the mask's difference from the image, and mask_from its {self.mask_from}")
         if self.threshold >= 1:
             object.__setattr__(self, "threshold", self.threshold / 255)
         if self.format is not None:

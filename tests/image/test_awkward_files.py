@@ -23,8 +23,8 @@ from wavepaint.errors import CheckpointError, ImageError, ImageWarning, MaskErro
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats.jpeg import read_encoding
 from wavepaint.image.formats.tiff import read_directory, without_thumbnail
-from wavepaint.image.mask_reading import read_mask
-from wavepaint.image.sources import filled_name
+from wavepaint.image.mask import find_hole
+from wavepaint.image.sources import filled_name, open_image
 from wavepaint.image.suffixes import can_write
 from wavepaint.options import Options
 
@@ -280,9 +280,9 @@ def test_a_mask_file_that_marks_nothing_is_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "faint.png"
     path.write_bytes(pillow(HOLE.astype(np.uint8) * 100, "PNG"))
     with pytest.warns(ImageWarning, match=r"faint\.png: marks nothing: .* 100 of 255.* 0\.5 .*--threshold"):
-        assert not read_mask(path).any()
+        assert not find_hole(open_image(path), path, Options(mask_from="brightness")).any()
     with pytest.warns(ImageWarning, match="65535"):
-        read_mask(tiff(np.full((4, 4, 1), 9, np.uint16)))
+        find_hole(open_image(np.zeros((4, 4), np.uint8)), tiff(np.full((4, 4, 1), 9, np.uint16)), Options())
 
 
 def test_an_animated_png_is_a_warning() -> None:
@@ -298,4 +298,4 @@ def test_messages_name_the_file_that_the_bytes_are_of() -> None:
     with pytest.raises(MaskError, match=r"^a\.png: has no transparency"):
         ImageFile.open(PHOTO, name="a.png").alpha_holes()
     with pytest.raises(ImageError, match=r"^mask: is not a PNG"):
-        wavepaint.image.mask.hole_of(b"no picture at all")
+        wavepaint.image.mask.open_mask(b"no picture at all")

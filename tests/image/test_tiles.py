@@ -16,7 +16,9 @@ from wavepaint.box import Box
 from wavepaint.data.photographs import find_photographs
 from wavepaint.errors import ImageError
 from wavepaint.image.file import ImageFile
-from wavepaint.image.mask_reading import read_mask
+from wavepaint.image.mask import find_hole
+from wavepaint.image.sources import open_image
+from wavepaint.options import Options
 
 ROWS, COLUMNS = np.mgrid[0:150, 0:170]
 SAMPLES = np.stack([COLUMNS % 256, ROWS % 256, ROWS * COLUMNS // 7 % 256], 2).astype(np.uint8)
@@ -105,9 +107,10 @@ def test_a_truncated_file_is_refused_and_stays(kind: str, tmp_path: Path) -> Non
 
 def test_a_damaged_mask_is_refused() -> None:
     mask = tiled((SAMPLES[..., 0] > 90).astype(np.uint8) * 255, photometric="minisblack", compression="zlib")
-    assert read_mask(mask).any()
+    image = open_image(np.zeros((150, 170), np.uint8))
+    assert find_hole(image, mask, Options()).any()
     with pytest.raises(ImageError, match="tile 12 of 12 reaches beyond the end"):
-        read_mask(mask[:-9])
+        find_hole(image, mask[:-9], Options())
 
 
 @pytest.mark.parametrize("max_pixels", [None, 1000])

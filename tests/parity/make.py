@@ -139,7 +139,7 @@ def write(case: Case, inpainter: Inpainter) -> Iterator[Path]:
         description |= {"grain": case.grain, "picture": f"{case.name}.png", "expected": f"{case.name}-filled.png"}
         picture = case.picture()
         yield _write_png(FOLDER / description["picture"], picture)
-        filled = inpainter(picture, mask, grain=case.grain)
+        filled = inpainter(picture, mask, grain=case.grain, mask_from="brightness")
         yield _write_png(FOLDER / description["expected"], filled)
     path = FOLDER / f"{case.name}.json"
     path.write_text(json.dumps(description, separators=(",", ":")) + "\n", encoding="utf-8")

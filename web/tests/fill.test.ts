@@ -122,8 +122,8 @@ describe("ServerFiller", () => {
   });
 
   it("shows the server's own words", async () => {
-    serve(() => problem(422, "the mask covers the whole picture"));
-    await expect(filler().fill(request, never)).rejects.toThrow("The server says: the mask covers the whole picture.");
+    serve(() => problem(422, "the mask covers the whole image"));
+    await expect(filler().fill(request, never)).rejects.toThrow("The server says: the mask covers the whole image.");
     serve(() => new Response("<html>", { status: 502 }));
     await expect(filler().fill(request, never)).rejects.toThrow("The server answered with status 502.");
   });

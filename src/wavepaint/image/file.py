@@ -22,6 +22,7 @@ from wavepaint.errors import ImageError, MaskError
 from wavepaint.image.decoding import Decoder
 from wavepaint.image.encoding import Encoder, writing
 from wavepaint.image.formats import tiff
+from wavepaint.image.formats.palette import Colour, label_base
 from wavepaint.image.header import check_inside, read_header
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.suffixes import can_write, format_of_name, writable_suffixes
@@ -43,6 +44,7 @@ class ImageFile:
         dtype: uint8 or uint16. Samples of 1, 2 and 4 bits are spread over 0-255, of 10 and 12 over 0-65535.
         format: "png", "jpeg", "webp", "tiff", "avif", "heic" or "gif".
         pages: images in the file: pages of a TIFF, without pyramid levels and previews; frames of an animation.
+        orientation: EXIF orientation, 1 to 8, of the samples as they are stored.
         decoded_bytes: of all samples.
         lossless: whether the file stores its samples exactly, so that it is worth writing them exactly again.
         warnings: what a user should know about how the file was read, one line each.
@@ -58,6 +60,7 @@ class ImageFile:
         header = self._header
         self.name, self.format, self.pages, self.warnings = file.name, header.format, header.pages, header.warnings
         self.width, self.height, self.channels, self.dtype = header.width, header.height, header.channels, header.dtype
+        self.orientation = header.orientation
         self.decoded_bytes, self.lossless = header.stored.decoded_bytes, header.stored.lossless
 
     @classmethod
@@ -100,12 +103,18 @@ class ImageFile:
         """Return all samples, (height, width, channels) of `dtype`; an array of its own."""
         return self.read(Box(0, 0, self.width, self.height))
 
-    def stream(self) -> Iterator[tuple[Box, Samples]]:
+    def stream(self, hold: bool = False) -> Iterator[tuple[Box, Samples]]:
         """Yield the image in strips of full width, from top to bottom: (box, samples), not writable.
 
-        Decoded anew each time and never held, however small the image. Raises `ImageError` for a damaged file.
+        Decoded anew each time and never held, however small the image, unless `hold` asks for that. Raises `ImageError`
+        for a damaged file.
         """
-        return self._decoder.strips(self.height, hold=False)
+        return self._decoder.strips(self.height, hold)
+
+    def label_base(self) -> Colour | None:
+        """The colour of index 0, if the image has a palette that is more than greys."""
+        with self._file.open() as stream:
+            return label_base(stream, self.format, self._header.directory)
 
     def alpha_holes(self) -> NDArray[np.bool_]:
         """Return (height, width) bool, True where the image is fully transparent (alpha is 0).

@@ -2,132 +2,224 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import ImageError, MaskError, OptionError
+from wavepaint.errors import ImageError, ImageWarning, MaskError, OptionError
 from wavepaint.fill.dilation import dilate
 from wavepaint.image.file import ImageFile
-from wavepaint.image.mask_reading import mask_from_samples, read_mask
-from wavepaint.image.pil import is_pil_image, samples_of_pil
+from wavepaint.image.mask_reading import Reading, read_samples
+from wavepaint.image.mask_samples import SampledImage, Strips, sampled_array
+from wavepaint.image.orientation import to_upright
+from wavepaint.image.pil import is_pil_image, label_base_of_pil, orientation_of_pil, samples_of_pil
 from wavepaint.options import Options, as_boxes
 
 Mask = NDArray[np.bool_]
 
+MAX_SHARE = 0.95
+"""Of the image: a larger hole has to be insisted on, as its opposite is more likely."""
+
 
 class Maskable(Protocol):
-    """The picture a mask belongs to."""
+    """The image that a mask belongs to.
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        ...
+    Attributes:
+        orientation: EXIF orientation of the stored samples, which `strips` has applied.
+    """
 
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        ...
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-        ...
+    name: str
+    width: int
+    height: int
+    dtype: np.dtype[Any]
+    orientation: int
 
     def alpha_holes(self) -> Mask:
-        """(H, W) bool, True where the picture is fully transparent."""
+        """(H, W) bool, True where the image is fully transparent."""
+        ...
+
+    def strips(self) -> Strips:
+        """Its samples, (height, W, channels), upright, in strips from top to bottom."""
         ...
 
 
-def find_hole(picture: Maskable, mask: Any, options: Options) -> Mask:
-    """Decide which pixels of a picture to fill.
+def find_hole(image: Maskable, mask: Any, options: Options) -> Mask:
+    """Decide which pixels of an image to fill.
 
     Args:
-        picture: gives the size, and the transparent pixels for `options.alpha`.
-        mask: what `hole_of` takes, or None where `options.boxes` or `options.alpha` says what to fill.
-        options: boxes, alpha, threshold, invert_mask and dilate, applied in this order.
+        image: gives the size, and the transparent pixels for `options.alpha`.
+        mask: a file (path or bytes), an `ImageFile`, a PIL image or an array: what it means, `read_samples` says; or
+            None where `options.boxes` or `options.alpha` says what to fill.
+        options: boxes, alpha, threshold, marked, mask_from, resize_mask, invert_mask and dilate, applied in this order.
 
     Returns:
-        (H, W) bool, True = hole; perhaps the caller's own array, so do not write to it.
+        (H, W) bool, True = hole; an array of its own.
 
     Raises:
-        MaskError: a mask that cannot be read or has another size, or one that leaves no pixel to fill from.
+        ImageError: a mask file that cannot be read.
+        MaskError: a mask that is none (another kind, shape or type; NaN; values outside the range; empty), has another
+            size, marks almost everything, or leaves no pixel to fill from.
         OptionError: none or more than one of mask, boxes and alpha.
+
+    Warns:
+        ImageWarning: a mask that is read as a marked copy or as a label map, marks nothing or more than half, or seems
+            to be swapped with the image.
     """
     if (mask is not None) + bool(options.boxes) + options.alpha != 1:
-        raise OptionError(f"{picture.name}: give either a mask, boxes or alpha, to say what to fill")
+        raise OptionError(f"{image.name}: give either a mask, boxes or alpha, to say what to fill")
     if options.alpha:
-        hole = picture.alpha_holes()
+        hole = image.alpha_holes()
     elif options.boxes:
-        hole = _hole_of_boxes(picture, options)
+        hole = _hole_of_boxes(image, options)
     else:
-        hole = hole_of(mask, options.threshold)
-        if hole.shape != (picture.height, picture.width):
-            raise MaskError(
-                f"{_name_of(mask)}: the mask is {hole.shape[1]}x{hole.shape[0]} pixels, but {picture.name} is "
-                f"{picture.width}x{picture.height}"
-            )
-    if options.invert_mask:
+        hole = _hole_of_mask(image, open_mask(mask), options)
+    if options.invert_mask and mask is None:
         hole = ~hole
     if options.dilate:
         hole = dilate(hole, options.dilate)
     if hole.all():
-        raise MaskError(f"{picture.name}: the mask covers the whole picture, nothing is left to fill it from")
+        raise MaskError(f"{image.name}: the mask covers the whole image, nothing is left to fill it from")
     return hole
 
 
-def excluded(picture: Maskable, mask: Any, threshold: float = Options.threshold) -> Mask:
-    """Read the mask of what not to copy from: (H, W) bool, True = not to copy from; for the rest see `hole_of`.
+def excluded(image: Maskable, mask: Any, threshold: float = Options.threshold) -> Mask:
+    """Read the mask of what not to copy from: (H, W) bool, True = not to copy from; it may be what `find_hole` takes.
 
     Raises:
         MaskError: a mask that cannot be read, or of another size than the image.
     """
-    places = hole_of(mask, threshold)
-    if places.shape != (picture.height, picture.width):
+    opened = open_mask(mask)
+    if (opened.height, opened.width) != (image.height, image.width):
         raise MaskError(
-            f"{_name_of(mask)}: the mask of what not to copy from is {places.shape[1]}x{places.shape[0]} pixels, but "
-            f"{picture.name} is {picture.width}x{picture.height}"
+            f"{opened.name}: the mask of what not to copy from is {opened.width}x{opened.height} pixels, but "
+            f"{image.name} is {image.width}x{image.height}"
         )
-    return places
+    return read_samples(opened, threshold, _sampled(image)).hole
 
 
-def hole_of(mask: Any, threshold: float = Options.threshold) -> Mask:
-    """Read a mask.
-
-    Args:
-        mask: a picture file (path or bytes), a PIL image, or an array; `photo.mask_from_samples` says what counts.
-        threshold: where the upper part of the range begins, as a share of it.
-
-    Returns:
-        (H, W) bool, True = hole.
-
-    Raises:
-        MaskError: not a mask: another kind, shape or type; NaN; values outside the range; empty.
-        ImageError: a file that cannot be read.
-
-    Warns:
-        ImageWarning: a file that marks nothing.
-    """
+def open_mask(mask: Any) -> SampledImage:
+    """Open a mask of any kind, without deciding what it means; `find_hole` says what it may be, and the errors."""
     if isinstance(mask, (bytearray, memoryview)):
         mask = bytes(mask)
     if isinstance(mask, (str, bytes, Path)):
-        return read_mask(mask, threshold=threshold, name=_name_of(mask))
+        mask = ImageFile.open(mask, name=_name_of(mask))
+    if isinstance(mask, ImageFile):
+        full = int(np.iinfo(mask.dtype).max)
+        return SampledImage(mask.name, mask.width, mask.height, full, mask.stream, mask.label_base())
     if is_pil_image(mask):
-        mask = samples_of_pil(mask)
+        samples = to_upright(samples_of_pil(mask), orientation_of_pil(mask))
+        return replace(sampled_array(samples), base=label_base_of_pil(mask))
     if not isinstance(mask, np.ndarray):
         raise MaskError(f"mask: must be an array, a PIL image, bytes or a path, not {type(mask).__name__}")
-    if mask.size == 0:
-        raise MaskError(f"mask: is empty, its shape is {mask.shape}")
-    try:
-        return mask_from_samples(mask, threshold)
-    except MaskError as error:
-        raise MaskError(f"mask: {error}") from None
+    return sampled_array(mask)
 
 
-def seems_to_fit(mask: Any, picture: Maskable) -> bool:
-    """Whether a mask is a file, or the bytes of one, of the picture's size: by its header, before it is decoded."""
+def _sampled(image: Maskable) -> SampledImage:
+    full = int(np.iinfo(image.dtype).max) if np.issubdtype(image.dtype, np.integer) else 1.0
+    return SampledImage(image.name, image.width, image.height, full, image.strips)
+
+
+def _hole_of_mask(image: Maskable, mask: SampledImage, options: Options) -> Mask:
+    fits = (mask.height, mask.width) == (image.height, image.width)
+    if not fits and not options.resize_mask:
+        raise MaskError(
+            f"{mask.name}: the mask is {mask.width}x{mask.height} pixels, but {image.name} is "
+            f"{image.width}x{image.height}; {_size_remedy(image, mask)}"
+        )
+    mask_from = "difference" if options.marked else options.mask_from
+    reading = read_samples(mask, options.threshold, _sampled(image) if fits else None, mask_from)
+    hole = reading.hole if fits else _resized(reading.hole, image)
+    _warn_of_meaning(image, mask, reading, hole)
+    if options.invert_mask:
+        hole = ~hole
+    _check_share(image, mask, reading, hole, options)
+    return hole
+
+
+def _size_remedy(image: Maskable, mask: SampledImage) -> str:
+    if _is_turned(image, mask.height, mask.width):
+        return "it fits the image as it is stored, before its EXIF orientation: --resize-mask turns it likewise"
+    for first, second, relation in ((image, mask, "larger"), (mask, image, "smaller")):
+        times, rest = divmod(first.width, second.width)
+        if rest == 0 and first.height == times * second.height:
+            return f"the image is {times} times {relation}: --resize-mask fits the mask to it"
+    return "--resize-mask stretches it"
+
+
+def _is_turned(image: Maskable, height: int, width: int) -> bool:
+    return image.orientation >= 5 and (width, height) == (image.height, image.width)
+
+
+def _resized(hole: Mask, image: Maskable) -> Mask:
+    """The hole turned as the image is, or else stretched to its size: the nearest pixel."""
+    height, width = hole.shape
+    if _is_turned(image, height, width):
+        return np.ascontiguousarray(to_upright(hole, image.orientation))
+    rows = (2 * np.arange(image.height) + 1) * height // (2 * image.height)
+    columns = (2 * np.arange(image.width) + 1) * width // (2 * image.width)
+    resized: Mask = hole[rows][:, columns]
+    return resized
+
+
+def _warn_of_meaning(image: Maskable, mask: SampledImage, reading: Reading, hole: Mask) -> None:
+    if reading.meaning == "difference" and hole.any():
+        _warn(
+            f"{mask.name}: is a copy of {image.name} with {_percent(hole)} of it painted over or erased: that is the "
+            "hole (--mask-from brightness reads it as a mask)"
+        )
+    if reading.meaning == "labels":
+        _warn(
+            f"{mask.name}: has a palette and is read as a label map: every colour but that of index 0 is hole "
+            "(--mask-from brightness reads it as a mask)"
+        )
+    if reading.seems_swapped:
+        _warn(f"{image.name}: is black and white, and the mask is not: are image and mask swapped?")
+
+
+def _check_share(image: Maskable, mask: SampledImage, reading: Reading, hole: Mask, options: Options) -> None:
+    """Point out, or refuse, a hole of which the opposite may be meant."""
+    share = np.count_nonzero(hole) / hole.size
+    if share == 0:
+        _warn(f"{mask.name}: marks nothing: {_why_nothing(image, reading, options)}")
+    elif 0.5 < share < 1:
+        line = f"{mask.name}: marks {_percent(hole)} of {image.name}"
+        if options.invert_mask:
+            _warn(f"{line}, inverted: without --invert-mask it is the rest")
+            return
+        remedy = "if it marks what is to stay, use --invert-mask"
+        if share > MAX_SHARE and not options.marked and options.mask_from is None:
+            raise MaskError(f"{line}: {remedy}; if all of that is to be filled, --mask-from {reading.meaning}")
+        _warn(f"{line}: {remedy}")
+
+
+def _why_nothing(image: Maskable, reading: Reading, options: Options) -> str:
+    if options.invert_mask:
+        return "it is inverted, and marks everything"
+    if reading.meaning == "difference":
+        return f"it is a copy of {image.name}, and differs from it nowhere"
+    if reading.meaning == "labels":
+        return "it has no colour but that of index 0"
+    return (
+        f"its largest value is {reading.largest:g} of {reading.full}, and a hole is what lies above "
+        f"{options.threshold:g} of the range (--threshold)"
+    )
+
+
+def _percent(hole: Mask) -> str:
+    # Rounded down: "100.0 %" is all of it.
+    return f"{1000 * np.count_nonzero(hole) // hole.size / 10} %"
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, ImageWarning, stacklevel=2)
+
+
+def seems_to_fit(mask: Any, image: Maskable) -> bool:
+    """Whether a mask is a file, or the bytes of one, of the image's size: by its header, before it is decoded."""
     if isinstance(mask, (bytearray, memoryview)):
         mask = bytes(mask)
     if not isinstance(mask, (str, bytes, Path)):
@@ -136,17 +228,17 @@ def seems_to_fit(mask: Any, picture: Maskable) -> bool:
         photo = ImageFile.open(mask)
     except ImageError:
         return False
-    return (photo.height, photo.width) == (picture.height, picture.width)
+    return (photo.height, photo.width) == (image.height, image.width)
 
 
-def _hole_of_boxes(picture: Maskable, options: Options) -> Mask:
-    hole = np.zeros((picture.height, picture.width), np.bool_)
+def _hole_of_boxes(image: Maskable, options: Options) -> Mask:
+    hole = np.zeros((image.height, image.width), np.bool_)
     for box in as_boxes(options.boxes):
-        inside = box.clip(picture.width, picture.height)
+        inside = box.clip(image.width, image.height)
         if inside.is_empty:
             raise MaskError(
-                f"{picture.name}: the box {box.left},{box.top},{box.width},{box.height} lies outside the picture of "
-                f"{picture.width}x{picture.height} pixels"
+                f"{image.name}: the box {box.left},{box.top},{box.width},{box.height} lies outside the image of "
+                f"{image.width}x{image.height} pixels"
             )
         hole[inside.slices] = True
     return hole

@@ -1,180 +1,211 @@
-"""From the samples of a mask to one boolean array, True = hole, strip by strip."""
+"""What a mask means: from samples of any kind to one boolean array, True = hole.
+
+The browser has the same rules: see `web/src/image/mask_reading.ts`, and `tests/vectors/masks` for what both must give.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.box import Box
-from wavepaint.errors import ImageWarning, MaskError
-from wavepaint.image.file import ImageFile
-from wavepaint.image.strips import STRIP_ROWS
-from wavepaint.image.types import Samples, Source
-from wavepaint.options import Options, check_threshold
+from wavepaint.errors import MaskError
+from wavepaint.image.marked_copy import (
+    MIN_MIDDLE_SHARE,
+    NEAR,
+    Comparison,
+    compare,
+    marks_of,
+    middle_of,
+    reduce_largest,
+    reduce_least,
+)
+from wavepaint.image.mask_samples import SampledImage
+from wavepaint.image.types import Samples
+from wavepaint.options import MaskFrom
+
+ONE_COLOUR_STEPS = 16
+"""Colours are one if no channel varies by more than this part of its range."""
 
 
-def mask_from_samples(samples: Samples, threshold: float = Options.threshold) -> NDArray[np.bool_]:
-    """Turn any kind of mask array into holes.
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a mask.
+
+    Attributes:
+        hole: (H, W) bool, True = hole; an array of its own.
+        meaning: how it was read.
+        largest: value of the mask, where the meaning is "alpha" or "brightness".
+        full: value of white.
+        seems_swapped: whether the mask looks like an image and the image like a mask.
+    """
+
+    hole: NDArray[np.bool_]
+    meaning: MaskFrom
+    largest: float
+    full: float | int
+    seems_swapped: bool = False
+
+
+def read_samples(
+    mask: SampledImage, threshold: float, image: SampledImage | None = None, mask_from: MaskFrom | None = None
+) -> Reading:
+    """Read a mask, in memory of a byte for each pixel beside its strips.
+
+    - Two tones, or shades: values above the threshold are hole. Of colours the brightest channel counts, so that a hole
+      may be painted in red as well as in white. A mask with no value above 1 holds zeros and ones.
+    - With transparency: if everything visible has one colour, the drawing is the hole, whatever its colour; otherwise
+      transparent pixels are black.
+    - With a palette that is more than greys: every colour but that of index 0 is hole.
+    - A copy of the image with the hole painted over, or erased: the hole is where the two differ.
 
     Args:
-        samples: (height, width) or (height, width, 1 to 4 channels); bool, any integer type, or float in [0, 1].
-            Colours count by their brightest channel, so that a hole may be painted in red or blue as well as in
-            white. With alpha: if everything visible has one colour, the drawing is in the alpha channel and alpha is
-            the value; otherwise transparent pixels are black. Opaque alpha means nothing.
-        threshold: share of the range, 0 <= threshold < 1, above which a value is a hole.
-
-    The range of an integer mask is that of its type, where types of more than 16 bits hold 8 or 16-bit values
-    (whichever suffices). An integer mask with no value above 1 is boolean, whatever the threshold.
-
-    Returns:
-        (height, width) bool, True = hole; an array of its own.
+        mask: to read.
+        threshold: share of the range, 0 <= threshold < 1.
+        image: that the mask belongs to, of the same size, if it may be a copy of it.
+        mask_from: insists on one of these readings.
 
     Raises:
-        MaskError: another shape or type, NaN, or values outside the range.
-        OptionError: a threshold outside [0, 1).
+        MaskError: `mask_from` does not apply.
     """
-    check_threshold(threshold)
-    if samples.ndim == 2:
-        samples = samples[..., None]
-    if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
-        raise MaskError(f"a mask of shape {samples.shape} is neither grey nor colour")
-    full: float | int = 1
-    if samples.dtype == np.bool_:
-        samples = samples.view(np.uint8)
-    elif np.issubdtype(samples.dtype, np.integer) or np.issubdtype(samples.dtype, np.floating):
-        full = _full_range(samples)
-    else:
-        raise MaskError(f"a mask cannot have samples of type {samples.dtype}")
-    if samples.size and not (samples.min() >= 0 and samples.max() <= full):
-        raise MaskError(f"the mask has values outside 0 to {full} (or NaN)")
-    height, width = samples.shape[:2]
+    hole = np.zeros((mask.height, mask.width), np.bool_)
+    evidence = _Evidence(mask)
+    limit = _limit(mask.full, threshold)
+    for box, samples in mask.strips():
+        np.greater(evidence.add(samples), limit, out=hole[box.slices])
+    if evidence.is_boolean and mask.full != 1:
+        return read_samples(replace(mask, full=1), threshold, image, mask_from)
 
-    def strips() -> Iterator[tuple[Box, Samples]]:
-        for top in range(0, height if width else 0, STRIP_ROWS):
-            box = Box(0, top, width, min(STRIP_ROWS, height - top))
-            yield box, samples[box.slices]
-
-    holes, _ = _holes_of(strips, (height, width), full, threshold)
-    return holes
-
-
-def read_mask(
-    source: Source, *, threshold: float = Options.threshold, name: str | None = None, page: int = 0
-) -> NDArray[np.bool_]:
-    """Read a mask from a picture file: (height, width) bool, True = hole.
-
-    Any page, from 0, of any file that `ImageFile.open` takes, of any depth, grey or colour, upright as viewers show it.
-    For `threshold` and what counts as a hole see `mask_from_samples`. Raises `ImageError`, `MaskError` and
-    `OptionError`; warns, with a `ImageWarning`, where nothing is hole.
-    """
-    check_threshold(threshold)
-    return mask_of(ImageFile.open(source, name=name, page=page), threshold)
+    comparison = None
+    if image is not None and (mask_from == "difference" or (mask_from is None and evidence.may_be_copy)):
+        comparison = compare(mask, image)
+    meaning: MaskFrom = mask_from or _meaning(mask, evidence, comparison)
+    if meaning == "difference":
+        if comparison is None or image is None:
+            raise MaskError(f"{mask.name}: only a mask of the size of its image can be compared with it")
+        return Reading(marks_of(mask, image, comparison.tolerance), meaning, 0, mask.full)
+    if meaning == "alpha" and not evidence.has_alpha:
+        raise MaskError(f"{mask.name}: has no transparency to take the mask from")
+    if meaning == "labels" and mask.base is None:
+        raise MaskError(f"{mask.name}: has no palette of colours to take labels from")
+    largest = evidence.largest_colour
+    if meaning != "brightness" or not evidence.is_opaque:
+        largest = 0
+        for box, samples in mask.strips():
+            values = _values(mask, samples, meaning)
+            np.greater(values, 0 if meaning == "labels" else limit, out=hole[box.slices])
+            largest = max(largest, float(values.max()))
+    swapped = comparison is not None and not comparison.is_copy and evidence.is_mostly_middle
+    swapped = swapped and comparison is not None and comparison.image_middle < MIN_MIDDLE_SHARE * hole.size
+    return Reading(hole, meaning, largest, mask.full, swapped)
 
 
-def mask_of(photo: ImageFile, threshold: float = Options.threshold) -> NDArray[np.bool_]:
-    """The mask that an opened picture is; see `read_mask`."""
-    full = int(np.iinfo(photo.dtype).max)
-    holes, largest = _holes_of(photo.stream, (photo.height, photo.width), full, threshold)
-    if not holes.any():
-        warnings.warn(
-            f"{photo.name}: marks nothing: its largest value is {largest} of {full}, and a hole is what lies above "
-            f"{threshold:g} of the range (--threshold)",
-            ImageWarning,
-            stacklevel=3,
-        )
-    return holes
+def _limit(full: float | int, threshold: float) -> float:
+    if full == 1 and not isinstance(full, float):
+        return 0
+    # A level of 255 comes as a share, which may fall short of it by rounding.
+    return full * threshold if isinstance(full, float) else int(full * threshold + 1e-6)
 
 
-def _full_range(samples: Samples) -> float | int:
-    """Return the value of a full hole for arrays of this type."""
-    if np.issubdtype(samples.dtype, np.floating):
-        return 1.0
-    if samples.dtype.itemsize <= 2:
-        return int(np.iinfo(samples.dtype).max)
-    return 255 if samples.size == 0 or samples.max() <= 255 else 65535
-
-
-def _holes_of(
-    strips: Callable[[], Iterator[tuple[Box, Samples]]], shape: tuple[int, int], full: float | int, threshold: float
-) -> tuple[NDArray[np.bool_], float]:
-    """Find the holes of a mask in memory of its own size in bytes, whatever the depth and channels of its samples.
-
-    Args:
-        strips: gives the strips of the mask, from top to bottom, each time it is called.
-        shape: of the mask, (height, width).
-        full: value of a full hole.
-        threshold: share of it above which a value is a hole.
-
-    Returns:
-        (height, width) bool, and the largest value.
-    """
-    holes = np.zeros(shape, np.bool_)
-    evidence = _Evidence(full)
-
-    def mark(strips: Iterator[tuple[Box, Samples]], layer: str, limit: float) -> float:
-        largest: float = 0
-        for box, samples in strips:
-            values = _values(samples, layer, full)
-            np.greater(values, limit, out=holes[box.slices])
-            largest = max(largest, values.max())
-        return largest
-
-    limit = full * threshold if isinstance(full, float) else int(full * threshold)
-    largest = mark(evidence.watch(strips()), "colours", limit)
-    if evidence.layer != "colours" or evidence.boolean:
-        largest = mark(strips(), evidence.layer, 0 if evidence.boolean else limit)
-    return holes, largest
+def _meaning(mask: SampledImage, evidence: _Evidence, comparison: Comparison | None) -> MaskFrom:
+    if comparison is not None and comparison.is_copy:
+        return "difference"
+    if not evidence.is_opaque and evidence.is_one_colour:
+        return "alpha"
+    return "brightness" if mask.base is None else "labels"
 
 
 class _Evidence:
-    """What the samples of a mask tell about how it was drawn, gathered strip by strip."""
+    """What the samples of a mask say about how it was drawn, gathered strip by strip."""
 
-    def __init__(self, full: float | int) -> None:
-        self._full = full
-        self._largest: float = 0
-        self._opaque = self._one_colour = True
-        self._colour: Samples | None = None
+    def __init__(self, mask: SampledImage) -> None:
+        self._mask = mask
+        self._pixels = mask.width * mask.height
+        self._middle = 0
+        self._largest_alpha: float = 0
+        self._least_alpha: float = mask.full
+        self._least: NDArray[np.float64] | None = None
+        self._most: NDArray[np.float64] | None = None
+        self.largest_colour: float = 0
+        self.has_alpha = False
 
-    def watch(self, strips: Iterator[tuple[Box, Samples]]) -> Iterator[tuple[Box, Samples]]:
-        for box, samples in strips:
-            self._largest = max(self._largest, samples.max())
-            if samples.shape[2] in (2, 4):
-                self._look_at_alpha(samples[..., :-1], samples[..., -1])
-            yield box, samples
+    def add(self, samples: Samples) -> Samples:
+        """Take in a strip, (H, W, channels), and give its brightest channel, (H, W)."""
+        self.has_alpha = samples.shape[2] in (2, 4)
+        count = samples.shape[2] - self.has_alpha
+        colours = [samples[..., channel] for channel in range(count)]
+        brightest, darkest = reduce_largest(colours), reduce_least(colours)
+        largest = brightest.max()
+        self.largest_colour = max(self.largest_colour, float(largest))
+        if self.has_alpha:
+            self._note_alpha(samples[..., :-1], samples[..., -1])
+        eight_bits = self._mask.eight_bits
+        if eight_bits(largest) > NEAR:
+            middle = middle_of(eight_bits(darkest), eight_bits(brightest))
+            if not self.is_opaque:
+                middle &= samples[..., -1] > self._mask.full / 2
+            self._middle += int(np.count_nonzero(middle))
+        return brightest
 
-    def _look_at_alpha(self, colours: Samples, alpha: Samples) -> None:
-        self._opaque = self._opaque and bool((alpha == self._full).all())
-        if self._one_colour and len(visible := colours[alpha > 0]):
-            if self._colour is None:
-                self._colour = visible[0].copy()
-            self._one_colour = bool((visible == self._colour).all())
+    def _note_alpha(self, colours: Samples, alpha: Samples) -> None:
+        self._largest_alpha = max(self._largest_alpha, float(alpha.max()))
+        self._least_alpha = min(self._least_alpha, float(alpha.min()))
+        visible = colours[alpha > self._mask.full / 2]
+        if len(visible):
+            least, most = visible.min(axis=0).astype(np.float64), visible.max(axis=0).astype(np.float64)
+            self._least = least if self._least is None else np.minimum(self._least, least)
+            self._most = most if self._most is None else np.maximum(self._most, most)
 
     @property
-    def boolean(self) -> bool:
+    def is_boolean(self) -> bool:
         """Whether the values can only be meant as no and yes."""
-        return not isinstance(self._full, float) and self._largest <= 1
+        if isinstance(self._mask.full, float) or self.largest_colour > 1:
+            return False
+        return self._largest_alpha <= 1 or self.is_opaque
 
     @property
-    def layer(self) -> str:
-        """Where the drawing is: in the "colours", in "alpha", or in "both"."""
-        if self._opaque:
-            return "colours"
-        return "alpha" if self._one_colour else "both"
+    def is_opaque(self) -> bool:
+        return self._least_alpha >= self._mask.full
+
+    @property
+    def is_one_colour(self) -> bool:
+        """Whether everything visible has one colour, or nothing is visible."""
+        if self._least is None or self._most is None:
+            return True
+        return bool(((self._most - self._least) * ONE_COLOUR_STEPS <= self._mask.full).all())
+
+    @property
+    def may_be_copy(self) -> bool:
+        """Whether there are so many shades or colours that the mask may be a copy of a photograph."""
+        return self._middle >= max(1, MIN_MIDDLE_SHARE * self._pixels)
+
+    @property
+    def is_mostly_middle(self) -> bool:
+        return 2 * self._middle > self._pixels
 
 
-def _values(samples: Samples, layer: str, full: float) -> Samples:
-    """Reduce (height, width, channels) to (height, width): the brightest channel, or what is drawn in alpha."""
-    channels = samples.shape[2]
-    if channels == 1:
-        return samples[..., 0]
-    if channels == 3:
-        return np.asarray(samples.max(axis=2))
-    alpha, values = samples[..., -1], np.asarray(samples[..., :-1].max(axis=2))
-    if layer == "alpha":
-        return alpha
-    if layer == "colours":
-        return values
-    return np.where(alpha == full, values, values * (alpha / full)).astype(samples.dtype)
+def _values(mask: SampledImage, samples: Samples, meaning: MaskFrom) -> Samples:
+    """Reduce (H, W, channels) to (H, W): the brightest channel, what is drawn in alpha, or 1 for other labels."""
+    if meaning == "labels":
+        return _labelled(mask, samples)
+    channels = [samples[..., channel] for channel in range(samples.shape[2])]
+    if len(channels) in (1, 3):
+        return reduce_largest(channels)
+    if meaning == "alpha":
+        return channels[-1]
+    values, alpha = reduce_largest(channels[:-1]), channels[-1]
+    return np.where(alpha == mask.full, values, values * (alpha / mask.full)).astype(samples.dtype)
+
+
+def _labelled(mask: SampledImage, samples: Samples) -> Samples:
+    assert mask.base is not None
+    *colour, alpha = mask.base
+    colours = samples[..., :3]
+    others = np.zeros(samples.shape[:2], np.bool_)
+    for channel in range(colours.shape[2]):
+        others |= colours[..., channel] != colour[channel]
+    if samples.shape[2] == 4:
+        visible = samples[..., -1] >= 128
+        others = visible & (others | (alpha < 128))
+    return others.view(np.uint8)

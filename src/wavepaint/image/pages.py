@@ -16,7 +16,6 @@ from wavepaint.image.encoders import BIGTIFF_BYTES
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats import tiff
 from wavepaint.image.mask import Mask, find_hole
-from wavepaint.image.mask_reading import mask_of
 from wavepaint.image.sources import EncodedImage, warn
 from wavepaint.image.types import Patch
 from wavepaint.options import Options
@@ -58,7 +57,7 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
                     page_file = image.seek(page)
                     patches = fill(
                         image,
-                        _hole_of_page(image, mask if mask_pages is None else mask_pages.at_page(page), options),
+                        find_hole(image, mask if mask_pages is None else mask_pages.at_page(page), options),
                     )
                     filled = filled or bool(patches)
                     notes |= dict.fromkeys(page_file.warnings)
@@ -80,11 +79,6 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
     except OSError as error:
         raise ImageError(f"{image.target}: cannot be written: {error.strerror or error}") from None
     return image.target if isinstance(image.source, Path) else image.target.read_bytes()
-
-
-def _hole_of_page(image: EncodedImage, mask: Any, options: Options) -> Mask:
-    """The hole of the page that the image has turned to; `mask` is the page for it, or what is for all."""
-    return find_hole(image, mask_of(mask, options.threshold) if isinstance(mask, ImageFile) else mask, options)
 
 
 def _needs_bigtiff(image: EncodedImage, pages: int) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.errors import ImageError
+from wavepaint.image.formats.palette import Colour
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,14 +55,30 @@ def metadata_of_pil(image: Image) -> PilMetadata:
     block = exif.tobytes() if exif else None
     image.load()
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    orientation = image.getexif().get(_ORIENTATION, 1)
     return PilMetadata(
         profile=image.info.get("icc_profile") or None,
         exif=block,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
         dpi=_dpi_of(image.info.get("dpi")),
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=orientation_of_pil(image),
     )
+
+
+def orientation_of_pil(image: Image) -> int:
+    """The EXIF orientation, 1 to 8, of the samples of a PIL image."""
+    image.load()  # Pillow turns those of a TIFF upright.
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
+def label_base_of_pil(image: Image) -> Colour | None:
+    """The colour of index 0 of a palette that is more than greys; None for other images."""
+    palette = image.getpalette("RGB") if image.mode in ("P", "PA") else None
+    if palette is None or palette[::3] == palette[1::3] == palette[2::3]:
+        return None
+    clear = image.info.get("transparency", b"")
+    alpha = 255 * (clear != 0) if isinstance(clear, int) else (clear[0] if clear else 255)
+    return palette[0], palette[1], palette[2], alpha
 
 
 def _dpi_of(value: Any) -> tuple[float, float] | None:

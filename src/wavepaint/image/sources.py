@@ -18,7 +18,16 @@ from wavepaint.errors import ImageError, ImageWarning, OptionError
 from wavepaint.files import replaceable_mode
 from wavepaint.image.file import ImageFile, check_alpha
 from wavepaint.image.formats import tiff
-from wavepaint.image.pil import PilMetadata, is_pil_image, metadata_of_pil, pil_of_samples, samples_of_pil
+from wavepaint.image.mask_samples import Strips, strips_of
+from wavepaint.image.orientation import to_stored, to_upright
+from wavepaint.image.pil import (
+    PilMetadata,
+    is_pil_image,
+    metadata_of_pil,
+    orientation_of_pil,
+    pil_of_samples,
+    samples_of_pil,
+)
 from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, format_of_name
 from wavepaint.image.types import Patch, Samples
 from wavepaint.image.vips import libvips
@@ -35,6 +44,7 @@ class InputImage(Protocol):
         name: what messages call it.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
         dtype: uint8, uint16 or floating (then in [0, 1]).
+        orientation: EXIF orientation of the stored samples; everything here is upright.
     """
 
     name: str
@@ -42,6 +52,7 @@ class InputImage(Protocol):
     height: int
     channels: int
     dtype: np.dtype[Any]
+    orientation: int
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """The samples of boxes inside the image, (height, width, channels) of `dtype`, arrays of their own."""
@@ -49,6 +60,10 @@ class InputImage(Protocol):
 
     def alpha_holes(self) -> NDArray[np.bool_]:
         """(H, W) bool, True where alpha is 0; `MaskError` without an alpha channel."""
+        ...
+
+    def strips(self) -> Strips:
+        """All samples, in strips of full width from top to bottom; not to be written to."""
         ...
 
     def finish(self, patches: list[Patch], options: Options) -> Any:
@@ -86,7 +101,7 @@ def open_image(image: Any, output: str | Path | None = None) -> InputImage:
 
 
 class ArrayImage:
-    """An array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4); it is never written to."""
+    """An array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), upright; it is never written to."""
 
     def __init__(self, array: NDArray[Any], target: Path | None = None, metadata: PilMetadata | None = None) -> None:
         self.name = "image"
@@ -95,6 +110,7 @@ class ArrayImage:
         self._samples = array[..., None] if array.ndim == 2 else array
         self.height, self.width, self.channels = self._samples.shape
         self.dtype = array.dtype
+        self.orientation = self._metadata.orientation
         if target is not None:
             _check_target(target)
 
@@ -107,6 +123,10 @@ class ArrayImage:
         check_alpha(self.name, self.channels)
         return self._samples[..., -1] == 0  # type: ignore[no-any-return]
 
+    def strips(self) -> Strips:
+        """See `InputImage`."""
+        return strips_of(self._samples)
+
     def finish(self, patches: list[Patch], options: Options) -> NDArray[Any]:
         """See `InputImage`."""
         result = self._array.copy()
@@ -114,23 +134,29 @@ class ArrayImage:
         for box, patch in patches:
             samples[box.slices] = patch
         if self._target is not None:
-            file = ImageFile.open(_tiff_of(samples, self._metadata), name=self.name)
+            file = ImageFile.open(_tiff_of(to_stored(samples, self.orientation), self._metadata), name=self.name)
             warn(file.conversion_warnings(file.output_format(self._target), options.quality))
             file.save(self._target, quality=options.quality)
         return result
 
 
 class PilImage(ArrayImage):
-    """A PIL image of the modes that `samples_of_pil` knows."""
+    """A PIL image of the modes that `samples_of_pil` knows.
+
+    Masks and boxes refer to the upright image, as those of a file do; the result is stored like the image.
+    """
 
     def __init__(self, image: Image, target: Path | None = None) -> None:
-        metadata = None if target is None else metadata_of_pil(image)
-        super().__init__(samples_of_pil(image), target, metadata)
+        orientation = orientation_of_pil(image)
+        metadata = PilMetadata(orientation=orientation) if target is None else metadata_of_pil(image)
+        super().__init__(to_upright(samples_of_pil(image), orientation), target, metadata)
+        if orientation != 1:
+            warn([f"{self.name}: its EXIF orientation is applied: mask and boxes refer to the upright image"])
         self._image = image
 
     def finish(self, patches: list[Patch], options: Options) -> Any:
         """See `InputImage`."""
-        samples = super().finish(patches, options)
+        samples = np.ascontiguousarray(to_stored(super().finish(patches, options), self.orientation))
         return pil_of_samples(samples, self._image) if patches else self._image.copy()
 
 
@@ -151,7 +177,7 @@ class EncodedImage:
         self._file = file
         self.name = self._file.name
         self.width, self.height, self.channels = self._file.width, self._file.height, self._file.channels
-        self.dtype = self._file.dtype
+        self.dtype, self.orientation = self._file.dtype, self._file.orientation
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """See `InputImage`."""
@@ -160,6 +186,10 @@ class EncodedImage:
     def alpha_holes(self) -> NDArray[np.bool_]:
         """See `InputImage`."""
         return self._file.alpha_holes()
+
+    def strips(self) -> Strips:
+        """See `InputImage`."""
+        return self._file.stream(hold=True)
 
     def _check_target(self, target: Path) -> None:
         _check_target(target)

@@ -127,9 +127,9 @@ def check_headers(job: Job, limits: Limits) -> None:
     image = _open(IMAGE, job.image, limits)
     if job.mask is not None:
         mask = _open(MASK, job.mask, limits)
-        if (mask.width, mask.height) != (image.width, image.height):
+        if (mask.width, mask.height) != (image.width, image.height) and not job.options.resize_mask:
             sizes = f"{mask.width}x{mask.height}, the image {image.width}x{image.height}"
-            raise Problem(422, f"the mask has another size than the image: it is {sizes}")
+            raise Problem(422, f"the mask has another size than the image: it is {sizes}; resize_mask fits it")
     format = job.options.format or image.format
     if format in HEIF_COMPRESSION and image.width * image.height > limits.heif_pixels:
         raise Problem(413, f"a result in {format} may have {limits.heif_pixels} pixels: ask for another format")

@@ -1,0 +1,83 @@
+"""The palette of an indexed image, which libvips resolves: what index 0 stands for."""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.image.formats import tiff
+
+Colour: TypeAlias = tuple[int, int, int, int]
+"""Red, green, blue and alpha, 8 bits each."""
+
+_COLOUR_MAP = 320
+_PALETTE = 3
+
+
+def label_base(stream: BinaryIO, format: str, directory: int = 0) -> Colour | None:
+    """The colour of index 0 of a palette that holds other colours than greys; None for every other image.
+
+    Args:
+        stream: the file, a PNG, GIF or TIFF as `format` says.
+        format: the file's format; others have no palettes.
+        directory: of a TIFF, which of its images.
+    """
+    stream.seek(0)
+    try:
+        if format == "png":
+            palette, alpha = _png_palette(stream)
+        elif format == "gif":
+            palette, alpha = _gif_palette(stream), 255
+        elif format == "tiff":
+            palette, alpha = _tiff_palette(stream, directory), 255
+        else:
+            return None
+    except (struct.error, ValueError):  # a damaged file, which its decoder will say
+        return None
+    if len(palette) == 0 or (palette == palette[:, :1]).all():
+        return None
+    red, green, blue = palette[0].tolist()
+    return red, green, blue, alpha
+
+
+def _png_palette(stream: BinaryIO) -> tuple[NDArray[np.uint8], int]:
+    palette, alpha, indexed = b"", 255, False
+    stream.seek(8)
+    while len(head := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"IDAT":
+            break
+        if kind not in (b"IHDR", b"PLTE", b"tRNS"):
+            stream.seek(length + 4, 1)
+            continue
+        data = stream.read(length)
+        stream.seek(4, 1)
+        if kind == b"IHDR":
+            indexed = data[9] == _PALETTE
+        elif kind == b"PLTE":
+            palette = data
+        elif data:
+            alpha = data[0]
+    return _rows(palette if indexed else b""), alpha
+
+
+def _gif_palette(stream: BinaryIO) -> NDArray[np.uint8]:
+    flags = stream.read(13)[10]
+    return _rows(stream.read(3 * 2 ** ((flags & 7) + 1)) if flags & 128 else b"")
+
+
+def _tiff_palette(stream: BinaryIO, directory: int) -> NDArray[np.uint8]:
+    entries = tiff.read_directory(stream, directory)
+    colours = entries.get(_COLOUR_MAP)
+    if tiff.integer_tags(entries).get(tiff.PHOTOMETRIC) != _PALETTE or not isinstance(colours, tiff.Value):
+        return _rows(b"")
+    planes = tiff.integers(colours).reshape(3, -1)
+    return (planes.T >> np.uint64(8)).astype(np.uint8)
+
+
+def _rows(data: bytes) -> NDArray[np.uint8]:
+    """(entries, 3)."""
+    return np.frombuffer(data[: len(data) // 3 * 3], np.uint8).reshape(-1, 3)
