@@ -52,7 +52,8 @@ def is_current(web: Path, static: Path) -> bool:
     page = static / "index.html"
     if not page.is_file():
         return False
-    sources = [path for folder in WEB_FOLDERS for path in (web / folder).rglob("*")]
+    # Folders do not count: unpacking a source distribution makes them anew.
+    sources = [path for folder in WEB_FOLDERS for path in (web / folder).rglob("*") if path.is_file()]
     sources += [path for pattern in WEB_FILES for path in web.glob(pattern)]
     sources += [path for name in OTHER_SOURCES if (path := web.parent / name).is_file()]
     return all(path.stat().st_mtime <= page.stat().st_mtime for path in sources)
