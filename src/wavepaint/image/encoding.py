@@ -49,17 +49,17 @@ class Encoder:
         return stream.getvalue()
 
     def save(
-        self, target: str | Path, patches: list[Patch], format: str, quality: int | None, bigtiff: bool = False
+        self, target: str | Path, patches: list[Patch], format: str, quality: int | None, bigtiff: bool, name: str
     ) -> None:
-        """Write a file, which is complete or not there."""
+        """Write a file, which is complete or not there; errors name it `name`."""
         self._check(patches, format, quality)
         edited = self._edited_jpeg(patches, format, quality)
-        with writing(target) as unfinished:
+        with writing(target, name) as unfinished:
             if edited is not None:
                 unfinished.write_bytes(edited)
                 return
             with (
-                self._encoding(str(target), patches, format, quality) as (image, options),
+                self._encoding(name, patches, format, quality) as (image, options),
                 open(unfinished, "r+b") as file,
             ):
                 if format == "tiff" and bigtiff:
@@ -137,13 +137,13 @@ class Encoder:
 
 
 @contextmanager
-def writing(target: str | Path) -> Iterator[Path]:
-    """`files.atomic_write` with `ImageError` for what the system refuses."""
+def writing(target: str | Path, name: str) -> Iterator[Path]:
+    """`files.atomic_write` with `ImageError` for what the system refuses; it names the file `name`."""
     try:
         with atomic_write(target) as unfinished:
             yield unfinished
     except OSError as error:
-        raise ImageError(f"{target}: cannot be written: {error.strerror or error}") from None
+        raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from None
 
 
 def _in_range_of(format: str, image: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -13,6 +14,7 @@ from wavepaint.errors import ImageError
 from wavepaint.image.encoders import Stored
 from wavepaint.image.formats import jpeg, png, tiff, webp
 from wavepaint.image.formats.signature import sniff
+from wavepaint.image.limits import check_plausible
 from wavepaint.image.metadata import Metadata, metadata_of
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.vips import has_field, integer_field
@@ -33,7 +35,9 @@ _LOADERS = {
     "heif": "heifload",
 }
 _CIELAB = {8, 9, 10}
-_PREMULTIPLIED = 1
+_YCBCR = 6
+_JPEG_COMPRESSION = {6, 7}
+_PREMULTIPLIED, _UNSPECIFIED = 1, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class _Markers:
     """What is read of a file without libvips."""
 
     container: str
+    file_bytes: int
     directory: int
     tiff_pages: tiff.Pages
     tags: tiff.Directory
@@ -116,6 +121,8 @@ def read_header(
         _check_tags(file.name, tiff.integer_tags(markers.tags))
         raw = file.load(_LOADERS[markers.container], **load_options("sequential", markers.directory))
         _check_samples(file.name, raw)
+        bits = integer_field(raw, "bits-per-sample", 8)
+        check_plausible(file.name, markers.container, raw.width * raw.height, bits, markers.file_bytes)
         upright = to_srgb(raw).autorot()
         header = _header_of(file.name, raw, upright, markers, None if every_page else page)
         return header, metadata_of(raw, upright, markers.container, markers.tags, file)
@@ -152,6 +159,7 @@ def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages
         tags = tiff.read_directory(stream, directory)
     return _Markers(
         container=container,
+        file_bytes=stream.seek(0, io.SEEK_END),
         directory=directory,
         tiff_pages=tiff_pages or tiff.Pages(),
         tags=tags,
@@ -179,6 +187,8 @@ def _check_tags(name: str, tags: dict[int, int]) -> None:
         raise ImageError(f"{name}: is a camera raw file; develop it to a TIFF, PNG or JPEG first")
     if tags.get(tiff.PHOTOMETRIC) in _CIELAB:
         raise ImageError(f"{name}: CIELAB images are not supported, only grey, RGB and CMYK")
+    if tags.get(tiff.PHOTOMETRIC) == _YCBCR and tags.get(tiff.COMPRESSION) not in _JPEG_COMPRESSION:
+        raise ImageError(f"{name}: YCbCr outside JPEG compression is not supported; convert it to RGB first")
 
 
 def _check_samples(name: str, raw: Any) -> None:
@@ -235,6 +245,8 @@ def _reading_notes(name: str, raw: Any, markers: _Markers, pages: int, only_page
         yield f"{name}: CMYK is converted to sRGB through {profile}"
     if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _PREMULTIPLIED:
         yield f"{name}: colours that were multiplied by their transparency are stored straight"
+    if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _UNSPECIFIED and raw.hasalpha():
+        yield f"{name}: a channel of unspecified meaning counts as transparency"
     if pages > 1 and only_page is not None:
         yield f"{name}: has {pages} pages, only page {only_page + 1} is used"
     if markers.tiff_pages.reduced_copies:
