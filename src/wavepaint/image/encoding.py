@@ -36,6 +36,8 @@ class Encoder:
 
     def __init__(self, file: StoredFile, header: Header, decoder: Decoder, metadata: Metadata) -> None:
         self._file, self._header, self._decoder, self._metadata = file, header, decoder, metadata
+        # Of what is written; None where the source states none that has been applied.
+        self._orientation = None if header.orientation == 1 else 1
 
     def encode(self, patches: list[Patch], format: str, quality: int | None) -> bytes:
         """Return the bytes of a file."""
@@ -45,7 +47,7 @@ class Encoder:
             return edited
         with self._encoding(self._file.name, patches, format, quality) as (image, options):
             stream = io.BytesIO(getattr(image, SAVERS[format] + "_buffer")(**options))
-        self._metadata.complete(stream, format)
+            self._metadata.complete(stream, format, image, self._orientation)
         return stream.getvalue()
 
     def save(
@@ -67,8 +69,7 @@ class Encoder:
                 # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
                 descriptor = libvips().Target.new_to_descriptor(file.fileno())
                 getattr(image, SAVERS[format] + "_target")(descriptor, **options)
-            with open(unfinished, "r+b") as file:
-                self._metadata.complete(file, format)
+                self._metadata.complete(file, format, image, self._orientation)
 
     def conversion_warnings(self, format: str, quality: int | None) -> Iterator[str]:
         """See `ImageFile.conversion_warnings`."""
@@ -79,6 +80,8 @@ class Encoder:
             yield f"{name}: {header.stored.bits}-bit samples become 12-bit in {format}"
         if header.channels in (2, 4) and format == "jpeg":
             yield f"{name}: JPEG has no transparency, the image is laid on white"
+        for loss in self._metadata.losses(format):
+            yield f"{name}: {loss}"
         encoding = header.stored.jpeg
         if encoding is None:
             return
@@ -110,9 +113,8 @@ class Encoder:
         options = saver_options(header.stored, format, quality, [samples for _, samples in patches])
         changed = patched_rows(self._decoder.row_reader(), header.width, patches)
         rows = StripSource(header.width, header.height, header.channels, header.dtype, changed)
-        orientation = None if header.orientation == 1 else 1
         try:
-            image = self._metadata.attach(rows.image(), format, header.interpretation, orientation)
+            image = self._metadata.attach(rows.image(), format, header.interpretation, self._orientation)
             image = _in_range_of(format, image)
             kill_when_cancelled(image)
             yield image, options

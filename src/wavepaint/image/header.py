@@ -13,7 +13,7 @@ from wavepaint.box import Box
 from wavepaint.errors import ImageError
 from wavepaint.image.encoders import Stored
 from wavepaint.image.formats import jpeg, png, tiff, webp
-from wavepaint.image.formats.signature import sniff
+from wavepaint.image.formats.signature import is_heif_sequence, sniff
 from wavepaint.image.limits import check_plausible
 from wavepaint.image.metadata import Metadata, metadata_of
 from wavepaint.image.stored_file import StoredFile
@@ -99,6 +99,7 @@ class _Markers:
     jpeg: jpeg.JpegEncoding | None
     lossless_webp: bool
     png_frames: int
+    is_sequence: bool
 
 
 def read_header(
@@ -125,7 +126,7 @@ def read_header(
         check_plausible(file.name, markers.container, raw.width * raw.height, bits, markers.file_bytes)
         upright = to_srgb(raw).autorot()
         header = _header_of(file.name, raw, upright, markers, None if every_page else page)
-        return header, metadata_of(raw, upright, markers.container, markers.tags, file)
+        return header, metadata_of(raw, upright, markers.container, file, markers.directory)
 
 
 def to_srgb(raw: Any) -> Any:
@@ -148,7 +149,8 @@ def load_options(access: str, directory: int) -> dict[str, Any]:
 
 
 def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages | None) -> _Markers:
-    container = _container_of(name, stream, page)
+    head = stream.read(16)
+    container = _container_of(name, head, page)
     directory = page
     tags: tiff.Directory = {}
     if container == "tiff":
@@ -166,11 +168,11 @@ def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages
         jpeg=jpeg.read_encoding(stream) if container == "jpeg" else None,
         lossless_webp=container == "webp" and webp.is_lossless(stream),
         png_frames=png.frames(stream) if container == "png" else 0,
+        is_sequence=container == "heif" and is_heif_sequence(head),
     )
 
 
-def _container_of(name: str, stream: BinaryIO, page: int) -> str:
-    head = stream.read(16)
+def _container_of(name: str, head: bytes, page: int) -> str:
     if not head:
         raise ImageError(f"{name}: is empty")
     container = sniff(head)
@@ -249,6 +251,8 @@ def _reading_notes(name: str, raw: Any, markers: _Markers, pages: int, only_page
         yield f"{name}: a channel of unspecified meaning counts as transparency"
     if pages > 1 and only_page is not None:
         yield f"{name}: has {pages} pages, only page {only_page + 1} is used"
+    if markers.is_sequence and pages == 1:
+        yield f"{name}: is an animation, only its first image is used"
     if markers.tiff_pages.reduced_copies:
         yield f"{name}: reduced copies, such as pyramid levels and previews, are left out"
     if markers.png_frames > 1:

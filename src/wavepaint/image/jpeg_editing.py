@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 
 from wavepaint.box import Box
 from wavepaint.errors import ImageWarning
 from wavepaint.image.decoding import Decoder
+from wavepaint.image.encoders import ALL_BUT_EXIF
 from wavepaint.image.formats.jpeg_blocks import read_blocks, replace_blocks
 from wavepaint.image.header import DECODED_LIMIT, Header
 from wavepaint.image.metadata import Metadata
@@ -27,7 +29,6 @@ def edit_jpeg(
     """
     try:
         _check(header)
-        _check_data(file)
         with file.open() as source:
             original = source.read()
         blocks = read_blocks(original)
@@ -48,15 +49,6 @@ def _check(header: Header) -> None:
         raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
 
 
-def _check_data(file: StoredFile) -> None:
-    """Leave data of which decoders warn to libvips: jpeglib would print the warnings."""
-    try:
-        # An eighth of the size, which takes a fraction of the time, and yet all data are read.
-        file.load("jpegload", access="sequential", fail_on="warning", shrink=8).avg()
-    except libvips().Error:
-        raise ValueError("its data are damaged") from None
-
-
 def _metadata_alone(header: Header, metadata: Metadata) -> bytes:
     """A JPEG with the metadata of the result, as it is stored, but all black, which is soon encoded."""
     # Of its true size, which libvips repeats in the EXIF block.
@@ -65,10 +57,12 @@ def _metadata_alone(header: Header, metadata: Metadata) -> bytes:
     black = libvips().Image.black(stored.width, stored.height, bands=header.channels)
     orientation = None if header.orientation == 1 else header.orientation
     try:
-        encoded: bytes = metadata.attach(black, "jpeg", header.interpretation, orientation).jpegsave_buffer()
+        image = metadata.attach(black, "jpeg", header.interpretation, orientation)
+        stream = io.BytesIO(image.jpegsave_buffer(keep=ALL_BUT_EXIF))
     except libvips().Error as error:
         raise ValueError(reason_of(error)) from None
-    return encoded
+    metadata.complete(stream, "jpeg", image, orientation)
+    return stream.getvalue()
 
 
 def _changed_strips(header: Header, decoder: Decoder, patches: list[Patch]) -> Iterator[tuple[int, Samples, Samples]]:
