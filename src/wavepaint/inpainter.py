@@ -19,9 +19,11 @@ from wavepaint.errors import OptionError
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.fill.options import ExemplarOptions
+from wavepaint.image.limits import limits_lifted
 from wavepaint.image.mask import Mask, excluded, find_hole, seems_to_fit
 from wavepaint.image.pages import fill_pages
 from wavepaint.image.sources import EncodedImage, InputImage, filled_name, open_image
+from wavepaint.image.stored_file import without_pipe
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file, runs_in_onnx_runtime
 
@@ -243,6 +245,17 @@ class Inpainter:
             output: as for a call.
             on_hole: is called with the share of the image, or of each page, that is filled, once that is known.
         """
+        with limits_lifted(options.no_limits):
+            return self._fill(image, without_pipe(mask), options, output, on_hole)
+
+    def _fill(
+        self,
+        image: Any,
+        mask: Any,
+        options: Options,
+        output: str | Path | None,
+        on_hole: Callable[[float], None] | None,
+    ) -> Any:
         picture = open_image(image, output)
         if isinstance(picture, EncodedImage) and (pages := picture.pages(options.format)) > 1:
             return fill_pages(picture, pages, mask, options, partial(self._patches, options=options, on_hole=on_hole))

@@ -210,6 +210,10 @@ class Options:
     resize_mask: Annotated[
         bool, Option("Fit a mask of another size to the image: turned as the image is, or else stretched.")
     ] = False
+    no_limits: Annotated[
+        bool,
+        Option("Decode files that claim far more pixels than is usual for their size, too.", doors=("api", "cli")),
+    ] = False
     invert_mask: Annotated[bool, Option("Fill what the mask leaves out, and keep what it marks.")] = False
     dilate: Annotated[
         int, Option("Grow the hole by this many pixels in every direction.", least=0, most=500, metavar="PX")

@@ -333,3 +333,15 @@ def test_what_a_quality_costs_is_said() -> None:
     photo = ImageFile.open(pillow(soft(100, 120), "JPEG", subsampling="4:2:2"))
     assert photo.conversion_warnings("jpeg") == ()
     assert photo.conversion_warnings("jpeg", 80) == ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_component_numbers_and_jfif_stay(subsampling: str) -> None:
+    data = pillow(soft(96, 96), "JPEG", subsampling=subsampling, dpi=(300, 300))
+    photo = ImageFile.open(data)
+    result = photo.encode([(BOX, 255 - photo.read(BOX))])
+    assert result[2:20] == data[2:20]
+    for marker in (b"\xff\xc0", b"\xff\xda"):
+        before, after = (each[each.index(marker) :] for each in (data, result))
+        length = int.from_bytes(before[2:4], "big") + 2
+        assert after[:length] == before[:length]

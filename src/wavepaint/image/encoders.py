@@ -34,6 +34,8 @@ SAVERS = {
     "heic": "heifsave",
 }
 """The operations of libvips that write each of `options.FORMATS`."""
+# Of VipsForeignKeep: XMP, IPTC, profile, other. Of an EXIF block libvips writes only what it understands.
+ALL_BUT_EXIF = 2 | 4 | 8 | 16
 HEIF_COMPRESSION = {"avif": "av1", "heic": "hevc"}
 
 # Level 1 of the PNG encoder takes 0.4 s for 12 megapixels and level 2 takes 0.7 s for files a fifth smaller; a small
@@ -108,7 +110,7 @@ def saver_options(stored: Stored, format: str, quality: int | None, patches: Ite
     """
     if format == "png":
         effort = _FAST_PNG if stored.decoded_bytes > _FAST_PNG_BYTES else _SMALL_PNG
-        return {**effort, "bitdepth": _depth_to_keep(stored, patches, (1, 2, 4))}
+        return {**effort, "bitdepth": _depth_to_keep(stored, patches, (1, 2, 4)), "keep": ALL_BUT_EXIF}
     if format == "tiff":
         # The TIFF encoder of libvips gets the last column of odd widths wrong with 4 bits.
         return _tiff_options(stored, _depth_to_keep(stored, patches, (1,)))
@@ -118,7 +120,7 @@ def saver_options(stored: Stored, format: str, quality: int | None, patches: Ite
     if format == "webp":
         # "exact" keeps the colours of transparent pixels.
         exact = {"lossless": True, "exact": True}
-        return exact if lossless else {"Q": quality or WEBP_QUALITY, "alpha_q": 100}
+        return (exact if lossless else {"Q": quality or WEBP_QUALITY, "alpha_q": 100}) | {"keep": ALL_BUT_EXIF}
     return {
         "compression": HEIF_COMPRESSION[format],
         "bitdepth": min(max(stored.bits, 8), 12),
@@ -140,6 +142,7 @@ def _jpeg_options(stored: Stored, quality: int | None) -> dict[str, Any]:
         "subsample_mode": "on" if subsample else "off",
         # The encoder of a progressive file holds the whole image.
         "interlace": stored.progressive and not stored.streamed,
+        "keep": ALL_BUT_EXIF,
     }
 
 

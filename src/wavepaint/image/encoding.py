@@ -36,6 +36,8 @@ class Encoder:
 
     def __init__(self, file: StoredFile, header: Header, decoder: Decoder, metadata: Metadata) -> None:
         self._file, self._header, self._decoder, self._metadata = file, header, decoder, metadata
+        # Of what is written; None where the source states none that has been applied.
+        self._orientation = None if header.orientation == 1 else 1
 
     def encode(self, patches: list[Patch], format: str, quality: int | None) -> bytes:
         """Return the bytes of a file."""
@@ -45,21 +47,21 @@ class Encoder:
             return edited
         with self._encoding(self._file.name, patches, format, quality) as (image, options):
             stream = io.BytesIO(getattr(image, SAVERS[format] + "_buffer")(**options))
-        self._metadata.complete(stream, format)
+            self._metadata.complete(stream, format, image, self._orientation)
         return stream.getvalue()
 
     def save(
-        self, target: str | Path, patches: list[Patch], format: str, quality: int | None, bigtiff: bool = False
+        self, target: str | Path, patches: list[Patch], format: str, quality: int | None, bigtiff: bool, name: str
     ) -> None:
-        """Write a file, which is complete or not there."""
+        """Write a file, which is complete or not there; errors name it `name`."""
         self._check(patches, format, quality)
         edited = self._edited_jpeg(patches, format, quality)
-        with writing(target) as unfinished:
+        with writing(target, name) as unfinished:
             if edited is not None:
                 unfinished.write_bytes(edited)
                 return
             with (
-                self._encoding(str(target), patches, format, quality) as (image, options),
+                self._encoding(name, patches, format, quality) as (image, options),
                 open(unfinished, "r+b") as file,
             ):
                 if format == "tiff" and bigtiff:
@@ -67,8 +69,7 @@ class Encoder:
                 # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
                 descriptor = libvips().Target.new_to_descriptor(file.fileno())
                 getattr(image, SAVERS[format] + "_target")(descriptor, **options)
-            with open(unfinished, "r+b") as file:
-                self._metadata.complete(file, format)
+                self._metadata.complete(file, format, image, self._orientation)
 
     def conversion_warnings(self, format: str, quality: int | None) -> Iterator[str]:
         """See `ImageFile.conversion_warnings`."""
@@ -79,6 +80,8 @@ class Encoder:
             yield f"{name}: {header.stored.bits}-bit samples become 12-bit in {format}"
         if header.channels in (2, 4) and format == "jpeg":
             yield f"{name}: JPEG has no transparency, the image is laid on white"
+        for loss in self._metadata.losses(format):
+            yield f"{name}: {loss}"
         encoding = header.stored.jpeg
         if encoding is None:
             return
@@ -110,9 +113,8 @@ class Encoder:
         options = saver_options(header.stored, format, quality, [samples for _, samples in patches])
         changed = patched_rows(self._decoder.row_reader(), header.width, patches)
         rows = StripSource(header.width, header.height, header.channels, header.dtype, changed)
-        orientation = None if header.orientation == 1 else 1
         try:
-            image = self._metadata.attach(rows.image(), format, header.interpretation, orientation)
+            image = self._metadata.attach(rows.image(), format, header.interpretation, self._orientation)
             image = _in_range_of(format, image)
             kill_when_cancelled(image)
             yield image, options
@@ -137,13 +139,13 @@ class Encoder:
 
 
 @contextmanager
-def writing(target: str | Path) -> Iterator[Path]:
-    """`files.atomic_write` with `ImageError` for what the system refuses."""
+def writing(target: str | Path, name: str) -> Iterator[Path]:
+    """`files.atomic_write` with `ImageError` for what the system refuses; it names the file `name`."""
     try:
         with atomic_write(target) as unfinished:
             yield unfinished
     except OSError as error:
-        raise ImageError(f"{target}: cannot be written: {error.strerror or error}") from None
+        raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from None
 
 
 def _in_range_of(format: str, image: Any) -> Any:

@@ -170,21 +170,26 @@ class ImageFile:
         return self._encoder.encode(list(patches), self._own_format if format is None else format, quality)
 
     def save(
-        self, target: str | Path, patches: Iterable[Patch] = (), quality: int | None = None, bigtiff: bool = False
+        self,
+        target: str | Path,
+        patches: Iterable[Patch] = (),
+        quality: int | None = None,
+        bigtiff: bool = False,
+        name: str | None = None,
     ) -> None:
         """Write the image to a file, with some boxes replaced, in the format of `output_format(target)`.
 
         The file is complete or not there: it is written beside the target and renamed. `target` may be the file the
         image was opened from. For `patches`, `quality` and what is kept see `encode`. With `bigtiff` a TIFF becomes a
-        BigTIFF even if it is small and its source is none.
+        BigTIFF even if it is small and its source is none. Errors call the file `name`, by default the target.
 
         Raises `ImageError` and `OptionError` like `encode`, and `ImageError` if the target cannot be written.
         """
-        self._encoder.save(target, list(patches), self.output_format(target), quality, bigtiff)
+        self._encoder.save(target, list(patches), self.output_format(target), quality, bigtiff, name or str(target))
 
     def copy(self, target: str | Path) -> None:
         """Write the image to a file as it is, byte for byte; whole or not at all, and errors like `save`."""
-        with writing(target) as unfinished, self._file.open() as stream, open(unfinished, "wb") as file:
+        with writing(target, str(target)) as unfinished, self._file.open() as stream, open(unfinished, "wb") as file:
             shutil.copyfileobj(stream, file)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -12,7 +13,8 @@ from wavepaint.box import Box
 from wavepaint.errors import ImageError
 from wavepaint.image.encoders import Stored
 from wavepaint.image.formats import jpeg, png, tiff, webp
-from wavepaint.image.formats.signature import sniff
+from wavepaint.image.formats.signature import is_heif_sequence, sniff
+from wavepaint.image.limits import check_plausible
 from wavepaint.image.metadata import Metadata, metadata_of
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.vips import has_field, integer_field
@@ -33,7 +35,9 @@ _LOADERS = {
     "heif": "heifload",
 }
 _CIELAB = {8, 9, 10}
-_PREMULTIPLIED = 1
+_YCBCR = 6
+_JPEG_COMPRESSION = {6, 7}
+_PREMULTIPLIED, _UNSPECIFIED = 1, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,14 @@ class _Markers:
     """What is read of a file without libvips."""
 
     container: str
+    file_bytes: int
     directory: int
     tiff_pages: tiff.Pages
     tags: tiff.Directory
     jpeg: jpeg.JpegEncoding | None
     lossless_webp: bool
     png_frames: int
+    is_sequence: bool
 
 
 def read_header(
@@ -116,9 +122,11 @@ def read_header(
         _check_tags(file.name, tiff.integer_tags(markers.tags))
         raw = file.load(_LOADERS[markers.container], **load_options("sequential", markers.directory))
         _check_samples(file.name, raw)
+        bits = integer_field(raw, "bits-per-sample", 8)
+        check_plausible(file.name, markers.container, raw.width * raw.height, bits, markers.file_bytes)
         upright = to_srgb(raw).autorot()
         header = _header_of(file.name, raw, upright, markers, None if every_page else page)
-        return header, metadata_of(raw, upright, markers.container, markers.tags, file)
+        return header, metadata_of(raw, upright, markers.container, file, markers.directory)
 
 
 def to_srgb(raw: Any) -> Any:
@@ -141,7 +149,8 @@ def load_options(access: str, directory: int) -> dict[str, Any]:
 
 
 def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages | None) -> _Markers:
-    container = _container_of(name, stream, page)
+    head = stream.read(16)
+    container = _container_of(name, head, page)
     directory = page
     tags: tiff.Directory = {}
     if container == "tiff":
@@ -152,17 +161,18 @@ def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages
         tags = tiff.read_directory(stream, directory)
     return _Markers(
         container=container,
+        file_bytes=stream.seek(0, io.SEEK_END),
         directory=directory,
         tiff_pages=tiff_pages or tiff.Pages(),
         tags=tags,
         jpeg=jpeg.read_encoding(stream) if container == "jpeg" else None,
         lossless_webp=container == "webp" and webp.is_lossless(stream),
         png_frames=png.frames(stream) if container == "png" else 0,
+        is_sequence=container == "heif" and is_heif_sequence(head),
     )
 
 
-def _container_of(name: str, stream: BinaryIO, page: int) -> str:
-    head = stream.read(16)
+def _container_of(name: str, head: bytes, page: int) -> str:
     if not head:
         raise ImageError(f"{name}: is empty")
     container = sniff(head)
@@ -179,6 +189,8 @@ def _check_tags(name: str, tags: dict[int, int]) -> None:
         raise ImageError(f"{name}: is a camera raw file; develop it to a TIFF, PNG or JPEG first")
     if tags.get(tiff.PHOTOMETRIC) in _CIELAB:
         raise ImageError(f"{name}: CIELAB images are not supported, only grey, RGB and CMYK")
+    if tags.get(tiff.PHOTOMETRIC) == _YCBCR and tags.get(tiff.COMPRESSION) not in _JPEG_COMPRESSION:
+        raise ImageError(f"{name}: YCbCr outside JPEG compression is not supported; convert it to RGB first")
 
 
 def _check_samples(name: str, raw: Any) -> None:
@@ -235,8 +247,12 @@ def _reading_notes(name: str, raw: Any, markers: _Markers, pages: int, only_page
         yield f"{name}: CMYK is converted to sRGB through {profile}"
     if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _PREMULTIPLIED:
         yield f"{name}: colours that were multiplied by their transparency are stored straight"
+    if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _UNSPECIFIED and raw.hasalpha():
+        yield f"{name}: a channel of unspecified meaning counts as transparency"
     if pages > 1 and only_page is not None:
         yield f"{name}: has {pages} pages, only page {only_page + 1} is used"
+    if markers.is_sequence and pages == 1:
+        yield f"{name}: is an animation, only its first image is used"
     if markers.tiff_pages.reduced_copies:
         yield f"{name}: reduced copies, such as pyramid levels and previews, are left out"
     if markers.png_frames > 1:

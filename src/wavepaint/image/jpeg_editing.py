@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 
 from wavepaint.box import Box
 from wavepaint.errors import ImageWarning
 from wavepaint.image.decoding import Decoder
+from wavepaint.image.encoders import ALL_BUT_EXIF
 from wavepaint.image.formats.jpeg_blocks import read_blocks, replace_blocks
 from wavepaint.image.header import DECODED_LIMIT, Header
 from wavepaint.image.metadata import Metadata
@@ -55,10 +57,12 @@ def _metadata_alone(header: Header, metadata: Metadata) -> bytes:
     black = libvips().Image.black(stored.width, stored.height, bands=header.channels)
     orientation = None if header.orientation == 1 else header.orientation
     try:
-        encoded: bytes = metadata.attach(black, "jpeg", header.interpretation, orientation).jpegsave_buffer()
+        image = metadata.attach(black, "jpeg", header.interpretation, orientation)
+        stream = io.BytesIO(image.jpegsave_buffer(keep=ALL_BUT_EXIF))
     except libvips().Error as error:
         raise ValueError(reason_of(error)) from None
-    return encoded
+    metadata.complete(stream, "jpeg", image, orientation)
+    return stream.getvalue()
 
 
 def _changed_strips(header: Header, decoder: Decoder, patches: list[Patch]) -> Iterator[tuple[int, Samples, Samples]]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from wavepaint.image.formats import photoshop, png, tiff, xmp
+from wavepaint.image.formats import exif, jpeg, photoshop, png, tiff, webp, xmp
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.vips import bytes_field, has_field, libvips
 
 # Fields of libvips that travel from the source to the result as they are.
-_CARRIED_FIELDS = ("icc-profile-data", "image-description", "resolution-unit")
+_CARRIED_FIELDS = ("icc-profile-data", "resolution-unit")
+_HEIF = ("avif", "heic")
+_KINDS_OF_TAGS = {
+    "GeoTIFF": {33550, 33922, 34264, 34735, 34736, 34737},
+    "GDAL": {42112, 42113},
+    "ImageJ": {50838, 50839},
+}
+_UNSPECIFIED, _NO_UNIT = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +32,11 @@ class Metadata:
         iptc: IPTC records, in the Photoshop resources of a JPEG or not.
         photoshop: resources of a TIFF.
         fields: of libvips, that travel as they are: type and value.
-        resolution: pixels a millimetre, horizontal and vertical.
+        resolution: pixels a millimetre, horizontal and vertical, if the file states it.
         png_chunks: chunks of a PNG that describe its image.
+        png_samples: depth and colour type of a PNG.
+        jfif: segment of a JPEG.
+        tags: of a TIFF, all.
     """
 
     container: str
@@ -34,8 +45,11 @@ class Metadata:
     iptc: bytes | None = None
     photoshop: bytes | None = None
     fields: dict[str, tuple[int, Any]] = field(default_factory=dict)
-    resolution: tuple[float, float] = (1.0, 1.0)
+    resolution: tuple[float, float] | None = None
     png_chunks: bytes = b""
+    png_samples: bytes = b""
+    jfif: bytes | None = None
+    tags: tiff.Directory = field(default_factory=dict)
 
     def attach(self, image: Any, format: str, interpretation: str, orientation: int | None) -> Any:
         """Return the image of an encoder with the metadata that libvips writes.
@@ -46,11 +60,12 @@ class Metadata:
             interpretation: of its samples.
             orientation: EXIF orientation of its samples; None where the source has none to say.
         """
-        image = image.copy(interpretation=interpretation, xres=self.resolution[0], yres=self.resolution[1])
+        across, down = self.resolution or (1.0, 1.0)
+        image = image.copy(interpretation=interpretation, xres=across, yres=down)
         blob = libvips().GValue.blob_type
-        if self.exif is not None:
-            # libvips parses the block at this point, takes the resolution from it and goes by the parsed fields.
-            image.set_type(blob, "exif-data", tiff.without_thumbnail(self.exif))
+        if self.exif is not None and format in _HEIF:
+            # libvips goes by the tags that it understands; `complete` puts the block itself in their place.
+            image.set_type(blob, "exif-data", exif.placeholder(len(self.exif))[0])
         for name, (kind, value) in self.fields.items():
             image.set_type(kind, name, value)
         if orientation is not None:
@@ -65,41 +80,113 @@ class Metadata:
             image.set_type(blob, "photoshop-data", photoshop.without_thumbnails(self.photoshop))
         return image
 
-    def complete(self, stream: BinaryIO, format: str) -> None:
-        """Add to an encoded file, open for reading and writing, the metadata that libvips cannot write."""
-        if format == "png" and self.png_chunks:
-            png.insert_chunks(stream, self.png_chunks)
-        if format == "tiff":
-            if self.exif is not None:
-                tiff.append_exif(stream, self.exif)
-            if self.iptc is not None:
-                records = photoshop.iptc_records(self.iptc)
-                tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
+    def complete(self, stream: BinaryIO, format: str, image: Any, orientation: int | None) -> None:
+        """Add to an encoded file the metadata that libvips cannot write.
+
+        Args:
+            stream: open for reading and writing.
+            format: of the file, one of `options.FORMATS`.
+            image: the libvips image that has been encoded.
+            orientation: as in `attach`.
+        """
+        block = None
+        if self.exif is not None:
+            block = exif.for_image(self.exif, orientation, image.width, image.height)
+        if format == "jpeg":
+            jfif = self.jfif or jpeg.jfif_segment(self.resolution)
+            jpeg.insert_segments(stream, jfif, block if len(block or b"") <= jpeg.MAX_EXIF_BYTES else None)
+        elif format == "png":
+            chunks = self.png_chunks + (b"" if block is None else png.chunk(b"eXIf", block))
+            same_samples = png.colour_type(stream) == self.png_samples
+            png.insert_chunks(stream, chunks, same_samples, drop_resolution=self.resolution is None)
+        elif format == "webp" and block is not None:
+            webp.append_exif(stream, block, image.width, image.height, image.hasalpha())
+        elif format in _HEIF and self.exif is not None and block is not None:
+            _fill_placeholder(stream, len(self.exif), block)
+        elif format == "tiff":
+            self._complete_tiff(stream)
+
+    def _complete_tiff(self, stream: BinaryIO) -> None:
+        if self.resolution is None:
+            tiff.set_integer(stream, tiff.RESOLUTION[2], _NO_UNIT)
+        if tiff.integer_tags(self.tags).get(tiff.EXTRA_SAMPLES) == _UNSPECIFIED:
+            tiff.set_integer(stream, tiff.EXTRA_SAMPLES, _UNSPECIFIED)
+        if self.container == "tiff":
+            tiff.append_tags(stream, tiff.descriptive(self.tags))
+        elif self.exif is not None:
+            tiff.append_exif(stream, self.exif)
+        if self.iptc is not None:
+            records = photoshop.iptc_records(self.iptc)
+            tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
+
+    def losses(self, format: str) -> Iterator[str]:
+        """Name what a file of that format has no place for, in parts of sentences."""
+        if self.iptc is not None and format not in ("jpeg", "tiff"):
+            yield f"IPTC records are left out in {format}"
+        if self.exif is not None and format == "jpeg" and len(self.exif) > jpeg.MAX_EXIF_BYTES:
+            yield f"{len(self.exif)} bytes of EXIF are left out, too many for a JPEG"
+        if tiff.LAYERS in self.tags:
+            yield "Photoshop's layers are left out: they show the image as it was"
+        if format != "tiff" and (private := set(tiff.private_tags(tiff.descriptive(self.tags)))):
+            kinds = [kind for kind, tags in _KINDS_OF_TAGS.items() if private & tags]
+            others = private.difference(*_KINDS_OF_TAGS.values())
+            names = kinds + ([f"private tags ({', '.join(map(str, sorted(others)))})"] if others else [])
+            yield f"{' and '.join(names)} of the TIFF left out in {format}"
+        if "tiff" in (self.container, format) and self._has_maker_notes():
+            yield "maker notes move within the file: those that point to their own place lose what they point to"
+
+    def _has_maker_notes(self) -> bool:
+        return self.exif is not None and tiff.has_maker_notes(self.exif)
 
 
-def metadata_of(raw: Any, upright: Any, container: str, directory: tiff.Directory, file: StoredFile) -> Metadata:
+def _fill_placeholder(stream: BinaryIO, size: int, block: bytes) -> None:
+    stream.seek(0)
+    data = exif.fill_placeholder(stream.read(), exif.placeholder(size)[1], block)
+    stream.seek(0)
+    stream.write(data)
+
+
+def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, directory: int) -> Metadata:
     """Gather the metadata of a file.
 
     Args:
         raw: libvips image of its samples as they are stored.
         upright: the same, upright and in the colours in which it is handed out, with the profile for them.
         container: what kind of file it is.
-        directory: tags of a TIFF.
         file: to read what libvips does not.
+        directory: of a TIFF, the number of the page's.
     """
-    chunks = b""
-    if container == "png":
-        with file.open() as stream:
-            chunks = png.descriptive_chunks(stream)
+    chunks = samples = b""
+    block, jfif = bytes_field(raw, "exif-data"), None
+    tags: tiff.Directory = {}
+    with file.open() as stream:
+        if container == "png":
+            chunks, samples = png.descriptive_chunks(stream), png.colour_type(stream)
+            block = png.exif(stream) or block
+        elif container == "jpeg":
+            jfif = jpeg.read_jfif(stream)
+        elif container == "tiff":
+            tags = tiff.read_directory(stream, directory, limit=None)
+    is_stated = {"png": png.states_resolution(chunks), "jpeg": jpeg.states_resolution(jfif)}.get(container, False)
+    resolution = (upright.xres, upright.yres) if is_stated else None
+    if container == "tiff":
+        resolution = tiff.resolution(tags)
+        unstated = tiff.RESOLUTION if resolution is None else ()
+        block = tiff.exif_block({tag: value for tag, value in tags.items() if tag not in unstated}) or block
+    elif resolution is None and block is not None:
+        resolution = tiff.resolution(tiff.directory_of(block))
     return Metadata(
         container=container,
-        exif=tiff.exif_block(directory) or bytes_field(raw, "exif-data"),
+        exif=block,
         xmp=bytes_field(raw, "xmp-data"),
         iptc=bytes_field(raw, "iptc-data"),
         photoshop=bytes_field(raw, "photoshop-data"),
         fields={
             name: (upright.get_typeof(name), upright.get(name)) for name in _CARRIED_FIELDS if has_field(upright, name)
         },
-        resolution=(upright.xres, upright.yres),
+        resolution=resolution,
         png_chunks=chunks,
+        png_samples=samples,
+        jfif=jfif,
+        tags=tags,
     )

@@ -60,10 +60,10 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
                         find_hole(image, mask if mask_pages is None else mask_pages.at_page(page), options),
                     )
                     filled = filled or bool(patches)
-                    notes |= dict.fromkeys(page_file.warnings)
-                    place = Path(folder) / "page.tif"
-                    page_file.save(place, patches, options.quality, bigtiff)
-                    _append(stream, place, page_file.name)
+                    notes |= dict.fromkeys(page_file.warnings + page_file.conversion_warnings("tiff"))
+                    page_path = Path(folder) / "page.tif"
+                    page_file.save(page_path, patches, options.quality, bigtiff, str(image.target or image.name))
+                    _append(stream, page_path, page_file.name)
         if filled:
             warn(list(notes))
         else:
@@ -91,8 +91,8 @@ def _needs_bigtiff(image: EncodedImage, pages: int) -> bool:
     return decoded_bytes > BIGTIFF_BYTES
 
 
-def _append(stream: BinaryIO, place: Path, name: str) -> None:
-    with open(place, "rb") as page:
+def _append(stream: BinaryIO, path: Path, name: str) -> None:
+    with open(path, "rb") as page:
         try:
             tiff.append_page(stream, page)
         except ValueError as error:

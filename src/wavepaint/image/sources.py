@@ -279,7 +279,7 @@ def _check_array(array: NDArray[Any]) -> None:
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ImageError("image: holds NaN or infinite values")
         if low < 0 or high > 1:
-            raise ImageError(f"image: float samples must be in [0, 1], got {low:g} to {high:g}")
+            raise ImageError(f"image: float samples must be in [0, 1], got {low!s} to {high!s}")
     elif array.dtype.type not in (np.uint8, np.uint16):
         raise ImageError(f"image: samples must be uint8, uint16 or float, not {array.dtype}")
 

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from wavepaint.cancellation import Cancelled, check_cancelled
 from wavepaint.errors import ImageError, WavepaintError
 from wavepaint.image.types import Source
 from wavepaint.image.vips import libvips, reason_of
+
+
+def without_pipe(source: Any, name: str | None = None) -> Any:
+    """Return the contents of a path that can be read only once, as a FIFO or `<(command)` is; anything else as it is.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    if not isinstance(source, (str, Path)):
+        return source
+    try:
+        mode = os.stat(source).st_mode
+    except (OSError, ValueError):  # for whoever opens it
+        return source
+    if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)):
+        return source
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise ImageError(f"{name or source}: {error.strerror or error}") from None
 
 
 class StoredFile:
@@ -22,7 +45,7 @@ class StoredFile:
 
     def __init__(self, source: Source, name: str | None = None) -> None:
         self.name = name or ("<bytes>" if isinstance(source, bytes) else str(source) or "the file name")
-        self._source = source
+        self._source: Source = without_pipe(source, name)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:

@@ -8,6 +8,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from wavepaint.image.formats.splicing import splice
+
+MAX_EXIF_BYTES = 65527
+
 
 @dataclass(frozen=True, slots=True)
 class JpegEncoding:
@@ -68,7 +72,7 @@ def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
     while marker := _next_marker(stream):
         if marker == 0xDA:
             break
-        length = int.from_bytes(stream.read(2), "big") - 2
+        length = max(int.from_bytes(stream.read(2), "big") - 2, 0)
         if marker == 0xDB:
             tables.update(_quantisation_tables(stream.read(length)))
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
@@ -76,7 +80,7 @@ def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
             arithmetic = marker > 0xC8
             components = [(b >> 4, b & 15, t) for b, t in zip(frame[7::3], frame[8::3], strict=False)]
         else:
-            stream.seek(max(length, 0), 1)
+            stream.seek(length, 1)
     used = dict.fromkeys(table for _, _, table in components)
     if not components or any(table not in tables for table in used):
         return None
@@ -105,6 +109,43 @@ def bytes_behind(stream: BinaryIO) -> int:
             stream.seek(start + ends.start())
     behind = len(stream.read().rstrip(b"\0"))
     return behind if marker else 0
+
+
+def read_jfif(stream: BinaryIO) -> bytes | None:
+    """Return the JFIF segment of a JPEG, without the thumbnail in it."""
+    stream.seek(2)
+    head = stream.read(18)
+    return head[:16] + bytes(2) if head.startswith(b"\xff\xe0") and head[4:9] == b"JFIF\0" else None
+
+
+def states_resolution(jfif: bytes | None) -> bool:
+    """Whether a JFIF segment states pixels an inch or a centimetre, and not a ratio."""
+    return jfif is not None and jfif[11] in (1, 2)
+
+
+def jfif_segment(resolution: tuple[float, float] | None) -> bytes:
+    """Make a JFIF segment.
+
+    resolution: pixels a millimetre, horizontal and vertical, if it is known.
+    """
+    across, down = (min(max(round(number * 25.4), 1), 65535) for number in resolution or (1 / 25.4, 1 / 25.4))
+    units = 0 if resolution is None else 1
+    density = bytes([units]) + across.to_bytes(2, "big") + down.to_bytes(2, "big")
+    return b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + bytes(2)
+
+
+def insert_segments(stream: BinaryIO, jfif: bytes, exif: bytes | None) -> None:
+    """Insert the JFIF segment, and an EXIF block if there is one, in front of all others.
+
+    Args:
+        stream: a JPEG that has neither, open for reading and writing.
+        jfif: the whole segment.
+        exif: a block of at most `MAX_EXIF_BYTES`, without its prefix.
+    """
+    segments = jfif
+    if exif is not None:
+        segments += b"\xff\xe1" + (len(exif) + 8).to_bytes(2, "big") + b"Exif\0\0" + exif
+    splice(stream, 2, 2, segments)
 
 
 def _next_marker(stream: BinaryIO) -> int:

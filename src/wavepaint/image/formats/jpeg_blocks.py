@@ -7,7 +7,9 @@ retouched. Needs jpeglib, which reads and writes coefficients (libjpeg inside).
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,8 +37,10 @@ _PLANES = ("Y", "Cb", "Cr")
 # JFIF: luminance, and blue and red chrominance around 128.
 _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
 _APP0, _APP15, _COMMENT, _SCAN = 0xE0, 0xEF, 0xFE, 0xDA
-_PROGRESSIVE_FRAME, _END = 0xC2, 0xD9
+_FIRST_FRAME, _PROGRESSIVE_FRAME, _END = 0xC0, 0xC2, 0xD9
 # In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it.
+_LINES_OF_LIBJPEG = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Inconsistent progression")
+_one_listener = threading.Lock()
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
@@ -51,6 +55,7 @@ class Blocks:
 
     jpeg: Any
     factors: list[tuple[int, int]]
+    identifiers: bytes
 
 
 def read_blocks(source: bytes) -> Blocks:
@@ -61,8 +66,10 @@ def read_blocks(source: bytes) -> Blocks:
     """
     with _temporary_file() as path:
         path.write_bytes(source)
-        jpeg = import_module("jpeglib").read_dct(str(path))
-        components = 1 if jpeg.Cb is None else 3
+        jpeglib = import_module("jpeglib")
+        with _without_lines_of_libjpeg(path.with_name("stderr")):
+            jpeg = jpeglib.read_dct(str(path))
+            components = 1 if jpeg.Cb is None else 3  # which reads them
     if jpeg.jpeg_color_space.name != _SPACES[components]:
         raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
     if jpeg.progressive_mode and not _is_complete(source):
@@ -71,7 +78,7 @@ def read_blocks(source: bytes) -> Blocks:
     factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
     if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
         raise ValueError("its chroma subsampling is not a whole number")
-    return Blocks(jpeg, factors)
+    return Blocks(jpeg, factors, _identifiers(source))
 
 
 def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> bytes:
@@ -92,11 +99,52 @@ def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> 
     for strip in strips:
         _edit(blocks.jpeg, strip, blocks.factors)
     with _temporary_file() as path:
-        blocks.jpeg.write_dct(str(path))
+        with _without_lines_of_libjpeg(path.with_name("stderr")):
+            blocks.jpeg.write_dct(str(path))
         edited = path.read_bytes()
     application, _, _ = _segments(metadata)
     _, comments, image = _segments(edited)
-    return b"\xff\xd8" + application + comments + image
+    return b"\xff\xd8" + application + comments + _with_identifiers(image, blocks.identifiers)
+
+
+def _frame(jpeg: bytes) -> int:
+    """Where the number of components stands, behind which each has three bytes; 0 where there is none."""
+    position = 0 if jpeg[:2] != b"\xff\xd8" else 2
+    while jpeg[position : position + 1] == b"\xff" and position + 4 <= len(jpeg):
+        marker = jpeg[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if _FIRST_FRAME <= marker <= _PROGRESSIVE_FRAME:
+            return position + 9
+        if marker == _SCAN:
+            break
+        position += 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
+    return 0
+
+
+def _identifiers(jpeg: bytes) -> bytes:
+    """By which numbers the scans of a JPEG name its components, in their order."""
+    start = _frame(jpeg)
+    return jpeg[start + 1 : start + 1 + 3 * jpeg[start] : 3] if start else b""
+
+
+def _with_identifiers(image: bytes, identifiers: bytes) -> bytes:
+    """Return the segments of a sequential JPEG with other numbers of components: some decoders go by them."""
+    own = _identifiers(image)
+    if own == identifiers or len(own) != len(identifiers):
+        return image
+    number_of = dict(zip(own, identifiers, strict=True))
+    edited = bytearray(image)
+    start = _frame(image)
+    edited[start + 1 : start + 1 + 3 * len(own) : 3] = identifiers
+    scan = image.find(bytes([0xFF, _SCAN]), start)
+    while scan >= 0:
+        for index in range(image[scan + 4]):
+            position = scan + 5 + 2 * index
+            edited[position] = number_of.get(image[position], image[position])
+        scan = image.find(bytes([0xFF, _SCAN]), scan + 2)
+    return bytes(edited)
 
 
 @contextmanager
@@ -107,6 +155,30 @@ def _temporary_file() -> Iterator[Path]:
             yield Path(folder) / "blocks.jpg"
     except OSError as error:
         raise ValueError(error.strerror or "jpeglib cannot read or write its coefficients") from None
+
+
+@contextmanager
+def _without_lines_of_libjpeg(path: Path) -> Iterator[None]:
+    """Leave out what libjpeg prints on standard error about damage; what others print meanwhile comes a little later.
+
+    path: of a new file.
+    """
+    with _one_listener, open(path, "w+b") as heard:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # closed: nothing is printed
+            yield
+            return
+        os.dup2(heard.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            heard.seek(0)
+            for line in heard:
+                if not line.startswith(_LINES_OF_LIBJPEG):
+                    os.write(2, line)
 
 
 def _edit(jpeg: Any, strip: Strip, factors: list[tuple[int, int]]) -> None:

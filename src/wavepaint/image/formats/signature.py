@@ -7,6 +7,14 @@ _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF_BRANDS = frozenset([b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"])
 
 
+_SEQUENCE_BRANDS = frozenset([b"avis", b"msf1", b"hevc", b"hevx"])
+
+
+def is_heif_sequence(head: bytes) -> bool:
+    """Whether the first 16 bytes of an AVIF or HEIC say that it is an animation."""
+    return head[4:8] == b"ftyp" and head[8:12] in _SEQUENCE_BRANDS
+
+
 def sniff(head: bytes) -> str | None:
     """Name the image format by the first 16 bytes of a file: png, jpeg, webp, tiff, gif, heif or None.
 

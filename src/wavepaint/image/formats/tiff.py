@@ -16,23 +16,34 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 COMPRESSION, PHOTOMETRIC, PREDICTOR, EXTRA_SAMPLES = 259, 262, 317, 338
-DNG_VERSION, IPTC = 50706, 33723
+DNG_VERSION, IPTC, LAYERS = 50706, 33723, 37724
+RESOLUTION = (282, 283, 296)
 BIGTIFF_HEADER_BYTES = 16
 _NEW_SUBFILE_TYPE, _SUB_IFDS = 254, 330
 # Bit of the former: a pyramid level or a preview of another page.
 _REDUCED = 1
 _EXIF_PREFIX = b"Exif\0\0"
 _EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
-_EXIF_PICTURE_SIZE = {40962, 40963}
+_EXIF_IMAGE_SIZE = {40962, 40963}
 _SUBDIRECTORIES = {_EXIF, _GPS, _INTEROPERABILITY}
-# Document and page name, camera, software, date, artist, computer, copyright: what tells where an image is from.
-_PROVENANCE = {269, 271, 272, 285, 305, 306, 315, 316, 33432, _EXIF, _GPS}
+# Description, document and page name, camera, software, date, artist, computer, white point and primaries, ratings,
+# copyright, texts of Windows: what an EXIF block may hold of an image.
+_PROVENANCE = {269, 270, 271, 272, 285, 305, 306, 315, 316, 318, 319, 18246, 18249, 33432, *range(40091, 40096)}
+_PROVENANCE |= {_EXIF, _GPS, *RESOLUTION}
+# How the samples are stored, what libvips writes itself (resolution, profile, XMP, IPTC, Photoshop's resources), what
+# belongs to a thumbnail, and Photoshop's layers, which show the image as it was.
+_OF_THE_FILE = {*range(254, 260), *range(262, 267), *range(273, 285), *range(288, 294), 296, 301, 317, *range(320, 329)}
+_OF_THE_FILE |= {330, *range(332, 348), *range(400, 410), *range(433, 436), *range(512, 522), *range(529, 533), 559}
+_OF_THE_FILE |= {700, IPTC, 34377, 34675, LAYERS, 40965}
 
 # Size of a value and of the units in it that have a byte order, by field type.
 _VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _UNIT_BYTES = {**_VALUE_BYTES, 5: 4, 10: 4}
 _INTEGERS = {1, 3, 4, 16}
-_LONG, UNDEFINED, _LONG8 = 4, 7, 16
+_LONG, UNDEFINED, _IFD, _LONG8 = 4, 7, 13, 16
+_FIRST_PRIVATE, _MAKER_NOTE = 32768, 37500
+# Of thumbnails: a JPEG, or strips.
+_THUMBNAILS = ((513, 514), (273, 279))
 # Of strips and of tiles.
 _SAMPLE_OFFSETS = (273, 324)
 _MAX_VALUE_BYTES = 2**15
@@ -177,35 +188,58 @@ def bigtiff_of(order: str, samples: bytes, directory: Directory) -> bytes:
 
 def exif_block(directory: Directory) -> bytes | None:
     """Gather where an image is from, with its EXIF and GPS tags, as the EXIF block of another format, or None."""
-    kept = _provenance(directory)
-    if not kept:
+    described = _without_size({tag: value for tag, value in directory.items() if tag in _PROVENANCE})
+    if not described:
         return None
     layout = _Layout("<", False)
-    return _EXIF_PREFIX + struct.pack("<2sHI", b"II", 42, 8) + _pack(kept, {}, layout, 8)
+    return _EXIF_PREFIX + struct.pack("<2sHI", b"II", 42, 8) + _pack(described, {}, layout, 8)
+
+
+def directory_of(block: bytes) -> Directory:
+    """Read the tags of an EXIF block, with its prefix or without."""
+    return read_directory(io.BytesIO(block.removeprefix(_EXIF_PREFIX)), limit=None)
 
 
 def without_thumbnail(block: bytes) -> bytes:
-    """Return an EXIF block without the directory that describes a thumbnail (its bytes stay, unreferenced)."""
+    """Return an EXIF block with zeros for its thumbnail, and without the directory that describes it."""
     prefix = len(_EXIF_PREFIX) if block.startswith(_EXIF_PREFIX) else 0
     stream = io.BytesIO(block[prefix:])
+    thumbnail: Directory = {}
     try:
         layout, offset = _read_header(stream)
-        _next_directory(stream, layout, offset)
+        start = _next_directory(stream, layout, offset)
+        end = prefix + stream.tell()
+        if start:
+            thumbnail = _read_entries(stream, layout, start, 0)
     except _DAMAGE:
         return block
     size = struct.calcsize(layout.offset)
-    end = prefix + stream.tell()
-    return block[: end - size] + bytes(size) + block[end:]
+    edited = bytearray(block)
+    edited[end - size : end] = bytes(size)
+    for offsets, sizes in _THUMBNAILS:
+        for first, count in zip(integers(thumbnail.get(offsets)), integers(thumbnail.get(sizes)), strict=False):
+            part = slice(min(prefix + int(first), len(edited)), min(prefix + int(first + count), len(edited)))
+            edited[part] = bytes(part.stop - part.start)
+    return bytes(edited)
+
+
+def resolution(directory: Directory) -> tuple[float, float] | None:
+    """Return the pixels a millimetre, horizontal and vertical, that the tags of a directory state."""
+    across, down, unit = (directory.get(tag) for tag in RESOLUTION)
+    if not (isinstance(across, Value) and isinstance(down, Value)) or len(across.data) != 8 or len(down.data) != 8:
+        return None
+    millimetres = {2: 25.4, 3: 10.0}.get(unit.first_integer() if isinstance(unit, Value) and unit.data else 2)
+    (a, b), (c, d) = (struct.unpack("<II", each.data) for each in (across, down))
+    return (a / b / millimetres, c / d / millimetres) if millimetres and a and b and c and d else None
 
 
 def append_exif(stream: BinaryIO, block: bytes) -> None:
-    """Add the provenance, EXIF and GPS tags of an EXIF block to the first page of a TIFF file.
+    """Add the tags of an EXIF block that describe its image to the first page of a TIFF file.
 
     stream: open for reading and writing. A larger copy of the page's directory is appended to the file; tags that
     are there already keep their values.
     """
-    added = read_directory(io.BytesIO(block.removeprefix(_EXIF_PREFIX)))
-    append_tags(stream, _provenance(added))
+    append_tags(stream, descriptive(directory_of(block)))
 
 
 def append_tags(stream: BinaryIO, added: Directory) -> None:
@@ -269,13 +303,49 @@ def _pad(stream: BinaryIO) -> int:
     return stream.write(b"\0" * (stream.seek(0, io.SEEK_END) % 2))
 
 
-def _provenance(directory: Directory) -> Directory:
-    """Return the tags that travel; the image's size, which EXIF repeats, may change on the way."""
-    kept = {tag: value for tag, value in directory.items() if tag in _PROVENANCE}
-    exif = kept.get(_EXIF)
-    if isinstance(exif, dict):
-        kept[_EXIF] = {tag: value for tag, value in exif.items() if tag not in _EXIF_PICTURE_SIZE}
-    return kept
+def descriptive(directory: Directory) -> Directory:
+    """Return the tags that describe an image, private ones included, and not how a file stores it."""
+    return _without_size(
+        {
+            tag: value
+            for tag, value in directory.items()
+            if tag not in _OF_THE_FILE and not (isinstance(value, Value) and value.kind == _IFD)
+        }
+    )
+
+
+def has_maker_notes(block: bytes) -> bool:
+    """Whether an EXIF block holds maker notes."""
+    exif = directory_of(block).get(_EXIF)
+    return isinstance(exif, dict) and _MAKER_NOTE in exif
+
+
+def private_tags(directory: Directory) -> list[int]:
+    """Return the tags for which an EXIF block has no place."""
+    return [tag for tag in directory if tag >= _FIRST_PRIVATE and tag not in _PROVENANCE]
+
+
+def set_integer(stream: BinaryIO, tag: int, value: int) -> None:
+    """Replace the first value of an integer tag of the first page of a TIFF, if it is there and stands in place."""
+    layout, offset = _read_header(stream)
+    stream.seek(offset)
+    (count,) = _read(stream, layout.count)
+    for _ in range(count):
+        entry = stream.tell()
+        own, kind = _read(stream, layout.order + "HH")
+        (values,) = _read(stream, layout.offset)
+        if own == tag and kind in _INTEGERS and values * _VALUE_BYTES[kind] <= struct.calcsize(layout.offset):
+            stream.write(struct.pack(layout.order + {1: "B", 2: "H", 4: "I", 8: "Q"}[_VALUE_BYTES[kind]], value))
+            return
+        stream.seek(entry + layout.entry_bytes)
+
+
+def _without_size(directory: Directory) -> Directory:
+    """Leave out the size of the image, which EXIF repeats, and which may change on the way."""
+    exif = directory.get(_EXIF)
+    if not isinstance(exif, dict):
+        return directory
+    return directory | {_EXIF: {tag: value for tag, value in exif.items() if tag not in _EXIF_IMAGE_SIZE}}
 
 
 def _read(stream: BinaryIO, format: str) -> tuple[int, ...]:

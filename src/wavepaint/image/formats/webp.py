@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from typing import BinaryIO
+
+from wavepaint.image.formats.splicing import splice
+
+_HAS_EXIF, _HAS_ALPHA = 0x08, 0x10
 
 
 def is_lossless(stream: BinaryIO) -> bool:
@@ -15,3 +20,21 @@ def is_lossless(stream: BinaryIO) -> bool:
         # A frame of an animation wraps its own chunks behind 16 bytes of geometry and timing.
         stream.seek(16 if head[:4] == b"ANMF" else size + size % 2, 1)
     return False
+
+
+def append_exif(stream: BinaryIO, block: bytes, width: int, height: int, has_alpha: bool) -> None:
+    """Add an EXIF block to a WebP of one frame that has none, open for reading and writing."""
+    stream.seek(12)
+    if stream.read(4) != b"VP8X":
+        flags = _HAS_ALPHA if has_alpha else 0
+        sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        splice(stream, 12, 12, b"VP8X" + (10).to_bytes(4, "little") + bytes([flags, 0, 0, 0]) + sizes)
+    stream.seek(20)
+    flags = stream.read(1)[0]
+    stream.seek(20)
+    stream.write(bytes([flags | _HAS_EXIF]))
+    stream.seek(0, io.SEEK_END)
+    stream.write(b"EXIF" + len(block).to_bytes(4, "little") + block + b"\0" * (len(block) % 2))
+    size = stream.tell()
+    stream.seek(4)
+    stream.write((size - 8).to_bytes(4, "little"))

@@ -1,0 +1,256 @@
+"""Files made to break a reader: one line, no memory to speak of, and the files beside them are filled."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pictures import noise, pillow, soft, tiff
+from standin import write_standin
+from wavepaint import Inpainter
+from wavepaint.batch.folder import inpaint_folder
+from wavepaint.batch.plan import make_plan
+from wavepaint.box import Box
+from wavepaint.errors import ImageError
+from wavepaint.image.file import ImageFile
+from wavepaint.image.formats import exif, jpeg, photoshop, signature, webp, xmp
+from wavepaint.image.formats import png as png_format
+from wavepaint.image.formats import tiff as tiff_format
+from wavepaint.image.limits import limits_lifted
+from wavepaint.options import Options
+
+SAMPLES = soft(40, 50)
+BOX = Box(8, 8, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def fill(tmp_path_factory: pytest.TempPathFactory) -> Inpainter:
+    return Inpainter(write_standin(tmp_path_factory.mktemp("standin") / "mean.onnx"), "onnxruntime", threads=1)
+
+
+def with_length_zero(data: bytes, marker: int) -> bytes:
+    start = data.index(bytes([0xFF, marker])) + 2
+    return data[:start] + bytes(2) + data[start + 2 :]
+
+
+def claiming(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
+    )
+
+
+GIF = struct.pack("<6sHHBBB", b"GIF89a", 60000, 60000, 0x80, 0, 0) + bytes(6)
+GIF += struct.pack("<cHHHHB", b",", 0, 0, 60000, 60000, 0) + b"\x02\x02\x4c\x01\x00;"
+JPEG = pillow(SAMPLES, "JPEG")
+BAD = {
+    "SOF of length 0.jpg": with_length_zero(JPEG, 0xC0),
+    "DQT of length 0.jpg": with_length_zero(JPEG, 0xDB),
+    "square.png": claiming(10**6, 10**6),
+    "wide.png": claiming(12_000_000, 64),
+    "wide.gif": GIF,
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_cannot_be_is_one_line_at_once(name: str) -> None:
+    started = time.process_time()
+    with pytest.raises(ImageError, match=rf"^{name}: [^\n]+$"):
+        ImageFile.open(BAD[name], name=name).read_all()
+    assert time.process_time() - started < 1
+
+
+def test_bad_files_do_not_end_a_folder(fill: Inpainter, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name, data in BAD.items():
+        (images / name).write_bytes(data)
+    for name in ("a.png", "z.png"):
+        (images / name).write_bytes(pillow(SAMPLES, "PNG"))
+    output = str(tmp_path / "out")
+    rows = make_plan(str(images), None, output, needs_mask=False).rows
+    outcomes = list(inpaint_folder(fill, rows, output, Options(boxes=(BOX,))))
+    assert [outcome.status for outcome in outcomes].count("failed") == len(BAD)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "z.png"}
+
+
+def test_limits_can_be_lifted() -> None:
+    with pytest.raises(ImageError, match=r"claims 3,600 megapixels in \d+ bytes; --no-limits \(no_limits=True\)"):
+        ImageFile.open(GIF)
+    with limits_lifted():
+        assert ImageFile.open(GIF).width == 60_000
+    with pytest.raises(ImageError, match="which a PNG cannot hold"), limits_lifted():
+        ImageFile.open(BAD["wide.png"])
+
+
+def test_no_limits_is_an_option(fill: Inpainter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavepaint.image.limits.MIN_SUSPECT_PIXELS", 0)
+    monkeypatch.setattr("wavepaint.image.limits.MAX_PIXELS_A_BYTE", 0)
+    data = pillow(SAMPLES, "PNG")
+    with pytest.raises(ImageError, match="no-limits"):
+        fill(data, boxes=[(8, 8, 8, 8)])
+    assert fill(data, boxes=[(8, 8, 8, 8)], no_limits=True).startswith(b"\x89PNG")
+
+
+# -- streams ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["image", "mask"])
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_an_image_or_a_mask_through_a_pipe(fill: Inpainter, tmp_path: Path, role: str, format: str) -> None:
+    mask = np.zeros((40, 50), np.uint8)
+    mask[8:16, 8:16] = 255
+    contents = {"image": pillow(SAMPLES, format), "mask": pillow(mask, format)}
+    paths = {name: tmp_path / name for name in contents}
+    for name, data in contents.items():
+        if name != role:
+            paths[name].write_bytes(data)
+    os.mkfifo(paths[role])
+    writer = threading.Thread(target=paths[role].write_bytes, args=(contents[role],))
+    writer.start()
+    target = tmp_path / "out.png"
+    fill(paths["image"], paths["mask"], output=target)
+    writer.join(10)
+    expected = Image.open(io.BytesIO(fill(contents["image"], contents["mask"])))
+    assert np.array_equal(np.asarray(Image.open(target)), np.asarray(expected))
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+
+def test_float_samples_out_of_range_are_given_with_enough_digits(fill: Inpainter) -> None:
+    image = np.zeros((20, 20, 3), np.float32)
+    image[3, 3] = np.nextafter(np.float32(1), np.float32(2))
+    with pytest.raises(ImageError, match=r"must be in \[0, 1\], got 0\.0 to 1\.0000001"):
+        fill(image, boxes=[(2, 2, 4, 4)])
+
+
+def test_errors_of_pages_name_the_result(fill: Inpainter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.BytesIO()
+    frames = [Image.fromarray(noise(20, 30, 3, seed=seed)) for seed in range(2)]
+    frames[0].save(stream, "TIFF", save_all=True, append_images=frames[1:])
+    (tmp_path / "a.tif").write_bytes(stream.getvalue())
+    monkeypatch.setattr("wavepaint.image.encoding.saver_options", lambda *_: {"compression": "nonsense"})
+    with pytest.raises(ImageError) as caught:
+        fill(tmp_path / "a.tif", boxes=[(2, 2, 4, 4)], output=tmp_path / "b.tif")
+    assert str(caught.value).startswith(f"page 1: {tmp_path / 'b.tif'}: cannot be written as tiff")
+
+
+def test_a_jpeg_of_which_decoders_warn_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    data = JPEG[:-2] + b"\0\0\0\0\x11" + JPEG[-2:]
+    file = ImageFile.open(data)
+    assert file.encode([(BOX, 255 - file.read(BOX))]).startswith(b"\xff\xd8")
+    assert capfd.readouterr() == ("", "")
+
+
+# -- readers of bytes -------------------------------------------------------------------------------------------------
+
+
+def mutated(data: bytes, rng: np.random.Generator) -> bytes:
+    changed = bytearray(data)
+    for _ in range(int(rng.integers(1, 4))):
+        start = int(rng.integers(len(changed))) if changed else 0
+        kind = rng.integers(5)
+        if kind == 0:
+            changed[start : start + 1] = bytes([int(rng.integers(256))])
+        elif kind == 1:
+            changed[start : start + 4] = int(rng.choice([0, 1, 2**15, 2**31 - 1, 2**32 - 1])).to_bytes(4, "big")
+        elif kind == 2:
+            del changed[start:]
+        elif kind == 3:
+            del changed[start : start + int(rng.integers(1, 30))]
+        else:
+            changed[start:start] = changed[: int(rng.integers(1, 40))]
+    return bytes(changed)
+
+
+def rich(format: str) -> bytes:
+    details = Image.Exif()
+    details[271], details[274] = "own", 6
+    details.get_ifd(0x8769)[40962] = 50
+    return pillow(SAMPLES, format, exif=details, dpi=(300, 300))
+
+
+def read_tiff(data: bytes) -> None:
+    stream = io.BytesIO(data)
+    pages = tiff_format.read_pages(stream)
+    for page in pages.directories[:3]:
+        directory = tiff_format.read_directory(stream, page, limit=None)
+        tiff_format.integer_tags(directory)
+        tiff_format.descriptive(directory)
+        tiff_format.resolution(directory)
+        tiff_format.exif_block(directory)
+
+
+def read_exif(data: bytes) -> None:
+    exif.for_image(data, 1, 50, 40)
+    tiff_format.resolution(tiff_format.directory_of(data))
+    tiff_format.has_maker_notes(data)
+
+
+def read_jpeg(data: bytes) -> None:
+    for read in (jpeg.read_encoding, jpeg.bytes_behind, jpeg.read_jfif):
+        read(io.BytesIO(data))
+
+
+def read_png(data: bytes) -> None:
+    for read in (png_format.descriptive_chunks, png_format.exif, png_format.frames, png_format.colour_type):
+        read(io.BytesIO(data))
+    png_format.states_resolution(data)
+
+
+def read_webp(data: bytes) -> None:
+    webp.is_lossless(io.BytesIO(data))
+
+
+def read_texts(data: bytes) -> None:
+    photoshop.without_thumbnails(data)
+    photoshop.iptc_records(data)
+    xmp.of_image_alone(data)
+    signature.sniff(data)
+
+
+READERS: dict[str, tuple[Callable[[bytes], None], bytes]] = {
+    "TIFF": (read_tiff, rich("TIFF")),
+    "BigTIFF": (read_tiff, tiff(SAMPLES, bigtiff=True, tile=(16, 16), extratags=[(65000, "H", 3, (1, 2, 3), True)])),
+    "EXIF": (read_exif, Image.open(io.BytesIO(rich("JPEG"))).info["exif"]),
+    "JPEG": (read_jpeg, rich("JPEG")),
+    "PNG": (read_png, rich("PNG")),
+    "WebP": (read_webp, rich("WEBP")),
+    "Photoshop": (read_texts, b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x04abcd8BIM\x04\x09\x04name\0\0\0\0\x03xyz\0"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_readers_of_bytes_end_on_anything(reader: str) -> None:
+    """They may find nothing, but raise nothing and take no time to speak of."""
+    read, data = READERS[reader]
+    read(data)
+    started = time.process_time()
+    for index in range(600):
+        read(mutated(data, np.random.default_rng([11, index])))
+    assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_damaged_files_are_read_as_they_are_or_refused(format: str) -> None:
+    data, reasons = rich(format), set()
+    for index in range(150):
+        try:
+            file = ImageFile.open(mutated(data, np.random.default_rng([13, index])))
+            box = Box(0, 0, min(8, file.width), min(8, file.height))
+            file.encode([(box, file.read(box))], "png")
+        except ImageError as error:
+            reasons.add(str(error))
+    assert not [reason for reason in reasons if "\n" in reason]
