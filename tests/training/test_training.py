@@ -884,7 +884,7 @@ def test_what_the_machine_suggests_is_no_part_of_a_run(start: Callable[..., Outc
     [
         (
             ["--accelerator", "tpu"],
-            "Invalid value for '--accelerator': 'tpu' is not one of 'auto', 'cpu', 'cuda', 'mps'.",
+            "Invalid value for '--accelerator': 'tpu' is not one of .*",
         ),
         (["--accelerator", "cpu", "--precision", "16-mixed"], "precision 16-mixed needs a CUDA or MPS device; .*"),
         (["--accelerator", "cpu", "--devices", "none"], "cannot use this hardware: .*"),
