@@ -153,17 +153,17 @@ class TrainingLoop:
     def _open(self) -> None:
         """The folder, its lock and its logs, in the first process; the first validation and the plan of a new run."""
         settings, supply, note = self.settings, self.supply, self._note
-        if self.fabric.is_global_zero:
-            self.folder.open(None if self.state is None else self.state["position"])
-            self.callbacks.append(Metrics(settings.folder, self.position.step, settings.loggers, note))
-        for difference in self.differences:
-            note(difference)
         scored = self.fabric.broadcast(0 if supply.validation is None else len(supply.validation))
         if scored == 0 and any(phase.patience is not None for phase in self.recipe.phases):
             raise OptionError(
                 f"{settings.images}: patience needs validation, but no image is held out for it that can be read: "
                 f"raise validation.share (now {self.recipe.validation.share})"
             )
+        if self.fabric.is_global_zero:
+            self.folder.open(None if self.state is None else self.state["position"])
+            self.callbacks.append(Metrics(settings.folder, self.position.step, settings.loggers, note))
+        for difference in self.differences:
+            note(difference)
         if scored == 0:
             note("no image to validate with: best.safetensors will be the last weights; raise validation.share")
         if self.state is None:
@@ -234,7 +234,7 @@ class TrainingLoop:
 
     def _next_batch(self) -> Batch:
         asked = time.monotonic()
-        batch = _next_batch(self.supply.crops, self.pace.side, self.requests.received is not None)
+        batch = _next_batch(self.supply.crops, self.pace.side, self.requests)
         self.window.waited += time.monotonic() - asked
         return batch
 
@@ -398,11 +398,11 @@ def _gather(fabric: Fabric, broken: dict[str, Skipped]) -> None:
             broken.update(one)
 
 
-def _next_batch(crops: CropSource, side: int, stopping: bool) -> Batch:
+def _next_batch(crops: CropSource, side: int, requests: StopRequests) -> Batch:
     try:
         return crops.next(side)
     except RuntimeError as error:
-        if not stopping or not worker_died(error):
+        if requests.received is None or not worker_died(error):
             raise
         # Whoever asked this process to stop has ended its workers, too; others finish the step at hand.
         crops.close()
