@@ -19,8 +19,8 @@ class ExemplarOptions:
     """
 
     seed: int = 0
-    trust: float = 10.0
-    floor: float = 0.05
+    trust: float = 16.0
+    floor: float = 0.2
     coherence: float = 0.3
     uniformity: float = 2.0
     starts: tuple[int, ...] = (3, 6, 9)

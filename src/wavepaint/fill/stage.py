@@ -43,8 +43,8 @@ RING = 12
 """How far surroundings reach, samples of a level."""
 NEARNESS = 1.25
 """How much louder a patch speaks for each sample that it is nearer to what is known."""
-NARROW, AT_BORDER = 8.0, 2.5
-"""On the finest level: deepest sample nearby, and depth, at which belief in the guide has fallen to 1/e."""
+NARROW = 8.0
+"""Depth of the deepest sample nearby at which belief in the guide has fallen to 1/e on the finest level."""
 _LEAST_COST = 1e-4 * (2 * RADIUS + 1) ** 2 * 255**2
 _SMALL_ENERGY = 0.02 * 255**2
 
@@ -197,8 +197,8 @@ class Stage:
     def _belief(self) -> Doubles | None:
         """(H, W), in the guide: less with every sample of depth.
 
-        On the finest level only where the hole is narrow, and at its border: inside wide holes the guide is so blurred
-        that even its tones would move edges.
+        On the finest level only where the hole is narrow: in wide ones the guide is so blurred that its tones would move
+        edges.
         """
         if self.level.guide is None:
             return None
@@ -206,8 +206,7 @@ class Stage:
         if self.level.number:
             belief = np.maximum(np.exp(-((depth / self.options.trust) ** 2)), self.options.floor)
         else:
-            narrow = np.exp(-((box_maximum(self._depth, RING) / NARROW) ** 2))
-            belief = np.maximum(narrow, np.exp(-((depth / AT_BORDER) ** 2)))
+            belief = np.exp(-((box_maximum(self._depth, RING) / NARROW) ** 2))
         return np.where(self.level.hole, belief, 0.0)
 
     @cached_property
