@@ -142,7 +142,7 @@ def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
 
     check()
     assert max(wide_pieces) > 1
-    assert np.count_nonzero(wide_pieces) >= 5
+    assert np.count_nonzero(wide_pieces) >= 2
 
 
 def test_memory_layout_and_byte_order_do_not_matter(fill: Inpainter, tmp_path: Path) -> None:

@@ -197,8 +197,8 @@ class Stage:
     def _belief(self) -> Doubles | None:
         """(H, W), in the guide: less with every sample of depth.
 
-        On the finest level only where the hole is narrow: in wide ones the guide is so blurred that its tones would move
-        edges.
+        On the finest level only where the hole is narrow: in wide ones the guide is so blurred that its tones would
+        move edges.
         """
         if self.level.guide is None:
             return None
