@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from playwright.sync_api import Page, expect
 from wavepaint import Inpainter
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+VECTORS = Path(__file__).parents[1] / "vectors" / "masks"
 STROKE = [(30, 30), (70, 40), (60, 55)]
 
 
@@ -208,12 +210,36 @@ def test_mask_can_be_loaded_and_must_fit(editor: EditorPage) -> None:
         editor.choose_file("Mask file", encode(samples.astype(np.uint8) * 255), "hole.png")
 
     load(hole[:, :100])
-    expect(editor.page.get_by_role("alert")).to_contain_text("it is 100 × 80 pixels, the picture 112 × 80")
+    expect(editor.page.get_by_role("alert")).to_contain_text("it is 100 × 80 pixels, the image 112 × 80")
     load(hole)
     expect(editor.status).to_have_text("Added the mask hole.png.")
     editor.fill()
     np.testing.assert_array_equal(editor.mask(), hole)
     assert_only_hole_changed(editor.result(), source, hole)
+
+
+@pytest.mark.parametrize("vector", ["red-on-black", "black-on-nothing", "label-map", "copy-marker", "copy-jpeg-75"])
+def test_mask_files_mean_what_they_mean_everywhere(editor: EditorPage, vector: str) -> None:
+    row = next(row for row in json.loads((VECTORS / "vectors.json").read_text()) if row["name"] == vector)
+    editor.open((VECTORS / row["image"]).read_bytes(), row["image"])
+    editor.choose_file("Mask file", (VECTORS / row["mask"]).read_bytes(), row["mask"])
+    expect(editor.status).to_contain_text(f"Added the mask {row['mask']}.")
+    if row["warnings"] == ["copy"]:
+        expect(editor.status).to_contain_text("It is a copy of the image with")
+    hole, expected = editor.mask(), decode((VECTORS / row["hole"]).read_bytes())[..., 0] > 0
+    # Browsers decode JPEG each in their own way.
+    assert (hole != expected).mean() <= (0.002 if row["mask"].endswith(".jpg") else 0)
+
+
+def test_a_mask_that_marks_nothing_adds_nothing(editor: EditorPage) -> None:
+    editor.open(encode(photo()), "waves.png")
+    editor.choose_file("Mask file", encode(np.zeros((80, 112), np.uint8)), "empty.png")
+    expect(editor.page.get_by_role("alert")).to_contain_text("empty.png adds nothing. It marks nothing")
+    assert editor.button("Fill").is_disabled()
+    editor.choose_file("Mask file", encode(np.full((80, 112), 255, np.uint8)), "all.png")
+    expect(editor.page.get_by_role("alert")).to_contain_text(
+        "all.png cannot be used as a mask: it marks the whole image"
+    )
 
 
 def test_pen_pressure_widens_the_stroke(editor: EditorPage) -> None:

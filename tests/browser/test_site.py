@@ -272,7 +272,7 @@ def test_package_takes_image_data(package: Page, host: StaticServer) -> None:
     assert answers["changed"]
     assert {pixel // 48 for pixel in answers["changed"]} <= {10, 11, 12, 13}
     assert answers["size"] == "RangeError: the mask is 8x8 pixels, but the image is 48x32"
-    assert answers["all"].startswith("RangeError: the mask covers the whole image")
+    assert answers["all"].startswith("RangeError: the mask cannot be used: it marks the whole image")
     assert answers["aborted"] == "Error: enough"
 
 

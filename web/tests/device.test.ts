@@ -8,7 +8,7 @@ import { overrides } from "../src/device/overrides";
 import { normals } from "../src/device/random";
 import { DeviceFiller } from "../src/fill/device_filler";
 import { FillError } from "../src/fill/filler";
-import type { Raster } from "../src/picture/raster";
+import type { Raster } from "../src/image/raster";
 import { folderOf } from "../src/package/address";
 
 const ascii = (text: string): number[] => [...text].map((character) => character.charCodeAt(0));

@@ -3,9 +3,9 @@ import { decodePng, encodePng } from "../src/codec/png";
 import { FillError, type Filled, type Filler } from "../src/fill/filler";
 import { fillPending } from "../src/fill/run";
 import { ServerFiller } from "../src/fill/server_filler";
-import { FILLED, PENDING, Picture } from "../src/picture/picture";
-import type { Raster } from "../src/picture/raster";
-import { rectangle } from "../src/picture/shapes";
+import { FILLED, PENDING, Picture } from "../src/image/picture";
+import type { Raster } from "../src/image/raster";
+import { rectangle } from "../src/image/shapes";
 
 const codec = { encodePng, readPng: async (bytes: Uint8Array<ArrayBuffer>) => (await decodePng(bytes)).raster };
 const never = new AbortController().signal;

@@ -10,7 +10,7 @@ import { type Mask, bottom, cropMask, right } from "../src/device/planes";
 import { type Region, findRegions, findWide, octavesOf, withoutDepths } from "../src/device/regions";
 import { tryOut } from "../src/device/trial";
 import type { Box } from "../src/geometry";
-import type { Raster } from "../src/picture/raster";
+import type { Raster } from "../src/image/raster";
 
 const FOLDER = new URL("../../tests/parity/", import.meta.url);
 const MODEL = new URL("../../src/wavepaint/weights/default.onnx", import.meta.url);

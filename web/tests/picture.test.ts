@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Box } from "../src/geometry";
-import { History } from "../src/picture/history";
-import { FILLED, KEEP, PENDING, Picture } from "../src/picture/picture";
-import { type Channels, type Raster, crop } from "../src/picture/raster";
-import { rectangle, sweep } from "../src/picture/shapes";
-import { Sheet } from "../src/picture/sheet";
+import { History } from "../src/image/history";
+import { FILLED, KEEP, PENDING, Picture } from "../src/image/picture";
+import { type Channels, type Raster, crop } from "../src/image/raster";
+import { rectangle, sweep } from "../src/image/shapes";
+import { Sheet } from "../src/image/sheet";
 import { equal, random } from "./support";
 
 const WHOLE = { left: 0, top: 0, width: 600, height: 300 };

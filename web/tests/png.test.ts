@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Bytes, FormatError, concat, latin1 } from "../src/codec/bytes";
 import { PNG_SIGNATURE, decodePng, encodePng } from "../src/codec/png";
-import type { Channels, Raster } from "../src/picture/raster";
+import type { Channels, Raster } from "../src/image/raster";
 import { equal, random } from "./support";
 
 /** Smooth on the left, noise on the right: every filter is the best for some row. */

@@ -5,7 +5,7 @@ import { Device } from "../src/device/device";
 import { type LoadedNetwork, expectedEngine } from "../src/device/network";
 import { RecoveringNetwork } from "../src/device/recovery";
 import type { Order, Report } from "../src/device/worker";
-import type { Raster } from "../src/picture/raster";
+import type { Raster } from "../src/image/raster";
 
 const MODEL = readFileSync(new URL("../../src/wavepaint/weights/default.onnx", import.meta.url));
 const BASE = "https://here/site/";

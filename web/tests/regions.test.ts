@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { area, intersection } from "../src/geometry";
-import { CELL, CONTEXT, type Cell, MAX_REGION, planRegions } from "../src/picture/regions";
+import { CELL, CONTEXT, type Cell, MAX_REGION, planRegions } from "../src/image/regions";
 import { random } from "./support";
 
 const PHOTO = { width: 6000, height: 4000 };

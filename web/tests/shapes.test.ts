@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Shape, polygon, rectangle, sweep } from "../src/picture/shapes";
+import { type Shape, polygon, rectangle, sweep } from "../src/image/shapes";
 import { equal, random } from "./support";
 
 const SIDE = 40;

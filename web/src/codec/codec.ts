@@ -1,14 +1,15 @@
 /** Files to samples and back. Runs in a worker, so that a large photograph does not freeze the page. */
 
-import { type Raster, type Samples, hasAlpha, toRgba } from "../picture/raster";
-import { type Bytes, FormatError, inflateSome } from "./bytes";
+import { type Colour, type MaskOptions, type ReadMask, readMask } from "../image/mask_reading";
+import { type Raster, type Samples, toRgba } from "../image/raster";
+import { type Bytes, FormatError, inflateSome, text } from "./bytes";
 import { orientationOf } from "./exif";
 import { FORMATS, type Format, recognise } from "./formats";
 import { jpegMetadata, jpegQuality, withSourceSegments } from "./jpeg";
 import { MAX_PIXELS } from "./limits";
 import { type Metadata, isDisplayP3, metadataChunks, retouchedChunks } from "./metadata";
 import { upright } from "./orient";
-import { type PngChunk, decodePng, encodePng } from "./png";
+import { type PngChunk, decodePng, encodePng, labelBase } from "./png";
 import { isLosslessWebp, webpMetadata, withMetadata } from "./webp";
 
 export interface OpenedPhoto {
@@ -56,23 +57,22 @@ async function openPng(bytes: Bytes): Promise<OpenedPhoto> {
 /** The profile in an iCCP chunk: a name, a zero, the compression method and the compressed profile. */
 const profileOf = (data: Bytes): Promise<Bytes> => inflateSome(data.subarray(data.indexOf(0) + 2), 4096);
 
-/**
- * Holes of a mask picture, one byte per pixel, 1 = hole: where the mean of the colour channels is at least half of
- * white and, if the mask has an alpha channel, the alpha too.
- */
-export async function openMask(file: Blob): Promise<{ width: number; height: number; holes: Bytes }> {
-  const { raster } = await openPhoto(file);
-  const { width, height, channels, data } = raster;
-  const half = data instanceof Uint8Array ? 128 : 32768;
-  const colours = hasAlpha(raster) ? channels - 1 : channels;
-  const holes = new Uint8Array(width * height);
-  for (let pixel = 0; pixel < holes.length; pixel++) {
-    let sum = 0;
-    for (let channel = 0; channel < colours; channel++) sum += data[pixel * channels + channel];
-    const visible = !hasAlpha(raster) || data[pixel * channels + colours] >= half;
-    holes[pixel] = visible && sum >= half * colours ? 1 : 0;
+/** Read a mask file; `image` is what it belongs to. Throws a FormatError, an "it ..." that says why it cannot be used. */
+export async function openMask(file: Blob, image: Raster, options: MaskOptions = {}): Promise<ReadMask> {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  if (recognise(bytes) !== "png") {
+    const { raster } = await openPhoto(file);
+    return readMask({ ...raster, base: gifBase(bytes) }, image, options);
   }
-  return { width, height, holes };
+  const { raster, chunks, base } = await decodePng(bytes);
+  const exif = chunks.find((chunk) => chunk.type === "eXIf")?.data;
+  return readMask({ ...upright(raster, exif ? orientationOf(exif) : 1), base }, image, options);
+}
+
+/** The colour of index 0, if the file is a GIF whose palette is more than greys. */
+function gifBase(bytes: Bytes): Colour | null {
+  if (text(bytes.subarray(0, 4)) !== "GIF8" || !(bytes[10] & 128)) return null;
+  return labelBase(bytes.subarray(13, 13 + 3 * 2 ** ((bytes[10] & 7) + 1)));
 }
 
 /** Encode as PNG, bit-exactly, and read one again: what travels to a server and back. */

@@ -1,4 +1,4 @@
-import { type Raster, allocateLike } from "../picture/raster";
+import { type Raster, allocateLike } from "../image/raster";
 
 /** Turn and mirror a raster as an EXIF orientation (1 to 8) says, so that it is upright. */
 export function upright(raster: Raster, orientation: number): Raster {

@@ -1,7 +1,8 @@
 /** PNG, read and written sample by sample: every colour type and depth, interlaced or not, metadata kept. */
 
 import { MAX_PIXELS } from "./limits";
-import { type Channels, type Raster, type Samples, depthOf } from "../picture/raster";
+import type { Colour } from "../image/mask_reading";
+import { type Channels, type Raster, type Samples, depthOf } from "../image/raster";
 import { type Bytes, FormatError, concat, deflate, inflate, latin1, startsWith, text, uint32, viewOf } from "./bytes";
 
 export const PNG_SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
@@ -57,6 +58,14 @@ interface Header {
   readonly interlaced: boolean;
 }
 
+export interface DecodedPng {
+  readonly raster: Raster;
+  /** Metadata that stay true when samples change. */
+  readonly chunks: PngChunk[];
+  /** Of a palette that is more than greys, the colour of index 0. */
+  readonly base: Colour | null;
+}
+
 /** A grid of pixels that is stored on its own: the whole picture, or one of the seven of an interlaced one. */
 interface Pass {
   readonly x: number;
@@ -71,7 +80,7 @@ interface Pass {
  * Decode a PNG. Palettes become RGB, depths below 8 become 8, a transparent colour becomes an alpha channel;
  * everything else keeps its samples. Throws a FormatError for anything damaged.
  */
-export async function decodePng(bytes: Bytes): Promise<{ raster: Raster; chunks: PngChunk[] }> {
+export async function decodePng(bytes: Bytes): Promise<DecodedPng> {
   const chunks = readChunks(bytes);
   const header = readHeader(chunks[0]);
   const palette = chunks.find((chunk) => chunk.type === "PLTE")?.data;
@@ -106,7 +115,18 @@ export async function decodePng(bytes: Bytes): Promise<{ raster: Raster; chunks:
   const raster = { width, height, channels: unpack.channels, data };
   // Copies: a view would keep (and, sent to another thread, copy) the whole file.
   const kept = chunks.filter((chunk) => KEPT.has(chunk.type)).map(({ type, data }) => ({ type, data: data.slice() }));
-  return { raster, chunks: kept };
+  const base = header.colorType === PALETTE && palette ? labelBase(palette, transparency) : null;
+  return { raster, chunks: kept, base };
+}
+
+/** The colour of index 0 of a palette that is more than greys, else null. */
+export function labelBase(palette: Bytes, transparency?: Bytes): Colour | null {
+  const isGrey = (entry: number): boolean =>
+    palette[entry] === palette[entry + 1] && palette[entry] === palette[entry + 2];
+  for (let entry = 0; entry + 2 < palette.length; entry += 3) {
+    if (!isGrey(entry)) return [palette[0], palette[1], palette[2], transparency?.[0] ?? 255];
+  }
+  return null;
 }
 
 /** Encode losslessly. `chunks` go between the header and the samples. */

@@ -1,6 +1,6 @@
 /** The network in this browser, as the page sees it. */
 
-import type { Raster } from "../picture/raster";
+import type { Raster } from "../image/raster";
 import type { Filled } from "../fill/filler";
 import type { Progress } from "../progress";
 import * as loadingLock from "./loading_lock";

@@ -1,7 +1,7 @@
 /** The main path of `wavepaint.inpainter` in TypeScript: a picture, its hole, the crops around it, the result. */
 
 import { type Box, type Size, area, intersection } from "../geometry";
-import type { Raster } from "../picture/raster";
+import type { Raster } from "../image/raster";
 import { type Grain, drawGrain, grainOf, missingGrain } from "./grain";
 import { haarFill } from "./haar_fill";
 import { type FloatPixels, enlarge, halveKnown } from "./octaves";

@@ -1,7 +1,7 @@
 /** What the computations of `wavepaint` work on: the counterparts of its NumPy arrays. */
 
 import type { Box, Size } from "../geometry";
-import type { Channels } from "../picture/raster";
+import type { Channels } from "../image/raster";
 
 /** One byte per pixel, 1 = hole. */
 export interface Mask extends Size {

@@ -1,6 +1,6 @@
 /** The worker that loads and runs the network, so that the page never waits for it. */
 
-import type { Raster } from "../picture/raster";
+import type { Raster } from "../image/raster";
 import { fetchBytes, gunzip } from "./download";
 import { networkUrls, transferBytes } from "./files";
 import { inpaint, workload } from "./inpaint";

@@ -1,6 +1,6 @@
 import type { Device } from "../device/device";
 import type { Progress } from "../progress";
-import type { FillRequest } from "../picture/picture";
+import type { FillRequest } from "../image/picture";
 import { FillError, type Filled, type Filler } from "./filler";
 
 /** Fills holes with the network in this browser: nothing leaves the device. */

@@ -1,6 +1,6 @@
 import type { Progress } from "../progress";
-import type { FillRequest } from "../picture/picture";
-import type { Raster } from "../picture/raster";
+import type { FillRequest } from "../image/picture";
+import type { Raster } from "../image/raster";
 
 export interface Filled {
   readonly raster: Raster;

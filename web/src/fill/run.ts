@@ -1,8 +1,8 @@
 import type { Progress } from "../progress";
 import { area } from "../geometry";
-import type { Picture } from "../picture/picture";
-import { type Region, cellMeets, planRegions } from "../picture/regions";
-import type { TileChange } from "../picture/sheet";
+import type { Picture } from "../image/picture";
+import { type Region, cellMeets, planRegions } from "../image/regions";
+import type { TileChange } from "../image/sheet";
 import { FillError, type Filler } from "./filler";
 
 export interface FillRun {

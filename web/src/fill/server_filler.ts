@@ -1,6 +1,6 @@
 import type { RemoteCodec } from "../codec/client";
 import type { Bytes } from "../codec/bytes";
-import type { FillRequest } from "../picture/picture";
+import type { FillRequest } from "../image/picture";
 import { FillError, type Filled, type Filler } from "./filler";
 
 /** How often a request is repeated while the server says that it is busy. */

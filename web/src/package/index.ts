@@ -7,6 +7,7 @@
 import type { Progress } from "../progress";
 import { Device } from "../device/device";
 import { overrides } from "../device/overrides";
+import { MaskError, readMask } from "../image/mask_reading";
 import { folderOf } from "./address";
 import { WavepaintEditor } from "./element";
 
@@ -55,8 +56,8 @@ export async function load(onProgress?: (progress: Progress) => void): Promise<E
  * Fill the hole of a picture. Samples outside the hole come back as they are; nothing leaves the device.
  *
  * @param image an `ImageData`, or samples of any kind; it is not changed.
- * @param mask of the same size: an `ImageData`, where white (the mean of red, green and blue at least 128, alpha too) is
- *   hole, or one byte per pixel, where everything but 0 is.
+ * @param mask of the same size: an `ImageData`, read as every mask is (bright is hole, or what is drawn on transparency, or where it
+ *   differs from the image that it is a copy of), or one byte per pixel, where everything but 0 is hole.
  * @returns the kind that was given.
  * @throws RangeError where the mask has another size or leaves nothing to fill from; Error where the network cannot be
  *   loaded; the signal's reason once it is aborted.
@@ -72,13 +73,13 @@ export async function inpaint(
   if (mask.width !== width || mask.height !== height) {
     throw new RangeError(`the mask is ${mask.width}x${mask.height} pixels, but the image is ${width}x${height}`);
   }
-  const data = isImageData(mask) ? holesOf(mask) : Uint8Array.from(mask.data, (value) => Number(value !== 0));
-  if (data.length !== width * height) throw new RangeError("the mask does not hold one byte per pixel");
-  if (!data.includes(0)) throw new RangeError("the mask covers the whole image, nothing is left to fill it from");
   const picture = pictureOf(image);
   if (picture.data.length !== width * height * picture.channels) {
     throw new RangeError(`the image does not hold ${width}x${height} pixels of ${picture.channels} channels`);
   }
+  const data = isImageData(mask) ? holesOf(mask, picture) : Uint8Array.from(mask.data, (value) => Number(value !== 0));
+  if (data.length !== width * height) throw new RangeError("the mask does not hold one byte per pixel");
+  if (!data.includes(0)) throw new RangeError("the mask covers the whole image, nothing is left to fill it from");
   const options = { grain: grain === "auto", signal, report: onProgress };
   const { raster } = await here().fill(picture, { width, height, data }, options);
   if (!isImageData(image)) return raster;
@@ -98,14 +99,18 @@ function pictureOf(image: ImageData | Picture): Picture {
   throw new TypeError("the image's samples must be a Uint8Array, Uint8ClampedArray or Uint16Array");
 }
 
-const isImageData = (picture: ImageData | Picture | Mask): picture is ImageData => picture instanceof ImageData;
-
-function holesOf({ width, height, data }: ImageData): Uint8Array {
-  const holes = new Uint8Array(width * height);
-  for (let i = 0, at = 0; i < holes.length; i++, at += 4) {
-    holes[i] = Number(data[at] + data[at + 1] + data[at + 2] >= 3 * 128 && data[at + 3] >= 128);
+/** The hole of a drawn mask; what a person should know about it goes to the console. */
+function holesOf({ width, height, data }: ImageData, image: Picture): Uint8Array {
+  try {
+    const { holes, notes } = readMask({ width, height, channels: 4, data: new Uint8Array(data) }, image);
+    for (const { text } of notes) console.warn(`wavepaint: the mask: ${text}`);
+    return holes;
+  } catch (error) {
+    if (error instanceof MaskError) throw new RangeError(`the mask cannot be used: ${error.message}`, { cause: error });
+    throw error;
   }
-  return holes;
 }
+
+const isImageData = (picture: ImageData | Picture | Mask): picture is ImageData => picture instanceof ImageData;
 
 if (!customElements.get("wavepaint-editor")) customElements.define("wavepaint-editor", WavepaintEditor);

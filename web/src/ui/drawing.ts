@@ -1,7 +1,7 @@
 import { type Point, clamp } from "../geometry";
-import type { Picture } from "../picture/picture";
-import type { Dab } from "../picture/shapes";
-import type { TileChange } from "../picture/sheet";
+import type { Picture } from "../image/picture";
+import type { Dab } from "../image/shapes";
+import type { TileChange } from "../image/sheet";
 import type { Stage } from "../view/stage";
 import type { PointerHandlers } from "../view/pointer";
 import { type DrawingTool, type Gesture, type ToolName, startGesture } from "./tools";

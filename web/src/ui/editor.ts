@@ -6,11 +6,11 @@ import { FillError } from "../fill/filler";
 import { fillPending } from "../fill/run";
 import type { Progress } from "../progress";
 import { clamp } from "../geometry";
-import type { Step } from "../picture/history";
-import { Picture } from "../picture/picture";
-import { planRegions } from "../picture/regions";
-import { depthOf } from "../picture/raster";
-import type { TileChange } from "../picture/sheet";
+import type { Step } from "../image/history";
+import { Picture } from "../image/picture";
+import { planRegions } from "../image/regions";
+import { depthOf } from "../image/raster";
+import type { TileChange } from "../image/sheet";
 import { listenToPointers } from "../view/pointer";
 import { Stage } from "../view/stage";
 import { askToReplace, fillHelpSheet, showHelp } from "./dialogs";
@@ -165,14 +165,15 @@ export class Editor implements DrawingHost {
     if (!session) return;
     this.warn(null);
     try {
-      const { width, height, holes } = await this.codec.openMask(file);
-      const { size } = session.picture;
-      if (width !== size.width || height !== size.height) {
-        throw new FormatError(`it is ${width} × ${height} pixels, the picture ${size.width} × ${size.height}`);
+      const { holes, notes } = await this.codec.openMask(file, session.picture.source);
+      const remarks = notes.map(({ text }) => `${text[0].toUpperCase()}${text.slice(1)}.`).join(" ");
+      if (!holes.includes(1)) {
+        this.warn(`${file.name} adds nothing. ${remarks}`);
+        return;
       }
       await session.drawing.quiet();
       this.drawn("Mask", session.picture.addMask(holes));
-      this.say(`Added the mask ${file.name}.`);
+      this.say(`Added the mask ${file.name}. ${remarks}`.trim());
     } catch (error) {
       this.warn(`${file.name} cannot be used as a mask: ${wordsOf(error)}.`);
     }

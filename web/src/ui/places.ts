@@ -4,7 +4,7 @@ import { keptBackends, transferBytes } from "../device/files";
 import { type Engine, expectedEngine } from "../device/network";
 import { type Filled, type Filler, FillError } from "../fill/filler";
 import type { ServerFiller } from "../fill/server_filler";
-import type { FillRequest } from "../picture/picture";
+import type { FillRequest } from "../image/picture";
 import { workload } from "../device/inpaint";
 import { element } from "./dom";
 import { type PaceKey, guessedPace, learnPace, paceKeyOf, secondsFor } from "./paces";

@@ -1,8 +1,8 @@
 import type { Point } from "../geometry";
-import { KEEP, PENDING, type Picture, type Stroke } from "../picture/picture";
-import type { Samples } from "../picture/raster";
-import { type Dab, polygon, rectangle, sweep } from "../picture/shapes";
-import type { TileChange } from "../picture/sheet";
+import { KEEP, PENDING, type Picture, type Stroke } from "../image/picture";
+import type { Samples } from "../image/raster";
+import { type Dab, polygon, rectangle, sweep } from "../image/shapes";
+import type { TileChange } from "../image/sheet";
 import type { Outline } from "../view/stage";
 
 export const TOOLS = ["brush", "eraser", "rectangle", "lasso", "hand"] as const;

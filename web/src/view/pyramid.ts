@@ -1,5 +1,5 @@
 import { boxBetween } from "../geometry";
-import { type Raster, toRgba } from "../picture/raster";
+import { type Raster, toRgba } from "../image/raster";
 
 /** Side of a display tile in its own pixels. */
 export const DISPLAY_TILE = 512;

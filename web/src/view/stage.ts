@@ -1,7 +1,7 @@
 import { type Point, clamp } from "../geometry";
-import { FILLED, PENDING, type Picture } from "../picture/picture";
-import { type Samples, hasAlpha, toRgba } from "../picture/raster";
-import { TILE } from "../picture/sheet";
+import { FILLED, PENDING, type Picture } from "../image/picture";
+import { type Samples, hasAlpha, toRgba } from "../image/raster";
+import { TILE } from "../image/sheet";
 import { Camera } from "./camera";
 import { type Bitmap, DISPLAY_TILE, Pyramid, bitmapOf } from "./pyramid";
 
