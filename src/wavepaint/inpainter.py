@@ -262,7 +262,7 @@ class Inpainter:
         with ThreadPoolExecutor(2) as early:
             if self._runtime is None and seems_to_fit(mask, picture):
                 # A first picture, perhaps the only one: mask, photograph and network take a like time each, side by
-                # side. What fails here fails again where it is needed, and is told there.
+                # side. What fails here fails again where it is needed, and is reported there.
                 if runs_in_onnx_runtime(self._engine.model, self._engine.runtime):
                     early.submit(self.load)
                 early.submit(picture.read_boxes, [])

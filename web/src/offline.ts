@@ -17,7 +17,7 @@ const CLAIM_MILLISECONDS = 10_000;
 
 /**
  * Have a service worker keep the page and the network, so that both work without a network connection from now on.
- * `say` is told once, at the visit that did it. Without service workers (plain http) everything else still works.
+ * `say` is called once, at the visit that did it. Without service workers (plain http) everything else still works.
  */
 export async function keepForOffline(options: Options, say: (words: string) => void): Promise<void> {
   if (!("serviceWorker" in navigator)) return;

@@ -31,7 +31,7 @@ interface Fetch extends Waitable {
   respondWith(response: Promise<Response>): void;
 }
 
-/** A page's order; the port is told whether it has been carried out. */
+/** A page's order; the port gets whether it has been carried out. */
 interface Order extends Waitable {
   readonly data: OfflineOrder;
   readonly ports: readonly MessagePort[];

@@ -53,7 +53,7 @@ def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_
     check_binding(host, settings.token, insecure_no_token)
     check_temporary_folder()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # libvips and the form parser comment on every damaged upload; the client is told, and that is enough.
+    # libvips and the form parser comment on every damaged upload; the client gets an answer, and that is enough.
     for talkative in ("pyvips", "python_multipart"):
         logging.getLogger(talkative).setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What a run is told, what it is fed with, and how it ends."""
+"""The settings of a run, its sources, and its outcome."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ export class RecoveringNetwork implements LoadedNetwork {
   private recovered = false;
 
   /**
-   * `other` loads what to go on with; `moved` is told, once, that it has taken over, and why.
+   * `other` loads what to go on with; `moved` is called once, when it has taken over, with the reason.
    */
   constructor(
     private current: LoadedNetwork,

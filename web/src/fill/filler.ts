@@ -12,7 +12,7 @@ export interface Filled {
 export interface Filler {
   /**
    * Fill the holes of a region. The raster has the size, channels and depth of `request.image`; only its samples inside
-   * the holes are used. `report` is told how far it is by those that know. Rejects with a FillError that can be shown,
+   * the holes are used. `report` is called with the progress by those that know it. Rejects with a FillError that can be shown,
    * or with the signal's reason when it is aborted.
    */
   fill(request: FillRequest, signal: AbortSignal, report?: (progress: Progress) => void): Promise<Filled>;
