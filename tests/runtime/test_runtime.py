@@ -243,7 +243,7 @@ def test_errors_name_the_file_and_the_reason(tmp_path: Path, standin: Path) -> N
         (cut, "onnxruntime", None, CheckpointError, "cut.onnx: not an ONNX graph"),
         (foreign, "onnxruntime", None, CheckpointError, "foreign.onnx: not a WavePaint graph"),
         (standin, "torch", None, OptionError, "mean.onnx: the torch runtime runs checkpoints"),
-        (standin, "tensorrt", None, OptionError, "unknown runtime 'tensorrt'; known: auto, onnxruntime"),
+        (standin, "tensorrt", None, OptionError, "runtime must be one of auto, onnxruntime, .*'tensorrt'"),
         (standin, "auto", 0, OptionError, "threads must be at least 1, a whole number, got 0"),
         (standin, "auto", 1.5, OptionError, "threads must be at least 1, a whole number, got 1.5"),
         (5, "auto", None, OptionError, "model must be the path of a file, not 5"),

@@ -109,7 +109,7 @@ def test_quality(client):
 
 
 def test_every_option_has_a_form_field():
-    assert set(FIELDS) == {option.name for option in fields(Options)} - {"exclude", "progress"}
+    assert set(FIELDS) == {option.name for option in fields(Options)} - {"exclude", "no_limits", "progress"}
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

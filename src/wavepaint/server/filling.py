@@ -13,6 +13,7 @@ from wavepaint.errors import ImageError, OptionError, WavepaintError
 from wavepaint.image.encoders import HEIF_COMPRESSION
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats.signature import sniff
+from wavepaint.image.limits import limits_lifted
 from wavepaint.options import Declared, Options, declared
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits
@@ -147,10 +148,12 @@ def as_picture(content: bytes) -> Picture:
 
 def _open(name: str, content: bytes, limits: Limits) -> ImageFile:
     try:
-        photo = ImageFile.open(content)
-        if photo.pages > limits.frames:
-            raise Problem(413, f"the {name} has {photo.pages} frames: more than {limits.frames}")
-        _check_pixels(name, photo, limits)
+        # The limits here are the server's own.
+        with limits_lifted():
+            photo = ImageFile.open(content)
+            if photo.pages > limits.frames:
+                raise Problem(413, f"the {name} has {photo.pages} frames: more than {limits.frames}")
+            _check_pixels(name, photo, limits)
     except ImageError as error:
         raise Problem(422, f"the {name} cannot be used: {_reason(error)}") from error
     return photo
