@@ -61,15 +61,16 @@ async def read_form(
     collector = _Collector(files, fields, limits)
     try:
         parser = MultipartParser(_boundary(headers), collector.callbacks())
-        received, begun = 0, b""
+        received, begun = 0, False
         async for piece in body:
             received += len(piece)
             if received > limits.body_bytes:
                 raise _too_large(limits)
             # Line breaks may precede the first boundary; the parser skips them, and more, by how the body is cut.
-            begun = piece if begun else piece.lstrip(b"\r\n")
-            if begun:
-                parser.write(begun)
+            rest = piece if begun else piece.lstrip(b"\r\n")
+            begun = begun or bool(rest)
+            if rest:
+                parser.write(rest)
     except FormParserError as error:
         raise Problem(400, f"the multipart form is malformed: {error}") from error
     if not collector.complete:
