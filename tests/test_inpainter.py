@@ -400,32 +400,9 @@ def test_an_empty_mask_returns_the_input_and_loads_nothing(tmp_path: Path, monke
     path = tmp_path / "photo.png"
     path.write_bytes(data)
     assert np.array_equal(np.array(Image.open(keep(path, mask, output=tmp_path / "copy.tif"))), image)
-    # A mask file is only decoded beside the network if it can be this picture's.
     with pytest.raises(MaskError, match="the mask is 9x9 pixels"):
         keep(data, pillow(np.zeros((9, 9), np.uint8), "PNG"))
     assert loaded == []
-
-
-def test_mask_photograph_and_network_are_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first time; a mask that waits for both of the others shows it."""
-    begun = {"network": threading.Event(), "photograph": threading.Event()}
-    find_hole, load_runtime, decode = inpainter.find_hole, inpainter.load_runtime, ImageFile.read_boxes
-
-    def begin(what: str, function: Any) -> Any:
-        return lambda *values: (begun[what].set(), function(*values))[1]
-
-    def wait(*values: Any) -> Any:
-        assert all(event.wait(20) for event in begun.values())
-        return find_hole(*values)
-
-    monkeypatch.setattr(inpainter, "load_runtime", begin("network", load_runtime))
-    monkeypatch.setattr(ImageFile, "read_boxes", begin("photograph", decode))
-    monkeypatch.setattr(inpainter, "find_hole", wait)
-    image, hole = picture(40, 50, 3, np.uint8), np.zeros((40, 50), np.uint8)
-    hole[10:20, 10:20] = 255
-    fill = Inpainter(runtime="onnxruntime", threads=1)
-    result = np.array(Image.open(io.BytesIO(fill(pillow(image, "PNG"), pillow(hole, "PNG")))))
-    assert np.array_equal(result[hole == 0], image[hole == 0])
 
 
 @pytest.mark.parametrize("pages", [1, 2])

@@ -20,12 +20,12 @@ from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.image.limits import limits_lifted
-from wavepaint.image.mask import Mask, excluded, find_hole, seems_to_fit
+from wavepaint.image.mask import Mask, excluded, find_hole
 from wavepaint.image.pages import fill_pages
 from wavepaint.image.sources import EncodedImage, InputImage, filled_name, open_image
 from wavepaint.image.stored_file import without_pipe
 from wavepaint.options import Engine, Options, RuntimeName, take_options
-from wavepaint.runtime import Runtime, load_runtime, model_file, runs_in_onnx_runtime
+from wavepaint.runtime import Runtime, load_runtime, model_file
 
 P = ParamSpec("P")
 
@@ -259,15 +259,8 @@ class Inpainter:
         picture = open_image(image, output)
         if isinstance(picture, EncodedImage) and (pages := picture.pages(options.format)) > 1:
             return fill_pages(picture, pages, mask, options, partial(self._patches, options=options, on_hole=on_hole))
-        with ThreadPoolExecutor(2) as early:
-            if self._runtime is None and seems_to_fit(mask, picture):
-                # A first picture, perhaps the only one: mask, photograph and network take a like time each, side by
-                # side. What fails here fails again where it is needed, and is reported there.
-                if runs_in_onnx_runtime(self._engine.model, self._engine.runtime):
-                    early.submit(self.load)
-                early.submit(picture.read_boxes, [])
-            # The hole, a byte for each pixel, is gone before the result is written.
-            patches = self._patches(picture, find_hole(picture, mask, options), options, on_hole)
+        # The hole, a byte for each pixel, is gone before the result is written.
+        patches = self._patches(picture, find_hole(picture, mask, options), options, on_hole)
         return picture.finish(patches, options)
 
     def load(self, expected_crops: int | None = None) -> Runtime:

@@ -170,26 +170,6 @@ def test_auto_chooses_by_model_length_and_what_is_installed(monkeypatch: pytest.
     assert choose(None, 10**6) == "onnxruntime"
 
 
-@pytest.mark.parametrize("installed", [(), ("torch",), ("openvino",), ("torch", "openvino")])
-@pytest.mark.parametrize("gpu", [False, True])
-def test_loading_need_not_wait_where_the_length_of_the_job_decides_nothing(
-    monkeypatch: pytest.MonkeyPatch, installed: tuple[str, ...], gpu: bool
-) -> None:
-    monkeypatch.setattr(loading, "find_spec", lambda name: name if name in installed else None)
-    monkeypatch.setattr(loading, "_imports", lambda name: name in installed)
-    monkeypatch.setattr(loading, "_may_have_gpu", lambda: gpu)
-    monkeypatch.setattr(loading, "_torch_has_gpu", lambda: "torch" in installed)
-    chosen = {loading._choose(None, False, crops) for crops in (1, loading.OPENVINO_REPAYS, 10**9)}
-    assert loading.runs_in_onnx_runtime(None, "auto") == (chosen == {"onnxruntime"})
-
-
-def test_only_the_packaged_network_is_sure_to_run_in_onnx_runtime(standin: Path) -> None:
-    assert loading.runs_in_onnx_runtime("default", "onnxruntime")
-    assert not loading.runs_in_onnx_runtime(None, "openvino")
-    # Another file may be a checkpoint, which is slow to load.
-    assert not loading.runs_in_onnx_runtime(standin, "onnxruntime")
-
-
 @pytest.mark.parametrize("missing", ["torch", "safetensors", "openvino"])
 def test_auto_does_without_what_is_missing(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     """Even where the package can be found but does not import, as after half an installation."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import ImageError, ImageWarning, MaskError, OptionError
+from wavepaint.errors import ImageWarning, MaskError, OptionError
 from wavepaint.fill.dilation import dilate
 from wavepaint.image.file import ImageFile
 from wavepaint.image.mask_reading import Reading, read_samples
@@ -216,19 +216,6 @@ def _percent(hole: Mask) -> str:
 
 def _warn(message: str) -> None:
     warnings.warn(message, ImageWarning, stacklevel=2)
-
-
-def seems_to_fit(mask: Any, image: Maskable) -> bool:
-    """Whether a mask is a file, or the bytes of one, of the image's size: by its header, before it is decoded."""
-    if isinstance(mask, (bytearray, memoryview)):
-        mask = bytes(mask)
-    if not isinstance(mask, (str, bytes, Path)):
-        return False
-    try:
-        photo = ImageFile.open(mask)
-    except ImageError:
-        return False
-    return (photo.height, photo.width) == (image.height, image.width)
 
 
 def _hole_of_boxes(image: Maskable, options: Options) -> Mask:

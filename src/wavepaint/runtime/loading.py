@@ -8,7 +8,6 @@ import sys
 from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from importlib.util import find_spec
 from pathlib import Path
 
 from wavepaint.errors import CheckpointError, MissingExtraError, OptionError
@@ -67,17 +66,6 @@ def load_runtime(
     from wavepaint.runtime.onnx_runtime import OnnxRuntime
 
     return OnnxRuntime(graph, label, threads)
-
-
-def runs_in_onnx_runtime(model: str | Path | None, name: str) -> bool:
-    """Whether `load_runtime` takes ONNX Runtime however long the job is, so that it need not wait for that.
-
-    Nothing is imported to find out: where another runtime is installed, even one that does not work, the answer is no.
-    """
-    if name == "auto":
-        others = ("openvino", "torch") if _may_have_gpu() else ("openvino",)
-        name = "onnxruntime" if not any(find_spec(other) for other in others) else name
-    return name == "onnxruntime" and model_file(model) is None
 
 
 def model_file(model: str | Path | None) -> Path | None:
