@@ -10,28 +10,25 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import tarfile
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import ImageError
-from wavepaint.files import atomic_write
+from wavepaint.errors import ImageError, one_line
+from wavepaint.files import atomic_write, expand_braces
 from wavepaint.image.file import ImageFile
-from wavepaint.image.suffixes import READABLE_SUFFIXES
+from wavepaint.image.suffixes import IMAGE_SUFFIXES, is_image
+from wavepaint.storage import file_system
 
 RGB = NDArray[np.uint8]
 
-EXTENSIONS = READABLE_SUFFIXES | {".bmp"}
 DEFAULT_CACHE = Path("~/.cache/wavepaint/shards")
 
 
@@ -146,9 +143,7 @@ class Folder(PhotographSource):
                 seen.add((status.st_dev, status.st_ino))
                 subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
                 starts.extend(path for name in subfolders if (path := Path(folder, name)).is_symlink())
-                yield from (
-                    Path(folder, name).relative_to(self._root).as_posix() for name in names if _is_picture(name)
-                )
+                yield from (Path(folder, name).relative_to(self._root).as_posix() for name in names if is_image(name))
 
     def _skip_folder(self, error: OSError) -> None:
         folder = Path(error.filename).relative_to(self._root).as_posix()
@@ -176,7 +171,7 @@ class Shards(PhotographSource):
             with tarfile.open(path, "r:") as shard:
                 opened = True
                 for member in shard:
-                    if member.isfile() and _is_picture(member.name):
+                    if member.isfile() and is_image(member.name):
                         self._members.append(member.name)
                         self._shard.append(number)
                         self._offset.append(member.offset_data)
@@ -226,7 +221,7 @@ def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> Photogr
     """Return the photographs of `source`.
 
     `source` is a folder (searched recursively, links to folders followed), one picture, or `.tar` shards: a path
-    or an `http(s)` URL, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
+    or a URL that fsspec knows, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
     once, into `cache`, each URL into a folder of its own there. Raises `ImageError` when there is nothing there.
     """
     text = os.fspath(source)
@@ -235,7 +230,7 @@ def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> Photogr
         found: PhotographSource = Folder(path)
     elif _names_shards(text):
         found = Shards(_local_shards(text, cache))
-    elif path.is_file() and _is_picture(path.name):
+    elif path.is_file() and is_image(path.name):
         found = Folder(path.parent, [path.name])
     elif path.exists():
         raise ImageError(f"{source}: neither a folder, a picture nor a .tar shard")
@@ -261,10 +256,6 @@ def _bytes_of(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in EXTENSIONS and not Path(name).name.startswith(".")
-
-
 def _names_shards(source: str) -> bool:
     path = re.split(r"[?#]", source, maxsplit=1)[0] if "://" in source else source
     return path.endswith(".tar")
@@ -276,7 +267,7 @@ def _why_empty(path: Path, found: PhotographSource) -> str:
     shards = sorted(path.glob("*.tar")) if path.is_dir() else []
     if shards:
         return f"no photographs in it, but shards: use '{_pattern(shards)}'"
-    return f"no photographs in it ({', '.join(sorted(EXTENSIONS))})"
+    return f"no photographs in it ({', '.join(sorted(IMAGE_SUFFIXES))})"
 
 
 def _pattern(shards: Sequence[Path]) -> str:
@@ -294,20 +285,7 @@ def _pattern(shards: Sequence[Path]) -> str:
 
 
 def _local_shards(source: str, cache: Path) -> list[Path]:
-    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in _expanded(source)]
-
-
-def _expanded(source: str) -> list[str]:
-    """Return what braces stand for: `{0000..0008}` for numbers of one width, `{a,b}` for words; several combine."""
-    match = re.search(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}", source)
-    if match is None:
-        return [source]
-    first, last, words = match.groups()
-    if words is not None:
-        parts = words.split(",")
-    else:
-        parts = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
-    return [each for part in parts for each in _expanded(source[: match.start()] + part + source[match.end() :])]
+    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in expand_braces(source)]
 
 
 def _fetched(url: str, cache: Path) -> Path:
@@ -317,10 +295,11 @@ def _fetched(url: str, cache: Path) -> Path:
     try:
         if not target.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(target) as unfinished, urlopen(url, timeout=60) as answer, unfinished.open("wb") as file:
-                shutil.copyfileobj(answer, file)
-    except (OSError, HTTPException) as error:
-        raise ImageError(f"{url}: {_one_line(error)}") from None
+            fs, path = file_system(url)
+            with atomic_write(target) as unfinished:
+                fs.get_file(path, str(unfinished))
+    except Exception as error:  # stores raise whatever they do
+        raise ImageError(f"{url}: {one_line(error)}") from None
     return target
 
 
@@ -360,7 +339,7 @@ def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
             image = image[0].bandjoin([image[0], image[0]])
         return np.asarray(image[:3].cast("uchar").numpy(), dtype=np.uint8)
     except pyvips.Error as error:
-        raise ImageError(_one_line(error)) from None
+        raise ImageError(one_line(error)) from None
 
 
 def _decode_bmp(data: bytes) -> RGB:
@@ -371,8 +350,3 @@ def _decode_bmp(data: bytes) -> RGB:
     if picture is None:
         raise ImageError("not a whole BMP file")
     return np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8, copy=False)
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines) or type(error).__name__
