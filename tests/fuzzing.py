@@ -1,0 +1,17 @@
+"""Seeds for tests that change things at random."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+
+
+def seeds(count: int) -> Iterator[int]:
+    """Yield `count` seeds, always the same; with `WAVEPAINT_FUZZ_SECONDS` as many as that time allows."""
+    seconds = os.environ.get("WAVEPAINT_FUZZ_SECONDS")
+    if seconds is None:
+        return iter(range(count))
+    end = time.monotonic() + float(seconds)
+    return itertools.takewhile(lambda _: time.monotonic() < end, itertools.count())
