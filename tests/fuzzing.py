@@ -6,6 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def seeds(count: int) -> Iterator[int]:
@@ -15,3 +16,12 @@ def seeds(count: int) -> Iterator[int]:
         return iter(range(count))
     end = time.monotonic() + float(seconds)
     return itertools.takewhile(lambda _: time.monotonic() < end, itertools.count())
+
+
+@contextmanager
+def mutation(seed: int) -> Iterator[None]:
+    """Name the seed of what the block raises."""
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"mutation {seed}") from error

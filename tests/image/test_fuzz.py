@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from fuzzing import seeds
+from fuzzing import mutation, seeds
 from pictures import pillow, soft, tiff
 from wavepaint.box import Box
 from wavepaint.errors import ImageError
@@ -98,7 +98,7 @@ def read_exif(data: bytes) -> None:
 
 
 def read_jpeg(data: bytes) -> None:
-    for read in (jpeg.read_encoding, jpeg.bytes_behind, jpeg.read_jfif):
+    for read in (jpeg.read_encoding, jpeg.bytes_behind, jpeg.read_jfif, jpeg.read_extras):
         read(io.BytesIO(data))
 
 
@@ -106,6 +106,7 @@ def read_png(data: bytes) -> None:
     for read in (png_format.descriptive_chunks, png_format.exif, png_format.frames, png_format.colour_type):
         read(io.BytesIO(data))
     png_format.states_resolution(data)
+    png_format.names_of(data)
 
 
 def read_webp(data: bytes) -> None:
@@ -137,7 +138,8 @@ def test_readers_of_bytes_end_on_anything(reader: str) -> None:
     read, data = READERS[reader]
     read(data)
     for seed in seeds(600):
-        read(mutated(data, np.random.default_rng([11, seed])))
+        with mutation(seed):
+            read(mutated(data, np.random.default_rng([11, seed])))
 
 
 # -- whole files ------------------------------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ def test_mutated_files_are_refused_or_filled_with_every_other_sample_kept(kind: 
         if kind == "PNG" and rng.integers(2):
             data = with_checksums(data)
         format = "png" if rng.integers(2) else None
-        with warnings.catch_warnings(record=True) as caught:
+        with mutation(seed), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             outcome = filled(data, format)
         if outcome is None:
