@@ -161,6 +161,18 @@ def test_iptc_without_a_place_is_named(target: str) -> None:
 
 
 @pytest.mark.parametrize("keeps_blocks", [True, False])
+def test_a_jfif_segment_loses_its_thumbnail(keeps_blocks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavepaint.image.encoding.can_keep_blocks", lambda: keeps_blocks)
+    jpeg = pillow(SAMPLES, "JPEG", dpi=(300, 300))
+    data = jpeg[:2] + b"\xff\xe0\x00\x1c" + jpeg[6:18] + b"\x02\x02" + bytes(12) + jpeg[20:]
+    assert Image.open(io.BytesIO(data)).size == (40, 30)
+    result = filled(data)
+    assert result[2:20] == jpeg[2:20]
+    assert result[20] == 0xFF
+    assert ImageFile.open(result).read_all().shape == SAMPLES.shape
+
+
+@pytest.mark.parametrize("keeps_blocks", [True, False])
 def test_comments_of_a_jpeg_stay_and_what_has_no_place_is_named(
     keeps_blocks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

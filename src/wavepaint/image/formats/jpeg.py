@@ -12,6 +12,8 @@ from wavepaint.image.formats.splicing import splice
 
 MAX_EXIF_BYTES = 65527
 _SCAN, _COMMENT = 0xDA, 0xFE
+_JFIF_BYTES = b"\x00\x10"
+"""Without a thumbnail."""
 # What is passed on, or says how the samples are coded, or shows the image as it was; and the index of further images.
 _READ_ELSEWHERE = (
     *(b"JFIF\0", b"JFXX\0", b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0"),
@@ -121,7 +123,8 @@ def read_jfif(stream: BinaryIO) -> bytes | None:
     """Return the JFIF segment of a JPEG, without the thumbnail in it."""
     stream.seek(2)
     head = stream.read(18)
-    return head[:16] + bytes(2) if head.startswith(b"\xff\xe0") and head[4:9] == b"JFIF\0" else None
+    is_jfif = head.startswith(b"\xff\xe0") and head[4:9] == b"JFIF\0" and head[2:4] >= _JFIF_BYTES
+    return head[:2] + _JFIF_BYTES + head[4:16] + bytes(2) if is_jfif and len(head) == 18 else None
 
 
 def read_extras(stream: BinaryIO) -> tuple[bytes, tuple[str, ...]]:
@@ -151,7 +154,7 @@ def jfif_segment(resolution: tuple[float, float] | None) -> bytes:
     across, down = (min(max(round(number * 25.4), 1), 65535) for number in resolution or (1 / 25.4, 1 / 25.4))
     units = 0 if resolution is None else 1
     density = bytes([units]) + across.to_bytes(2, "big") + down.to_bytes(2, "big")
-    return b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + bytes(2)
+    return b"\xff\xe0" + _JFIF_BYTES + b"JFIF\0\x01\x01" + density + bytes(2)
 
 
 def insert_segments(stream: BinaryIO, jfif: bytes, exif: bytes | None, comments: bytes) -> None:

@@ -39,7 +39,7 @@ _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.
 _APP0, _APP15, _COMMENT, _SCAN = 0xE0, 0xEF, 0xFE, 0xDA
 _FIRST_FRAME, _PROGRESSIVE_FRAME, _END = 0xC0, 0xC2, 0xD9
 # In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it.
-_LINES_OF_LIBJPEG = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Inconsistent progression")
+_LINES_OF_LIBJPEG = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Inconsistent progression", b"DCT coefficient")
 _one_listener = threading.Lock()
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
@@ -78,6 +78,8 @@ def read_blocks(source: bytes) -> Blocks:
     factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
     if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
         raise ValueError("its chroma subsampling is not a whole number")
+    if not all(np.all(jpeg.get_component_qt(index)) for index in range(components)):
+        raise ValueError("its quantisation has steps of zero")
     return Blocks(jpeg, factors, _identifiers(source))
 
 
