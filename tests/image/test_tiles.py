@@ -1,4 +1,4 @@
-"""Tiled TIFFs: every tile is read exactly or the file is refused, judged by tifffile."""
+"""TIFFs: every tile and every strip is read exactly or the file is refused, judged by tifffile."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from fuzzing import seeds
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
@@ -42,6 +43,18 @@ KINDS = {
     "bigtiff": tiled(compression="lzw", bigtiff=True),
     "planes": tiled(np.moveaxis(SAMPLES, 2, 0), compression="zlib", planarconfig="separate"),
     "grey": tiled(SAMPLES[..., 1], photometric="minisblack", compression="lzw"),
+}
+STRIPS = {
+    kind: tiled(samples, tile=None, rowsperstrip=40, **options)
+    for kind, samples, options in (
+        ("strips", SAMPLES, {}),
+        ("deflate strips", SAMPLES, {"compression": "zlib"}),
+        ("predicted strips", SAMPLES, {"compression": "zlib", "predictor": True}),
+        ("lzw strips", SAMPLES, {"compression": "lzw"}),
+        ("packbits strips", SAMPLES // 64, {"compression": "packbits"}),
+        ("jpeg strips", SAMPLES, {"compression": "jpeg"}),
+        ("planes in strips", np.moveaxis(SAMPLES, 2, 0), {"compression": "zlib", "planarconfig": "separate"}),
+    )
 }
 
 
@@ -153,14 +166,15 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_damaged_tile_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Of 2,000 mutated files in all, each is refused, or has the samples that tifffile finds in it."""
+@pytest.mark.parametrize("kind", [*KINDS, *STRIPS])
+def test_no_damage_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Of 2,000 mutated tiled files in all, each is refused, or has the samples that tifffile finds in it."""
     caplog.set_level(logging.CRITICAL + 1, "tifffile")
-    whole = judged(KINDS[kind])
-    accepted = 0
-    for index in range(2000 // len(KINDS) + 1):
-        data = mutated(KINDS[kind], np.random.default_rng([7, index]))
+    original = (KINDS | STRIPS)[kind]
+    whole = judged(original)
+    accepted = tried = 0
+    for seed in seeds(2000 // len(KINDS) + 1):
+        data, tried = mutated(original, np.random.default_rng([7, seed])), tried + 1
         try:
             samples = ImageFile.open(data).read_all()
         except ImageError:
@@ -171,5 +185,5 @@ def test_no_damaged_tile_is_taken_for_samples(kind: str, caplog: pytest.LogCaptu
         except Exception:
             # tifffile is stricter in places, about what no sample depends on.
             expected = whole
-        assert np.array_equal(samples, expected), f"mutation {index}"
-    assert accepted < 2000 // len(KINDS)
+        assert np.array_equal(samples, expected), f"mutation {seed}"
+    assert accepted < tried

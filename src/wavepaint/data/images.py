@@ -28,6 +28,7 @@ from wavepaint.errors import ImageError
 from wavepaint.files import atomic_write
 from wavepaint.image.file import ImageFile
 from wavepaint.image.suffixes import READABLE_SUFFIXES
+from wavepaint.image.vips import libvips
 
 RGB = NDArray[np.uint8]
 
@@ -341,23 +342,23 @@ def _decode(data: bytes, max_pixels: int | None) -> RGB:
 
 def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
     """Decode at a lower resolution, which for JPEG and WebP takes a fraction of the time."""
-    import pyvips
+    vips = libvips()
 
     scale = (max_pixels / (photo.width * photo.height)) ** 0.5
     width, height = (max(1, round(scale * side)) for side in (photo.width, photo.height))
     try:
         if photo.format == "tiff":
             # libvips itself would turn damaged tiles black.
-            image = pyvips.Image.new_from_array(photo.read_all())
+            image = vips.Image.new_from_array(photo.read_all())
             image = image.thumbnail_image(width, height=height, size="down").colourspace("srgb")
         else:
-            image = pyvips.Image.thumbnail_buffer(
+            image = vips.Image.thumbnail_buffer(
                 data, width, height=height, size="down", export_profile="srgb", fail_on="truncated"
             ).colourspace("srgb")
         if image.bands < 3:
             image = image[0].bandjoin([image[0], image[0]])
         return np.asarray(image[:3].cast("uchar").numpy(), dtype=np.uint8)
-    except pyvips.Error as error:
+    except vips.Error as error:
         raise ImageError(_one_line(error)) from None
 
 
