@@ -1,6 +1,6 @@
-"""Photographs to train and measure on: a folder, a single picture, or WebDataset shards.
+"""Images to train and measure on: a folder, a single image, or WebDataset shards.
 
-A source is only a list of names and where their bytes lie; pictures are read one at a time, so memory does
+A source is only a list of names and where their bytes lie; images are read one at a time, so memory does
 not grow with the data set. Everything is reached by index, which is what makes shuffled reading
 reproducible and resumable. Shards behind URLs are therefore fetched once, into a cache folder.
 """
@@ -25,6 +25,7 @@ from wavepaint.errors import ImageError, one_line
 from wavepaint.files import atomic_write, expand_braces
 from wavepaint.image.file import ImageFile
 from wavepaint.image.suffixes import IMAGE_SUFFIXES, is_image
+from wavepaint.image.vips import libvips
 from wavepaint.storage import file_system
 
 RGB = NDArray[np.uint8]
@@ -34,16 +35,16 @@ DEFAULT_CACHE = Path("~/.cache/wavepaint/shards")
 
 @dataclass(frozen=True)
 class Skipped:
-    """A photograph that could not be used, and why."""
+    """An image that could not be used, and why."""
 
     name: str
     reason: str
 
 
-class PhotographSource(ABC):
-    """Named photographs, reached by index; iterating yields `(name, picture)` and skips what is broken.
+class ImageSource(ABC):
+    """Named images, reached by index; iterating yields `(name, image)` and skips what is broken.
 
-    A picture is a uint8 RGB array `(h, w, 3)`: grey is repeated, alpha dropped, 16 bit reduced to 8, CMYK
+    An image is a uint8 RGB array `(h, w, 3)`: grey is repeated, alpha dropped, 16 bit reduced to 8, CMYK
     converted, the first frame of an animation taken, and the EXIF orientation applied.
     """
 
@@ -52,7 +53,7 @@ class PhotographSource(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return how many photographs there are, broken ones included."""
+        """Return how many images there are, broken ones included."""
 
     @abstractmethod
     def name(self, index: int) -> str:
@@ -63,7 +64,7 @@ class PhotographSource(ABC):
         """Return the file's bytes; raises `OSError`."""
 
     def read(self, index: int, max_pixels: int | None = None) -> RGB:
-        """Return one picture, reduced to about `max_pixels` if it has more; raises `ImageError`.
+        """Return one image, reduced to about `max_pixels` if it has more; raises `ImageError`.
 
         A failure is added to `skipped`.
         """
@@ -78,10 +79,10 @@ class PhotographSource(ABC):
     def __iter__(self) -> Iterator[tuple[str, RGB]]:
         for index in range(len(self)):
             try:
-                picture = self.read(index)
+                image = self.read(index)
             except ImageError:
                 continue
-            yield self.name(index), picture
+            yield self.name(index), image
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -95,7 +96,7 @@ class PhotographSource(ABC):
             digest.update(_bytes_of(self.name(index)) + b"\0")
         return digest.hexdigest()
 
-    def split(self, share: float, at_least: int = 0) -> tuple[PhotographSource, PhotographSource]:
+    def split(self, share: float, at_least: int = 0) -> tuple[ImageSource, ImageSource]:
         """Return the training and the validation part.
 
         An image belongs to the validation part by the SHA-256 of its name alone (`name_share`), so that it never
@@ -108,8 +109,8 @@ class PhotographSource(ABC):
         return Selection(self, np.flatnonzero(~held_out)), Selection(self, np.flatnonzero(held_out))
 
 
-class Folder(PhotographSource):
-    """All pictures below a folder, by extension, sorted by relative path; hidden files are left out.
+class Folder(ImageSource):
+    """All images below a folder, by extension, sorted by relative path; hidden files are left out.
 
     Links to folders are followed, each folder once. Folders that cannot be read stand in `skipped`.
     """
@@ -150,8 +151,8 @@ class Folder(PhotographSource):
         self._skipped[printable(folder)] = f"folder cannot be read: {error.strerror}"
 
 
-class Shards(PhotographSource):
-    """The pictures of local tar files in WebDataset's layout; other members are ignored.
+class Shards(ImageSource):
+    """The images of local tar files in WebDataset's layout; other members are ignored.
 
     Opening reads the tar headers only. A shard that is cut short yields what lies before the cut and stands
     in `skipped`, as does a file that is no tar at all.
@@ -196,10 +197,10 @@ class Shards(PhotographSource):
             return shard.read(self._size[index])
 
 
-class Selection(PhotographSource):
-    """Some photographs of another source, in the order of `indices`; both share one `skipped` list."""
+class Selection(ImageSource):
+    """Some images of another source, in the order of `indices`; both share one `skipped` list."""
 
-    def __init__(self, source: PhotographSource, indices: Iterable[int]) -> None:
+    def __init__(self, source: ImageSource, indices: Iterable[int]) -> None:
         super().__init__()
         self._source = source
         self._indices = array("q", (int(index) for index in indices))
@@ -209,7 +210,7 @@ class Selection(PhotographSource):
         return len(self._indices)
 
     def name(self, index: int) -> str:
-        """Return the name that the photograph has in the source."""
+        """Return the name that the image has in the source."""
         return self._source.name(self._indices[index])
 
     def encoded(self, index: int) -> bytes:
@@ -217,23 +218,23 @@ class Selection(PhotographSource):
         return self._source.encoded(self._indices[index])
 
 
-def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> PhotographSource:
-    """Return the photographs of `source`.
+def find_images(source: str | Path, cache: Path = DEFAULT_CACHE) -> ImageSource:
+    """Return the images of `source`.
 
-    `source` is a folder (searched recursively, links to folders followed), one picture, or `.tar` shards: a path
+    `source` is a folder (searched recursively, links to folders followed), one image, or `.tar` shards: a path
     or a URL that fsspec knows, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
     once, into `cache`, each URL into a folder of its own there. Raises `ImageError` when there is nothing there.
     """
     text = os.fspath(source)
     path = Path(text).expanduser()
     if path.is_dir():
-        found: PhotographSource = Folder(path)
+        found: ImageSource = Folder(path)
     elif _names_shards(text):
         found = Shards(_local_shards(text, cache))
     elif path.is_file() and is_image(path.name):
         found = Folder(path.parent, [path.name])
     elif path.exists():
-        raise ImageError(f"{source}: neither a folder, a picture nor a .tar shard")
+        raise ImageError(f"{source}: neither a folder, an image nor a .tar shard")
     else:
         raise ImageError(f"{source}: no such file or folder")
     if len(found) == 0:
@@ -261,13 +262,13 @@ def _names_shards(source: str) -> bool:
     return path.endswith(".tar")
 
 
-def _why_empty(path: Path, found: PhotographSource) -> str:
+def _why_empty(path: Path, found: ImageSource) -> str:
     if found.skipped:
-        return f"no photographs in it; {found.skipped[0].name}: {found.skipped[0].reason}"
+        return f"no images in it; {found.skipped[0].name}: {found.skipped[0].reason}"
     shards = sorted(path.glob("*.tar")) if path.is_dir() else []
     if shards:
-        return f"no photographs in it, but shards: use '{_pattern(shards)}'"
-    return f"no photographs in it ({', '.join(sorted(IMAGE_SUFFIXES))})"
+        return f"no images in it, but shards: use '{_pattern(shards)}'"
+    return f"no images in it ({', '.join(sorted(IMAGE_SUFFIXES))})"
 
 
 def _pattern(shards: Sequence[Path]) -> str:
@@ -304,7 +305,7 @@ def _fetched(url: str, cache: Path) -> Path:
 
 
 def _decode(data: bytes, max_pixels: int | None) -> RGB:
-    """Decode one picture file; the `ImageError` holds the reason only."""
+    """Decode one image file; the `ImageError` holds the reason only."""
     if data.startswith(b"BM"):
         return _decode_bmp(data)
     try:
@@ -322,23 +323,23 @@ def _decode(data: bytes, max_pixels: int | None) -> RGB:
 
 def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
     """Decode at a lower resolution, which for JPEG and WebP takes a fraction of the time."""
-    import pyvips
+    vips = libvips()
 
     scale = (max_pixels / (photo.width * photo.height)) ** 0.5
     width, height = (max(1, round(scale * side)) for side in (photo.width, photo.height))
     try:
         if photo.format == "tiff":
             # libvips itself would turn damaged tiles black.
-            image = pyvips.Image.new_from_array(photo.read_all())
+            image = vips.Image.new_from_array(photo.read_all())
             image = image.thumbnail_image(width, height=height, size="down").colourspace("srgb")
         else:
-            image = pyvips.Image.thumbnail_buffer(
+            image = vips.Image.thumbnail_buffer(
                 data, width, height=height, size="down", export_profile="srgb", fail_on="truncated"
             ).colourspace("srgb")
         if image.bands < 3:
             image = image[0].bandjoin([image[0], image[0]])
         return np.asarray(image[:3].cast("uchar").numpy(), dtype=np.uint8)
-    except pyvips.Error as error:
+    except vips.Error as error:
         raise ImageError(one_line(error)) from None
 
 
@@ -346,7 +347,7 @@ def _decode_bmp(data: bytes) -> RGB:
     """Decode the one format that libvips leaves to others."""
     import cv2
 
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
         raise ImageError("not a whole BMP file")
-    return np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8, copy=False)
+    return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
