@@ -10,29 +10,26 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import tarfile
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import ImageError
-from wavepaint.files import atomic_write
+from wavepaint.errors import ImageError, one_line
+from wavepaint.files import atomic_write, expand_braces
 from wavepaint.image.file import ImageFile
-from wavepaint.image.suffixes import READABLE_SUFFIXES
+from wavepaint.image.suffixes import IMAGE_SUFFIXES, is_image
 from wavepaint.image.vips import libvips
+from wavepaint.storage import file_system
 
 RGB = NDArray[np.uint8]
 
-EXTENSIONS = READABLE_SUFFIXES | {".bmp"}
 DEFAULT_CACHE = Path("~/.cache/wavepaint/shards")
 
 
@@ -121,7 +118,7 @@ class Folder(ImageSource):
     def __init__(self, root: Path, names: Sequence[str] | None = None) -> None:
         super().__init__()
         self._root = root
-        self._names = sorted(self._pictures_below()) if names is None else list(names)
+        self._names = sorted(self._images_below()) if names is None else list(names)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -134,7 +131,7 @@ class Folder(ImageSource):
         """Return the file's bytes; raises `OSError`."""
         return (self._root / self._names[index]).read_bytes()
 
-    def _pictures_below(self) -> Iterator[str]:
+    def _images_below(self) -> Iterator[str]:
         seen: set[tuple[int, int]] = set()
         starts = [self._root]
         # Linked folders come last: a folder that also lies below the root itself goes by that name.
@@ -147,7 +144,7 @@ class Folder(ImageSource):
                 seen.add((status.st_dev, status.st_ino))
                 subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
                 starts.extend(path for name in subfolders if (path := Path(folder, name)).is_symlink())
-                yield from (Path(folder, name).relative_to(self._root).as_posix() for name in names if _is_image(name))
+                yield from (Path(folder, name).relative_to(self._root).as_posix() for name in names if is_image(name))
 
     def _skip_folder(self, error: OSError) -> None:
         folder = Path(error.filename).relative_to(self._root).as_posix()
@@ -175,7 +172,7 @@ class Shards(ImageSource):
             with tarfile.open(path, "r:") as shard:
                 opened = True
                 for member in shard:
-                    if member.isfile() and _is_image(member.name):
+                    if member.isfile() and is_image(member.name):
                         self._members.append(member.name)
                         self._shard.append(number)
                         self._offset.append(member.offset_data)
@@ -225,7 +222,7 @@ def find_images(source: str | Path, cache: Path = DEFAULT_CACHE) -> ImageSource:
     """Return the images of `source`.
 
     `source` is a folder (searched recursively, links to folders followed), one image, or `.tar` shards: a path
-    or an `http(s)` URL, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
+    or a URL that fsspec knows, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
     once, into `cache`, each URL into a folder of its own there. Raises `ImageError` when there is nothing there.
     """
     text = os.fspath(source)
@@ -234,7 +231,7 @@ def find_images(source: str | Path, cache: Path = DEFAULT_CACHE) -> ImageSource:
         found: ImageSource = Folder(path)
     elif _names_shards(text):
         found = Shards(_local_shards(text, cache))
-    elif path.is_file() and _is_image(path.name):
+    elif path.is_file() and is_image(path.name):
         found = Folder(path.parent, [path.name])
     elif path.exists():
         raise ImageError(f"{source}: neither a folder, an image nor a .tar shard")
@@ -260,10 +257,6 @@ def _bytes_of(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in EXTENSIONS and not Path(name).name.startswith(".")
-
-
 def _names_shards(source: str) -> bool:
     path = re.split(r"[?#]", source, maxsplit=1)[0] if "://" in source else source
     return path.endswith(".tar")
@@ -275,7 +268,7 @@ def _why_empty(path: Path, found: ImageSource) -> str:
     shards = sorted(path.glob("*.tar")) if path.is_dir() else []
     if shards:
         return f"no images in it, but shards: use '{_pattern(shards)}'"
-    return f"no images in it ({', '.join(sorted(EXTENSIONS))})"
+    return f"no images in it ({', '.join(sorted(IMAGE_SUFFIXES))})"
 
 
 def _pattern(shards: Sequence[Path]) -> str:
@@ -293,20 +286,7 @@ def _pattern(shards: Sequence[Path]) -> str:
 
 
 def _local_shards(source: str, cache: Path) -> list[Path]:
-    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in _expanded(source)]
-
-
-def _expanded(source: str) -> list[str]:
-    """Return what braces stand for: `{0000..0008}` for numbers of one width, `{a,b}` for words; several combine."""
-    match = re.search(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}", source)
-    if match is None:
-        return [source]
-    first, last, words = match.groups()
-    if words is not None:
-        parts = words.split(",")
-    else:
-        parts = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
-    return [each for part in parts for each in _expanded(source[: match.start()] + part + source[match.end() :])]
+    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in expand_braces(source)]
 
 
 def _fetched(url: str, cache: Path) -> Path:
@@ -316,10 +296,11 @@ def _fetched(url: str, cache: Path) -> Path:
     try:
         if not target.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(target) as unfinished, urlopen(url, timeout=60) as answer, unfinished.open("wb") as file:
-                shutil.copyfileobj(answer, file)
-    except (OSError, HTTPException) as error:
-        raise ImageError(f"{url}: {_one_line(error)}") from None
+            fs, path = file_system(url)
+            with atomic_write(target) as unfinished:
+                fs.get_file(path, str(unfinished))
+    except Exception as error:  # stores raise whatever they do
+        raise ImageError(f"{url}: {one_line(error)}") from None
     return target
 
 
@@ -359,7 +340,7 @@ def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
             image = image[0].bandjoin([image[0], image[0]])
         return np.asarray(image[:3].cast("uchar").numpy(), dtype=np.uint8)
     except vips.Error as error:
-        raise ImageError(_one_line(error)) from None
+        raise ImageError(one_line(error)) from None
 
 
 def _decode_bmp(data: bytes) -> RGB:
@@ -370,8 +351,3 @@ def _decode_bmp(data: bytes) -> RGB:
     if image is None:
         raise ImageError("not a whole BMP file")
     return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines) or type(error).__name__
