@@ -5,6 +5,7 @@ import type { Raster } from "../image/raster";
 import { type Grain, drawGrain, grainOf, missingGrain } from "./grain";
 import { haarFill } from "./haar_fill";
 import { type FloatPixels, enlarge, halveKnown } from "./octaves";
+import type { DetailOptions } from "./options";
 import {
   type Mask,
   type Pixels,
@@ -54,8 +55,7 @@ export interface Network {
 
 export interface Job {
   readonly network: Network;
-  /** Whether holes get noise like that of their surroundings. */
-  readonly grain: boolean;
+  readonly options: DetailOptions;
   /** Called before each run of the network with the pixels of those that are done; what it throws stops the work. */
   step(done: number): Promise<void>;
 }
@@ -71,7 +71,7 @@ interface Patch {
  * arguments are not changed.
  */
 export async function inpaint(picture: Raster, mask: Mask, job: Job): Promise<Raster> {
-  const filled = await fillHoles(picture, mask, new Runner(job), job.grain);
+  const filled = await fillHoles(picture, mask, new Runner(job), job.options.detail !== "network");
   return { ...picture, data: filled.data as Raster["data"] };
 }
 

@@ -5,6 +5,7 @@ import { fetchBytes, gunzip } from "./download";
 import { networkUrls, transferBytes } from "./files";
 import { inpaint, workload } from "./inpaint";
 import { type Engine, type LoadedNetwork, type Preferences, expectedEngine, loadNetwork } from "./network";
+import type { DetailOptions } from "./options";
 import type { Mask } from "./planes";
 import type { Progress } from "../progress";
 import { RecoveringNetwork } from "./recovery";
@@ -25,7 +26,7 @@ export type Order =
       readonly id: number;
       readonly picture: Raster;
       readonly mask: Mask;
-      readonly grain: boolean;
+      readonly options: DetailOptions;
     }
   | { readonly kind: "stop"; readonly id: number };
 
@@ -138,7 +139,7 @@ async function fetchAndLoad(base: string, { backend, threads }: Engine, limit = 
 
 const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "progress", id: current, progress });
 
-async function fill({ id, picture, mask, grain }: Extract<Order, { kind: "fill" }>): Promise<void> {
+async function fill({ id, picture, mask, options }: Extract<Order, { kind: "fill" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
   const total = workload(mask, network.octaves);
   const step = async (done: number): Promise<void> => {
@@ -148,7 +149,7 @@ async function fill({ id, picture, mask, grain }: Extract<Order, { kind: "fill" 
     tellProgress({ doing: "filling", share: Math.min(done / total, 1) });
   };
   const started = performance.now();
-  const raster = await inpaint(picture, mask, { network, grain, step });
+  const raster = await inpaint(picture, mask, { network, options, step });
   stopped.delete(id);
   const seconds = (performance.now() - started) / 1000;
   scope.postMessage({ kind: "filled", id, raster, seconds }, [raster.data.buffer]);
