@@ -22,7 +22,7 @@ from wavepaint.errors import ImageError, MaskError, OptionError
 from wavepaint.image.formats.signature import sniff
 from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, READABLE_SUFFIXES
 
-IMAGE_SUFFIXES = READABLE_SUFFIXES | {".jfif", ".jpe", ".bmp", ".jxl"}
+IMAGE_SUFFIXES = READABLE_SUFFIXES | {".jfif"}
 """Of files that are taken for images; where this build of libvips cannot read one, that one fails, by name."""
 _SUFFIX_OF_KIND = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "gif": ".gif", "heif": ".heic"}
 _MASK_ENDING = re.compile(r"[_-]mask\d*$", re.IGNORECASE)

@@ -11,6 +11,7 @@ import numpy as np
 from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError
+from wavepaint.image import hevc
 from wavepaint.image.header import Header, load_options, to_srgb
 from wavepaint.image.orientation import box_to_stored, to_upright
 from wavepaint.image.stored_file import StoredFile
@@ -116,5 +117,8 @@ class Decoder:
 
     def _upright(self) -> Any:
         header = self._header
+        if header.loader == "hevc":
+            with self._file.open() as stream:
+                return hevc.load(stream, header.channels)
         options = load_options("random" if self._is_random else "sequential", header.directory)
         return to_srgb(self._file.load(header.loader, **options)).autorot()

@@ -35,6 +35,11 @@ def _imported() -> tuple[Any, int]:
     return pyvips, os.getpid()
 
 
+def has_operation(name: str) -> bool:
+    """Whether this build of libvips has an operation; for files under its name for buffers."""
+    return bool(libvips().type_find("VipsOperation", name))
+
+
 def has_field(image: Any, field: str) -> bool:
     """Whether an image has a field; to list all of them fails on names that are not UTF-8."""
     return bool(image.get_typeof(field))
