@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import length_hint
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 from wavepaint.errors import OptionError
 from wavepaint.fill.detail import add_detail
@@ -27,8 +27,11 @@ from wavepaint.image.sources import EncodedImage, InputImage, filled_name, open_
 from wavepaint.image.stored_file import is_open_file, without_stream
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file
+from wavepaint.runtime.shared import SharedRuntime
 
 P = ParamSpec("P")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def _takes(kind: Callable[P, Any]) -> Callable[[Callable[..., Any]], Fill[P]]:
@@ -52,7 +55,7 @@ CROP_PIXELS = 256 * 256
 CROPS_PER_IMAGE = 4
 """Guess of the work in one of many images, in that unit."""
 MAX_THREADS = 8
-"""Images that `Inpainter.map` holds in memory at a time by default, whatever the number of cores."""
+"""Images that are under way, and in memory, at a time by default, whatever the number of cores."""
 
 
 class Inpainter:
@@ -147,10 +150,7 @@ class Inpainter:
             >>> for path in inpainter.map([("a.jpg", "a-mask.png"), ("b.jpg", "b-mask.png")]):  # doctest: +SKIP
             ...     print(path)
         """
-        if threads is None:
-            threads = min(os.cpu_count() or 1, MAX_THREADS)
-        if not (isinstance(threads, int) and threads >= 1):
-            raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")
+        threads = thread_count(threads)
         Options(**options)
 
         def fill(image: Any, mask: Any, output: str | Path | None = None) -> Any:
@@ -161,18 +161,7 @@ class Inpainter:
     def _map(self, pairs: Iterable[tuple[Any, ...]], threads: int, fill: Callable[..., Any]) -> Iterator[Any]:
         if length := length_hint(pairs):
             self.load(CROPS_PER_IMAGE * length)
-        executor = ThreadPoolExecutor(threads, thread_name_prefix="inpaint")
-        under_way: deque[Future[Any]] = deque()
-        try:
-            for pair in pairs:
-                # One more than are worked on, so that no thread waits for the next.
-                if len(under_way) > threads:
-                    yield under_way.popleft().result()
-                under_way.append(executor.submit(fill, *pair))
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            executor.shutdown(cancel_futures=True)
+        yield from in_order(lambda pair: fill(*pair), pairs, threads)
 
     def fill(
         self,
@@ -212,13 +201,14 @@ class Inpainter:
             result = picture.finish(patches, options)
         return io.BytesIO(result) if is_open_file(image) else result
 
-    def load(self, expected_crops: int | None = None) -> Runtime:
+    def load(self, expected_crops: int | None = None, shared: bool = False) -> Runtime:
         """Load the network now, if it is not loaded yet.
 
         Args:
             expected_crops: the length of the whole job in crops of 256x256, for the choice of the runtime: "auto" takes
                 one that is slow to load but fast to run for many crops (`runtime.load_runtime`). None = a short job.
                 Once the network is loaded it has no effect.
+            shared: have crops of one size from several threads run together, which pays on GPUs. Likewise.
         """
         if self._process != os.getpid():
             # Forked: the threads of the runtime have stayed behind. Without them its end would wait for ever.
@@ -227,7 +217,8 @@ class Inpainter:
         with self._loading:
             if self._runtime is None:
                 engine = self._engine
-                self._runtime = load_runtime(engine.model, engine.runtime, engine.threads, expected_crops)
+                runtime = load_runtime(engine.model, engine.runtime, engine.threads, expected_crops)
+                self._runtime = SharedRuntime(runtime) if shared else runtime
             return self._runtime
 
     def _patches(
@@ -250,6 +241,35 @@ class Inpainter:
             return guide
         exclude = None if options.exclude is None else excluded(picture, options.exclude, options.threshold)
         return guide + add_detail(picture, hole, guide, ExemplarOptions(seed=options.seed), exclude, options.progress)
+
+
+def thread_count(threads: int | None) -> int:
+    """How many images to have under way; None = one per core, `MAX_THREADS` at most. `OptionError` for less than 1."""
+    if threads is None:
+        return min(os.cpu_count() or 1, MAX_THREADS)
+    if not (isinstance(threads, int) and threads >= 1):
+        raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")
+    return threads
+
+
+def in_order(call: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """Call with each item, as many at a time as there are threads, and yield the results in the order of the items.
+
+    Items are taken as there is room for them. Once the iteration is given up, or a call has raised an error, none is
+    begun any more; those under way are finished.
+    """
+    executor = ThreadPoolExecutor(threads, thread_name_prefix="inpaint")
+    under_way: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            # One more than are worked on, so that no thread waits for the next.
+            if len(under_way) > threads:
+                yield under_way.popleft().result()
+            under_way.append(executor.submit(call, item))
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 @_takes(_Everything)

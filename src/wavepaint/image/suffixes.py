@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wavepaint.errors import ImageError
 from wavepaint.image.encoders import HEIF_COMPRESSION, SAVER_FORMAT, SAVERS
@@ -15,6 +15,7 @@ FORMAT_OF_SUFFIX = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
     ".jpe": "jpeg",
+    ".jfif": "jpeg",
     ".webp": "webp",
     ".tif": "tiff",
     ".tiff": "tiff",
@@ -26,8 +27,14 @@ FORMAT_OF_SUFFIX = {
 }
 """The format of a file to write, one of `options.FORMATS`, by its suffix in lower case."""
 
-READABLE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".gif"}
-"""Suffixes of files that can be opened; what counts in the end is what a file contains, not its name."""
+IMAGE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".gif"}
+"""Of files that are taken for images in folders and shards; one that cannot be read is reported by name."""
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is taken for an image: by its suffix, unless it is hidden."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def format_of_name(target: str | Path) -> str | None:

@@ -15,7 +15,7 @@ export class DeviceFiller implements Filler {
     if (!mask.includes(0)) throw new FillError("The mask covers everything around it: nothing is left to fill from.");
     const { width, height } = image;
     try {
-      return await this.device.fill(image, { width, height, data: mask }, { signal, report });
+      return await this.device.fill(image, { width, height, data: mask }, { signal, onProgress: report });
     } catch (error) {
       signal.throwIfAborted();
       throw new FillError(`This device cannot fill it: ${(error as Error).message}.`, { cause: error });
