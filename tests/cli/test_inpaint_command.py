@@ -117,8 +117,8 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
             "photo.png: neither a WavePaint checkpoint",
         ),
         (
-            ["photo.png", "mask.png", "--format", "bmp", "-o", "-"],
-            "'--format': 'bmp' is not one of 'png', 'jpeg'",
+            ["photo.png", "mask.png", "--format", "svg", "-o", "-"],
+            "'--format': 'svg' is not one of 'png', 'jpeg'",
         ),
         (["line\nbreak.png", "mask.png", "-o", "out.png"], "line break.png: No such file"),
         (["photo.png", "mask.png", "--alpha", "-o", "out.png"], "give only one of MASK and --alpha"),
