@@ -26,7 +26,7 @@ Detail: TypeAlias = Literal["image", "grain", "network"]
 MaskFrom: TypeAlias = Literal["alpha", "brightness", "difference", "labels"]
 Grain: TypeAlias = Literal["auto", "off"]
 Progress: TypeAlias = Callable[[float], bool | None]
-Format: TypeAlias = Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif", "heic"]
+Format: TypeAlias = Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif", "heic", "jxl", "bmp"]
 RuntimeName: TypeAlias = Literal["auto", "onnxruntime", "openvino", "torch"]
 
 Door: TypeAlias = Literal["api", "cli", "server", "batch"]

@@ -118,7 +118,7 @@ class Folder(ImageSource):
     def __init__(self, root: Path, names: Sequence[str] | None = None) -> None:
         super().__init__()
         self._root = root
-        self._names = sorted(self._pictures_below()) if names is None else list(names)
+        self._names = sorted(self._images_below()) if names is None else list(names)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -131,7 +131,7 @@ class Folder(ImageSource):
         """Return the file's bytes; raises `OSError`."""
         return (self._root / self._names[index]).read_bytes()
 
-    def _pictures_below(self) -> Iterator[str]:
+    def _images_below(self) -> Iterator[str]:
         seen: set[tuple[int, int]] = set()
         starts = [self._root]
         # Linked folders come last: a folder that also lies below the root itself goes by that name.
@@ -328,8 +328,8 @@ def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
     scale = (max_pixels / (photo.width * photo.height)) ** 0.5
     width, height = (max(1, round(scale * side)) for side in (photo.width, photo.height))
     try:
-        if photo.format == "tiff":
-            # libvips itself would turn damaged tiles black.
+        if photo.format in ("tiff", "heic"):
+            # libvips itself would turn damaged tiles black, and need not decode HEIC.
             image = vips.Image.new_from_array(photo.read_all())
             image = image.thumbnail_image(width, height=height, size="down").colourspace("srgb")
         else:
