@@ -168,6 +168,21 @@ def test_a_jpeg_that_is_smaller_or_lacks_a_table_is_damaged(kind: str, marker: b
         ImageFile.open(bytes(data)).read_all()
 
 
+@pytest.mark.parametrize("compression", ["zlib", "packbits"])
+@pytest.mark.parametrize(("rows", "is_whole"), [(150, True), (151, False), (160, True)])
+def test_the_last_strip_ends_with_the_image_or_is_filled_up(compression: str, rows: int, is_whole: bool) -> None:
+    samples = np.full((rows, 170), 7, np.uint8)
+    options = {"photometric": "minisblack", "compression": compression}
+    data = bytearray(tiled(samples, tile=None, rowsperstrip=40, **options))
+    place = tifffile.TiffFile(io.BytesIO(data)).pages[0].tags["ImageLength"].valueoffset
+    data[place : place + 2] = (150).to_bytes(2, "little")
+    if is_whole:
+        assert np.array_equal(ImageFile.open(bytes(data)).read_all()[..., 0], samples[:150])
+    else:
+        with pytest.raises(ImageError, match="strip 4 is damaged"):
+            ImageFile.open(bytes(data)).read_all()
+
+
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     """Cut short, bytes changed, erased or left out, or a bit of the directory or anywhere flipped."""
     changed = bytearray(data)
@@ -206,5 +221,6 @@ def test_no_damage_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixt
         except Exception:
             # tifffile is stricter in places, about what no sample depends on.
             expected = whole
-        assert np.array_equal(samples, expected), f"mutation {seed}"
+        # libtiff finds some strips without their sizes.
+        assert np.array_equal(samples, expected) or np.array_equal(samples, whole), f"mutation {seed}"
     assert accepted < tried

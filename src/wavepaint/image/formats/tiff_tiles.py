@@ -115,10 +115,12 @@ class _Parts:
         rows: that it must have at least.
         """
         stream.seek(offset)
-        if self.compression in _DEFLATE:
-            return _deflate_bytes(_pieces(stream, size), self.most_bytes) > self.most_bytes
-        if self.compression == _PACKBITS:
-            return _packbits_bytes(_pieces(stream, size), self.most_bytes) > self.most_bytes
+        expand = {_PACKBITS: _packbits_bytes, **dict.fromkeys(_DEFLATE, _deflate_bytes)}.get(self.compression)
+        if expand is not None:
+            # Some programs fill the last strip up.
+            most = self.most_bytes
+            expanded = expand(_pieces(stream, size), most)
+            return expanded > most or most * rows // self.rows < expanded < most
         return self.compression == _JPEG and not jpeg.is_complete_part(stream, self.tables, self.width, rows)
 
 
