@@ -40,7 +40,7 @@ def test_expected_picture(case: Case, inpainter: Inpainter) -> None:
     description = json.loads((FOLDER / f"{case.name}.json").read_text())
     source, expected, hole = read(description["picture"]), read(description["expected"]), case.mask()
     np.testing.assert_array_equal(expected[~hole], source[~hole])
-    filled = inpainter(source, hole, grain=description["grain"], mask_from="brightness")
+    filled = inpainter(source, hole, detail=description["detail"], mask_from="brightness")
     step = 1 if source.dtype == np.uint8 else 257
     # Processors round differently.
     assert np.abs(filled.astype(int) - expected).max() <= step, MAKE_AGAIN

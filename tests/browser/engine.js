@@ -12,10 +12,10 @@ function textOf(bytes) {
 
 const blobText = async (blob) => textOf(new Uint8Array(await blob.arrayBuffer()));
 
-async function fillCase(inpaint, { data, mask, wide, grain, name, ...size }) {
+async function fillCase(inpaint, { data, mask, wide, detail, name, ...size }) {
     const raw = bytesOf(data);
     const picture = { ...size, data: wide ? new Uint16Array(raw.buffer) : raw };
-    const filled = await inpaint(picture, { width: size.width, height: size.height, data: bytesOf(mask) }, { grain });
+    const filled = await inpaint(picture, { width: size.width, height: size.height, data: bytesOf(mask) }, { detail });
     return textOf(new Uint8Array(filled.data.buffer));
 }
 

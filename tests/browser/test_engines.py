@@ -101,7 +101,7 @@ def answers_of(engine: str, folder: Path, headers: dict[str, str]) -> dict[str, 
                     "height": case.height,
                     "channels": source.shape[2],
                     "wide": source.dtype == np.uint16,
-                    "grain": case.grain,
+                    "detail": case.detail,
                     "data": as_text(source.tobytes()),
                     "mask": as_text(case.mask().astype(np.uint8).tobytes()),
                 }

@@ -207,13 +207,13 @@ def package(browser: Browser, host: StaticServer) -> Iterator[Page]:
 RUN_CASE = """async ([module, picture, mask]) => {
     const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
     const { inpaint } = await import(module);
-    const { wide, grain, ...rest } = picture;
+    const { wide, detail, ...rest } = picture;
     const raw = bytes(picture.data);
     const data = wide ? new Uint16Array(raw.buffer) : raw;
     const before = data.slice();
     const shares = [];
     const onProgress = ({ share }) => shares.push(share);
-    const filled = await inpaint({ ...rest, data }, { ...mask, data: bytes(mask.data) }, { grain, onProgress });
+    const filled = await inpaint({ ...rest, data }, { ...mask, data: bytes(mask.data) }, { detail, onProgress });
     if (data.some((value, i) => value !== before[i])) throw new Error("the argument was changed");
     if (shares.length === 0) throw new Error("no progress was told");
     const out = new Uint8Array(filled.data.buffer);
@@ -234,7 +234,7 @@ def test_parity_cases(package: Page, host: StaticServer, case: Any) -> None:
         "channels": case.channels,
         "data": base64.b64encode(source.tobytes()).decode(),
         "wide": source.dtype == np.uint16,
-        "grain": case.grain,
+        "detail": case.detail,
     }
     mask = {**size, "data": base64.b64encode(hole.astype(np.uint8).tobytes()).decode()}
     answer = package.evaluate(RUN_CASE, [f"{host.url}site/wavepaint.js", picture, mask])
@@ -311,9 +311,9 @@ def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
         }""",
         base64.b64encode(encode(source)).decode(),
     )
-    assert answers == {"empty": "no picture is open", "damaged": "it is cut short", "type": "image/png"}
+    assert answers == {"empty": "no image is open", "damaged": "it is cut short", "type": "image/png"}
     frame = page.frame_locator("iframe[title=Retouching]")
-    stage = frame.get_by_role("application", name="Picture")
+    stage = frame.get_by_role("application", name="Image")
     stage.focus()
     for key in ("ArrowRight", "Enter", "ArrowRight", "ArrowDown", "Enter", "f"):
         page.keyboard.press(key)
@@ -391,9 +391,9 @@ def test_element_tells_of_every_change_of_the_result_and_follows_its_attributes(
     status = frame.get_by_role("status")
     assert page.evaluate("window.changes") == 0
     file = {"name": "inside.png", "mimeType": "image/png", "buffer": encode(photo())}
-    frame.get_by_label("Picture file").set_input_files(file)
+    frame.get_by_label("Image file").set_input_files(file)
     page.evaluate(CHANGED, 1)
-    frame.get_by_role("application", name="Picture").focus()
+    frame.get_by_role("application", name="Image").focus()
     for key in ("ArrowRight", "Enter", "ArrowRight", "ArrowDown", "Enter"):
         page.keyboard.press(key)
     assert page.evaluate("window.changes") == 1  # a mask alone is no result
@@ -422,7 +422,7 @@ def test_element_tells_of_every_change_of_the_result_and_follows_its_attributes(
             return editor.result().catch((error) => error.message);
         }"""
     )
-    assert answers == "no picture is open"
+    assert answers == "no image is open"
 
 
 FAIL = """async (src) => {
@@ -611,7 +611,7 @@ def test_webgpu_in_software_fills_as_webassembly_does(browser: Browser, host: St
                     const { inpaint, load } = await import(`${folder}wavepaint.js?backend=${backend}`);
                     try {
                         const image = { width: side, height: side, channels: 1, data };
-                        const filled = await inpaint(image, mask, { grain: "off", signal });
+                        const filled = await inpaint(image, mask, { detail: "network", signal });
                         results.push({ ran: (await load()).backend, data: [...filled.data] });
                     } catch (error) {
                         if (!signal.aborted) throw error;

@@ -18,7 +18,6 @@ from commands import HOLE, MASK, PHOTO, SAMPLES, check_filled, files_in, run, sa
 from pictures import noise, pillow, png, soft
 from standin import Recorder
 from wavepaint import Inpainter, inpainter
-from wavepaint.batch import folder
 from wavepaint.batch.folder import inpaint_folder
 from wavepaint.batch.plan import make_plan
 from wavepaint.errors import ImageError, MaskError
@@ -118,8 +117,8 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
             "photo.png: neither a WavePaint checkpoint",
         ),
         (
-            ["photo.png", "mask.png", "--format", "bmp", "-o", "-"],
-            "'--format': 'bmp' is not one of 'png', 'jpeg'",
+            ["photo.png", "mask.png", "--format", "svg", "-o", "-"],
+            "'--format': 'svg' is not one of 'png', 'jpeg'",
         ),
         (["line\nbreak.png", "mask.png", "-o", "out.png"], "line break.png: No such file"),
         (["photo.png", "mask.png", "--alpha", "-o", "out.png"], "give only one of MASK and --alpha"),
@@ -434,7 +433,7 @@ def test_the_network_is_told_how_long_the_job_is(photos: Path, here: Path, monke
     rows = make_plan(str(photos), str(here / "mask.png"), "out").rows
     statuses = [outcome.status for outcome in inpaint_folder(Inpainter(), rows, "out", Options())]
     assert statuses == ["filled"] * 3
-    assert told == [3 * folder.CROPS_PER_IMAGE]
+    assert told == [3 * inpainter.CROPS_PER_IMAGE]
     assert [outcome.status for outcome in inpaint_folder(Inpainter(), rows, "out", Options())] == ["skipped"] * 3
     assert len(told) == 1
 

@@ -16,7 +16,7 @@ from pictures import soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.errors import ImageError
 from wavepaint.image.file import ImageFile
 from wavepaint.image.mask import find_hole
@@ -131,7 +131,7 @@ def test_a_damaged_mask_is_refused() -> None:
 @pytest.mark.parametrize("max_pixels", [None, 1000])
 def test_training_does_not_learn_from_damaged_tiles(max_pixels: int | None, tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(KINDS["deflate"])
-    source = find_photographs(tmp_path)
+    source = find_images(tmp_path)
     height, width, _ = source.read(0, max_pixels=max_pixels).shape
     assert (height, width) == (150, 170) if max_pixels is None else height * width <= 1100
     (tmp_path / "a.tif").write_bytes(KINDS["deflate"][:-9])

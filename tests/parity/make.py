@@ -41,7 +41,7 @@ class Case:
     channels: int = 0
     depth: int = 8
     noise: float = 0.0
-    grain: str = "auto"
+    detail: str = "grain"
 
     def mask(self) -> np.ndarray:
         """(H, W) bool, True = hole."""
@@ -65,7 +65,7 @@ class Case:
 
 CASES = (
     Case("rgb", 112, 80, boxes=[(30, 20, 40, 12)], discs=[(70, 50, 14)], channels=3, noise=0.02),
-    Case("smooth", 112, 80, discs=[(50, 40, 20)], channels=3, noise=0.02, grain="off"),
+    Case("smooth", 112, 80, discs=[(50, 40, 20)], channels=3, noise=0.02, detail="network"),
     Case("grey16", 97, 71, discs=[(40, 30, 15)], channels=1, depth=16, noise=0.03),
     Case("alpha", 90, 66, boxes=[(0, 0, 30, 30)], channels=4, noise=0.01),
     Case("rgb16", 65, 130, boxes=[(20, 100, 45, 30)], channels=3, depth=16),
@@ -136,10 +136,10 @@ def write(case: Case, inpainter: Inpainter) -> Iterator[Path]:
         "plan": plan_of(mask),
     }
     if case.channels:
-        description |= {"grain": case.grain, "picture": f"{case.name}.png", "expected": f"{case.name}-filled.png"}
+        description |= {"detail": case.detail, "picture": f"{case.name}.png", "expected": f"{case.name}-filled.png"}
         picture = case.picture()
         yield _write_png(FOLDER / description["picture"], picture)
-        filled = inpainter(picture, mask, grain=case.grain, mask_from="brightness")
+        filled = inpainter(picture, mask, detail=case.detail, mask_from="brightness")
         yield _write_png(FOLDER / description["expected"], filled)
     path = FOLDER / f"{case.name}.json"
     path.write_text(json.dumps(description, separators=(",", ":")) + "\n", encoding="utf-8")

@@ -3,7 +3,13 @@ import { type Engine, type Progress, type WavepaintEditor, inpaint, load } from 
 
 export async function use(image: ImageData, signal: AbortSignal): Promise<void> {
   const engine: Engine = await load(({ doing, share }: Progress) => `${doing} ${share}`);
-  const filled: ImageData = await inpaint(image, image, { signal, grain: "off", onProgress: () => undefined });
+  const filled: ImageData = await inpaint(image, image, {
+    signal,
+    detail: "grain",
+    seed: 1,
+    exclude: image,
+    onProgress: () => undefined,
+  });
   const samples = { width: 1, height: 1, channels: 1, data: new Uint16Array(1) } as const;
   const picture = await inpaint(samples, { width: 1, height: 1, data: new Uint8Array(1) });
   const editor: WavepaintEditor = document.createElement("wavepaint-editor");
@@ -11,6 +17,6 @@ export async function use(image: ImageData, signal: AbortSignal): Promise<void> 
   const results: Blob[] = [await editor.result("source"), await editor.mask()];
   // @ts-expect-error a mask is a picture
   await inpaint(image, engine.threads + filled.width + picture.channels);
-  // @ts-expect-error there are two kinds of grain
-  await inpaint(image, image, { grain: results.length });
+  // @ts-expect-error there are three kinds of detail
+  await inpaint(image, image, { detail: results.length });
 }

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { decodePng } from "../src/codec/png";
 import { inpaint, workload } from "../src/device/inpaint";
 import { type LoadedNetwork, loadNetwork } from "../src/device/network";
+import { DEFAULT_OPTIONS, type Detail } from "../src/device/options";
 import { type Mask, bottom, cropMask, right } from "../src/device/planes";
 import { type Region, findRegions, findWide, octavesOf, withoutDepths } from "../src/device/regions";
 import { tryOut } from "../src/device/trial";
@@ -23,7 +24,7 @@ interface Case {
   readonly boxes: readonly Edges[];
   readonly discs: readonly [number, number, number][];
   readonly plan: unknown;
-  readonly grain?: "auto" | "off";
+  readonly detail?: Detail;
   readonly picture?: string;
   readonly expected?: string;
 }
@@ -126,7 +127,7 @@ describe("with ONNX Runtime Web", () => {
       const steps: number[] = [];
       const filled = await inpaint(source, mask, {
         network,
-        grain: parity.grain === "auto",
+        options: { ...DEFAULT_OPTIONS, detail: parity.detail ?? "grain" },
         step: async (done) => void steps.push(done),
       });
       expect(difference(source, { ...source, data: before }, mask)).toEqual({ inside: 0, outside: 0 });
@@ -146,7 +147,7 @@ describe("with ONNX Runtime Web", () => {
     let steps = 0;
     const job = {
       network: { multiple: 16, octaves: 3, run: async (image: Float32Array) => image },
-      grain: false,
+      options: { ...DEFAULT_OPTIONS, detail: "network" as const },
       step: async () => {
         if (steps++) throw new Error("enough");
       },
@@ -169,7 +170,7 @@ describe("with ONNX Runtime Web", () => {
           return image;
         },
       },
-      grain: false,
+      options: { ...DEFAULT_OPTIONS, detail: "network" as const },
       step: async (done: number) => {
         if (steps.push(done) === 3) throw new Error("enough");
       },
@@ -177,6 +178,6 @@ describe("with ONNX Runtime Web", () => {
     await expect(inpaint(source, mask, job)).rejects.toThrow("enough");
     expect(sides).toEqual([64, 128]);
     expect(steps).toEqual([0, 60 ** 2, 60 ** 2 + 120 ** 2]);
-    expect(workload(mask)).toBe(240 ** 2 + 120 ** 2 + 60 ** 2);
+    expect(workload(mask, 3, "network")).toBe(240 ** 2 + 120 ** 2 + 60 ** 2);
   });
 });

@@ -128,7 +128,7 @@ const start = (options: object = {}): { device: Device; moved: unknown[] } => {
 describe("a device with WebGPU", () => {
   it("uses it as long as it works", async () => {
     const { device, moved } = start();
-    const { raster, seconds } = await device.fill(picture, mask, { grain: false });
+    const { raster, seconds } = await device.fill(picture, mask, { detail: "network" });
     expect(filledWith(raster)).toEqual([51, 51]);
     expect(seconds).toBeGreaterThan(0);
     expect(device.engine).toEqual({ backend: "webgpu", threads: 1 });
@@ -141,7 +141,7 @@ describe("a device with WebGPU", () => {
     const { device, moved } = start();
     const told: string[] = [];
     const report = ({ doing }: { doing: string }): unknown => told.at(-1) !== doing && told.push(doing);
-    const { raster } = await device.fill(picture, mask, { grain: false, report });
+    const { raster } = await device.fill(picture, mask, { detail: "network", onProgress: report });
     expect(filledWith(raster).sort((a, b) => a - b)).toEqual([51, 204]);
     expect(moved).toEqual([{ backend: "wasm", threads: 2 }]);
     expect(device.engine).toEqual({ backend: "wasm", threads: 2 });
@@ -153,7 +153,7 @@ describe("a device with WebGPU", () => {
       ["wasm", 2],
     ]);
 
-    const again = await device.fill(picture, mask, { grain: false });
+    const again = await device.fill(picture, mask, { detail: "network" });
     expect(filledWith(again.raster)).toEqual([204, 204]);
     expect([runtime.webgpu.mock.calls.length, runtime.wasm.mock.calls.length]).toEqual([2, 3]);
     expect(moved.length).toBe(1);
@@ -170,7 +170,7 @@ describe("a device with WebGPU", () => {
       return new Promise(() => undefined);
     });
     const { device, moved } = start();
-    const { raster } = await device.fill(picture, mask, { grain: false });
+    const { raster } = await device.fill(picture, mask, { detail: "network" });
     expect(filledWith(raster)).toEqual([204, 204]);
     expect(moved).toEqual([{ backend: "wasm", threads: 2 }]);
   });
@@ -179,8 +179,8 @@ describe("a device with WebGPU", () => {
     runtime.webgpu.mockRejectedValue(new Error("broken"));
     runtime.wasm.mockRejectedValueOnce(new Error("no memory"));
     const { device } = start();
-    await expect(device.fill(picture, mask, { grain: false })).rejects.toThrow("no memory");
-    expect(filledWith((await device.fill(picture, mask, { grain: false })).raster)).toEqual([204, 204]);
+    await expect(device.fill(picture, mask, { detail: "network" })).rejects.toThrow("no memory");
+    expect(filledWith((await device.fill(picture, mask, { detail: "network" })).raster)).toEqual([204, 204]);
   });
 
   it("passes WebGPU over where the network does not load on it", async () => {
@@ -195,7 +195,7 @@ describe("a device with WebGPU", () => {
   it("goes on with WebAssembly where the answer holds no numbers", async () => {
     runtime.webgpu.mockImplementationOnce(painting(0.2)).mockImplementationOnce(painting(NaN));
     const { device, moved } = start();
-    const { raster } = await device.fill(picture, mask, { grain: false });
+    const { raster } = await device.fill(picture, mask, { detail: "network" });
     expect(filledWith(raster).sort((a, b) => a - b)).toEqual([51, 204]);
     expect(moved).toEqual([{ backend: "wasm", threads: 2 }]);
   });
@@ -227,7 +227,7 @@ describe("a device with WebGPU", () => {
   it("is held to a backend that was asked for by name", async () => {
     runtime.webgpu.mockRejectedValue(new Error("broken"));
     const { device, moved } = start({ backend: "webgpu" });
-    await expect(device.fill(picture, mask, { grain: false })).rejects.toThrow("broken");
+    await expect(device.fill(picture, mask, { detail: "network" })).rejects.toThrow("broken");
     expect(moved).toEqual([]);
     expect(await start({ backend: "wasm", threads: 1 }).device.load()).toEqual({ backend: "wasm", threads: 1 });
   });
@@ -237,7 +237,7 @@ describe("a fill that was stopped", () => {
   const later = (milliseconds: number): Promise<unknown> => vi.advanceTimersByTimeAsync(milliseconds);
   const stopAt = async (device: Device, run: () => number): Promise<void> => {
     const stop = new AbortController();
-    const stopped = device.fill(picture, mask, { grain: false, signal: stop.signal });
+    const stopped = device.fill(picture, mask, { detail: "network", signal: stop.signal });
     stopped.catch(() => undefined);
     const before = run();
     for (let i = 0; run() === before && i < 1000; i++) await later(10);
@@ -257,7 +257,7 @@ describe("a fill that was stopped", () => {
     await later(30_000);
     expect(runtime.wasm).toHaveBeenCalledTimes(1);
     expect(runtime.calls).toEqual([]);
-    const again = device.fill(picture, mask, { grain: false });
+    const again = device.fill(picture, mask, { detail: "network" });
     await later(30_000);
     expect(filledWith((await again).raster)).toEqual([204, 204]);
     expect(runtime.create).toHaveBeenCalledTimes(1);
@@ -267,7 +267,7 @@ describe("a fill that was stopped", () => {
     runtime.webgpu.mockReturnValue(new Promise(() => undefined));
     const { device, moved } = start();
     await stopAt(device, () => runtime.webgpu.mock.calls.length);
-    const next = device.fill(picture, mask, { grain: false });
+    const next = device.fill(picture, mask, { detail: "network" });
     await later(9_900);
     expect(runtime.calls).toEqual([]);
     await later(200);

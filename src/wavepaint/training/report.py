@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.data.photographs import Skipped
+from wavepaint.data.images import Skipped
 from wavepaint.evaluation.charts import colour_of, drawing, svg_of
 from wavepaint.evaluation.report import render
 from wavepaint.evaluation.tables import Table

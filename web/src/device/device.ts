@@ -5,13 +5,13 @@ import type { Filled } from "../fill/filler";
 import type { Progress } from "../progress";
 import * as loadingLock from "./loading_lock";
 import type { Engine } from "./network";
+import { DEFAULT_OPTIONS, type DetailOptions } from "./options";
 import type { Mask } from "./planes";
 import type { Options, Order, Report } from "./worker";
 
-export interface FillOptions {
-  readonly grain?: boolean;
+export interface FillOptions extends Partial<DetailOptions> {
   readonly signal?: AbortSignal | undefined;
-  readonly report?: ((progress: Progress) => void) | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /** How long the crop under way may go on after an order to stop: a graphics processor may never finish it. */
@@ -63,12 +63,13 @@ export class Device {
     }
   }
 
-  private async tryToFill(picture: Raster, mask: Mask, { grain = true, signal, report }: FillOptions): Promise<Filled> {
+  private async tryToFill(picture: Raster, mask: Mask, options: FillOptions): Promise<Filled> {
+    const { signal, onProgress, ...asked } = options;
     signal?.throwIfAborted();
-    await unlessAborted(this.load(report), signal);
+    await unlessAborted(this.load(onProgress), signal);
     const id = this.orders++;
-    const order: Order = { kind: "fill", id, picture, mask, grain };
-    const filled = this.send(order, (progress) => report?.(progress));
+    const order: Order = { kind: "fill", id, picture, mask, options: { ...DEFAULT_OPTIONS, ...asked } };
+    const filled = this.send(order, (progress) => onProgress?.(progress));
     try {
       const { raster, seconds } = (await unlessAborted(filled, signal)) as Extract<Report, { kind: "filled" }>;
       return { raster, seconds };

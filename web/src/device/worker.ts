@@ -5,6 +5,7 @@ import { fetchBytes, gunzip } from "./download";
 import { networkUrls, transferBytes } from "./files";
 import { inpaint, workload } from "./inpaint";
 import { type Engine, type LoadedNetwork, type Preferences, expectedEngine, loadNetwork } from "./network";
+import type { DetailOptions } from "./options";
 import type { Mask } from "./planes";
 import type { Progress } from "../progress";
 import { RecoveringNetwork } from "./recovery";
@@ -12,6 +13,8 @@ import { tryOut } from "./trial";
 
 /** How long a graphics processor may take for its trial, shaders to be compiled included. */
 const TRIAL_MILLISECONDS = 20_000;
+/** How long the worker may be deaf between two steps of a fill that are short. */
+const PAUSE_MILLISECONDS = 50;
 
 export interface Options extends Preferences {
   /** The folder of the page or package, whose files are loaded. */
@@ -25,7 +28,7 @@ export type Order =
       readonly id: number;
       readonly picture: Raster;
       readonly mask: Mask;
-      readonly grain: boolean;
+      readonly options: DetailOptions;
     }
   | { readonly kind: "stop"; readonly id: number };
 
@@ -138,17 +141,21 @@ async function fetchAndLoad(base: string, { backend, threads }: Engine, limit = 
 
 const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "progress", id: current, progress });
 
-async function fill({ id, picture, mask, grain }: Extract<Order, { kind: "fill" }>): Promise<void> {
+async function fill({ id, picture, mask, options }: Extract<Order, { kind: "fill" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
-  const total = workload(mask, network.octaves);
+  const total = workload(mask, network.octaves, options.detail);
+  let paused = 0;
   const step = async (done: number): Promise<void> => {
-    // A pause, in which an order to stop can arrive.
-    await new Promise((resolve) => setTimeout(resolve));
+    if (performance.now() - paused > PAUSE_MILLISECONDS) {
+      // A pause, in which an order to stop can arrive.
+      await new Promise((resolve) => setTimeout(resolve));
+      paused = performance.now();
+    }
     if (stopped.delete(id)) throw new Stopped();
     tellProgress({ doing: "filling", share: Math.min(done / total, 1) });
   };
   const started = performance.now();
-  const raster = await inpaint(picture, mask, { network, grain, step });
+  const raster = await inpaint(picture, mask, { network, options, step });
   stopped.delete(id);
   const seconds = (performance.now() - started) / 1000;
   scope.postMessage({ kind: "filled", id, raster, seconds }, [raster.data.buffer]);

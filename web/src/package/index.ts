@@ -6,13 +6,14 @@
 
 import type { Progress } from "../progress";
 import { Device } from "../device/device";
+import type { Detail } from "../device/options";
 import { overrides } from "../device/overrides";
 import { MaskError, readMask } from "../image/mask_reading";
 import { folderOf } from "./address";
 import { WavepaintEditor } from "./element";
 
 export { WavepaintEditor };
-export type { Progress };
+export type { Detail, Progress };
 
 /** Samples as they stand in a file: interleaved rows; 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. */
 export interface Picture {
@@ -31,8 +32,12 @@ export interface Mask {
 }
 
 export interface InpaintOptions {
-  /** "auto", the default, gives the hole noise like that of its surroundings, the same in every run. */
-  readonly grain?: "auto" | "off";
+  /** Where detail comes from: copied from the image itself (the default), noise like that around, or nothing added. */
+  readonly detail?: Detail;
+  /** Another whole number gives another plausible result, for detail "image"; 0 by default. */
+  readonly seed?: number;
+  /** What not to copy from, for detail "image": a mask of the same size, read as the mask is. */
+  readonly exclude?: ImageData | Mask;
   /** Rejects the promise with its reason, at once. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
@@ -67,21 +72,17 @@ export function inpaint(image: Picture, mask: ImageData | Mask, options?: Inpain
 export async function inpaint(
   image: ImageData | Picture,
   mask: ImageData | Mask,
-  { grain = "auto", signal, onProgress }: InpaintOptions = {},
+  { exclude, ...options }: InpaintOptions = {},
 ): Promise<ImageData | Picture> {
   const { width, height } = image;
-  if (mask.width !== width || mask.height !== height) {
-    throw new RangeError(`the mask is ${mask.width}x${mask.height} pixels, but the image is ${width}x${height}`);
-  }
   const picture = pictureOf(image);
   if (picture.data.length !== width * height * picture.channels) {
     throw new RangeError(`the image does not hold ${width}x${height} pixels of ${picture.channels} channels`);
   }
-  const data = isImageData(mask) ? holesOf(mask, picture) : Uint8Array.from(mask.data, (value) => Number(value !== 0));
-  if (data.length !== width * height) throw new RangeError("the mask does not hold one byte per pixel");
-  if (!data.includes(0)) throw new RangeError("the mask covers the whole image, nothing is left to fill it from");
-  const options = { grain: grain === "auto", signal, report: onProgress };
-  const { raster } = await here().fill(picture, { width, height, data }, options);
+  const hole = marksOf(mask, picture, "mask");
+  if (!hole.data.includes(0)) throw new RangeError("the mask covers the whole image, nothing is left to fill it from");
+  const avoided = exclude ? marksOf(exclude, picture, "exclude mask") : null;
+  const { raster } = await here().fill(picture, hole, { ...options, exclude: avoided });
   if (!isImageData(image)) return raster;
   const { colorSpace } = image;
   return new ImageData(new Uint8ClampedArray(raster.data.buffer as ArrayBuffer), width, height, { colorSpace });
@@ -97,6 +98,17 @@ function pictureOf(image: ImageData | Picture): Picture {
   if (data instanceof Uint8ClampedArray) return { width, height, channels, data: new Uint8Array(data) };
   if (!isImageData(image) && (data instanceof Uint8Array || data instanceof Uint16Array)) return image;
   throw new TypeError("the image's samples must be a Uint8Array, Uint8ClampedArray or Uint16Array");
+}
+
+/** What a mask of the size of the image marks: 1 = marked; `name` is what messages call it. */
+function marksOf(mask: ImageData | Mask, image: Picture, name: string): Mask & { readonly data: Uint8Array } {
+  const { width, height } = image;
+  if (mask.width !== width || mask.height !== height) {
+    throw new RangeError(`the ${name} is ${mask.width}x${mask.height} pixels, but the image is ${width}x${height}`);
+  }
+  const data = isImageData(mask) ? holesOf(mask, image) : Uint8Array.from(mask.data, (value) => Number(value !== 0));
+  if (data.length !== width * height) throw new RangeError(`the ${name} does not hold one byte per pixel`);
+  return { width, height, data };
 }
 
 /** The hole of a drawn mask; what a person should know about it goes to the console. */
