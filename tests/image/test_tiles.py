@@ -12,7 +12,7 @@ import pyvips
 import tifffile
 
 from fuzzing import seeds
-from pictures import soft
+from pictures import noise, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
@@ -146,6 +146,24 @@ def test_a_tile_that_is_listed_with_no_place_is_missing() -> None:
         start = page.tags[tag].valueoffset
         data[start : start + page.tags[tag].valuebytecount // 12] = bytes(page.tags[tag].valuebytecount // 12)
     with pytest.raises(ImageError, match="tile 1 of 12 is missing"):
+        ImageFile.open(bytes(data)).read_all()
+
+
+@pytest.mark.parametrize("kind", ["predicted", "predicted strips"])
+def test_a_tag_of_another_type_is_not_left_out(kind: str) -> None:
+    data = bytearray((KINDS | STRIPS)[kind])
+    data[tifffile.TiffFile(io.BytesIO(data)).pages[0].tags["Predictor"].offset + 2] = 7
+    with pytest.raises(ImageError, match="its tag 317 is no number"):
+        ImageFile.open(bytes(data)).read_all()
+
+
+def test_lzw_of_far_more_than_its_samples_is_damaged() -> None:
+    noisy = noise(150, 170, 1)
+    data = bytearray(tiled(noisy, photometric="minisblack", compression="lzw"))
+    assert np.array_equal(ImageFile.open(bytes(data)).read_all(), noisy)
+    # Without this tag a sample has one bit.
+    data[tifffile.TiffFile(io.BytesIO(data)).pages[0].tags["BitsPerSample"].offset] ^= 0x20
+    with pytest.raises(ImageError, match="tile 1 of 12 is damaged"):
         ImageFile.open(bytes(data)).read_all()
 
 
