@@ -240,7 +240,8 @@ class Inpainter:
         if options.detail != "image":
             return guide
         exclude = None if options.exclude is None else excluded(picture, options.exclude, options.threshold)
-        return guide + add_detail(picture, hole, guide, ExemplarOptions(seed=options.seed), exclude, options.progress)
+        seed = ExemplarOptions(seed=options.seed)
+        return guide + add_detail(picture, hole, guide, seed, exclude, options.progress, picture.has_alpha)
 
 
 def thread_count(threads: int | None) -> int:

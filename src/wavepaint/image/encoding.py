@@ -85,7 +85,9 @@ class Encoder:
             yield f"{name}: 16-bit samples become 8-bit in {format}"
         if header.stored.bits > 12 and format in ("avif", "heic"):
             yield f"{name}: {header.stored.bits}-bit samples become 12-bit in {format}"
-        if header.channels in (2, 4) and format == "jpeg":
+        if header.channels in (2, 4) and not header.has_alpha and format != "tiff":
+            yield f"{name}: a channel of unspecified meaning is left out in {format}"
+        if header.has_alpha and format == "jpeg":
             yield f"{name}: JPEG has no transparency, the image is laid on white"
         for loss in self._metadata.losses(format):
             yield f"{name}: {loss}"
@@ -122,6 +124,8 @@ class Encoder:
         rows = StripSource(header.width, header.height, header.channels, header.dtype, changed)
         try:
             image = self._metadata.attach(rows.image(), format, header.interpretation, self._orientation)
+            if format != "tiff" and not header.has_alpha:
+                image = _colours_alone(image)
             image = _in_range_of(format, image)
             kill_when_cancelled(image)
             yield image, options
@@ -153,6 +157,14 @@ def writing(target: str | Path, name: str) -> Iterator[Path]:
             yield unfinished
     except OSError as error:
         raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from None
+
+
+def _colours_alone(image: Any) -> Any:
+    """Leave out a channel that is no transparency."""
+    colours = 3 if image.bands >= 3 else 1
+    narrow, wide = ("srgb", "rgb16") if colours == 3 else ("b-w", "grey16")
+    interpretation = wide if image.format == "ushort" else narrow
+    return image.extract_band(0, n=colours).copy(interpretation=interpretation)
 
 
 def _encoded(image: Any, format: str, options: dict[str, Any]) -> bytes:

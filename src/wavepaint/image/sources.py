@@ -46,6 +46,7 @@ class InputImage(Protocol):
     Attributes:
         name: what messages call it.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+        has_alpha: whether the last channel is transparency; in a TIFF it may be of unspecified meaning.
         dtype: uint8, uint16 or floating (then in [0, 1]).
         orientation: EXIF orientation of the stored samples; everything here is upright.
     """
@@ -54,6 +55,7 @@ class InputImage(Protocol):
     width: int
     height: int
     channels: int
+    has_alpha: bool
     dtype: np.dtype[Any]
     orientation: int
 
@@ -125,7 +127,7 @@ class ArrayImage:
         self._array, self._target, self._metadata = array, target, metadata or PilMetadata()
         self._samples = array[..., None] if array.ndim == 2 else array
         self.height, self.width, self.channels = self._samples.shape
-        self.dtype = array.dtype
+        self.dtype, self.has_alpha = array.dtype, self.channels in (2, 4)
         self.orientation = self._metadata.orientation
         if target is not None:
             _check_target(target)
@@ -136,7 +138,7 @@ class ArrayImage:
 
     def alpha_holes(self) -> NDArray[np.bool_]:
         """See `InputImage`."""
-        check_alpha(self.name, self.channels)
+        check_alpha(self.name, self.has_alpha)
         return self._samples[..., -1] == 0  # type: ignore[no-any-return]
 
     def strips(self) -> Strips:
@@ -208,7 +210,7 @@ class EncodedImage:
         self._file = file
         self.name = self._file.name
         self.width, self.height, self.channels = self._file.width, self._file.height, self._file.channels
-        self.dtype, self.orientation = self._file.dtype, self._file.orientation
+        self.dtype, self.orientation, self.has_alpha = file.dtype, file.orientation, file.has_alpha
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """See `InputImage`."""
