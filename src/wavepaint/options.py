@@ -252,7 +252,8 @@ class Options:
     format: Annotated[
         Format | None,
         Option(
-            "Format of a result that has no file name; by default that of the image.", doors=("api", "cli", "server")
+            "Format of results without a file name, or of all in a folder; by default that of the image.",
+            doors=("api", "cli", "server"),
         ),
     ] = None
     quality: Annotated[

@@ -19,7 +19,7 @@ from typing import IO, NamedTuple, cast
 
 from wavepaint.errors import ImageError, MaskError, OptionError, one_line
 from wavepaint.image.formats.signature import sniff
-from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, is_image
+from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, is_image, suffix_in
 from wavepaint.storage import absolute, expand, is_folder, open_file, read, real, walk
 
 _SUFFIX_OF_KIND = {"jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "gif": ".gif", "heif": ".heic"}
@@ -59,7 +59,12 @@ class _Masks(NamedTuple):
 
 
 def make_plan(
-    source: str, masks: str | None, output: str, columns: tuple[str, str] = ("image", "mask"), needs_mask: bool = True
+    source: str,
+    masks: str | None,
+    output: str,
+    columns: tuple[str, str] = ("image", "mask"),
+    needs_mask: bool = True,
+    format: str | None = None,
 ) -> Plan:
     """Find what there is to do.
 
@@ -70,6 +75,7 @@ def make_plan(
         output: folder for the results: the same sub-folders and names, with `.png` for formats that are only read.
         columns: of Parquet files, for images and masks: paths or URLs (strings), or contents of files (binary).
         needs_mask: False where the options say what to fill.
+        format: of all results of a folder, one of `options.FORMATS`; by default what their names say.
 
     Raises:
         ImageError, MaskError: there is no such input, no image in it, or no such mask.
@@ -82,7 +88,7 @@ def make_plan(
     if real(output) in {real(name) for name in (source, masks) if name is not None}:
         raise OptionError(f"{output}: holds inputs, which results would replace: name another output folder")
     if is_folder(source):
-        rows, others = _folder_rows(source, what, output)
+        rows, others = _folder_rows(source, what, output, format)
     elif folder is not None and expand(source):
         raise OptionError(f"{folder}: a folder of masks is for a folder of images; these inputs bring their own")
     elif source.endswith((".txt", ".tsv", ".lst")):
@@ -98,13 +104,16 @@ def make_plan(
     return Plan(rows, [], others)
 
 
-def result_name(name: str) -> str:
+def result_name(name: str, format: str | None = None) -> str:
     """The name of the result of an image, with `.png` for formats that are only read; it never leads upwards."""
     name = posixpath.normpath(f"/{name}").lstrip("/")
+    if format is not None:
+        stem, suffix = posixpath.splitext(name)
+        return stem + suffix_in(format, suffix)
     return name if PurePosixPath(name).suffix.lower() in FORMAT_OF_SUFFIX else f"{name}.png"
 
 
-def _folder_rows(source: str, masks: _Masks, output: str) -> tuple[list[Row], list[str]]:
+def _folder_rows(source: str, masks: _Masks, output: str, format: str | None) -> tuple[list[Row], list[str]]:
     """The rows of a folder, and the names of other files in it; masks and results inside are neither."""
     root = real(source)
     apart = [real(name) for name in (output, *masks[:2]) if name is not None]
@@ -119,7 +128,7 @@ def _folder_rows(source: str, masks: _Masks, output: str) -> tuple[list[Row], li
         masks_of = _masks_of(names, candidates)
     rows: dict[str, Row] = {}
     for number, name in enumerate(names):
-        image, result, mask, problem = posixpath.join(source, name), result_name(name), masks.shared, ""
+        image, result, mask, problem = posixpath.join(source, name), result_name(name, format), masks.shared, ""
         if masks.folder is not None:
             count, where = len(masks_of[name]), posixpath.dirname(posixpath.join(masks.folder, name))
             mask, many = posixpath.join(masks.folder, *masks_of[name]), f"{count} masks" if count else "no mask"

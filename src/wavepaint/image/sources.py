@@ -230,7 +230,8 @@ class EncodedImage:
 
     def _stays(self, format: str, patches: list[Patch], options: Options) -> bool:
         """Whether the result is the very file that was given."""
-        return not patches and options.quality is None and format == self._file.format
+        same = options.quality is None or format in ("png", "tiff")  # which have no quality
+        return not patches and same and format == self._file.format
 
     def pages(self, format: str | None) -> int:
         """How many pages the result has: all of a TIFF that becomes a TIFF, the first of anything else.

@@ -37,6 +37,12 @@ def is_image(name: str) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
+def suffix_in(format: str, suffix: str) -> str:
+    """The suffix of a file of that format, one of `options.FORMATS`: the one it has, if that will do."""
+    usual = {"jpeg": ".jpg", "tiff": ".tif"}.get(format, f".{format}")
+    return suffix if FORMAT_OF_SUFFIX.get(suffix.lower()) == format else usual
+
+
 def format_of_name(target: str | Path) -> str | None:
     """The format that a file of that name gets by its suffix, one of `options.FORMATS`; None without a suffix.
 
