@@ -25,6 +25,7 @@ from wavepaint.image.pages import fill_pages
 from wavepaint.image.several import images_of, joined, masks_of, outputs_of
 from wavepaint.image.sources import EncodedImage, InputImage, filled_name, open_image
 from wavepaint.image.stored_file import is_open_file, without_stream
+from wavepaint.image.suffixes import check_writable
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file
 from wavepaint.runtime.shared import SharedRuntime
@@ -191,6 +192,7 @@ class Inpainter:
         output: str | Path | None,
         on_hole: Callable[[float], None] | None,
     ) -> Any:
+        check_writable(options.format)
         picture = open_image(image, output, options.bgr)
         if isinstance(picture, EncodedImage) and (pages := picture.pages(options.format)) > 1:
             fill = partial(self._patches, options=options, on_hole=on_hole)

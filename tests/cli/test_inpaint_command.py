@@ -422,7 +422,7 @@ def test_folders_that_cannot_be_used(here: Path, photos: Path, model: Path) -> N
         assert run("inpaint", *arguments).exit_code == 2
     if not can_write("jxl"):
         result = run("inpaint", "photos", "masks", "-o", "out", "--format", "jxl")
-        assert (result.exit_code, result.stderr) == (2, "wavepaint: --format jxl cannot be written here\n")
+        assert (result.exit_code, result.stderr) == (2, "wavepaint: format jxl cannot be written here\n")
         assert not (here / "out").exists()
 
 

@@ -85,11 +85,10 @@ def inpaint(
     if files.compare is not None and (folder or len(images) > 1):
         raise OptionError("--compare is for one image")
     with interruptible() as check_interrupt:
-        from wavepaint.image.suffixes import can_write
+        from wavepaint.image.suffixes import check_writable
         from wavepaint.inpainter import Inpainter
 
-        if options.format is not None and not can_write(options.format):
-            raise OptionError(f"--format {options.format} cannot be written here")
+        check_writable(options.format)
 
         inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
         if folder:

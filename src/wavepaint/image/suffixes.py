@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path, PurePosixPath
 
-from wavepaint.errors import ImageError
+from wavepaint.errors import ImageError, OptionError
 from wavepaint.image.encoders import HEIF_COMPRESSION, SAVER_FORMAT, SAVERS
 from wavepaint.image.hevc import ADVICE, is_installed
 from wavepaint.image.vips import has_operation, libvips
@@ -61,6 +61,12 @@ def format_of_name(target: str | Path) -> str | None:
 def can_write(format: str) -> bool:
     """Whether there is an encoder for one of `options.FORMATS`."""
     return libvips_writes(format) or (format == "heic" and is_installed())
+
+
+def check_writable(format: str | None) -> None:
+    """Refuse a format that is asked for and has no encoder: `OptionError`."""
+    if format is not None and not can_write(format):
+        raise OptionError(f"format {format} cannot be written here" + f": {ADVICE}" * (format == "heic"))
 
 
 @functools.cache

@@ -70,8 +70,8 @@ def read_job(form: Form) -> Job:
     if IMAGE not in form.files:
         raise Problem(422, "the form has no part 'image'")
     for name, content in form.files.items():
-        if sniff(content[:16]) is None:
-            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC or GIF picture")
+        if sniff(content[:16]) in (None, "bmp"):  # which would be read by ImageMagick
+            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF or JPEG XL picture")
     try:
         options = Options(**{name: _parse(name, values) for name, values in form.fields.items()})
     except OptionError as error:
