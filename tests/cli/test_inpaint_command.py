@@ -15,7 +15,7 @@ from PIL import Image
 
 import wavepaint
 from commands import HOLE, MASK, PHOTO, SAMPLES, check_filled, files_in, run, samples_of
-from pictures import noise, pillow, png, soft
+from pictures import noise, pillow, png, soft, tiff
 from standin import Recorder
 from wavepaint import Inpainter, inpainter
 from wavepaint.batch.folder import inpaint_folder
@@ -268,7 +268,12 @@ def test_a_comparison_is_turned_and_in_srgb(tmp_path: Path) -> None:
         pillow(soft(30, 20), "JPEG", exif=turned, quality=95), png(deep.swapaxes(0, 1)), tmp_path / "both.jpg"
     )
     assert Image.open(tmp_path / "both.jpg").size == (30 + GAP + 30, 20)
-    with pytest.raises(ImageError, match=r"both\.png: the comparison cannot be made"):
+    film = tiff(np.dstack((soft(30, 20), np.zeros((30, 20, 1), np.uint8))), extrasamples=[0])
+    for path in (tmp_path / "both.png", tmp_path / "both.tif"):
+        write_comparison(film, film, path)
+        assert np.array_equal(samples_of(path)[:, :20], soft(30, 20))
+        path.unlink()
+    with pytest.raises(ImageError, match="is not a PNG"):
         write_comparison(b"not an image", b"nor this", tmp_path / "both.png")
     assert files_in(tmp_path) == ["both.jpg"]
 

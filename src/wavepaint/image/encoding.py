@@ -82,7 +82,7 @@ class Encoder:
         """See `ImageFile.conversion_warnings`."""
         name, header = self._file.name, self._header
         if header.dtype.itemsize > 1 and format in _EIGHT_BIT:
-            yield f"{name}: 16-bit samples become 8-bit in {format}"
+            yield f"{name}: {header.stored.bits}-bit samples become 8-bit in {format}"
         if header.stored.bits > 12 and format in ("avif", "heic"):
             yield f"{name}: {header.stored.bits}-bit samples become 12-bit in {format}"
         if header.channels in (2, 4) and not header.has_alpha and format != "tiff":
