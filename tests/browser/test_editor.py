@@ -425,10 +425,10 @@ def test_takes_dropped_and_pasted_pictures(editor: EditorPage) -> None:
     data = base64.b64encode(encode(photo())).decode()
     for kind in ("drop", "paste"):
         editor.page.evaluate(send, [kind, f"{kind}.png", data])
-        expect(editor.page.locator("#picture-name")).to_have_text(f"{kind}.png")
+        expect(editor.page.locator("#image-name")).to_have_text(f"{kind}.png")
 
 
-@pytest.mark.parametrize("way", ["Open", "Open a picture", "Control+o"])
+@pytest.mark.parametrize("way", ["Open", "Open an image", "Control+o"])
 def test_opens_the_file_chooser(editor: EditorPage, way: str) -> None:
     with editor.page.expect_file_chooser() as chooser:
         if "+" in way:
@@ -436,13 +436,13 @@ def test_opens_the_file_chooser(editor: EditorPage, way: str) -> None:
         else:
             editor.button(way).click()
     chooser.value.set_files({"name": "waves.png", "mimeType": "image/png", "buffer": encode(photo())})
-    expect(editor.page.locator("#picture-name")).to_have_text("waves.png")
+    expect(editor.page.locator("#image-name")).to_have_text("waves.png")
 
 
 def test_refused_files_are_named_with_the_reason(editor: EditorPage) -> None:
     alert = editor.page.get_by_role("alert")
     for name, data, words in [
-        ("notes.txt", b"not a picture", "notes.txt cannot be opened: it is not a picture that this browser can read."),
+        ("notes.txt", b"not a picture", "notes.txt cannot be opened: it is not an image that this browser can read."),
         ("half.png", encode(photo())[:3000], "half.png cannot be opened: it is cut short."),
     ]:
         editor.choose_file("Image file", data, name)
@@ -502,7 +502,7 @@ def test_asks_before_a_result_is_lost(editor: EditorPage) -> None:
     editor.fill()
     editor.choose_file("Image file", encode(photo(1)), "other.png")
     editor.button("Keep this one").click()
-    expect(editor.page.locator("#picture-name")).to_have_text("waves.png")
+    expect(editor.page.locator("#image-name")).to_have_text("waves.png")
 
 
 def test_shortcuts_and_help_sheet(editor: EditorPage) -> None:

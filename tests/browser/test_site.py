@@ -311,7 +311,7 @@ def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
         }""",
         base64.b64encode(encode(source)).decode(),
     )
-    assert answers == {"empty": "no picture is open", "damaged": "it is cut short", "type": "image/png"}
+    assert answers == {"empty": "no image is open", "damaged": "it is cut short", "type": "image/png"}
     frame = page.frame_locator("iframe[title=Retouching]")
     stage = frame.get_by_role("application", name="Image")
     stage.focus()
@@ -422,7 +422,7 @@ def test_element_tells_of_every_change_of_the_result_and_follows_its_attributes(
             return editor.result().catch((error) => error.message);
         }"""
     )
-    assert answers == "no picture is open"
+    assert answers == "no image is open"
 
 
 FAIL = """async (src) => {

@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from wavepaint.errors import ImageWarning, OptionError
+from wavepaint.files import sweep_scratch
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine
 from wavepaint.runtime.loading import DEFAULT_MODEL
@@ -73,7 +74,7 @@ def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_
 
 
 def check_temporary_folder() -> None:
-    """Refuse to start where some images could not be filled.
+    """Refuse to start where some images could not be filled, and remove what killed processes have left.
 
     The pages of a TIFF are written one by one before they are put together, and libvips turns images of more than
     100 MB in a file.
@@ -81,6 +82,7 @@ def check_temporary_folder() -> None:
     Raises:
         OptionError: there is no folder for temporary files.
     """
+    sweep_scratch()
     try:
         with tempfile.TemporaryFile():
             pass
