@@ -115,7 +115,8 @@ def _split(names: list[str], files: Files, options: Options) -> tuple[list[str],
         raise OptionError(f"give {what}, to say what to fill")
     if len(given) > 1:
         raise OptionError(f"give only one of {' and '.join(given)}, to say what to fill")
-    if len(names) > 1 and files.output is not None and not _is_folder(files.output):
+    output = files.output or ""
+    if len(names) > 1 and (output == STREAM or (Path(output).suffix and not _is_folder(output))):
         if len(names) == 2:
             raise OptionError(f"give only one of MASK and {given[0]}; for two images, --output is a folder")
         raise OptionError(f"{files.output}: is no folder, which --output must be for several images")
@@ -123,10 +124,8 @@ def _split(names: list[str], files: Files, options: Options) -> tuple[list[str],
 
 
 def _is_folder(output: str) -> bool:
-    """Whether results go into `output` under their own names."""
-    if output == STREAM:
-        return False
-    return os.path.isdir(output) or output.endswith(("/", os.sep)) or not Path(output).suffix
+    """Whether `output` is one, or says that it is to be one."""
+    return os.path.isdir(output) or output.endswith(("/", os.sep))
 
 
 # -- files and streams ----------------------------------------------------------------------------------------------
@@ -166,7 +165,7 @@ def _target(image: str, files: Files, format: str | None, several: bool) -> Path
     """The file to write; None for standard output."""
     if files.output == STREAM:
         return None
-    into_folder = files.output is not None and _is_folder(files.output) and not _is_new_file(files.output)
+    into_folder = files.output is not None and _is_folder(files.output)
     named = files.in_place or image == STREAM or not (several or into_folder)
     if named and format is not None:
         raise OptionError("--format is for standard output and folders; the name of a file says its format")
@@ -180,11 +179,6 @@ def _target(image: str, files: Files, format: str | None, several: bool) -> Path
     suffix = filled_name(Path(image)).suffix  # PNG for formats that are only read
     suffix = suffix if format is None else suffix_in(format, suffix)
     return Path(files.output) / Path(image).with_suffix(suffix).name
-
-
-def _is_new_file(output: str) -> bool:
-    """Whether a name that might be a folder's is a file to write: for one image it is, unless it says otherwise."""
-    return not os.path.isdir(output) and not output.endswith(("/", os.sep))
 
 
 def _check_target(image: str, mask: str | None, target: Path | None, files: Files) -> None:

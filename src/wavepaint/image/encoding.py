@@ -25,7 +25,7 @@ from wavepaint.image.strips import StripSource, patched_rows
 from wavepaint.image.suffixes import libvips_writes
 from wavepaint.image.types import Patch
 from wavepaint.image.vips import has_operation, libvips, reason_of
-from wavepaint.options import check_format, check_quality
+from wavepaint.options import Options
 
 _EIGHT_BIT = ("jpeg", "webp", "bmp")
 _ADVICE = (
@@ -104,9 +104,8 @@ class Encoder:
                 yield f"{name}: {behind} bytes behind the image (a gain map, a video, a second image) are left out"
 
     def _check(self, patches: list[Patch], format: str, quality: int | None) -> None:
-        check_format(format)
-        if quality is not None:
-            check_quality(quality)
+        check_options: Any = Options
+        check_options(format=format, quality=quality)
         header = self._header
         for box, samples in patches:
             check_inside(self._file.name, box, header)

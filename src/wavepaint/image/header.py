@@ -38,7 +38,6 @@ _LOADERS = {
     "bmp": "magickload",
 }
 _NAMES = {"jxl": "JPEG XL", "bmp": "BMP"}
-_UNKNOWN = "is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF, JPEG XL or BMP image"
 _CIELAB = {8, 9, 10}
 _YCBCR = 6
 _JPEG_COMPRESSION = {6, 7}
@@ -186,7 +185,7 @@ def _container_of(name: str, head: bytes, page: int) -> str:
         raise ImageError(f"{name}: is empty")
     container = sniff(head)
     if container is None:
-        raise ImageError(f"{name}: {_UNKNOWN}")
+        raise ImageError(f"{name}: is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF, JPEG XL or BMP image")
     if container in _NAMES and not has_operation(f"{_LOADERS[container]}_buffer"):
         kind = _NAMES[container]
         raise ImageError(f"{name}: is a {kind} image, which this build of libvips cannot read; convert it to PNG first")

@@ -18,8 +18,7 @@ _KINDS_OF_TAGS = {
     "GDAL": {42112, 42113},
     "ImageJ": {50838, 50839},
 }
-_MULTIPLIED, _STRAIGHT = 1, 2
-_NO_UNIT = 1
+_MULTIPLIED, _STRAIGHT, _NO_UNIT = 1, 2, 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,14 +30,13 @@ from wavepaint.image.pil import (
 )
 from wavepaint.image.stored_file import is_open_file, without_stream
 from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, format_of_name
-from wavepaint.image.tensors import array_of_tensor, is_tensor, tensor_of_array
+from wavepaint.image.tensors import array_of_tensor, is_tensor
 from wavepaint.image.types import Patch, Samples
 from wavepaint.image.vips import libvips
 from wavepaint.options import Options
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from torch import Tensor
 
 
 class InputImage(Protocol):
@@ -104,7 +103,7 @@ def open_image(image: Any, output: str | Path | None = None, bgr: bool = False) 
     if is_pil_image(image):
         return PilImage(image, target)
     if is_tensor(image):
-        return TensorImage(image, target, bgr)
+        return ArrayImage(array_of_tensor(image), target, bgr)
     if isinstance(image, np.ndarray):
         return ArrayImage(image, target, bgr)
     known = "an array, a tensor, a PIL image, bytes, an open file or a path"
@@ -157,18 +156,6 @@ class ArrayImage:
             warn(file.conversion_warnings(file.output_format(self._target), options.quality))
             file.save(self._target, quality=options.quality)
         return result
-
-
-class TensorImage(ArrayImage):
-    """A PyTorch tensor, (H, W), (C, H, W) or (H, W, C), on any device."""
-
-    def __init__(self, tensor: Tensor, target: Path | None = None, bgr: bool = False) -> None:
-        super().__init__(array_of_tensor(tensor), target, bgr)
-        self._tensor = tensor
-
-    def finish(self, patches: list[Patch], options: Options) -> Tensor:
-        """See `InputImage`."""
-        return tensor_of_array(super().finish(patches, options), self._tensor)
 
 
 class PilImage(ArrayImage):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path, PurePosixPath
 
 from wavepaint.errors import ImageError, OptionError
@@ -41,6 +42,14 @@ def suffix_in(format: str, suffix: str) -> str:
     """The suffix of a file of that format, one of `options.FORMATS`: the one it has, if that will do."""
     usual = {"jpeg": ".jpg", "tiff": ".tif"}.get(format, f".{format}")
     return suffix if FORMAT_OF_SUFFIX.get(suffix.lower()) == format else usual
+
+
+def result_name(name: str, format: str | None) -> str:
+    """The name of an image as that of its result, in a format or in its own; `.png` follows that of one only read."""
+    stem, suffix = os.path.splitext(name)
+    if format is not None:
+        return stem + suffix_in(format, suffix)
+    return name if suffix.lower() in FORMAT_OF_SUFFIX else f"{name}.png"
 
 
 def format_of_name(target: str | Path) -> str | None:
