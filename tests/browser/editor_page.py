@@ -41,7 +41,7 @@ class EditorPage:
 
     @property
     def stage(self) -> Locator:
-        return self.page.get_by_role("application", name="Picture")
+        return self.page.get_by_role("application", name="Image")
 
     @property
     def status(self) -> Locator:
@@ -52,7 +52,7 @@ class EditorPage:
 
     def open(self, data: bytes, name: str) -> None:
         """Open a picture and wait until it is shown."""
-        self.choose_file("Picture file", data, name)
+        self.choose_file("Image file", data, name)
         expect(self.status).to_contain_text(f"Opened {name}", timeout=20_000)
         words = self.page.locator("#picture-size").inner_text().split(" × ")
         self.size = (int(words[0]), int(words[1]))

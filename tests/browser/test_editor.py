@@ -445,7 +445,7 @@ def test_refused_files_are_named_with_the_reason(editor: EditorPage) -> None:
         ("notes.txt", b"not a picture", "notes.txt cannot be opened: it is not a picture that this browser can read."),
         ("half.png", encode(photo())[:3000], "half.png cannot be opened: it is cut short."),
     ]:
-        editor.choose_file("Picture file", data, name)
+        editor.choose_file("Image file", data, name)
         expect(alert).to_have_text(words)
         editor.button("Close the message").click()
         expect(alert).to_be_hidden()
@@ -500,7 +500,7 @@ def test_asks_before_a_result_is_lost(editor: EditorPage) -> None:
     editor.open(encode(photo()), "waves.png")
     editor.drag(STROKE)
     editor.fill()
-    editor.choose_file("Picture file", encode(photo(1)), "other.png")
+    editor.choose_file("Image file", encode(photo(1)), "other.png")
     editor.button("Keep this one").click()
     expect(editor.page.locator("#picture-name")).to_have_text("waves.png")
 

@@ -313,7 +313,7 @@ def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
     )
     assert answers == {"empty": "no picture is open", "damaged": "it is cut short", "type": "image/png"}
     frame = page.frame_locator("iframe[title=Retouching]")
-    stage = frame.get_by_role("application", name="Picture")
+    stage = frame.get_by_role("application", name="Image")
     stage.focus()
     for key in ("ArrowRight", "Enter", "ArrowRight", "ArrowDown", "Enter", "f"):
         page.keyboard.press(key)
@@ -391,9 +391,9 @@ def test_element_tells_of_every_change_of_the_result_and_follows_its_attributes(
     status = frame.get_by_role("status")
     assert page.evaluate("window.changes") == 0
     file = {"name": "inside.png", "mimeType": "image/png", "buffer": encode(photo())}
-    frame.get_by_label("Picture file").set_input_files(file)
+    frame.get_by_label("Image file").set_input_files(file)
     page.evaluate(CHANGED, 1)
-    frame.get_by_role("application", name="Picture").focus()
+    frame.get_by_role("application", name="Image").focus()
     for key in ("ArrowRight", "Enter", "ArrowRight", "ArrowDown", "Enter"):
         page.keyboard.press(key)
     assert page.evaluate("window.changes") == 1  # a mask alone is no result

@@ -88,7 +88,7 @@ def test_a_date_stamp_is_removed_step_by_step(page: Page, server: str, folder: P
     shoot(page, folder, "7-help")
     page.keyboard.press("Escape")
 
-    editor.choose_file("Picture file", b"not a picture", "notes.txt")
+    editor.choose_file("Image file", b"not a picture", "notes.txt")
     expect(page.get_by_role("alert")).to_be_visible()
     shoot(page, folder, "8-refused")
 
