@@ -91,11 +91,9 @@ def main() -> None:
                     answer = page.evaluate(MEASURE, [module, data, marks, size, 1 + arguments.repeat])
                     assert answer["threads"] == threads, answer
                     first, *further = answer["filling"]["image"]
-                    network = np.median(answer["filling"]["network"])
-                    times = " | ".join(
-                        f"{each:.2f}" for each in (answer["loading"], first, np.median(further), network)
-                    )
-                    print(f"| {name} | {threads} | {times} |", flush=True)
+                    medians = np.median(further), np.median(answer["filling"]["network"])
+                    times = (f"{each:.2f}" for each in (answer["loading"], first, *medians))
+                    print(f"| {name} | {threads} | {' | '.join(times)} |", flush=True)
                     browser.close()
 
 
