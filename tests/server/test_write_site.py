@@ -183,6 +183,7 @@ def test_command_prints_the_transfer_which_is_small(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["site", "-o", str(tmp_path / "site")])
     assert result.exit_code == 0
     assert "a first visit transfers" in result.output
+    assert "python -m http.server --directory " in result.output
     assert (tmp_path / "site" / "model.onnx").stat().st_size <= 3e6
     first_visit = write_site(tmp_path / "site").first_visit
     assert first_visit["wasm"] < 8e6

@@ -33,6 +33,9 @@ export class Controls {
     }
     this.slider.addEventListener("input", () => this.setBrush(MAX_BRUSH ** (this.slider.valueAsNumber / 100)));
     this.number.addEventListener("change", () => this.setBrush(this.number.valueAsNumber || this.brushSize));
+    this.number.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.number.blur(); // keys belong to the image again
+    });
     this.number.max = String(MAX_BRUSH);
     for (const [id, name] of Object.entries(SWITCHES)) this.bindSwitch(id, name);
     for (const name of ["grow", "tolerance"] as const) this.bindNumber(name);
