@@ -527,7 +527,7 @@ def test_shortcuts_and_help_sheet(editor: EditorPage) -> None:
     sheet = editor.page.get_by_role("dialog", name="How it works")
     expect(sheet).to_contain_text("Larger brush")
     keyboard.press("e")  # belongs to the dialog now
-    sheet.get_by_role("switch").uncheck()
+    sheet.get_by_role("switch", name="Keys without Ctrl").uncheck()
     keyboard.press("Escape")
     expect(sheet).to_be_hidden()
     expect(editor.page.get_by_role("radio", name="Brush")).to_be_checked()

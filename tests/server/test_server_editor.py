@@ -1,4 +1,4 @@
-"""What the editor asks of the server beside filling: conversions, places not to copy from, files it was started with."""
+"""What the editor asks of the server: conversions, places not to copy from, files that it was started with."""
 
 from __future__ import annotations
 
