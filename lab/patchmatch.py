@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wavepaint.data.masks import rng_for
 from wavepaint.errors import MissingExtraError
-from wavepaint.evaluation.metrics import BoolMask, Picture, to_uint8
+from wavepaint.evaluation.metrics import BoolMask, Image, to_uint8
 
 FloatPicture = NDArray[np.float32]
 Positions = NDArray[np.int64]
@@ -40,7 +40,7 @@ class Matches:
     distances: NDArray[np.float32]
 
 
-def patchmatch_inpaint(known: Picture, mask: BoolMask) -> Picture:
+def patchmatch_inpaint(known: Image, mask: BoolMask) -> Image:
     """Fill the hole of one picture from patches of its known part.
 
     Args:

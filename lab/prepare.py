@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
-from wavepaint.data.photographs import PhotographSource
+from wavepaint.data.images import ImageSource
 from wavepaint.errors import ImageError, OptionError
 from wavepaint.files import atomic_write
 
@@ -77,7 +77,7 @@ def find_dataset(name: str) -> Dataset:
 
 def prepare(
     dataset: Dataset,
-    source: PhotographSource,
+    source: ImageSource,
     target: str | Path,
     *,
     lists: str | Path | None = None,
@@ -89,7 +89,7 @@ def prepare(
 
     Args:
         dataset: what the source must be.
-        source: the downloaded copy, see `find_photographs`.
+        source: the downloaded copy, see `find_images`.
         target: folder for the shards; a preparation of the same lists there is continued.
         lists: folder with `SPLIT.txt`, a file name a line, for splits that are neither folders nor sorted names.
         shard_size: pictures of one shard.
@@ -126,7 +126,7 @@ def prepare(
     _write_json(target / MANIFEST, {**plan, "complete": True, "shards_sha256": shards})
 
 
-def _splits_of(dataset: Dataset, source: PhotographSource) -> Splits:
+def _splits_of(dataset: Dataset, source: ImageSource) -> Splits:
     """The published splits of a source that has exactly the published numbers of pictures."""
     if not dataset.folders:
         if len(source) != dataset.total:
@@ -146,7 +146,7 @@ def _splits_of(dataset: Dataset, source: PhotographSource) -> Splits:
     return found
 
 
-def _splits_from_lists(dataset: Dataset, source: PhotographSource, folder: Path) -> Splits:
+def _splits_from_lists(dataset: Dataset, source: ImageSource, folder: Path) -> Splits:
     """The splits that lists name; a name counts without its folders and extension."""
     by_stem: dict[str, int] = {}
     for index in range(len(source)):
@@ -174,7 +174,7 @@ def _splits_from_lists(dataset: Dataset, source: PhotographSource, folder: Path)
     return splits
 
 
-def _members(source: PhotographSource, indices: Sequence[int]) -> list[str]:
+def _members(source: ImageSource, indices: Sequence[int]) -> list[str]:
     """Names in the shards: the source's, as PNG; `OptionError` for two of one name."""
     names: dict[str, str] = {}
     for index in indices:
@@ -211,7 +211,7 @@ def _begin(target: Path, plan: dict[str, Any], texts: Mapping[str, str]) -> None
 
 
 def _shard(
-    dataset: Dataset, source: PhotographSource, path: Path, indices: Sequence[int], members: Sequence[str], size: int
+    dataset: Dataset, source: ImageSource, path: Path, indices: Sequence[int], members: Sequence[str], size: int
 ) -> Iterator[int]:
     """Write one shard unless it is there; the same pictures always give the same bytes."""
     if _has_members(path, members):

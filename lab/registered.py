@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wavepaint.evaluation.registry import Weights
 
 CLASSICAL = ("opencv-telea", "opencv-ns", "biharmonic", "patchmatch")
-"""Methods without a network, each a `PictureMethod`."""
+"""Methods without a network, each a `ImageMethod`."""
 
 
 def register() -> None:
@@ -26,18 +26,18 @@ def register() -> None:
 
 def classical_fill(name: str) -> Fill:
     """The function behind a name of `CLASSICAL`: known samples and mask -> the filled image."""
-    from wavepaint.evaluation.methods import PictureMethod
+    from wavepaint.evaluation.methods import ImageMethod
 
     method = METHODS[name].load()
-    assert isinstance(method, PictureMethod)
+    assert isinstance(method, ImageMethod)
     return method.fill
 
 
 def _patchmatch() -> Method:
     from lab.patchmatch import patchmatch_inpaint
-    from wavepaint.evaluation.methods import PictureMethod
+    from wavepaint.evaluation.methods import ImageMethod
 
-    return PictureMethod("patchmatch", patchmatch_inpaint)
+    return ImageMethod("patchmatch", patchmatch_inpaint)
 
 
 def _inception(weights: Weights) -> SetScorer:

@@ -63,8 +63,10 @@ def test_help_has_the_full_signature_and_an_example(function: Any) -> None:
 
 
 USE = """
+from io import BytesIO
 from pathlib import Path
 import numpy as np
+import torch
 import wavepaint
 from wavepaint import Inpainter, inpaint
 
@@ -75,7 +77,12 @@ data: bytes = Inpainter().__call__(b"", mask, grain="off", quality=None)
 for written in Inpainter("x.onnx", "torch").map([("a.png", mask), ("b.png", mask)], threads=3, grain="off"):
     path = written
 options = wavepaint.Options(boxes=[wavepaint.Box(1, 2, 3, 4), (1, 2, 3, 4)], grain="off")
+stream: BytesIO = inpaint(BytesIO(), open("mask.png", "rb"), bgr=True)
+tensor: torch.Tensor = inpaint(torch.zeros(3, 9, 9), torch.zeros(9, 9))
+paths: list[Path] = inpaint(["a.png", "b.png"], mask, output=["c.png", "d.png"])
+arrays: list[np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]] = inpaint([image, image], [mask, mask])
 inpaint(image, 3)  # error
+inpaint([image, 3], mask)  # error
 inpaint(image, mask, grain="maybe")  # error
 inpaint(image, mask, dilate="2")  # error
 inpaint(image, mask, blur=2)  # error

@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "src" / "wavepaint"
 CODE = sorted(PRODUCT.rglob("*.py"))
 
-MAX_PRODUCT_LINES = 22_000
+MAX_PRODUCT_LINES = 21_950
 """To be lowered with every clean-up; the aim is 15,000."""
+MAX_BATCH_LINES = 700
 MAX_ROOMS = 12
 MAX_CLASS_LINES = 300
 MAX_METHODS = 20
@@ -41,9 +42,13 @@ def nodes_of(path: Path, kind: type | tuple[type, ...]) -> Iterator[ast.stmt]:
     return (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, kind))
 
 
+def lines_below(folder: Path) -> int:
+    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in folder.rglob("*.py"))
+
+
 def test_the_product_stays_small() -> None:
-    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in PRODUCT.rglob("*.py"))
-    assert lines <= MAX_PRODUCT_LINES
+    assert lines_below(PRODUCT) <= MAX_PRODUCT_LINES
+    assert lines_below(PRODUCT / "batch") <= MAX_BATCH_LINES
     rooms = [path for path in PRODUCT.iterdir() if path.is_dir() and list(path.rglob("*.py"))]
     assert len(rooms) <= MAX_ROOMS
 

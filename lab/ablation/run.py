@@ -36,7 +36,7 @@ class StudyRequest:
 
     Attributes:
         name: one of `studies.STUDIES`.
-        photos: images to train on, see `data.photographs.find_photographs`; several for `CROSS_DATA` only.
+        photos: images to train on, see `data.images.find_images`; several for `CROSS_DATA` only.
         tests: test sets that `wavepaint masks make` wrote.
         full: at full size, on an accelerator where there is one; else small, on one core.
         budget: seconds of training of all runs together, instead of the scale's.

@@ -13,7 +13,7 @@ from lab.ablation.comparison import DETAIL
 from lab.ablation.studies import Arm
 from lab.ablation.training import REFERENCE_LOSSES, PairedTrainer
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.metrics import BoolMask, FloatArray, Picture
+from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image
 from wavepaint.network.dwt import dwt2
 
 CONTINUED_RATE = 1e-3
@@ -26,7 +26,7 @@ GRADIENT_BATCHES = 8
 _FLOOR = 1e-5  # added to energies; about the square of one level of 256: less is no texture
 
 
-def detail_scores(truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+def detail_scores(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
     """Energy of Haar details inside the hole, against the truth's; see `protocol.Scorer`.
 
     Returns:

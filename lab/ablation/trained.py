@@ -63,7 +63,7 @@ def run_training_study(
 
     Args:
         study: what to compare.
-        sources: photographs to train on, see `data.photographs.find_photographs`.
+        sources: photographs to train on, see `data.images.find_images`.
         test_sets: to measure on; their photographs are not trained on.
         folder: new, empty, or of a run with the same arguments.
         scale: how much to do.
@@ -213,7 +213,7 @@ class _Scoring:
         """See `measuring.score`."""
         if self._scorers is None:
             self._scorers = (pixel_scores, *self._more())
-        # Picture by picture, as a truth is looked at through VGG16 once for all its holes.
+        # Image by picture, as a truth is looked at through VGG16 once for all its holes.
         by_name = tuple(sorted(test_set.entries, key=lambda entry: entry.name))
         return score(method, replace(test_set, entries=by_name), self._metrics, self._scorers)
 

@@ -18,7 +18,7 @@ from lab.ablation.convolutions import MARK, ConvolutionBlock, without_dwt
 from lab.ablation.plan import Scale
 from lab.ablation.studies import Arm
 from wavepaint.data.crops import Batch
-from wavepaint.data.photographs import PhotographSource, Selection, find_photographs
+from wavepaint.data.images import ImageSource, Selection, find_images
 from wavepaint.data.resident import ImageBank, MaskBank
 from wavepaint.errors import ImageError, OptionError
 from wavepaint.evaluation.protocol import item_name
@@ -282,7 +282,7 @@ def load_photographs(source: str, count: int, excluded: frozenset[str], device: 
     """Photographs to train on, as bytes on a device.
 
     Args:
-        source: see `data.photographs.find_photographs`.
+        source: see `data.images.find_images`.
         count: at most so many, taken evenly from all.
         excluded: names in a test set (`protocol.item_name`), which are left out.
         device: that trains.
@@ -291,7 +291,7 @@ def load_photographs(source: str, count: int, excluded: frozenset[str], device: 
         ImageError: no such source.
         OptionError: nothing in it to train on.
     """
-    found = find_photographs(source)
+    found = find_images(source)
     usable = [index for index in range(len(found)) if item_name(found.name(index)) not in excluded]
     if not usable:
         raise OptionError(f"{source}: all its photographs are in the test set")
@@ -300,7 +300,7 @@ def load_photographs(source: str, count: int, excluded: frozenset[str], device: 
     return ImageBank(_readable(chosen), device)
 
 
-def _readable(source: PhotographSource) -> Iterator[NDArray[np.uint8]]:
+def _readable(source: ImageSource) -> Iterator[NDArray[np.uint8]]:
     for index in range(len(source)):
         try:
             yield source.read(index, MAX_PIXELS)

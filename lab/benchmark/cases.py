@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.metrics import BoolMask, Picture
+from wavepaint.evaluation.metrics import BoolMask, Image
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 8192
 
@@ -37,7 +37,7 @@ class Case:
         """Side of the hole in pixels."""
         return max(1, round(self.side * math.sqrt(self.percent / 100)))
 
-    def picture(self, seed: int = 0) -> tuple[Picture, BoolMask]:
+    def picture(self, seed: int = 0) -> tuple[Image, BoolMask]:
         """Waves with noise on them, uint8 `(side, side, 3)`, and the hole, bool `(side, side)`."""
         rng = np.random.default_rng(seed)
         rows, columns = np.ogrid[: self.side, : self.side]

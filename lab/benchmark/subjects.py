@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lab.registered import CLASSICAL, classical_fill
 from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.methods import NetworkMethod
-from wavepaint.evaluation.metrics import BoolMask, Picture
+from wavepaint.evaluation.metrics import BoolMask, Image
 from wavepaint.evaluation.protocol import Item
 from wavepaint.options import RUNTIMES, Engine
 from wavepaint.runtime.loading import model_file
@@ -84,7 +84,7 @@ class Loaded:
         device: "cpu", or what PyTorch chose.
     """
 
-    fill: Callable[[Sequence[tuple[Picture, BoolMask]]], Sequence[Picture]]
+    fill: Callable[[Sequence[tuple[Image, BoolMask]]], Sequence[Image]]
     model_bytes: int | None = None
     parameters: int | None = None
     device: str = "cpu"
@@ -189,7 +189,7 @@ def _load_main_path(subject: Subject) -> Loaded:
     inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
     inpainter.load()
 
-    def fill(pictures: Sequence[tuple[Picture, BoolMask]]) -> list[Picture]:
+    def fill(pictures: Sequence[tuple[Image, BoolMask]]) -> list[Image]:
         return [inpainter(picture, mask) for picture, mask in pictures]
 
     return Loaded(fill, _model_bytes(subject), device=_device(subject))
@@ -243,14 +243,14 @@ def load_generator(file: Path, function: str) -> nn.Module:
     return generator
 
 
-def _filled_by(method: NetworkMethod) -> Callable[[Sequence[tuple[Picture, BoolMask]]], list[Picture]]:
-    def fill(pictures: Sequence[tuple[Picture, BoolMask]]) -> list[Picture]:
+def _filled_by(method: NetworkMethod) -> Callable[[Sequence[tuple[Image, BoolMask]]], list[Image]]:
+    def fill(pictures: Sequence[tuple[Image, BoolMask]]) -> list[Image]:
         return method([Item(str(number), "", *pair) for number, pair in enumerate(pictures)])
 
     return fill
 
 
-def _blanked(picture: Picture, mask: BoolMask) -> Picture:
+def _blanked(picture: Image, mask: BoolMask) -> Image:
     return np.where(mask[..., None], np.uint8(0), picture)
 
 

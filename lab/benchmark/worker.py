@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from lab.benchmark.cases import Case
 from lab.benchmark.subjects import Loaded, Subject, load_subject
-from wavepaint.evaluation.metrics import BoolMask, Picture
+from wavepaint.evaluation.metrics import BoolMask, Image
 
 MEBI = 2**20
 QUICK_SECONDS = 2.0
@@ -71,7 +71,7 @@ def _measure(loaded: Loaded, subject: Subject, side: int, percent: float, pictur
     }
 
 
-def _timed(loaded: Loaded, given: Sequence[tuple[Picture, BoolMask]]) -> tuple[Sequence[Picture], float, float]:
+def _timed(loaded: Loaded, given: Sequence[tuple[Image, BoolMask]]) -> tuple[Sequence[Image], float, float]:
     processors, began = time.process_time(), time.perf_counter()
     filled = loaded.fill(given)
     return filled, time.perf_counter() - began, time.process_time() - processors

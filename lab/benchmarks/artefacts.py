@@ -32,7 +32,7 @@ from wavepaint.network import WavePaint, load_checkpoint
 
 DEPTHS = (0, 8, 16, 32)
 BLUR = 8
-Picture = NDArray[np.float32]
+Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
@@ -66,7 +66,7 @@ def main() -> None:
                 print(f"    {name}: {row}", flush=True)
 
 
-def _items(folder: Path, kind: str) -> Iterator[tuple[Picture, Mask]]:
+def _items(folder: Path, kind: str) -> Iterator[tuple[Image, Mask]]:
     """(H, W, 3) in [0, 1] and (H, W), True = hole."""
     test_set = open_test_set(folder)
     for entry in test_set.entries:
@@ -76,14 +76,14 @@ def _items(folder: Path, kind: str) -> Iterator[tuple[Picture, Mask]]:
 
 
 @torch.inference_mode()
-def _filled(network: WavePaint, picture: Picture, mask: Mask) -> Picture:
+def _filled(network: WavePaint, picture: Image, mask: Mask) -> Image:
     image = torch.from_numpy(picture.transpose(2, 0, 1)[None].copy())
     hole = torch.from_numpy(mask[None, None].astype(np.float32))
-    filled: Picture = network(image, hole)[0].numpy().transpose(1, 2, 0)
+    filled: Image = network(image, hole)[0].numpy().transpose(1, 2, 0)
     return filled
 
 
-def _lattices(picture: Picture, mask: Mask) -> list[float]:
+def _lattices(picture: Image, mask: Mask) -> list[float]:
     """Mean squares, which may come out below 0 by chance, of what repeats at every period."""
     return [lattice_energy(picture, mask, period) for period in PERIODS]
 
@@ -93,7 +93,7 @@ def _shown(squares: Iterator[list[float]]) -> NDArray[np.float64]:
     return root.round(2)
 
 
-def _colours(fill: Picture, truth: Picture, mask: Mask) -> tuple[float, float]:
+def _colours(fill: Image, truth: Image, mask: Mask) -> tuple[float, float]:
     colour, true_colour = (picture - picture.mean(-1, keepdims=True) for picture in (fill, truth))
     weight = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), BLUR)[..., None] + 1e-6
     tint = cv2.GaussianBlur((colour - true_colour) * mask[..., None], (0, 0), BLUR) / weight
@@ -102,7 +102,7 @@ def _colours(fill: Picture, truth: Picture, mask: Mask) -> tuple[float, float]:
 
 
 @torch.inference_mode()
-def _by_layer_and_depth(features: VGG16Features, fill: Picture, truth: Picture, mask: Mask) -> NDArray[np.float64]:
+def _by_layer_and_depth(features: VGG16Features, fill: Image, truth: Image, mask: Mask) -> NDArray[np.float64]:
     """(layers, depths + 1): what each adds to the relative distance of the composite."""
     composite = np.where(mask[..., None], np.round(np.clip(fill, 0, 1) * 255) / 255, truth).astype(np.float32)
     depth = torch.from_numpy(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))

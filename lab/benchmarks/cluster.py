@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from wavepaint.batch import storage
+from wavepaint import storage
 
 SIDES = (64, 96)
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}

@@ -24,18 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint import Inpainter
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.evaluation.features import VGG16Features
 from wavepaint.evaluation.scorers import VGGDistanceScorer
 from wavepaint.fill.wide import WIDE
 
 HOLE = 0.53
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-Fill = Callable[[Picture, Mask], Picture]
+Fill = Callable[[Image, Mask], Image]
 
 
-def enlarged(photograph: Picture, megapixels: float) -> Picture:
+def enlarged(photograph: Image, megapixels: float) -> Image:
     factor = (megapixels * 1e6 / (photograph.shape[0] * photograph.shape[1])) ** 0.5
     return cv2.resize(photograph, None, fx=factor, fy=factor, interpolation=cv2.INTER_LANCZOS4)
 
@@ -54,18 +54,18 @@ def methods() -> dict[str, Fill]:
     inpainter = Inpainter()
     inpainter.load()
 
-    def one_scale(image: Picture, mask: Mask) -> Picture:
+    def one_scale(image: Image, mask: Mask) -> Image:
         with (
             mock.patch("wavepaint.fill.guide.find_wide", return_value=[]),
             mock.patch("wavepaint.fill.guide.coarse_levels_of", return_value=0),
         ):
             return inpainter(image, mask)
 
-    def by_depth(image: Picture, mask: Mask) -> Picture:
+    def by_depth(image: Image, mask: Mask) -> Image:
         with mock.patch("wavepaint.fill.guide.find_wide", return_value=[]):
             return inpainter(image, mask)
 
-    def reduced(image: Picture, mask: Mask) -> Picture:
+    def reduced(image: Image, mask: Mask) -> Image:
         side = int(mask.any(axis=0).sum())
         factor = min(1.0, WIDE / side)
         size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
@@ -79,7 +79,7 @@ def methods() -> dict[str, Fill]:
     return {"coarse to fine": inpainter, "by depth": by_depth, "one scale": one_scale, "reduced copy": reduced}
 
 
-def hole_psnr(truth: Picture, filled: Picture, mask: Mask) -> float:
+def hole_psnr(truth: Image, filled: Image, mask: Mask) -> float:
     error = (truth[mask].astype(np.float32) - filled[mask]) / 255
     return float(-10 * np.log10(np.mean(error**2)))
 
@@ -91,7 +91,7 @@ def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def within(picture: Picture, side: int) -> Picture:
+def within(picture: Image, side: int) -> Image:
     factor = min(1.0, side / max(picture.shape[:2]))
     return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else picture
 
@@ -110,7 +110,7 @@ def main() -> None:
     report = []
     for megapixels in map(float, options.megapixels.split(",")):
         scores: dict[str, dict[str, list[float]]] = {name: {"psnr": [], "vgg": [], "seconds": []} for name in fills}
-        for number, (_, photograph) in enumerate(islice(find_photographs(options.photographs_in), options.photographs)):
+        for number, (_, photograph) in enumerate(islice(find_images(options.photographs_in), options.photographs)):
             truth = enlarged(photograph, megapixels)
             mask, window = hole_in(*truth.shape[:2])
             seen = []

@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from wavepaint import Inpainter
+from wavepaint.data.images import find_images
 from wavepaint.data.masks import BoolMask, random_mask, rng_for
-from wavepaint.data.photographs import find_photographs
 from wavepaint.evaluation.metrics import frechet_distance
 from wavepaint.evaluation.perceptual import VGG_LAYERS, load_dists, load_lpips
 from wavepaint.evaluation.protocol import centre_crop
@@ -107,7 +107,7 @@ class Judge:
 
 def crops(source: str, count: int, kinds: list[str]) -> Iterator[tuple[str, Floats, BoolMask]]:
     """Kind, truth (SIZE, SIZE, 3) in [0, 1] and hole."""
-    for name, image in islice(find_photographs(source), count):
+    for name, image in islice(find_images(source), count):
         truth = centre_crop(image, SIZE).astype(np.float32) / 255
         for kind in kinds:
             rng = rng_for(SEED, f"{name}/{kind}")

@@ -36,8 +36,8 @@ from wavepaint.evaluation.methods import find_method
 from wavepaint.evaluation.protocol import Item
 from wavepaint.evaluation.testset import open_test_set
 
-Picture = NDArray[np.uint8]
-Judge = Callable[[Picture, Picture], float]
+Image = NDArray[np.uint8]
+Judge = Callable[[Image, Image], float]
 """Truth and another picture, (H, W, 3) uint8 -> how far they are apart; less is better."""
 
 STAGES = (0, 2, 4, 10, 15)
@@ -47,7 +47,7 @@ HAARPSI_C, HAARPSI_ALPHA = 30.0, 4.2
 """The two constants of HaarPSI, for luminance of 0 to 255."""
 
 
-def planes_of(picture: Picture) -> Tensor:
+def planes_of(picture: Image) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)[None])).float() / 255
 
 
@@ -58,7 +58,7 @@ def unit_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
 
 def feature_judge(features: Callable[[Tensor], Sequence[Tensor]]) -> Judge:
     @torch.inference_mode()
-    def judge(truth: Picture, other: Picture) -> float:
+    def judge(truth: Image, other: Image) -> float:
         return unit_distance(features(planes_of(truth)), features(planes_of(other)))
 
     return judge
@@ -83,7 +83,7 @@ def efficientnet_judge() -> Judge:
 
 
 def haarpsi_judge() -> Judge:
-    def judge(truth: Picture, other: Picture) -> float:
+    def judge(truth: Image, other: Image) -> float:
         return 1 - haarpsi(_luminance(truth), _luminance(other))
 
     return judge
@@ -106,7 +106,7 @@ def haarpsi(a: Tensor, b: Tensor) -> float:
     return (np.log(mean / (1 - mean)) / HAARPSI_ALPHA) ** 2
 
 
-def _luminance(picture: Picture) -> Tensor:
+def _luminance(picture: Image) -> Tensor:
     return (planes_of(picture) * 255 * torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from wavepaint.data.crops import CropDataset, CropLoader, measure_loader
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.network import WavePaint, preset
 from wavepaint.training.losses import WeightedLosses, load_losses
 from wavepaint.training.module import FillTraining, memory_format
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    source = find_photographs(options.photographs)
+    source = find_images(options.photographs)
     report = []
     for crop in map(int, options.crops.split(",")):
         rates = {

@@ -29,7 +29,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.evaluation.protocol import KINDS, make_items
 from wavepaint.network import load_checkpoint
 from wavepaint.network.export import onnx_bytes
@@ -169,7 +169,7 @@ def quantised(graph: bytes, crops: list[tuple[Planes, Planes]]) -> bytes:
 
 def photograph_crops(source: str, count: int) -> Iterator[tuple[Planes, Planes]]:
     """Evaluation crops with their masks, kinds in turn."""
-    for item in islice(make_items(islice(find_photographs(source), count)), count * len(KINDS)):
+    for item in islice(make_items(islice(find_images(source), count)), count * len(KINDS)):
         yield item.truth.transpose(2, 0, 1)[None].astype(np.float32) / 255, item.mask[None, None].astype(np.float32)
 
 

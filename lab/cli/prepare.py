@@ -24,10 +24,10 @@ def prepare(
 ) -> None:
     """Make shards of a data set in the published splits and sizes; the same call resumes after an interruption."""
     from lab import prepare as preparation
-    from wavepaint.data.photographs import find_photographs
+    from wavepaint.data.images import find_images
 
     chosen = preparation.find_dataset(dataset)
     with progress_bar() as progress:
         task = progress.add_task(chosen.title, total=chosen.total * len(chosen.sizes))
-        for count in preparation.prepare(chosen, find_photographs(source), output, lists=lists):
+        for count in preparation.prepare(chosen, find_images(source), output, lists=lists):
             progress.advance(task, count)

@@ -16,10 +16,10 @@ import wavepaint
 
 FOLDER = Path(__file__).parents[2] / "examples"
 BEFORE_AFTER = FOLDER.parent / "docs" / "images" / "before-after.jpg"
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
-def masts(shape: tuple[int, ...]) -> Picture:
+def masts(shape: tuple[int, ...]) -> Image:
     """The two lightning masts beside the rocket."""
     mask = np.zeros(shape[:2], np.uint8)
     left = [(195, 119), (207, 119), (209, 190), (208, 300), (206, 378), (162, 378), (172, 320), (186, 190)]
@@ -29,7 +29,7 @@ def masts(shape: tuple[int, ...]) -> Picture:
     return mask
 
 
-def scratches(shape: tuple[int, ...]) -> Picture:
+def scratches(shape: tuple[int, ...]) -> Image:
     """Scratches and dust of a scanned slide."""
     rng = np.random.default_rng(3)
     mask = np.zeros(shape[:2], np.uint8)
@@ -45,7 +45,7 @@ def scratches(shape: tuple[int, ...]) -> Picture:
     return mask
 
 
-def stamp(shape: tuple[int, ...]) -> Picture:
+def stamp(shape: tuple[int, ...]) -> Image:
     """The date in the corner."""
     mask = np.zeros(shape[:2], np.uint8)
     cv2.putText(mask, "98 7 14", (shape[1] - 210, shape[0] - 30), cv2.FONT_HERSHEY_PLAIN, 2.6, 255, 4)

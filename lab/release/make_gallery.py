@@ -22,7 +22,7 @@ from wavepaint.data.masks import random_mask, rng_for
 
 FOLDER = Path(__file__).parents[2] / "docs" / "gallery"
 SIDE = 256
-Picture = NDArray[np.uint8] | NDArray[np.uint16]
+Image = NDArray[np.uint8] | NDArray[np.uint16]
 Mask = NDArray[np.bool_]
 
 
@@ -33,14 +33,14 @@ class Case:
     name: str
     source: str
     look_for: str
-    picture: Callable[[], Picture]
+    picture: Callable[[], Image]
     mask: Callable[[], Mask]
 
 
-def photograph(name: str, left: int, top: int, side: int = SIDE) -> Callable[[], Picture]:
+def photograph(name: str, left: int, top: int, side: int = SIDE) -> Callable[[], Image]:
     """A square of one of scikit-image's photographs, reduced to SIDE where it is larger."""
 
-    def read() -> Picture:
+    def read() -> Image:
         whole = getattr(data, name)()
         square = whole[top : top + side, left : left + side]
         assert square.shape[:2] == (side, side), f"{name} ends before {left + side}, {top + side}"
@@ -82,7 +82,7 @@ def polygons(*corners: list[tuple[int, int]], width: int = 0) -> Callable[[], Ma
     return draw
 
 
-def line_art() -> Picture:
+def line_art() -> Image:
     """Thin black curves on white."""
     large = np.full((4 * SIDE, 4 * SIDE, 3), 255, np.uint8)
     for ring in range(6):
@@ -93,7 +93,7 @@ def line_art() -> Picture:
     return cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def document() -> Picture:
+def document() -> Image:
     """Print on yellowed paper."""
     large = np.full((4 * SIDE, 4 * SIDE, 3), (238, 230, 208), np.uint8)
     for row in range(14):
@@ -104,7 +104,7 @@ def document() -> Picture:
     return cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def night_sky() -> Picture:
+def night_sky() -> Image:
     """A dark gradient with stars and sensor noise."""
     rng = np.random.default_rng(7)
     rows = np.linspace(10, 44, SIDE)[:, None, None]
@@ -115,7 +115,7 @@ def night_sky() -> Picture:
     return cv2.GaussianBlur(sky, (0, 0), 0.6).clip(0, 255).astype(np.uint8)
 
 
-def scan_16_bit() -> Picture:
+def scan_16_bit() -> Image:
     """A smooth 16-bit ramp with a shadow and film grain: 8 bits would show steps."""
     rng = np.random.default_rng(9)
     rows, columns = np.mgrid[:SIDE, :SIDE] / SIDE
@@ -124,14 +124,14 @@ def scan_16_bit() -> Picture:
     return (ramp[..., None] * np.array((1.0, 0.94, 0.86)) + grain).clip(0, 65_535).astype(np.uint16)
 
 
-def stripes() -> Picture:
+def stripes() -> Image:
     """Slanted stripes of a soft edge: structure that must cross the hole."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
     wave = np.tanh(3 * np.sin((columns + 0.6 * rows) * 2 * np.pi / 42))
     return (128 + 90 * wave[..., None] * np.array((1.0, 0.75, 0.4))).astype(np.uint8)
 
 
-def colour_edge() -> Picture:
+def colour_edge() -> Image:
     """Two flat colours meeting in a straight edge."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
     share = 1 / (1 + np.exp(-(columns - 90 - 0.3 * rows) / 1.5))[..., None]
@@ -205,7 +205,7 @@ def strip(case: Case, inpainter: wavepaint.Inpainter) -> NDArray[np.uint8]:
     return np.hstack((shown, holed, telea, _to_8_bit(network), ours))
 
 
-def _to_8_bit(picture: Picture) -> NDArray[np.uint8]:
+def _to_8_bit(picture: Image) -> NDArray[np.uint8]:
     return picture if picture.dtype == np.uint8 else (picture // 257).astype(np.uint8)
 
 

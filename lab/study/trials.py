@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wavepaint.data.masks import rng_for
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.methods import FolderMethod, describe_method, find_method
-from wavepaint.evaluation.metrics import Picture
+from wavepaint.evaluation.metrics import Image
 from wavepaint.evaluation.protocol import Item
 from wavepaint.evaluation.testset import EvaluationSet, encode_png
 
@@ -109,7 +109,7 @@ class Study:
     def _read_item(self, entry: int) -> Item:
         return self.test_set.read(self.test_set.entries[entry])
 
-    def _fill(self, entry: int, method: int) -> Picture:
+    def _fill(self, entry: int, method: int) -> Image:
         item = self._item(entry)
         with self._filling:  # networks in PyTorch and the classical methods are not made for several threads
             return item.composite(self._methods[method]([item])[0])

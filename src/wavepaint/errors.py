@@ -35,3 +35,8 @@ class MissingExtraError(WavepaintError):
     def __init__(self, feature: str, extra: str, package: str) -> None:
         super().__init__(f"{feature} needs {package}: pip install 'wavepaint[{extra}]'")
         self.extra = extra
+
+
+def one_line(error: Exception) -> str:
+    """What an error says in one line, never an empty one; of an error of the system, its reason without the file."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

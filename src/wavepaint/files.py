@@ -197,6 +197,17 @@ def replaceable_mode(target: str | Path) -> int | None:
     return stat.S_IMODE(status.st_mode)
 
 
+def expand_braces(pattern: str) -> list[str]:
+    """What braces stand for: `{0000..0008}` for numbers of one width, `{a,b}` for words; several combine."""
+    match = re.search(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}", pattern)
+    if match is None:
+        return [pattern]
+    first, last, words = match.groups()
+    numbers = [] if first is None else range(int(first), int(last) + 1)
+    parts = [str(number).zfill(len(first)) for number in numbers] if words is None else words.split(",")
+    return [each for part in parts for each in expand_braces(pattern[: match.start()] + part + pattern[match.end() :])]
+
+
 def cache_folder() -> Path:
     """`$WAVEPAINT_CACHE`, else `$XDG_CACHE_HOME/wavepaint`, else `~/.cache/wavepaint`."""
     if chosen := os.environ.get("WAVEPAINT_CACHE"):

@@ -2,93 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from operator import length_hint
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
-
-from numpy.typing import NDArray
+from typing import Any, ParamSpec, TypeVar
 
 from wavepaint.errors import OptionError
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.fill.options import ExemplarOptions
+from wavepaint.image.given import Fill, ImageLike, Map, MaskLike
 from wavepaint.image.limits import limits_lifted
 from wavepaint.image.mask import Mask, excluded, find_hole
 from wavepaint.image.pages import fill_pages
+from wavepaint.image.several import images_of, joined, masks_of, outputs_of
 from wavepaint.image.sources import EncodedImage, InputImage, filled_name, open_image
-from wavepaint.image.stored_file import without_pipe
+from wavepaint.image.stored_file import is_open_file, without_stream
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file
+from wavepaint.runtime.shared import SharedRuntime
 
 P = ParamSpec("P")
-
-
-class PilImage(Protocol):
-    """An image of Pillow, which need not be installed."""
-
-    @property
-    def mode(self) -> str: ...  # noqa: D102
-    def getbands(self) -> tuple[str, ...]: ...  # noqa: D102
-
-
-ImageLike: TypeAlias = NDArray[Any] | PilImage | bytes | Path
-MaskLike: TypeAlias = NDArray[Any] | PilImage | bytes | bytearray | memoryview | str | Path
-ImageT = TypeVar("ImageT", bound=ImageLike)
-
-
-class Fill(Protocol[P]):
-    """The type of `inpaint` and of `Inpainter.__call__`: the kind of image that is given comes back."""
-
-    @overload
-    def __call__(
-        self,
-        image: str,
-        mask: MaskLike | None = None,
-        output: str | Path | None = None,
-        overwrite: bool = False,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> Path: ...
-    @overload
-    def __call__(
-        self,
-        image: ImageT,
-        mask: MaskLike | None = None,
-        output: str | Path | None = None,
-        overwrite: bool = False,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> ImageT: ...
-
-
-class Map(Protocol[P]):
-    """The type of `Inpainter.map`, likewise."""
-
-    @overload
-    def __call__(
-        self,
-        pairs: Iterable[tuple[str, MaskLike | None]] | Iterable[tuple[str, MaskLike | None, str | Path]],
-        threads: int | None = None,
-        overwrite: bool = False,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> Iterator[Path]: ...
-    @overload
-    def __call__(
-        self,
-        pairs: Iterable[tuple[ImageT, MaskLike | None]] | Iterable[tuple[ImageT, MaskLike | None, str | Path]],
-        threads: int | None = None,
-        overwrite: bool = False,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> Iterator[ImageT]: ...
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def _takes(kind: Callable[P, Any]) -> Callable[[Callable[..., Any]], Fill[P]]:
@@ -112,7 +55,7 @@ CROP_PIXELS = 256 * 256
 CROPS_PER_IMAGE = 4
 """Guess of the work in one of many images, in that unit."""
 MAX_THREADS = 8
-"""Images that `Inpainter.map` holds in memory at a time by default, whatever the number of cores."""
+"""Images that are under way, and in memory, at a time by default, whatever the number of cores."""
 
 
 class Inpainter:
@@ -150,16 +93,16 @@ class Inpainter:
     @_takes(Options)
     def __call__(
         self,
-        image: ImageLike | str,
-        mask: MaskLike | None = None,
-        output: str | Path | None = None,
+        image: ImageLike | str | Sequence[ImageLike | str],
+        mask: MaskLike | Sequence[MaskLike] | None = None,
+        output: str | Path | Sequence[str | Path] | None = None,
         overwrite: bool = False,
         **options: Any,
     ) -> Any:
-        """Fill the hole of one image with the network of this inpainter; for the rest see `inpaint`.
+        """Fill the hole of one image, or of each of several, with this network; for the rest see `inpaint`.
 
         Args:
-            image: array, PIL image, bytes of an image file, or path.
+            image: array, tensor, PIL image, bytes of an image file, open file or path; or a list or batch of them.
             mask: likewise, of the same size; 1 or white = hole. None where `boxes` or `alpha` says what to fill.
             output: also write the result to this file.
             overwrite: replace an existing `NAME-filled.EXT`.
@@ -170,11 +113,17 @@ class Inpainter:
             >>> filled = [inpainter(image, mask, dilate=4) for image, mask in pairs]  # doctest: +SKIP
         """
         values = Options(**options)
+        target: Any = output
+        if (images := images_of(image)) is not None:
+            masks, outputs = masks_of(mask, len(images)), outputs_of(output, len(images))
+            pairs = list(zip(images, masks, outputs, strict=True))
+            return joined(self.map(pairs, None, overwrite, **options), len(pairs), image)
         if overwrite and output is None and isinstance(image, (str, Path)):
-            output = filled_name(Path(image))
-        if values.format is not None and (output is not None or not isinstance(image, (bytes, bytearray, memoryview))):
+            target = filled_name(Path(image))
+        is_encoded = isinstance(image, (bytes, bytearray, memoryview)) or is_open_file(image)
+        if values.format is not None and (target is not None or not is_encoded):
             raise OptionError("format is for results in bytes: the name of a file says its format")
-        return self.fill(image, mask, values, output)
+        return self.fill(image, mask, values, target)
 
     @_maps(Options)
     def map(
@@ -201,10 +150,7 @@ class Inpainter:
             >>> for path in inpainter.map([("a.jpg", "a-mask.png"), ("b.jpg", "b-mask.png")]):  # doctest: +SKIP
             ...     print(path)
         """
-        if threads is None:
-            threads = min(os.cpu_count() or 1, MAX_THREADS)
-        if not (isinstance(threads, int) and threads >= 1):
-            raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")
+        threads = thread_count(threads)
         Options(**options)
 
         def fill(image: Any, mask: Any, output: str | Path | None = None) -> Any:
@@ -215,18 +161,7 @@ class Inpainter:
     def _map(self, pairs: Iterable[tuple[Any, ...]], threads: int, fill: Callable[..., Any]) -> Iterator[Any]:
         if length := length_hint(pairs):
             self.load(CROPS_PER_IMAGE * length)
-        executor = ThreadPoolExecutor(threads, thread_name_prefix="inpaint")
-        under_way: deque[Future[Any]] = deque()
-        try:
-            for pair in pairs:
-                # One more than are worked on, so that no thread waits for the next.
-                if len(under_way) > threads:
-                    yield under_way.popleft().result()
-                under_way.append(executor.submit(fill, *pair))
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            executor.shutdown(cancel_futures=True)
+        yield from in_order(lambda pair: fill(*pair), pairs, threads)
 
     def fill(
         self,
@@ -246,7 +181,7 @@ class Inpainter:
             on_hole: is called with the share of the image, or of each page, that is filled, once that is known.
         """
         with limits_lifted(options.no_limits):
-            return self._fill(image, without_pipe(mask), options, output, on_hole)
+            return self._fill(image, without_stream(mask), options, output, on_hole)
 
     def _fill(
         self,
@@ -256,20 +191,24 @@ class Inpainter:
         output: str | Path | None,
         on_hole: Callable[[float], None] | None,
     ) -> Any:
-        picture = open_image(image, output)
+        picture = open_image(image, output, options.bgr)
         if isinstance(picture, EncodedImage) and (pages := picture.pages(options.format)) > 1:
-            return fill_pages(picture, pages, mask, options, partial(self._patches, options=options, on_hole=on_hole))
-        # The hole, a byte for each pixel, is gone before the result is written.
-        patches = self._patches(picture, find_hole(picture, mask, options), options, on_hole)
-        return picture.finish(patches, options)
+            fill = partial(self._patches, options=options, on_hole=on_hole)
+            result: Any = fill_pages(picture, pages, mask, options, fill)
+        else:
+            # The hole, a byte for each pixel, is gone before the result is written.
+            patches = self._patches(picture, find_hole(picture, mask, options), options, on_hole)
+            result = picture.finish(patches, options)
+        return io.BytesIO(result) if is_open_file(image) else result
 
-    def load(self, expected_crops: int | None = None) -> Runtime:
+    def load(self, expected_crops: int | None = None, shared: bool = False) -> Runtime:
         """Load the network now, if it is not loaded yet.
 
         Args:
             expected_crops: the length of the whole job in crops of 256x256, for the choice of the runtime: "auto" takes
                 one that is slow to load but fast to run for many crops (`runtime.load_runtime`). None = a short job.
                 Once the network is loaded it has no effect.
+            shared: have crops of one size from several threads run together, which pays on GPUs. Likewise.
         """
         if self._process != os.getpid():
             # Forked: the threads of the runtime have stayed behind. Without them its end would wait for ever.
@@ -278,7 +217,8 @@ class Inpainter:
         with self._loading:
             if self._runtime is None:
                 engine = self._engine
-                self._runtime = load_runtime(engine.model, engine.runtime, engine.threads, expected_crops)
+                runtime = load_runtime(engine.model, engine.runtime, engine.threads, expected_crops)
+                self._runtime = SharedRuntime(runtime) if shared else runtime
             return self._runtime
 
     def _patches(
@@ -303,34 +243,68 @@ class Inpainter:
         return guide + add_detail(picture, hole, guide, ExemplarOptions(seed=options.seed), exclude, options.progress)
 
 
+def thread_count(threads: int | None) -> int:
+    """How many images to have under way; None = one per core, `MAX_THREADS` at most. `OptionError` for less than 1."""
+    if threads is None:
+        return min(os.cpu_count() or 1, MAX_THREADS)
+    if not (isinstance(threads, int) and threads >= 1):
+        raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")
+    return threads
+
+
+def in_order(call: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """Call with each item, as many at a time as there are threads, and yield the results in the order of the items.
+
+    Items are taken as there is room for them. Once the iteration is given up, or a call has raised an error, none is
+    begun any more; those under way are finished.
+    """
+    executor = ThreadPoolExecutor(threads, thread_name_prefix="inpaint")
+    under_way: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            # One more than are worked on, so that no thread waits for the next.
+            if len(under_way) > threads:
+                yield under_way.popleft().result()
+            under_way.append(executor.submit(call, item))
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
 @_takes(_Everything)
 def inpaint(
-    image: ImageLike | str,
-    mask: MaskLike | None = None,
-    output: str | Path | None = None,
+    image: ImageLike | str | Sequence[ImageLike | str],
+    mask: MaskLike | Sequence[MaskLike] | None = None,
+    output: str | Path | Sequence[str | Path] | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> Any:
-    """Fill the hole of one image; every sample outside the hole stays as it is, bit for bit.
+    """Fill the hole of one image, or of each of several; every sample outside the hole stays as it is, bit for bit.
 
     For more than one image keep an `Inpainter`: loading the network takes longer than filling a small hole.
 
     Args:
         image: array (H, W) or (H, W, 1 to 4), uint8, uint16 or float in [0, 1]: grey or RGB, last channel alpha if
-            there are 2 or 4; PIL image; bytes of an image file; or path. It is never changed.
-        mask: array, PIL image, bytes or path of the same size, in any mix with `image`; 1 or white = hole
-            (`mask.find_hole`). For a TIFF of several pages, all of which are filled, it is one mask for all, or a TIFF
-            with a page for each. None where `boxes` or `alpha` says what to fill.
+            there are 2 or 4; PyTorch tensor, likewise or (1 to 4, H, W), on any device; PIL image; bytes of an image
+            file; file open in binary mode; or path. It is never changed. Also a list of such, or a batch: an array
+            (N, H, W, C), or a tensor of either layout.
+        mask: array, tensor, PIL image, bytes, open file or path of the same size, in any mix with `image`; 1 or white =
+            hole (`mask.find_hole`). Arrays and tensors may be (H, W), (1, H, W), (H, W, 1) or (H, W, 3). For a TIFF of
+            several pages, all of which are filled, it is one mask for all, or a TIFF with a page for each. For several
+            images it is one mask for all, or a list or batch (N, H, W) of as many. None where `boxes` or `alpha` says
+            what to fill.
         output: also write the result to this file, in the format of its suffix, replacing what is there; the profile,
-            EXIF, XMP and resolution of a PIL image go with it.
+            EXIF, XMP and resolution of a PIL image go with it. For several images a list of as many.
         overwrite: replace an existing `NAME-filled.EXT`, where a path is given without `output`.
         {options}
 
     Returns:
-        The kind that was given: an array of the same shape and dtype; a PIL image (of mode L for 1, of RGB for P, of LA
-        or RGBA where a colour is transparent); bytes in the same format (PNG for GIF); for a path the path of the
-        result, `output` or else `NAME-filled.EXT` beside the image. An image with nothing to fill comes back as it is,
-        a file byte for byte unless another format or quality is asked for.
+        The kind that was given: an array of the same shape and dtype; a tensor of the same layout and dtype, on the
+        same device; a PIL image (of mode L for 1, of RGB for P and CMYK, of LA or RGBA where a colour is transparent);
+        bytes in the same format (PNG for GIF), as an `io.BytesIO` for an open file; for a path the path of the result,
+        `output` or else `NAME-filled.EXT` beside the image; a list or batch of these. An image with nothing to fill
+        comes back as it is, a file byte for byte unless another format or quality is asked for.
 
     Raises:
         ImageError: an image that cannot be read or written, NaN, floats outside [0, 1], an existing `NAME-filled.EXT`.
@@ -344,4 +318,5 @@ def inpaint(
         PosixPath('no-cat.jpg')
     """
     engine = {name: options.pop(name) for name in Engine.__dataclass_fields__ if name in options}
-    return Inpainter(**engine)(image, mask, output, overwrite, **options)
+    call: Any = Inpainter(**engine)
+    return call(image, mask, output, overwrite, **options)

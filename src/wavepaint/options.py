@@ -235,6 +235,9 @@ class Options:
             parse=Path,
         ),
     ] = None
+    bgr: Annotated[
+        bool, Option("The channels of arrays and tensors are blue, green, red, as OpenCV has them.", doors=("api",))
+    ] = False
     progress: Annotated[
         Progress | None,
         Option(

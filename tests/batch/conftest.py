@@ -62,7 +62,7 @@ def s3() -> Iterator[str]:
             ("AWS_DEFAULT_REGION", "us-east-1"),
         ):
             patch.setenv(name, value)
-        from wavepaint.batch.storage import file_system
+        from wavepaint.storage import file_system
 
         file_system("s3://scans")[0].mkdir("scans")
         yield "s3://scans"

@@ -73,12 +73,12 @@ class Watched(Inpainter):
                 self.now -= 1
 
 
-@pytest.mark.parametrize("workers", [1, 3, None])
-def test_outcomes_keep_their_order_and_results_do_not_depend_on_workers(
-    inpainter: Inpainter, rows: list[Row], output: str, workers: int | None
+@pytest.mark.parametrize("threads", [1, 3, None])
+def test_outcomes_keep_their_order_and_results_do_not_depend_on_threads(
+    inpainter: Inpainter, rows: list[Row], output: str, threads: int | None
 ) -> None:
     Path(rows[4].input).write_bytes(b"broken")
-    outcomes = list(inpaint_folder(inpainter, rows, output, OPTIONS, workers=workers))
+    outcomes = list(inpaint_folder(inpainter, rows, output, OPTIONS, threads=threads))
     assert [outcome.row for outcome in outcomes] == rows
     assert [outcome.status for outcome in outcomes] == ["filled"] * 4 + ["failed"] + ["filled"] * 4
     for row in rows[:4] + rows[5:]:
@@ -89,13 +89,13 @@ def test_outcomes_keep_their_order_and_results_do_not_depend_on_workers(
 
 def test_images_are_under_way_together_but_not_all_of_them(inpainter: Inpainter, rows: list[Row], output: str) -> None:
     watched = Watched(inpainter)
-    assert len(list(inpaint_folder(watched, rows, output, OPTIONS, workers=2))) == 9
+    assert len(list(inpaint_folder(watched, rows, output, OPTIONS, threads=2))) == 9
     assert watched.most == 2
 
 
 def test_given_up_work_begins_no_more_and_leaves_no_parts(inpainter: Inpainter, rows: list[Row], output: str) -> None:
     watched = Watched(inpainter)
-    outcomes = inpaint_folder(watched, rows, output, OPTIONS, workers=2)
+    outcomes = inpaint_folder(watched, rows, output, OPTIONS, threads=2)
     next(outcomes)
     outcomes.close()
     written = sorted(path.name for path in Path(output).iterdir())
@@ -110,7 +110,7 @@ def test_images_with_one_result_are_not_both_written(inpainter: Inpainter, tmp_p
     (images / "a.gif.png").write_bytes(pillow(noise(24, 30, 3), "PNG"))
     rows = make_plan(str(images), None, output, needs_mask=False).rows
     for overwrite in (False, True):
-        outcomes = list(inpaint_folder(inpainter, rows, output, OPTIONS, overwrite=overwrite, workers=1))
+        outcomes = list(inpaint_folder(inpainter, rows, output, OPTIONS, overwrite=overwrite, threads=1))
         assert [outcome.status for outcome in outcomes] == ["filled", "failed"]
         assert [path.name for path in Path(output).iterdir()] == ["a.gif.png"]
         assert (Path(output) / "a.gif.png").read_bytes() == inpainter.fill(
@@ -156,9 +156,9 @@ def test_whatever_one_file_raises_the_others_are_filled(inpainter: Inpainter, ro
     assert len(list(Path(output).iterdir())) == 4
 
 
-def test_less_than_one_worker_is_refused(inpainter: Inpainter, rows: list[Row], output: str) -> None:
-    with pytest.raises(OptionError, match="workers must be at least 1, got 0"):
-        list(inpaint_folder(inpainter, rows, output, OPTIONS, workers=0))
+def test_less_than_one_thread_is_refused(inpainter: Inpainter, rows: list[Row], output: str) -> None:
+    with pytest.raises(OptionError, match="threads must be at least 1"):
+        list(inpaint_folder(inpainter, rows, output, OPTIONS, threads=0))
 
 
 # -- what killed runs leave --------------------------------------------------------------------------------------------

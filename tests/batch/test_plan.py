@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from batch_inputs import NAMES, write_shard
 
-from wavepaint.batch import storage
+from wavepaint import storage
 from wavepaint.batch.plan import Row, make_plan
 from wavepaint.errors import ImageError, MaskError, OptionError
 

@@ -15,7 +15,7 @@ import pytest
 from batch_inputs import NAMES, write_shard
 
 from pictures import noise, pillow
-from wavepaint.batch import storage
+from wavepaint import storage
 from wavepaint.batch.plan import Row, make_plan
 from wavepaint.batch.settings import Cluster
 from wavepaint.batch.worker import Job, Worker
@@ -39,8 +39,8 @@ def worker_of(
 
 
 def do(worker: Worker, rows: list[Row]) -> list[dict[str, Any]]:
-    columns = worker({"row": [pickle.dumps(row) for row in rows]})
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    records: list[dict[str, Any]] = worker({"row": [pickle.dumps(row) for row in rows]}).to_pylist()
+    return records
 
 
 def files_in(folder: Path) -> set[str]:
@@ -169,13 +169,14 @@ def test_poisonous_and_slow_inputs_fail_alone(tmp_path: Path, model: Path, concu
         assert len(statuses) < 8
     assert 11 in statuses
     assert 1 in statuses
-    columns = pickle.loads(state.read_bytes())
-    by_name = dict(zip(columns["input"], columns["status"], strict=True))
+    records = pickle.loads(state.read_bytes()).to_pylist()
+    by_name = {record["input"]: record["status"] for record in records}
     assert by_name == {name: "failed" if name in ("poison.png", "slow.png") else "done" for name in names}
-    reasons = [reason for reason in columns["reason"] if reason]
+    reasons = [record["reason"] for record in records if record["reason"]]
     assert [reason.partition(": ")[0] for reason in reasons] == ["poison.png", "slow.png"]
     assert all("begun 2 times without a result" in reason for reason in reasons)
-    # No marker is left: the next run tries again.
+    # No marker is left: the next run tries again. What was being written when a worker ended goes with its listing.
+    storage.results_in(str(tmp_path / "out"))
     assert files_in(tmp_path / "out") == {"a.png", "b.png", "c.png", "d.png"}
 
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from lab.study.votes import Vote, read_votes
 from pictures import png, soft
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.evaluation.testset import make_test_set
 
 pytest.importorskip("cv2")
@@ -66,7 +66,7 @@ def test_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stripes = np.tile((np.arange(96) // 6 % 2 * 60).astype(np.uint8)[:, None, None], (1, 96, 3))
         picture = np.clip(soft(96, 96) + stripes.astype(int) * (number % 2), 0, 255).astype(np.uint8)
         (folder / "photographs" / f"{number}.png").write_bytes(png(np.roll(picture, 17 * number, axis=1)))
-    list(make_test_set(find_photographs(folder / "photographs"), folder / "set", ("box",), size=96))
+    list(make_test_set(find_images(folder / "photographs"), folder / "set", ("box",), size=96))
     return folder / "set"
 
 

@@ -18,7 +18,6 @@ from commands import HOLE, MASK, PHOTO, SAMPLES, check_filled, files_in, run, sa
 from pictures import noise, pillow, png, soft
 from standin import Recorder
 from wavepaint import Inpainter, inpainter
-from wavepaint.batch import folder
 from wavepaint.batch.folder import inpaint_folder
 from wavepaint.batch.plan import make_plan
 from wavepaint.errors import ImageError, MaskError
@@ -433,7 +432,7 @@ def test_the_network_is_told_how_long_the_job_is(photos: Path, here: Path, monke
     rows = make_plan(str(photos), str(here / "mask.png"), "out").rows
     statuses = [outcome.status for outcome in inpaint_folder(Inpainter(), rows, "out", Options())]
     assert statuses == ["filled"] * 3
-    assert told == [3 * folder.CROPS_PER_IMAGE]
+    assert told == [3 * inpainter.CROPS_PER_IMAGE]
     assert [outcome.status for outcome in inpaint_folder(Inpainter(), rows, "out", Options())] == ["skipped"] * 3
     assert len(told) == 1
 

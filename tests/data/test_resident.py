@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from trainings import write_photographs  # noqa: E402
 from wavepaint.data import resident  # noqa: E402
-from wavepaint.data.photographs import find_photographs  # noqa: E402
+from wavepaint.data.images import find_images  # noqa: E402
 from wavepaint.data.resident import (  # noqa: E402
     ImageBank,
     MaskBank,
@@ -93,7 +93,7 @@ def test_batches_continue_exactly_and_differ_between_processes() -> None:
 def test_images_are_decoded_once_and_broken_ones_left_out(tmp_path: Path) -> None:
     folder = write_photographs(tmp_path / "images", 5)
     (folder / "99.png").write_bytes(b"not an image")
-    source = find_photographs(folder)
+    source = find_images(folder)
     decoded = decoded_images(source, 2**20)
     assert [np.array_equal(image, source.read(index)) for index, image in enumerate(decoded)] == [True] * 5
     assert [each.name for each in source.skipped] == ["99.png"]
@@ -102,7 +102,7 @@ def test_images_are_decoded_once_and_broken_ones_left_out(tmp_path: Path) -> Non
 
 
 def test_images_that_do_not_fit_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = find_photographs(write_photographs(tmp_path / "images", 5))
+    source = find_images(write_photographs(tmp_path / "images", 5))
     assert too_large_for_memory(source, 2**20) is None
     monkeypatch.setattr(resident, "_free_memory", lambda: 50_000.0)
     assert str(too_large_for_memory(source, 2**20)).startswith("5 images need 0.0 GiB in memory")

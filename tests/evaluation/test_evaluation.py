@@ -12,21 +12,21 @@ from typer.testing import CliRunner
 from lab.patchmatch import patchmatch_inpaint
 from lab.registered import CLASSICAL
 from wavepaint.cli import app
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.charts import line_chart
-from wavepaint.evaluation.methods import NetworkMethod, PictureMethod, describe_method, find_method
+from wavepaint.evaluation.methods import ImageMethod, NetworkMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import METRICS, PSNR_CEILING, Summary, pixel_scores
 from wavepaint.evaluation.protocol import Item, centre_crop, evaluate, item_name, make_items
 from wavepaint.evaluation.report import Provenance, write_report
-from wavepaint.evaluation.results import PICTURES, Results
+from wavepaint.evaluation.results import SHOWN, Results
 from wavepaint.evaluation.run import evaluate_set, load_scorers, provenance_of
 from wavepaint.evaluation.tables import HEADLINE
 from wavepaint.evaluation.testset import (
     encode_png,
     make_test_set,
     open_test_set,
-    read_picture,
+    read_image,
     samples_sha256,
 )
 
@@ -55,7 +55,7 @@ def photographs(tmp_path):
 @pytest.fixture
 def test_set(photographs, tmp_path):
     folder = tmp_path / "set"
-    list(make_test_set(find_photographs(photographs), folder, KINDS, size=64, seed=3))
+    list(make_test_set(find_images(photographs), folder, KINDS, size=64, seed=3))
     return folder
 
 
@@ -131,10 +131,10 @@ def test_png_bytes_never_change():
 def test_png_comes_back_sample_for_sample(tmp_path, shape):
     samples = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     (tmp_path / "x.png").write_bytes(encode_png(samples))
-    read = read_picture(tmp_path / "x.png")
+    read = read_image(tmp_path / "x.png")
     assert (read == (samples if samples.ndim == 3 else samples[..., None])).all()
     (tmp_path / "x.png").write_bytes(encode_png(samples, compressed=True))
-    assert (read_picture(tmp_path / "x.png") == read).all()
+    assert (read_image(tmp_path / "x.png") == read).all()
 
 
 def test_the_layout_is_the_published_one_and_the_manifest_tells_all(test_set):
@@ -145,8 +145,8 @@ def test_the_layout_is_the_published_one_and_the_manifest_tells_all(test_set):
     assert (manifest["seed"], manifest["size"], manifest["kinds"]) == (3, 64, list(KINDS))
     assert manifest["unreadable"] == ["broken.png"]
     for entry in manifest["items"]:
-        image = read_picture(test_set / entry["kind"] / f"{entry['name']}.png")
-        mask = read_picture(test_set / entry["kind"] / f"{entry['name']}_mask000.png")[..., 0]
+        image = read_image(test_set / entry["kind"] / f"{entry['name']}.png")
+        mask = read_image(test_set / entry["kind"] / f"{entry['name']}_mask000.png")[..., 0]
         assert set(np.unique(mask)) == {0, 255}
         assert entry["hole_pixels"] == np.count_nonzero(mask)
         assert entry["hole_area"] == np.count_nonzero(mask) / 64**2
@@ -156,7 +156,7 @@ def test_the_layout_is_the_published_one_and_the_manifest_tells_all(test_set):
 
 
 def test_a_test_set_comes_back_as_it_was_made(photographs, test_set):
-    made = {(i.kind, i.name): i for i in make_items(find_photographs(photographs), KINDS, size=64, seed=3)}
+    made = {(i.kind, i.name): i for i in make_items(find_images(photographs), KINDS, size=64, seed=3)}
     opened = open_test_set(test_set)
     assert opened.kinds == KINDS
     assert len(opened) == len(made) == 6
@@ -168,7 +168,7 @@ def test_a_test_set_comes_back_as_it_was_made(photographs, test_set):
 
 
 def test_the_same_call_writes_the_same_bytes_and_replaces_its_own_output(photographs, test_set, tmp_path):
-    source = find_photographs(photographs)
+    source = find_images(photographs)
     list(make_test_set(source, tmp_path / "again", KINDS, size=64, seed=3))
     assert_same_folders(test_set, tmp_path / "again")
     list(make_test_set(source, tmp_path / "again", ("box",), size=64, seed=4))
@@ -176,7 +176,7 @@ def test_the_same_call_writes_the_same_bytes_and_replaces_its_own_output(photogr
 
 
 def test_foreign_folders_are_not_overwritten_and_nothing_half_made_stays(photographs, tmp_path):
-    source = find_photographs(photographs)
+    source = find_images(photographs)
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "diary.txt").write_text("mine")
@@ -343,7 +343,7 @@ def test_package_is_what_the_command_writes(tmp_path):
     (tmp_path / "mask.png").write_bytes(encode_png(item.mask * np.uint8(255)))
     done = run("inpaint", tmp_path / "image.png", tmp_path / "mask.png", "-o", tmp_path / "result.png")
     assert done.exit_code == 0, done.output
-    assert (filled == read_picture(tmp_path / "result.png")).all()
+    assert (filled == read_image(tmp_path / "result.png")).all()
     assert (filled[item.mask] != 0).any()
 
 
@@ -377,8 +377,8 @@ def test_unknown_methods_list_the_known_ones(tmp_path):
 def test_scores_are_taken_on_composites():
     item = an_item()
     noise = np.random.default_rng(0).integers(0, 256, item.truth.shape, dtype=np.uint8)
-    right_inside = PictureMethod("a", lambda known, mask: np.where(mask[..., None], item.truth, noise))
-    right_outside = PictureMethod("b", lambda known, mask: np.where(mask[..., None], noise, item.truth))
+    right_inside = ImageMethod("a", lambda known, mask: np.where(mask[..., None], item.truth, noise))
+    right_outside = ImageMethod("b", lambda known, mask: np.where(mask[..., None], noise, item.truth))
     (evaluated,) = evaluate([item], [right_inside, right_outside])
     perfect, poor = evaluated.rows
     assert perfect.scores["psnr"] == perfect.scores["hole_psnr"] == PSNR_CEILING
@@ -402,7 +402,7 @@ class Means:
 
 
 def test_method_names_must_differ():
-    method = PictureMethod("a", lambda known, mask: known)
+    method = ImageMethod("a", lambda known, mask: known)
     with pytest.raises(OptionError, match="all different, got: a, a"):
         list(evaluate([an_item()], [method, method]))
     with pytest.raises(OptionError, match="got: none"):
@@ -460,8 +460,8 @@ def test_the_best_and_worst_pictures_are_kept_in_order():
         item = an_item(24, 24, name=f"{number:02d}", truth=np.full((24, 24, 3), 20, np.uint8))
         for evaluated in evaluate([item], [method]):
             results.add(evaluated)
-    assert [case.item.name for case in results.best] == [f"{n:02d}" for n in range(PICTURES)]
-    assert [case.item.name for case in results.worst] == [f"{n:02d}" for n in range(39, 39 - PICTURES, -1)]
+    assert [case.item.name for case in results.best] == [f"{n:02d}" for n in range(SHOWN)]
+    assert [case.item.name for case in results.worst] == [f"{n:02d}" for n in range(39, 39 - SHOWN, -1)]
 
 
 # Reports
@@ -493,7 +493,7 @@ def test_a_report_is_complete_escaped_and_the_same_twice(tmp_path):
     assert "&lt;far&gt;" in page
     assert "<far>" not in page
     pictures = [name for name in files_below(tmp_path / "first") if name.startswith("pictures/")]
-    assert len(pictures) == 2 * PICTURES * 4
+    assert len(pictures) == 2 * SHOWN * 4
     assert all(f'src="{name}"' in page for name in pictures)
     rows = list(csv.DictReader((tmp_path / "first" / "scores.csv").open()))
     assert len(rows) == 60
@@ -541,7 +541,7 @@ def test_results_that_do_not_match_the_set_are_named(test_set, tmp_path):
     spec = f"folder:{tmp_path / 'results'}"
     odd = tmp_path / "results" / "box" / "a_mask000.png"
     odd.write_bytes(encode_png(np.zeros((10, 12, 3), np.uint8)))
-    with pytest.raises(OptionError, match=r"a_mask000\.png: is 12x10, but the test set's picture is 64x64"):
+    with pytest.raises(OptionError, match=r"a_mask000\.png: is 12x10, but the test set's image is 64x64"):
         evaluate_set(open_test_set(test_set), [spec], metrics=())
     odd.unlink()
     with pytest.raises(OptionError, match=r"a_mask000\.png: no such result"):

@@ -8,14 +8,13 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import noise, pillow, soft, tiff
+from pictures import noise, pillow, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.batch.folder import inpaint_folder
@@ -23,9 +22,6 @@ from wavepaint.batch.plan import make_plan
 from wavepaint.box import Box
 from wavepaint.errors import ImageError
 from wavepaint.image.file import ImageFile
-from wavepaint.image.formats import exif, jpeg, photoshop, signature, webp, xmp
-from wavepaint.image.formats import png as png_format
-from wavepaint.image.formats import tiff as tiff_format
 from wavepaint.image.limits import limits_lifted
 from wavepaint.options import Options
 
@@ -152,105 +148,3 @@ def test_a_jpeg_of_which_decoders_warn_prints_nothing(capfd: pytest.CaptureFixtu
     file = ImageFile.open(data)
     assert file.encode([(BOX, 255 - file.read(BOX))]).startswith(b"\xff\xd8")
     assert capfd.readouterr() == ("", "")
-
-
-# -- readers of bytes -------------------------------------------------------------------------------------------------
-
-
-def mutated(data: bytes, rng: np.random.Generator) -> bytes:
-    changed = bytearray(data)
-    for _ in range(int(rng.integers(1, 4))):
-        start = int(rng.integers(len(changed))) if changed else 0
-        kind = rng.integers(5)
-        if kind == 0:
-            changed[start : start + 1] = bytes([int(rng.integers(256))])
-        elif kind == 1:
-            changed[start : start + 4] = int(rng.choice([0, 1, 2**15, 2**31 - 1, 2**32 - 1])).to_bytes(4, "big")
-        elif kind == 2:
-            del changed[start:]
-        elif kind == 3:
-            del changed[start : start + int(rng.integers(1, 30))]
-        else:
-            changed[start:start] = changed[: int(rng.integers(1, 40))]
-    return bytes(changed)
-
-
-def rich(format: str) -> bytes:
-    details = Image.Exif()
-    details[271], details[274] = "own", 6
-    details.get_ifd(0x8769)[40962] = 50
-    return pillow(SAMPLES, format, exif=details, dpi=(300, 300))
-
-
-def read_tiff(data: bytes) -> None:
-    stream = io.BytesIO(data)
-    pages = tiff_format.read_pages(stream)
-    for page in pages.directories[:3]:
-        directory = tiff_format.read_directory(stream, page, limit=None)
-        tiff_format.integer_tags(directory)
-        tiff_format.descriptive(directory)
-        tiff_format.resolution(directory)
-        tiff_format.exif_block(directory)
-
-
-def read_exif(data: bytes) -> None:
-    exif.for_image(data, 1, 50, 40)
-    tiff_format.resolution(tiff_format.directory_of(data))
-    tiff_format.has_maker_notes(data)
-
-
-def read_jpeg(data: bytes) -> None:
-    for read in (jpeg.read_encoding, jpeg.bytes_behind, jpeg.read_jfif):
-        read(io.BytesIO(data))
-
-
-def read_png(data: bytes) -> None:
-    for read in (png_format.descriptive_chunks, png_format.exif, png_format.frames, png_format.colour_type):
-        read(io.BytesIO(data))
-    png_format.states_resolution(data)
-
-
-def read_webp(data: bytes) -> None:
-    webp.is_lossless(io.BytesIO(data))
-
-
-def read_texts(data: bytes) -> None:
-    photoshop.without_thumbnails(data)
-    photoshop.iptc_records(data)
-    xmp.of_image_alone(data)
-    signature.sniff(data)
-
-
-READERS: dict[str, tuple[Callable[[bytes], None], bytes]] = {
-    "TIFF": (read_tiff, rich("TIFF")),
-    "BigTIFF": (read_tiff, tiff(SAMPLES, bigtiff=True, tile=(16, 16), extratags=[(65000, "H", 3, (1, 2, 3), True)])),
-    "EXIF": (read_exif, Image.open(io.BytesIO(rich("JPEG"))).info["exif"]),
-    "JPEG": (read_jpeg, rich("JPEG")),
-    "PNG": (read_png, rich("PNG")),
-    "WebP": (read_webp, rich("WEBP")),
-    "Photoshop": (read_texts, b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x04abcd8BIM\x04\x09\x04name\0\0\0\0\x03xyz\0"),
-}
-
-
-@pytest.mark.parametrize("reader", READERS)
-def test_readers_of_bytes_end_on_anything(reader: str) -> None:
-    """They may find nothing, but raise nothing and take no time to speak of."""
-    read, data = READERS[reader]
-    read(data)
-    started = time.process_time()
-    for index in range(600):
-        read(mutated(data, np.random.default_rng([11, index])))
-    assert time.process_time() - started < 20
-
-
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_damaged_files_are_read_as_they_are_or_refused(format: str) -> None:
-    data, reasons = rich(format), set()
-    for index in range(150):
-        try:
-            file = ImageFile.open(mutated(data, np.random.default_rng([13, index])))
-            box = Box(0, 0, min(8, file.width), min(8, file.height))
-            file.encode([(box, file.read(box))], "png")
-        except ImageError as error:
-            reasons.add(str(error))
-    assert not [reason for reason in reasons if "\n" in reason]

@@ -217,6 +217,15 @@ def test_what_cannot_be_edited_is_compressed_again_and_says_so() -> None:
         rgb.encode([(BOX, rgb.read(BOX))])
 
 
+def test_steps_of_zero_are_no_quantisation(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(pillow(soft(160, 160), "JPEG"))
+    data[data.index(b"\xff\xdb") + 5] = 0
+    file = ImageFile.open(bytes(data))
+    with pytest.warns(ImageWarning, match="its quantisation has steps of zero"):
+        assert ImageFile.open(file.encode([(BOX, ~file.read(BOX))])).read_all().shape == (160, 160, 3)
+    assert capfd.readouterr().err == ""
+
+
 def test_what_would_keep_the_blocks_is_said_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:

@@ -113,6 +113,20 @@ def test_rare_chunks_of_a_png_pass_on() -> None:
     assert [kind for kind, _ in result].count(b"pHYs") == 1
 
 
+@pytest.mark.parametrize("target", ["jpeg", "webp", "tiff", "avif"])
+def test_texts_and_chunks_of_a_png_without_a_place_are_named(target: str) -> None:
+    plain = png(SAMPLES)
+    data = plain[:33] + b"".join(chunk(*each) for each in RARE_CHUNKS) + plain[33:]
+    note = f"<bytes>: texts, oFFs, pCAL, prIv, sPLT, sTER of the PNG left out in {target}"
+    assert ImageFile.open(data).conversion_warnings(target) == (note,)
+    assert ImageFile.open(data).conversion_warnings("png") == ()
+    usual = chunk(b"sRGB", b"\0") + chunk(b"gAMA", (45455).to_bytes(4, "big")) + chunk(b"bKGD", bytes(6))
+    assert ImageFile.open(plain[:33] + usual + plain[33:]).conversion_warnings(target) == ()
+    linear = chunk(b"gAMA", (100_000).to_bytes(4, "big"))
+    (note,) = ImageFile.open(plain[:33] + linear + plain[33:]).conversion_warnings(target)
+    assert note == f"<bytes>: gAMA of the PNG left out in {target}"
+
+
 def test_chunks_about_samples_go_with_them() -> None:
     grey = png(np.zeros((30, 40, 1), np.uint8), depth=1)
     data = grey[:33] + chunk(b"sBIT", b"\x01") + chunk(b"bKGD", bytes(2)) + grey[33:]
@@ -144,6 +158,33 @@ def test_iptc_without_a_place_is_named(target: str) -> None:
     data = jpeg[:2] + b"\xff\xed" + (len(resource) + 2).to_bytes(2, "big") + resource + jpeg[2:]
     assert ImageFile.open(data).conversion_warnings(target) == (f"<bytes>: IPTC records are left out in {target}",)
     assert ImageFile.open(data).conversion_warnings("tiff") == ()
+
+
+@pytest.mark.parametrize("keeps_blocks", [True, False])
+def test_a_jfif_segment_loses_its_thumbnail(keeps_blocks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavepaint.image.encoding.can_keep_blocks", lambda: keeps_blocks)
+    jpeg = pillow(SAMPLES, "JPEG", dpi=(300, 300))
+    data = jpeg[:2] + b"\xff\xe0\x00\x1c" + jpeg[6:18] + b"\x02\x02" + bytes(12) + jpeg[20:]
+    assert Image.open(io.BytesIO(data)).size == (40, 30)
+    result = filled(data)
+    assert result[2:20] == jpeg[2:20]
+    assert result[20] == 0xFF
+    assert ImageFile.open(result).read_all().shape == SAMPLES.shape
+
+
+@pytest.mark.parametrize("keeps_blocks", [True, False])
+def test_comments_of_a_jpeg_stay_and_what_has_no_place_is_named(
+    keeps_blocks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wavepaint.image.encoding.can_keep_blocks", lambda: keeps_blocks)
+    jpeg = pillow(SAMPLES, "JPEG", comment="Größe".encode("latin-1"))
+    private = b"\xff\xe3\x00\x0bMETA\0abcd" + b"\xff\xe5\x00\x03\0"
+    file = ImageFile.open(jpeg[:2] + private + jpeg[2:])
+    assert file.conversion_warnings("jpeg") == ("<bytes>: META, APP5 of the JPEG left out",)
+    assert file.conversion_warnings("png")[0] == "<bytes>: comments of the JPEG left out in png"
+    result = filled(jpeg, "jpeg")
+    assert Image.open(io.BytesIO(result)).info["comment"] == "Größe".encode("latin-1")
+    assert result.count(b"\xff\xfe\x00\x07") == 1
 
 
 @pytest.mark.parametrize("target", ["jpeg", "png", "tiff", "webp"])

@@ -1,4 +1,4 @@
-"""Tiled TIFFs: every tile is read exactly or the file is refused, judged by tifffile."""
+"""TIFFs: every tile and every strip is read exactly or the file is refused, judged by tifffile."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from fuzzing import seeds
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.errors import ImageError
 from wavepaint.image.file import ImageFile
 from wavepaint.image.mask import find_hole
@@ -42,6 +43,18 @@ KINDS = {
     "bigtiff": tiled(compression="lzw", bigtiff=True),
     "planes": tiled(np.moveaxis(SAMPLES, 2, 0), compression="zlib", planarconfig="separate"),
     "grey": tiled(SAMPLES[..., 1], photometric="minisblack", compression="lzw"),
+}
+STRIPS = {
+    kind: tiled(samples, tile=None, rowsperstrip=40, **options)
+    for kind, samples, options in (
+        ("strips", SAMPLES, {}),
+        ("deflate strips", SAMPLES, {"compression": "zlib"}),
+        ("predicted strips", SAMPLES, {"compression": "zlib", "predictor": True}),
+        ("lzw strips", SAMPLES, {"compression": "lzw"}),
+        ("packbits strips", SAMPLES // 64, {"compression": "packbits"}),
+        ("jpeg strips", SAMPLES, {"compression": "jpeg"}),
+        ("planes in strips", np.moveaxis(SAMPLES, 2, 0), {"compression": "zlib", "planarconfig": "separate"}),
+    )
 }
 
 
@@ -116,7 +129,7 @@ def test_a_damaged_mask_is_refused() -> None:
 @pytest.mark.parametrize("max_pixels", [None, 1000])
 def test_training_does_not_learn_from_damaged_tiles(max_pixels: int | None, tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(KINDS["deflate"])
-    source = find_photographs(tmp_path)
+    source = find_images(tmp_path)
     height, width, _ = source.read(0, max_pixels=max_pixels).shape
     assert (height, width) == (150, 170) if max_pixels is None else height * width <= 1100
     (tmp_path / "a.tif").write_bytes(KINDS["deflate"][:-9])
@@ -153,14 +166,15 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_damaged_tile_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Of 2,000 mutated files in all, each is refused, or has the samples that tifffile finds in it."""
+@pytest.mark.parametrize("kind", [*KINDS, *STRIPS])
+def test_no_damage_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Of 2,000 mutated tiled files in all, each is refused, or has the samples that tifffile finds in it."""
     caplog.set_level(logging.CRITICAL + 1, "tifffile")
-    whole = judged(KINDS[kind])
-    accepted = 0
-    for index in range(2000 // len(KINDS) + 1):
-        data = mutated(KINDS[kind], np.random.default_rng([7, index]))
+    original = (KINDS | STRIPS)[kind]
+    whole = judged(original)
+    accepted = tried = 0
+    for seed in seeds(2000 // len(KINDS) + 1):
+        data, tried = mutated(original, np.random.default_rng([7, seed])), tried + 1
         try:
             samples = ImageFile.open(data).read_all()
         except ImageError:
@@ -171,5 +185,5 @@ def test_no_damaged_tile_is_taken_for_samples(kind: str, caplog: pytest.LogCaptu
         except Exception:
             # tifffile is stricter in places, about what no sample depends on.
             expected = whole
-        assert np.array_equal(samples, expected), f"mutation {index}"
-    assert accepted < 2000 // len(KINDS)
+        assert np.array_equal(samples, expected), f"mutation {seed}"
+    assert accepted < tried

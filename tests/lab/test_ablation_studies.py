@@ -21,7 +21,7 @@ from lab.ablation.studies import TEXTURE, TRAINING_STUDIES
 from lab.cli import app
 from networks import random_network, small_config
 from trainings import write_photographs, write_vgg16
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.evaluation.metrics import Summary
 from wavepaint.evaluation.testset import make_test_set
 from wavepaint.network import save_checkpoint
@@ -35,7 +35,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_photographs(tmp_path / "held-out" / "test", 3)
     write_vgg16(tmp_path / "vgg16.safetensors")
     save_checkpoint(random_network(small_config(stem="haar", prefill="haar", sweeps=1)), tmp_path / "own.safetensors")
-    list(make_test_set(find_photographs(tmp_path / "held-out"), tmp_path / "set", ("box", "blobs"), size=64))
+    list(make_test_set(find_images(tmp_path / "held-out"), tmp_path / "set", ("box", "blobs"), size=64))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "SMALL", TINY)
     monkeypatch.setattr("lab.ablation.trained.MASK_BANK", 8)
@@ -85,7 +85,7 @@ def test_coarse_to_fine_and_zero_prefill_are_measured(here: Path) -> None:
 
 
 def test_cross_data_measures_every_arm_on_every_set(here: Path) -> None:
-    list(make_test_set(find_photographs(here / "held-out"), here / "set2", ("box",), size=64))
+    list(make_test_set(find_images(here / "held-out"), here / "set2", ("box",), size=64))
     sources = ("--photos", "photos", "--photos", "others", "--test", "set", "--test", "set2")
     result = ablate("cross-data", *sources, "-o", "run", "--budget", "1s")
     assert result.exit_code == 0, result.output

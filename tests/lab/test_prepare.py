@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from lab.cli import app
 from lab.prepare import DATASETS, MANIFEST, prepare, square_png
 from pictures import noise, png
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.errors import ImageError, OptionError
-from wavepaint.evaluation.testset import read_picture
+from wavepaint.evaluation.testset import read_image
 
 CELEBA = replace(DATASETS["celeba-hq"], counts={"train": 5, "val": 2, "test": 2}, sizes=(16,), smallest=16)
 IMAGENET = replace(DATASETS["imagenet"], counts={"train": 4, "val": 2}, sizes=(14, 16))
@@ -42,7 +42,7 @@ def imagenet(tmp_path):
 
 
 def run(dataset, folder, target, **options):
-    return sum(prepare(dataset, find_photographs(folder), target, **options))
+    return sum(prepare(dataset, find_images(folder), target, **options))
 
 
 def members(path):
@@ -86,22 +86,22 @@ def test_folders_are_splits_and_every_size_is_made(imagenet, tmp_path):
             *("n01_1.png", "n01_2.png", "n02_1.png", "n02_10.png")
         ]
         for split, count in IMAGENET.counts.items():
-            pictures = list(find_photographs(folder / f"{split}-0000.tar"))
+            pictures = list(find_images(folder / f"{split}-0000.tar"))
             assert [picture.shape for _, picture in pictures] == [(size, size, 3)] * count
 
 
 def test_a_picture_of_the_right_size_keeps_its_samples_and_a_larger_one_its_middle(tmp_path):
     samples = noise(16, 16, 3)
     (tmp_path / "same.png").write_bytes(square_png(png(samples), "same", 16))
-    assert (read_picture(tmp_path / "same.png") == samples).all()
+    assert (read_image(tmp_path / "same.png") == samples).all()
     wide = np.concatenate([np.zeros((16, 8, 3), np.uint8), samples, np.zeros((16, 8, 3), np.uint8)], axis=1)
     (tmp_path / "wide.png").write_bytes(square_png(png(wide), "wide", 16))
-    assert (read_picture(tmp_path / "wide.png") == samples).all()
+    assert (read_image(tmp_path / "wide.png") == samples).all()
 
 
 def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(celeba, tmp_path):
     run(CELEBA, celeba, tmp_path / "whole", shard_size=2)
-    going = prepare(CELEBA, find_photographs(celeba), tmp_path / "cut", shard_size=2)
+    going = prepare(CELEBA, find_images(celeba), tmp_path / "cut", shard_size=2)
     for _ in range(3):
         next(going)
     going.close()

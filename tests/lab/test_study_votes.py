@@ -17,10 +17,10 @@ from lab.study.preference import bradley_terry, preferences, shares_over_first, 
 from lab.study.trials import HOLE_COLOUR, Study
 from lab.study.votes import Vote, Votes, read_votes
 from pictures import png, soft
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.methods import find_method
-from wavepaint.evaluation.testset import make_test_set, open_test_set, read_picture
+from wavepaint.evaluation.testset import make_test_set, open_test_set, read_image
 
 METHODS = ("opencv-telea", "opencv-ns")
 ANNA, BEN = "a" * 32, "b" * 32
@@ -33,7 +33,7 @@ def test_set(tmp_path):
     folder.mkdir()
     for name in ("one", "two"):
         (folder / f"{name}.png").write_bytes(png(soft(70, 80) if name == "one" else soft(90, 64)[::-1]))
-    list(make_test_set(find_photographs(folder), tmp_path / "set", ("box", "blobs"), size=64))
+    list(make_test_set(find_images(folder), tmp_path / "set", ("box", "blobs"), size=64))
     return open_test_set(tmp_path / "set")
 
 
@@ -88,7 +88,7 @@ def test_pictures_are_composites_of_the_methods_and_the_input_has_its_hole_marke
     pictures = {}
     for view in ("input", "left", "right"):
         (tmp_path / "view.png").write_bytes(study.picture(trial, view))
-        pictures[view] = read_picture(tmp_path / "view.png")
+        pictures[view] = read_image(tmp_path / "view.png")
         assert (pictures[view][~item.mask] == item.truth[~item.mask]).all()
     assert (pictures["input"][item.mask] == HOLE_COLOUR).all()
     for view, method in (("left", trial.left), ("right", trial.right)):

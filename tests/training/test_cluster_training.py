@@ -21,12 +21,12 @@ pytest.importorskip("torch")
 LOADER = """
 import json, os, sys
 from wavepaint.data.crops import CropDataset, CropLoader, CropOptions
-from wavepaint.data.photographs import find_photographs
+from wavepaint.data.images import find_images
 
 if __name__ == "__main__":
     # As torchrun tells each process.
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    dataset = CropDataset(find_photographs(sys.argv[1]), CropOptions("box", crops_per_image=1, pool_size=4),
+    dataset = CropDataset(find_images(sys.argv[1]), CropOptions("box", crops_per_image=1, pool_size=4),
                           crop=48, seed=3, epochs=1, rank=rank, world_size=world_size)
     loader = CropLoader(dataset, 2, workers=2)
     print(json.dumps([name for batch in loader for name in batch["name"]]))

@@ -183,5 +183,10 @@ def test_a_budget_buys_larger_crops_only_beside_enough_steps() -> None:
 def test_published_recipes_differ_in_what_they_say() -> None:
     base, celeba, imagenet = (load_recipe(name) for name in ("published", "published-celeba", "published-imagenet"))
     assert (imagenet.crops, imagenet.validation.crop) == ((224, 224), 224)
-    assert celeba.data.max_scale == 1
-    assert base.phases == celeba.phases == imagenet.phases
+    assert (celeba.data.max_scale, dict(celeba.data.masks)) == (1, {"train-thick": 1})
+    assert [recipe.batch for recipe in (base, celeba, imagenet)] == [22, 160, 216]
+    assert [[phase.patience for phase in recipe.phases] for recipe in (base, celeba, imagenet)] == [
+        [10, 10],
+        [20, 20],
+        [5, 5],
+    ]

@@ -28,7 +28,7 @@ from trainings import TINY, tiny_recipe, write_alexnet, write_photographs
 from wavepaint.cli import app
 from wavepaint.data.crops import CropDataset, CropOptions
 from wavepaint.data.held_out import ValidationSet
-from wavepaint.data.photographs import find_photographs, name_share
+from wavepaint.data.images import find_images, name_share
 from wavepaint.data.stream import CropStream
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.network import load_checkpoint, preset, save_checkpoint
@@ -807,9 +807,9 @@ def test_what_another_process_did_before_the_lock_is_seen(
     def find(photographs: str) -> Any:
         while meanwhile:
             meanwhile.pop()()
-        return find_photographs(photographs)
+        return find_images(photographs)
 
-    monkeypatch.setattr("wavepaint.training.run.find_photographs", find)
+    monkeypatch.setattr("wavepaint.training.run.find_images", find)
     meanwhile.append(lambda: start("run", tiny_recipe("steps=4"), AtStep(2, interrupt)))
     with pytest.raises(OptionError, match="holds a run already"):
         start("run", tiny_recipe())
@@ -942,7 +942,7 @@ def test_the_page_needs_nothing_else(start: Callable[..., Outcome], tmp_path: Pa
 
 
 def test_a_stream_goes_on_exactly_and_says_when_it_cannot(photographs: Path) -> None:
-    source = find_photographs(photographs)
+    source = find_images(photographs)
 
     def stream(batch: int = 2, workers: int = 0) -> CropStream:
         def dataset(side: int, seed: int) -> CropDataset:
@@ -972,7 +972,7 @@ def test_a_stream_goes_on_exactly_and_says_when_it_cannot(photographs: Path) -> 
 
 
 def test_validation_depends_on_the_photographs_names_alone(photographs: Path) -> None:
-    source = find_photographs(photographs)
+    source = find_images(photographs)
     few, many = (ValidationSet(source, ["box", "thin"], count, 64, 2**20) for count in (2, 5))
     assert many.names[:2] == few.names
     for kind in few.kinds:
@@ -983,7 +983,7 @@ def test_validation_depends_on_the_photographs_names_alone(photographs: Path) ->
 
 
 def test_validation_scores_the_composite(photographs: Path) -> None:
-    crops = ValidationSet(find_photographs(photographs), ["box"], 1, 48, 2**20)
+    crops = ValidationSet(find_images(photographs), ["box"], 1, 48, 2**20)
     network = random_network(small_config())
     metrics = load_losses(["hole-l1", "l2"], {})
     scores = validate(network, crops, metrics, "l2")

@@ -5,7 +5,7 @@ import { grainOf, missingGrain } from "../src/device/grain";
 import { haarFill } from "../src/device/haar_fill";
 import { traitsOf } from "../src/device/model_file";
 import { overrides } from "../src/device/overrides";
-import { normals } from "../src/device/random";
+import { normals } from "../src/device/noise";
 import { DeviceFiller } from "../src/fill/device_filler";
 import { FillError } from "../src/fill/filler";
 import type { Raster } from "../src/image/raster";
@@ -16,32 +16,11 @@ const field = (number: number, bytes: number[]): number[] => [number * 8 + 2, by
 
 afterEach(() => vi.unstubAllGlobals());
 
-describe("normals", () => {
-  // numpy.random.default_rng([123, 4567]).standard_normal(5, dtype=float32)
-  it("draws what NumPy draws", () => {
-    const draw = normals([123, 4567]);
-    const drawn = Array.from({ length: 5 }, () => Math.fround(draw()));
-    expect(drawn).toEqual([
-      0.09030880779027939, -1.2694779634475708, -1.129628300666809, -0.8902699947357178, -0.365554541349411,
-    ]);
-  });
-
-  it("draws numbers of mean 0 and variance 1, tails included", () => {
-    const draw = normals([1, 2]);
-    const numbers = Float32Array.from({ length: 200_000 }, draw);
-    const mean = numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
-    const variance = numbers.reduce((sum, x) => sum + x * x, 0) / numbers.length;
-    expect(Math.abs(mean)).toBeLessThan(0.01);
-    expect(Math.abs(variance - 1)).toBeLessThan(0.02);
-    expect(numbers.some((x) => Math.abs(x) > 3.66)).toBe(true);
-  });
-});
-
 describe("grain", () => {
   it("is measured only where it may be, and never asked for where it is too faint", () => {
-    const draw = normals([3, 4]);
     const [width, height] = [64, 64];
-    const plane = { width, height, data: Float32Array.from({ length: width * height }, () => 0.5 + 0.02 * draw()) };
+    const plane = normals([3, 4], 0, { width, height });
+    plane.data.forEach((value, i) => (plane.data[i] = 0.5 + 0.02 * value));
     const hole = { width, height, data: new Uint8Array(width * height).fill(1, 0, (width * height) / 2) };
     plane.data.fill(0.5, 0, (width * height) / 2);
     const [[fine]] = grainOf([plane], hole, 0);

@@ -178,6 +178,6 @@ describe("with ONNX Runtime Web", () => {
     await expect(inpaint(source, mask, job)).rejects.toThrow("enough");
     expect(sides).toEqual([64, 128]);
     expect(steps).toEqual([0, 60 ** 2, 60 ** 2 + 120 ** 2]);
-    expect(workload(mask)).toBe(240 ** 2 + 120 ** 2 + 60 ** 2);
+    expect(workload(mask, 3, "network")).toBe(240 ** 2 + 120 ** 2 + 60 ** 2);
   });
 });

@@ -34,7 +34,7 @@ def lama_generator(blocks: int = BLOCKS, seed: int = 0) -> LamaGenerator:
 
 
 class LamaGenerator(nn.Module):
-    """Picture and mask in, filled picture out; sides are multiples of 8."""
+    """Image and mask in, filled picture out; sides are multiples of 8."""
 
     multiple = MULTIPLE
 

@@ -31,7 +31,7 @@ def migan_generator(seed: int = 0) -> MiganGenerator:
 
 
 class MiganGenerator(nn.Module):
-    """Picture and mask in, filled picture out; sides are multiples of 64."""
+    """Image and mask in, filled picture out; sides are multiples of 64."""
 
     multiple = MULTIPLE
 

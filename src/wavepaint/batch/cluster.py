@@ -12,27 +12,25 @@ import secrets
 import socket
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wavepaint.batch import storage
+from wavepaint import storage
 from wavepaint.batch.plan import Plan
 from wavepaint.batch.settings import Cluster
 from wavepaint.batch.worker import Job, Worker, record
-from wavepaint.errors import OptionError, WavepaintError
+from wavepaint.errors import OptionError, WavepaintError, one_line
 from wavepaint.runtime.loading import OPENVINO_REPAYS, load_runtime, model_file
 
 REPORT = "report.parquet"
 PARTS = ".wavepaint/report"
 """Below the output folder: the rows of the report that runs have written so far."""
-BLOCK_ROWS = 32
-"""Rows handed out together, at most."""
-BLOCK_BYTES = 4 * 2**20
-"""The same for rows that hold the contents of files, which pass through Ray's object store."""
+BLOCK_ROWS, BLOCK_BYTES = 32, 4 * 2**20
+"""What is handed out together, at most: rows of names; and rows with the contents of files, through Ray's store."""
 
 
 def run_batch(plan: Plan, job: Job, overwrite: bool = False, progress: bool = False) -> Counter[str]:
@@ -50,14 +48,14 @@ def run_batch(plan: Plan, job: Job, overwrite: bool = False, progress: bool = Fa
     there = storage.results_in(job.output)
     done = set() if overwrite else there
     rows = [row for row in plan.rows if row.result not in done]
-    run = posixpath.join(job.output, PARTS, secrets.token_hex(8))
+    run = secrets.token_hex(8)
     if rows or plan.parts:
         engine = job.engine
         load_runtime(engine.model, engine.runtime, job.cluster.cores, OPENVINO_REPAYS)  # its errors here, and once
         model = model_file(engine.model)
         job = job if model is None else job._replace(model=model.read_bytes())
         with _connected(job.cluster, progress) as ray:
-            _spread(ray, plan._replace(rows=rows), done, job, run)
+            _spread(ray, plan._replace(rows=rows), done, job, posixpath.join(job.output, PARTS, run))
         for name in there:
             if name.endswith(".begun"):  # of an input that is gone
                 storage.remove(posixpath.join(job.output, name))
@@ -68,12 +66,14 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
     """Rows or parts -> workers -> the report."""
     cluster = job.cluster
     without, with_gpu = cluster.sizes(ray.cluster_resources())
+    workers = without + with_gpu
+    # Readers and writers have no processor of their own, so that they never wait for the workers.
     if plan.parts:
         parts = [{"part": pickle.dumps(part)} for part in plan.parts]
         data = ray.data.from_items(parts, override_num_blocks=len(parts))
-        data = data.flat_map(_Reader(done), num_cpus=0, concurrency=1 + (without + with_gpu) // 4)
+        data = data.flat_map(_rows_of, fn_args=(done,), num_cpus=0, concurrency=1 + workers // 4)
     else:
-        blocks = max(-(-len(plan.rows) // BLOCK_ROWS), min(len(plan.rows), 4 * (without + with_gpu)))
+        blocks = max(-(-len(plan.rows) // BLOCK_ROWS), min(len(plan.rows), 4 * workers))
         data = ray.data.from_items([{"row": pickle.dumps(row)} for row in plan.rows], override_num_blocks=blocks)
     resources: dict[str, Any] = {"num_cpus": cluster.cores}
     if with_gpu and without:  # a mixed pool: the first have a share
@@ -81,92 +81,59 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
         resources["ray_remote_args_fn"] = lambda: {"num_gpus": cluster.gpus if next(started) < with_gpu else 0}
     elif with_gpu:
         resources["num_gpus"] = cluster.gpus
-    pool = ray.data.ActorPoolStrategy(size=without + with_gpu, max_tasks_in_flight_per_actor=2)
+    pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2)
     with warnings.catch_warnings(action="ignore"):  # what makes a mixed pool is gone from Ray 2.64
-        data = data.map_batches(_Actor, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
+        data = data.map_batches(Worker, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
     fs, path = storage.file_system(report)
     try:
-        # Without a processor of their own, so that they never wait for the workers, but one at a time.
         more = {"concurrency": 1, "ray_remote_args": {"num_cpus": 0}}
         data.write_parquet(path, filesystem=fs if "://" in report else None, **more)
     except ray.exceptions.RayError as error:
-        raise WavepaintError(f"Ray gave up: {' '.join(str(error).split())[-500:]}") from None
+        raise WavepaintError(f"Ray gave up: {one_line(error)[-500:]}") from None
 
 
-class _Reader:
-    """Gives the rows of parts; those that have a result without their files, which says that they are skipped."""
-
-    def __init__(self, done: set[str]) -> None:
-        self._done = done
-
-    def __call__(self, item: dict[str, Any]) -> Iterator[dict[str, bytes]]:
-        for row in pickle.loads(item["part"])():
-            yield {"row": pickle.dumps(row._replace(image=None, mask=None) if row.result in self._done else row)}
-
-
-class _Actor(Worker):
-    """A worker with what Ray has given it."""
-
-    def __init__(self, job: Job) -> None:
-        import ray
-
-        super().__init__(job, gpu=bool(ray.get_gpu_ids()))
+def _rows_of(item: dict[str, Any], done: set[str]) -> Iterator[dict[str, bytes]]:
+    """The rows of a part; those that have a result without their files, which says that they are skipped."""
+    for row in pickle.loads(item["part"])():
+        yield {"row": pickle.dumps(row._replace(image=None, mask=None) if row.result in done else row)}
 
 
 @contextmanager
 def _connected(cluster: Cluster, progress: bool) -> Iterator[Any]:
-    """Ray, quiet; started for the occasion, and stopped afterwards, unless this process has it already."""
+    """Ray, quiet; started or connected to for the occasion."""
     # Before Ray is imported: nothing here reports to anybody, and its own log stays in its files.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ |= {"RAY_BACKEND_LOG_LEVEL": "fatal", **os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     import ray
     import ray.data
 
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        more = {"num_cpus": max(there, (cluster.workers or 1) * cluster.cores), "object_store_memory": 200 * 2**20}
+        more |= {"num_cpus": max(there, (cluster.workers or 1) * cluster.cores), "object_store_memory": 200 * 2**20}
         more |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    own = not ray.is_initialized()
     try:
-        if own:
-            _check_address(address)
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **more)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise OptionError(f"{address}: no Ray cluster to work on: {reason}") from None
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = progress
-    context.print_on_execution_start = False
-    context.target_max_block_size = BLOCK_BYTES
-    try:
+        if address not in ("local", "auto"):  # Ray itself would wait for minutes if nobody listens
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), 5.0).close()
+        connection = ray.init(address, **more)
+    except (OSError, ValueError, RuntimeError, OverflowError) as error:
+        raise OptionError(f"{address}: no Ray cluster at this HOST:PORT: {one_line(error)}") from None
+    with connection:
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars, context.print_on_execution_start = progress, False
+        context.target_max_block_size = BLOCK_BYTES
         yield ray
-    finally:
-        if own:
-            ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Raise an error at once if nothing listens at HOST:PORT; Ray itself would wait for minutes."""
-    if address not in ("local", "auto"):
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535 or "/" in host:
-            raise ValueError("must be HOST:PORT or auto")
-        socket.create_connection((host.strip("[]"), int(port)), 5.0).close()
-
-
-# -- the report --------------------------------------------------------------------------------------------------------
 
 
 def read_report(output: str) -> list[dict[str, Any]]:
     """What became of each input last, as `worker.record` says it, while a batch runs or afterwards."""
-    return _latest(_read([posixpath.join(output, REPORT), *_parts_of(output)]))
+    return _latest(_rows_in(output, [REPORT, *_parts(output)]))
 
 
-def _latest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _latest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     latest: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row["finished"]):
         # That a result is skipped does not make one undone: the row with its hash stays.
@@ -175,26 +142,24 @@ def _latest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(latest.values())
 
 
-def _parts_of(output: str) -> list[str]:
-    return [posixpath.join(output, PARTS, name) for name in storage.walk(posixpath.join(output, PARTS))]
+def _parts(output: str, run: str = "") -> list[str]:
+    return [f"{PARTS}/{name}" for name in storage.walk(posixpath.join(output, PARTS)) if name.startswith(run)]
 
 
-def _read(files: list[str]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for file in files:
+def _rows_in(output: str, names: list[str]) -> Iterator[dict[str, Any]]:
+    for name in names:
         with suppress(FileNotFoundError):  # none yet, or merged by another run
-            rows += pq.read_table(io.BytesIO(storage.read(file))).to_pylist()
-    return rows
+            yield from pq.read_table(io.BytesIO(storage.read(posixpath.join(output, name)))).to_pylist()
 
 
 def _merge(output: str, run: str, skipped: list[dict[str, Any]]) -> Counter[str]:
     """Make one file of the report; return the statuses of this run."""
-    parts = _parts_of(output)
-    counts = Counter(row["status"] for row in _latest(_read([part for part in parts if part.startswith(run)])))
-    rows = _latest(_read([posixpath.join(output, REPORT), *parts]) + skipped)
+    counts = Counter(row["status"] for row in _latest(_rows_in(output, _parts(output, run))))
+    parts = _parts(output)
+    rows = _latest([*_rows_in(output, [REPORT, *parts]), *skipped])
     stream = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), stream)
     storage.write(posixpath.join(output, REPORT), stream.getvalue())
     for part in parts:
-        storage.remove(part)
+        storage.remove(posixpath.join(output, part))
     return counts + Counter(skipped=len(skipped))

@@ -12,19 +12,17 @@ import tarfile
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
-from itertools import groupby
+from functools import partial
+from itertools import chain, groupby
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
-from wavepaint.batch.storage import absolute, expand, file_system, is_folder, open_file, read, real, walk
-from wavepaint.errors import ImageError, MaskError, OptionError
+from wavepaint.errors import ImageError, MaskError, OptionError, one_line
 from wavepaint.image.formats.signature import sniff
-from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, READABLE_SUFFIXES
+from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, is_image
+from wavepaint.storage import absolute, expand, is_folder, open_file, read, real, walk
 
-IMAGE_SUFFIXES = READABLE_SUFFIXES | {".jfif", ".jpe", ".bmp", ".jxl"}
-"""Of files that are taken for images; where this build of libvips cannot read one, that one fails, by name."""
-_SUFFIX_OF_KIND = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "gif": ".gif", "heif": ".heic"}
+_SUFFIX_OF_KIND = {"jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "gif": ".gif", "heif": ".heic"}
 _MASK_ENDING = re.compile(r"[_-]mask\d*$", re.IGNORECASE)
 
 
@@ -41,12 +39,11 @@ class Row(NamedTuple):
     problem: str = ""
 
 
-Part = Callable[[], Iterator[Row]]
-"""Reads the rows of a row group of a Parquet file, or of a shard; can be pickled."""
+Part = Callable[[], Iterator[Row]]  # reads the rows of a Parquet file or a shard; can be pickled
 
 
 class Plan(NamedTuple):
-    """The rows of a folder or a list in order of their names, or parts; `others` are visible files but no images."""
+    """The rows of a folder or a list in their order, or parts; `others` are visible files but no images."""
 
     rows: list[Row]
     parts: list[Part]
@@ -67,10 +64,9 @@ def make_plan(
     """Find what there is to do.
 
     Args:
-        source: a folder; a list (.txt, .tsv, .lst: an image a line and after a tab its mask); or .parquet files or .tar
-            shards, by name or pattern.
-        masks: a mask for all; or a folder with the masks of a folder's images, named as `_MaskFinder` says, which may
-            be the folder of the images itself; or None where the inputs bring theirs.
+        source: a folder; a list (.txt, .tsv, .lst); or .parquet files or .tar shards, by name or pattern.
+        masks: a mask for all; or a folder with the masks of a folder's images, named as `_masks_of` says, which may be
+            the folder of the images itself; or None where the inputs bring theirs.
         output: folder for the results: the same sub-folders and names, with `.png` for formats that are only read.
         columns: of Parquet files, for images and masks: paths or URLs (strings), or contents of files (binary).
         needs_mask: False where the options say what to fill.
@@ -81,31 +77,25 @@ def make_plan(
     """
     folder = masks if masks is not None and is_folder(masks) else None
     what = _Masks(masks if folder is None else None, folder, needs_mask and masks is None)
-    if what.shared is not None and not file_system(what.shared)[0].isfile(file_system(what.shared)[1]):
+    if what.shared is not None and expand(what.shared) != [what.shared]:
         raise MaskError(f"{masks}: no such file or folder")
     if real(output) in {real(name) for name in (source, masks) if name is not None}:
         raise OptionError(f"{output}: holds inputs, which results would replace: name another output folder")
-    others: list[str] = []
     if is_folder(source):
-        rows = list(_folder_rows(source, what, output, others))
+        rows, others = _folder_rows(source, what, output)
     elif folder is not None and expand(source):
         raise OptionError(f"{folder}: a folder of masks is for a folder of images; these inputs bring their own")
     elif source.endswith((".txt", ".tsv", ".lst")):
-        rows = list(_list_rows(source, what))
+        rows, others = list(_list_rows(source, what)), []
     else:
         return Plan([], list(_parts(source, what, columns)), [])
     if not rows:
         raise ImageError(f"{source}: there are no images in it")
-    inputs = {_real_file(name) for row in rows for name in (row.image, row.mask) if isinstance(name, str)}
+    inputs = {real(name) for row in rows for name in (row.image, row.mask) if isinstance(name, str)}
     for row in rows:
-        if _real_file(posixpath.join(output, row.result)) in inputs:
+        if real(posixpath.join(output, row.result)) in inputs:
             raise OptionError(f"{row.input}: a result would replace an input: name another output than {output}")
     return Plan(rows, [], others)
-
-
-def is_image(name: str) -> bool:
-    """Whether a file's name is one of an image."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def result_name(name: str) -> str:
@@ -114,38 +104,31 @@ def result_name(name: str) -> str:
     return name if PurePosixPath(name).suffix.lower() in FORMAT_OF_SUFFIX else f"{name}.png"
 
 
-# -- folders and lists -------------------------------------------------------------------------------------------------
-
-_real_folder = lru_cache(16)(real)
-
-
-def _real_file(name: str) -> str:
-    return posixpath.join(_real_folder(posixpath.dirname(name)), posixpath.basename(name))
-
-
-def _folder_rows(source: str, masks: _Masks, output: str, others: list[str]) -> Iterator[Row]:
-    root, finder = real(source), None
-    # Masks and results inside are no images.
+def _folder_rows(source: str, masks: _Masks, output: str) -> tuple[list[Row], list[str]]:
+    """The rows of a folder, and the names of other files in it; masks and results inside are neither."""
+    root = real(source)
     apart = [real(name) for name in (output, *masks[:2]) if name is not None]
     inner = tuple(f"{name.removeprefix(f'{root}/')}/" for name in apart if name != root)
-    names = sorted(walk(source), key=lambda name: name.split("/"))
-    names = [name for name in names if "/." not in f"/{name}" and not f"{name}/".startswith(inner)]
-    others += (name for name in names if not is_image(name))
-    names = [name for name in names if is_image(name)]
+    files = [name for name in walk(source) if "/." not in f"/{name}" and not f"{name}/".startswith(inner)]
+    names, others = list(filter(is_image, files)), [name for name in files if not is_image(name)]
     if masks.folder is not None:
-        together = real(masks.folder) == root
-        names = _without_masks(names) if together else names
-        finder = _MaskFinder(masks.folder, names, together)
-    first_of: dict[str, str] = {}
+        candidates = set(filter(is_image, walk(masks.folder)))
+        if root in apart:  # images and masks in one folder
+            names = _without_masks(names)
+            candidates -= set(names)
+        masks_of = _masks_of(names, candidates)
+    rows: dict[str, Row] = {}
     for number, name in enumerate(names):
-        image, result = posixpath.join(source, name), result_name(name)
-        first = first_of.setdefault(result, image)
-        if first != image:
-            problem = f"{image}: its result would replace that of {first}, {posixpath.join(output, result)}"
-            yield Row(image, f"{result}.{number}", None, None, problem)
-        else:
-            mask, problem = (masks.shared, "") if finder is None else finder.find(name, image)
-            yield Row(image, result, None if problem else image, mask, problem)
+        image, result, mask, problem = posixpath.join(source, name), result_name(name), masks.shared, ""
+        if masks.folder is not None:
+            count, where = len(masks_of[name]), posixpath.dirname(posixpath.join(masks.folder, name))
+            mask, many = posixpath.join(masks.folder, *masks_of[name]), f"{count} masks" if count else "no mask"
+            problem = f"{image}: {many} named {PurePosixPath(name).stem} in {where}" if count != 1 else ""
+        if result in rows:
+            problem = f"{image}: its result would replace that of {rows[result].input}, {output}/{result}"
+            result = f"{result}.{number}"
+        rows[result] = Row(image, result, None, None, problem) if problem else Row(image, result, image, mask)
+    return list(rows.values()), others
 
 
 def _keys(name: str) -> tuple[str, str]:
@@ -162,32 +145,20 @@ def _without_masks(names: list[str]) -> list[str]:
     return [name for name, (stem, short) in keys.items() if stem not in whole and (short == stem or short not in known)]
 
 
-class _MaskFinder:
-    """Finds the mask of `a.jpg` by its name: `a.png`, `a.jpg.png`, `a_mask.png`, `a-mask.png`, `a_mask000.png`.
+def _masks_of(names: list[str], masks: set[str]) -> dict[str, set[str]]:
+    """The masks of each image: of `a.jpg` those called `a.png`, `a.jpg.png`, `a_mask.png`, `a-mask.png`, `a_mask0.png`.
 
     Composed and decomposed Unicode is the same name. A mask with the very name of another image is that one's.
     """
-
-    def __init__(self, folder: str, images: list[str], together: bool) -> None:
-        self._folder = folder
-        self._stems = {_keys(name)[0] for name in images}
-        self._masks: dict[str, list[str]] = defaultdict(list)
-        apart = set(images) if together else ()
-        for name in walk(folder):
-            if is_image(name) and name not in apart and "/." not in f"/{name}":
-                for key in set(_keys(name)):
-                    self._masks[key].append(name)
-
-    def find(self, name: str, image: str) -> tuple[str | None, str]:
-        """The mask of an image, or None and the problem."""
-        stem = _keys(name)[0]
-        masks = {mask for key in (stem, unicodedata.normalize("NFC", name)) for mask in self._masks.get(key, ())}
-        masks = {mask for mask in masks if (other := _keys(mask)[0]) == stem or other not in self._stems}
-        if len(masks) == 1:
-            return posixpath.join(self._folder, masks.pop()), ""
-        folder = posixpath.join(self._folder, posixpath.dirname(name)).rstrip("/")
-        count = f"{len(masks)} masks" if masks else "no mask"
-        return None, f"{image}: {count} named {PurePosixPath(name).stem} in {folder}"
+    stems = {_keys(name)[0] for name in names}
+    by_key: dict[str, set[str]] = defaultdict(set)
+    for mask in masks:
+        stem, short = _keys(mask)
+        by_key[stem].add(mask)
+        if stem not in stems:
+            by_key[short].add(mask)
+    keys = {name: {_keys(name)[0], *{unicodedata.normalize("NFC", name)} - stems} for name in names}
+    return {name: set().union(*(by_key[key] for key in keys[name])) for name in names}
 
 
 def _list_rows(source: str, masks: _Masks) -> Iterator[Row]:
@@ -195,13 +166,12 @@ def _list_rows(source: str, masks: _Masks) -> Iterator[Row]:
     try:
         lines = read(source).decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").split("\n")
     except OSError as error:
-        raise ImageError(f"{source}: {error.strerror or error}") from None
+        raise ImageError(f"{source}: {one_line(error)}") from None
     seen = set()
     for name, _, own in (line.partition("\t") for line in lines if line):
         image, short = _beside(source, name), posixpath.normpath(name)
         below = short if "://" not in name and not short.startswith(("/", "../")) else absolute(image).split("://")[-1]
-        result = result_name(below)
-        if result in seen:
+        if (result := result_name(below)) in seen:
             raise OptionError(f"{source}: names {image} more than once, or another whose result has the same name")
         seen.add(result)
         mask = _beside(source, own) if own and masks.own else masks.shared
@@ -211,77 +181,65 @@ def _list_rows(source: str, masks: _Masks) -> Iterator[Row]:
 
 def _beside(source: str, name: str) -> str:
     """The path or URL that a file names: absolute, or relative to the folder it lies in."""
-    if "://" in name or posixpath.isabs(name):
-        return name
-    head, mark, path = source.rpartition("://")
-    return f"{head}{mark}{posixpath.normpath(posixpath.join(posixpath.dirname(path), name))}"
+    return name if "://" in name else posixpath.join(posixpath.dirname(source), name)
 
 
-# -- Parquet files and shards ------------------------------------------------------------------------------------------
-
-
-def _parts(source: str, masks: _Masks, columns: tuple[str, str]) -> Iterator[Part]:
+def _parts(source: str, masks: _Masks, columns: tuple[str, ...]) -> Iterator[Part]:
     files = expand(source)
     if not files:
         raise ImageError(f"{source}: no such file or folder")
     common = posixpath.commonpath([posixpath.dirname(file) for file in files])
+    columns = columns if masks.own else columns[:1]
     for file in files:
-        # For each file a folder of its own.
-        stem = posixpath.splitext(posixpath.relpath(file, common))[0]
-        if file.endswith(".parquet"):
-            yield from _row_groups(file, stem, masks, columns if masks.own else columns[:1])
-        elif file.endswith(".tar"):
+        stem, suffix = posixpath.splitext(posixpath.relpath(file, common))  # for each file a folder of its own
+        if suffix == ".parquet":
+            yield partial(_parquet_rows, file, stem, masks, columns, _rows_in(file, columns))
+        elif suffix == ".tar":
             yield partial(_shard_rows, file, stem, masks)
         else:
             raise ImageError(f"{file}: neither a folder, a list (.txt, .tsv, .lst), a .parquet nor a .tar file")
 
 
-def _row_groups(file: str, stem: str, masks: _Masks, columns: tuple[str, ...]) -> Iterator[Part]:
+def _rows_in(file: str, columns: tuple[str, ...]) -> int:
+    """How many rows a Parquet file has, if it has the columns."""
     import pyarrow.parquet as pq
 
     try:
         with open_file(file) as stream:
-            parquet = pq.ParquetFile(stream)
+            metadata = pq.read_metadata(stream)
     except (OSError, ValueError) as error:  # of which Arrow's errors are kinds
-        raise ImageError(f"{file}: not a Parquet file: {' '.join(str(error).split())}") from None
-    if missing := [name for name in columns if name not in parquet.schema_arrow.names]:
-        raise OptionError(f"{file}: has no column {missing[0]!r}, only {', '.join(parquet.schema_arrow.names)}")
-    first = 0
-    for group in range(parquet.metadata.num_row_groups):
-        numbers = range(first, first + parquet.metadata.row_group(group).num_rows)
-        yield partial(_parquet_rows, file, stem, masks, columns, group, numbers)
-        first = numbers.stop
+        raise ImageError(f"{file}: not a Parquet file: {one_line(error)}") from None
+    if missing := set(columns).difference(names := metadata.schema.to_arrow_schema().names):
+        raise OptionError(f"{file}: has no column {min(missing)!r}, only {', '.join(names)}")
+    return int(metadata.num_rows)
 
 
-def _parquet_rows(
-    file: str, stem: str, masks: _Masks, columns: tuple[str, ...], group: int, numbers: range
-) -> Iterator[Row]:
+def _parquet_rows(file: str, stem: str, masks: _Masks, columns: tuple[str, ...], count: int) -> Iterator[Row]:
     """Rows, named by their numbers, as a name in a row would be free to repeat; those that cannot be read fail."""
     import pyarrow.parquet as pq
 
-    left, problem = iter(numbers), "there is nothing in this row"
+    left = iter(range(count))
     try:
         with open_file(file) as stream:
+            parquet = pq.ParquetFile(stream)
             # A few rows at a time: with the contents of files in them they are large.
-            for batch in pq.ParquetFile(stream).iter_batches(8, [group], list(columns)):
-                for row in batch.to_pylist():
+            groups = (parquet.iter_batches(8, [group], list(columns)) for group in range(parquet.num_row_groups))
+            for batch in chain.from_iterable(groups):
+                for row, number in zip(batch.to_pylist(), left, strict=False):
                     values = [_beside(file, row[name]) if isinstance(row[name], str) else row[name] for name in columns]
-                    number = next(left)
                     label, result = f"{file}#{number}", result_name(f"{stem}/{number:07d}{_suffix_of(values[0])}")
-                    if missing := [name for name, value in zip(columns, values, strict=True) if value is None]:
-                        yield Row(label, result, None, None, f"{label}: there is no {missing[0]} in this row")
-                    else:
-                        yield Row(label, result, values[0], values[1] if masks.own else masks.shared)
+                    missing = [f"{label}: there is no {name} in this row" for name in columns if row[name] is None]
+                    image, mask = (*values, masks.shared)[:2]
+                    yield Row(label, result, None if missing else image, mask, *missing[:1])
     except Exception as error:  # Arrow and stores raise whatever they do
-        problem = f"cannot be read: {' '.join(str(error).split())}"
-    for number in left:
-        yield Row(f"{file}#{number}", f"{stem}/{number:07d}.png", None, None, f"{file}#{number}: {problem}")
+        for label, number in ((f"{file}#{number}", number) for number in left):
+            yield Row(label, f"{stem}/{number:07d}.png", None, None, f"{label}: cannot be read: {one_line(error)}")
 
 
 def _suffix_of(image: str | bytes | None) -> str:
     if isinstance(image, bytes):
         return ".avif" if image[8:12] in (b"avif", b"avis") else _SUFFIX_OF_KIND.get(sniff(image[:16]) or "", ".png")
-    return posixpath.splitext(image or ".png")[1]
+    return posixpath.splitext(image or "")[1]
 
 
 def _shard_rows(file: str, stem: str, masks: _Masks) -> Iterator[Row]:
@@ -289,33 +247,30 @@ def _shard_rows(file: str, stem: str, masks: _Masks) -> Iterator[Row]:
     seen: Counter[str] = Counter()
     try:
         with open_file(file) as stream, tarfile.open(fileobj=stream, mode="r|") as shard:
-            for key, group in groupby(
-                (member for member in shard if member.isfile()), key=lambda each: _key(each.name)
-            ):
-                named = ((member.name.rpartition("/")[2].partition(".")[2], member) for member in group)
-                opened = ((name.lower(), shard.extractfile(member)) for name, member in named if is_image(f"x.{name}"))
-                files = {name: content.read() for name, content in opened if content is not None}
+            members = ((*_key(member.name), member) for member in shard if member.isfile())
+            for key, group in groupby(members, key=lambda each: each[0]):
+                opened = ((name, shard.extractfile(each)) for _, name, each in group if is_image(f"x.{name}"))
+                files = {name: cast(IO[bytes], member).read() for name, member in opened}
                 if files:
                     seen[key] += 1
                     yield _sample_row(file, stem, masks, f"{key}~{seen[key]}" if seen[key] > 1 else key, files)
     except Exception as error:  # tarfile and stores raise whatever they do; what came before is done
-        reason = " ".join(str(error).split()) or type(error).__name__
-        yield Row(file, f"{stem}/rest", None, None, f"{file}: cannot be read to its end: {reason}")
+        yield Row(file, f"{stem}/rest", None, None, f"{file}: cannot be read to its end: {one_line(error)}")
 
 
-def _key(name: str) -> str:
-    """A member's name up to the first dot of its last part."""
+def _key(name: str) -> tuple[str, str]:
+    """A member's name up to the first dot of its last part, and what follows, in lower case."""
     folder, file = posixpath.split(posixpath.normpath(f"/{name}").lstrip("/"))
-    return posixpath.join(folder, file.partition(".")[0])
+    key, _, extension = file.partition(".")
+    return posixpath.join(folder, key), extension.lower()
 
 
 def _sample_row(file: str, stem: str, masks: _Masks, key: str, files: dict[str, bytes]) -> Row:
     """`KEY.jpg` with its mask `KEY.mask.png`; a key that comes again has its number at the end."""
-    images = {name: content for name, content in files.items() if name.split(".")[0] != "mask"}
-    own = [content for name, content in files.items() if name not in images]
-    label, problem = f"{file}/{key}", ""
+    images = [name for name in files if name.split(".")[0] != "mask"]
+    own = [files[name] for name in files if name not in images]
+    label, result = f"{file}/{key}", result_name(f"{stem}/{key}.{[*images, 'png'][0]}")
     if len(images) != 1 or (masks.own and len(own) != 1):
         problem = f"{label}: {len(images)} images and {len(own)} masks, KEY.mask.png, have this key"
-    extension, image = next(iter(images.items()), ("png", None))
-    mask = own[0] if masks.own and own else masks.shared
-    return Row(label, result_name(f"{stem}/{key}.{extension}"), None if problem else image, mask, problem)
+        return Row(label, result, None, None, problem)
+    return Row(label, result, files[images[0]], own[0] if masks.own else masks.shared)

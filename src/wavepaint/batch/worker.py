@@ -16,7 +16,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wavepaint.batch import storage
+import pyarrow as pa
+
+from wavepaint import storage
 from wavepaint.batch.folder import reason_of
 from wavepaint.batch.plan import Row
 from wavepaint.batch.settings import Cluster
@@ -24,9 +26,7 @@ from wavepaint.errors import ImageError
 from wavepaint.files import scratch_folder, sweep_scratch
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine, Options
-from wavepaint.runtime.base import Runtime
 from wavepaint.runtime.loading import OPENVINO_REPAYS
-from wavepaint.runtime.shared import SharedRuntime
 
 
 class Job(NamedTuple):
@@ -39,18 +39,6 @@ class Job(NamedTuple):
     model: bytes = b""
 
 
-class _SharingInpainter(Inpainter):
-    """For several threads whose crops of one size run together."""
-
-    _shared: SharedRuntime | None = None
-
-    def load(self, expected_crops: int | None = None) -> Runtime:
-        runtime = super().load(expected_crops)
-        with self._loading:
-            self._shared = self._shared or SharedRuntime(runtime)
-            return self._shared
-
-
 class Worker:
     """Does rows, and never fails for one of them.
 
@@ -60,34 +48,38 @@ class Worker:
 
     Args:
         job: see `Job`. Runtime "auto" is torch on a GPU, else what a long job takes on a processor.
-        gpu: whether it has (a share of) a GPU.
+        gpu: whether it has (a share of) a GPU; None = what Ray has given it.
     """
 
-    def __init__(self, job: Job, gpu: bool) -> None:
+    def __init__(self, job: Job, gpu: bool | None = None) -> None:
+        if gpu is None:
+            import ray
+
+            gpu = bool(ray.get_gpu_ids())
         sweep_scratch()
         # The workers are the parallelism: libvips reads this when it is first loaded.
         os.environ.setdefault("VIPS_CONCURRENCY", str(job.cluster.cores))
-        self._job, self._concurrency = job, job.cluster.concurrency if gpu else 1
-        self._node = f"{platform.node()}{' (GPU)' * gpu}"
+        self._job, self._node = job, f"{platform.node()}{' (GPU)' * gpu}"
+        self._concurrency = job.cluster.concurrency if gpu else 1
         self._read = lru_cache(2)(storage.read)  # an image, and the mask that they may all share
-        kind = _SharingInpainter if self._concurrency > 1 else Inpainter
-        runtime = "torch" if gpu and job.engine.runtime == "auto" else job.engine.runtime
         with scratch_folder() as folder:
-            model = folder / Path(job.engine.model).name if job.model and job.engine.model else None
-            if model is not None:
+            model = folder / Path(job.engine.model or "").name if job.model else None
+            if model:
                 model.write_bytes(job.model)
-            self._inpainter = kind(model, runtime, job.cluster.cores)
-            self._inpainter.load(OPENVINO_REPAYS)
+            runtime = "torch" if gpu and job.engine.runtime == "auto" else job.engine.runtime
+            self._inpainter = Inpainter(model, runtime, job.cluster.cores)
+            self._inpainter.load(OPENVINO_REPAYS, shared=self._concurrency > 1)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Rows, pickled in column `row`, to the columns of the report."""
+    def __call__(self, batch: dict[str, Any]) -> pa.Table:
+        """Rows, pickled in column `row`, to rows of the report."""
         rows = [pickle.loads(row) for row in batch["row"]]
         begun = [self._begun(row) for row in rows]
         with ThreadPoolExecutor(1 if any(begun) else self._concurrency) as pool:
             records = list(pool.map(self.do, rows, begun))
-        for row in (row for row, times in zip(rows, begun, strict=True) if times >= self._job.cluster.max_retries):
-            self._unmark(row)  # not before the others are done: one of them may end this worker
-        return {name: [record[name] for record in records] for name in records[0]}
+        for row, times in zip(rows, begun, strict=True):
+            if times >= self._job.cluster.max_retries:
+                self._unmark(row)  # not before the others are done: one of them may end this worker
+        return pa.Table.from_pylist(records)
 
     def do(self, row: Row, begun: int = 0) -> dict[str, Any]:
         """Fill an image that was begun so often before; returns a row of the report."""
@@ -128,8 +120,7 @@ class Worker:
 
     def _fill(self, row: Row) -> str:
         """Write a result; return the SHA-256 of its file."""
-        target = posixpath.join(self._job.output, row.result)
-        suffix = posixpath.splitext(row.result)[1]
+        target, suffix = posixpath.join(self._job.output, row.result), posixpath.splitext(row.result)[1]
         with scratch_folder() as folder:
             image, mask = self._local(row.image, folder / f"image{suffix}"), self._local(row.mask, folder / "mask")
             written = folder / f"result{suffix}" if "://" in target else Path(target)
@@ -140,17 +131,16 @@ class Worker:
                 called = row.mask if isinstance(row.mask, str) else f"the mask of {row.input}"
                 raise ImageError(reason.replace(str(folder / "mask"), called)) from None
             content = written.read_bytes()
-            if "://" in target:
-                storage.write(target, content)
-            return hashlib.sha256(content).hexdigest()
+        if "://" in target:
+            storage.write(target, content)
+        return hashlib.sha256(content).hexdigest()
 
     def _local(self, source: str | bytes | None, name: Path) -> Path | None:
         """A file on this machine: the source itself, or a copy of that name."""
-        if isinstance(source, str) and "://" not in source:
-            return Path(source)
-        if source is not None:
-            name.write_bytes(source if isinstance(source, bytes) else self._read(source))
-        return None if source is None else name
+        if source is None or (isinstance(source, str) and "://" not in source):
+            return Path(source) if source else None
+        name.write_bytes(source if isinstance(source, bytes) else self._read(source))
+        return name
 
 
 def record(

@@ -79,8 +79,8 @@ def run_batch(
     except ImportError as error:
         raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
     from wavepaint.batch.plan import make_plan
-    from wavepaint.batch.storage import absolute
     from wavepaint.batch.worker import Job
+    from wavepaint.storage import absolute
 
     output, masks = absolute(files.output), None if files.masks is None else absolute(files.masks)
     plan = make_plan(absolute(input), masks, output, (files.image_column, files.mask_column), needs_mask)
@@ -106,8 +106,8 @@ def show_batch_status(
         from wavepaint.batch.cluster import REPORT, read_report
     except ImportError as error:
         raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
-    from wavepaint.batch.plan import is_image
-    from wavepaint.batch.storage import absolute, walk
+    from wavepaint.image.suffixes import is_image
+    from wavepaint.storage import absolute, walk
 
     rows = read_report(absolute(output))
     reasons = {status: [row["reason"] for row in rows if row["status"] == status] for status in STATUSES}

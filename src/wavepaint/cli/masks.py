@@ -51,17 +51,17 @@ def masks(
 
 @app.command("make")
 def make_masks(
-    photographs: Annotated[str, typer.Argument(help="Folder, picture or .tar shards (train-{0000..0008}.tar).")],
+    images: Annotated[str, typer.Argument(help="Folder, image or .tar shards (train-{0000..0008}.tar).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the test set to write.")],
     kinds: Annotated[str, typer.Option(help="Comma-separated presets.")] = "thin,medium,thick",
     size: Annotated[int, typer.Option(help="Side of the centre crops.")] = 256,
     seed: Annotated[int, typer.Option(help="Random seed of the masks.")] = 0,
 ) -> None:
-    """Write a test set: a centre crop and a hole per photograph and kind, with a manifest."""
-    from wavepaint.data.photographs import find_photographs
+    """Write a test set: a centre crop and a hole per image and kind, with a manifest."""
+    from wavepaint.data.images import find_images
     from wavepaint.evaluation.testset import make_test_set
 
-    source = find_photographs(photographs)
+    source = find_images(images)
     names = [kind.strip() for kind in kinds.split(",")]
     with progress_bar() as progress:
         task = progress.add_task("test set", total=len(source) * len(names))

@@ -52,7 +52,7 @@ class RunOptions:
 
 @app.command(
     epilog=examples(
-        "wavepaint train photos/ -o run/ --max-time 2h",
+        "wavepaint train photos/ -o run/ --hours 2",
         "wavepaint train photos/ -o run/ --recipe finetune --init default --set batch=8",
         "wavepaint train --resume run/",
     )

@@ -1,1 +1,1 @@
-"""Photographs and masks for training and evaluation."""
+"""Images and masks for training and evaluation."""

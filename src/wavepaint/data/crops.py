@@ -1,14 +1,14 @@
-"""Training samples: random crops of photographs with random masks, in an order that can be resumed exactly.
+"""Training samples: random crops of images with random masks, in an order that can be resumed exactly.
 
 Sample k of a stream is a pure function of (seed, k) and of which stream of how many it is: nothing depends
-on timing, and continuing at sample k costs no more than decoding the photographs that k needs.
+on timing, and continuing at sample k costs no more than decoding the images that k needs.
 
-An epoch shuffles all photographs. Each is decoded once and cropped `crops_per_image` times; these crops lie
-far apart, because at every step one new photograph comes in and older ones, still decoded, are cropped again:
+An epoch shuffles all images. Each is decoded once and cropped `crops_per_image` times; these crops lie
+far apart, because at every step one new image comes in and older ones, still decoded, are cropped again:
 
-    step q:  photograph q, photograph q - D, photograph q - 2D, ...      (modulo their number)
+    step q:  image q, image q - D, image q - 2D, ...      (modulo their number)
 
-with the distance D chosen such that at most `pool_size` decoded photographs are held.
+with the distance D chosen such that at most `pool_size` decoded images are held.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from wavepaint.data.images import RGB, ImageSource, Skipped
 from wavepaint.data.masks import MIN_SIDE, mixed_preset, rng_for
-from wavepaint.data.photographs import RGB, PhotographSource, Skipped
 from wavepaint.errors import ImageError, OptionError
 
 Permutation = NDArray[np.int64]
@@ -48,7 +48,7 @@ class Sample(TypedDict):
     mask: Tensor
     """bool `(1, crop, crop)`, True = hole."""
     name: str
-    """The photograph's name in its source."""
+    """The image's name in its source."""
 
 
 class Batch(TypedDict):
@@ -59,7 +59,7 @@ class Batch(TypedDict):
     mask: Tensor
     """bool `(B, 1, crop, crop)`, True = hole."""
     name: list[str]
-    """The photographs' names."""
+    """The images' names."""
 
 
 class CropSource(Protocol):
@@ -134,7 +134,7 @@ class CropDataset(IterableDataset[Sample]):
 
     def __init__(
         self,
-        source: PhotographSource,
+        source: ImageSource,
         options: CropOptions | None = None,
         *,
         crop: int = 256,
@@ -167,28 +167,28 @@ class CropDataset(IterableDataset[Sample]):
     def samples(self, worker: int = 0, workers: int = 1, start: int = 0) -> Iterator[Sample]:
         """Return the samples of one of the `workers` of this process, from its sample `start` on.
 
-        Raises `ImageError` if no photograph at all can be decoded.
+        Raises `ImageError` if no image at all can be decoded.
         """
         stream, streams = worker * self.world_size + self.rank, workers * self.world_size
-        # With fewer photographs than streams some are given to several, so that no stream runs dry.
+        # With fewer images than streams some are given to several, so that no stream runs dry.
         total = max(len(self.source), streams)
-        photographs = len(range(stream, total, streams))
-        # Between two uses of a photograph, distance * crops_per_photo others come by.
+        images = len(range(stream, total, streams))
+        # Between two uses of an image, distance * crops_per_image others come by.
         distance = max(2, self.pool_size // (streams * self.crops_per_image))
         pool = _Pool(self.source, self.max_pixels, distance * self.crops_per_image + 1)
 
-        epoch, done = divmod(start, photographs * self.crops_per_image)
+        epoch, done = divmod(start, images * self.crops_per_image)
         while self.epochs is None or epoch < self.epochs:
             order = rng_for(self.seed, f"epoch {epoch}").permutation(len(self.source))
-            for k in range(done, photographs * self.crops_per_image):
+            for k in range(done, images * self.crops_per_image):
                 step, repeat = divmod(k, self.crops_per_image)
-                position = (step - repeat * distance) % photographs * streams + stream
-                name, picture = pool.photograph(order, position % len(order))
-                yield self._sample(name, picture, rng_for(self.seed, f"{epoch}/{position}/{repeat}"))
+                position = (step - repeat * distance) % images * streams + stream
+                name, image = pool.image(order, position % len(order))
+                yield self._sample(name, image, rng_for(self.seed, f"{epoch}/{position}/{repeat}"))
             epoch, done = epoch + 1, 0
 
-    def _sample(self, name: str, picture: RGB, rng: np.random.Generator) -> Sample:
-        image = random_crop(picture, self.crop, self.max_scale, rng)
+    def _sample(self, name: str, image: RGB, rng: np.random.Generator) -> Sample:
+        image = random_crop(image, self.crop, self.max_scale, rng)
         mask = self.masks.draw((self.crop, self.crop), rng)
         return Sample(
             image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
@@ -198,38 +198,38 @@ class CropDataset(IterableDataset[Sample]):
 
 
 class _Pool:
-    """The most recently used decoded photographs, at most `capacity`."""
+    """The most recently used decoded images, at most `capacity`."""
 
-    def __init__(self, source: PhotographSource, max_pixels: int, capacity: int) -> None:
+    def __init__(self, source: ImageSource, max_pixels: int, capacity: int) -> None:
         self._source = source
         self._max_pixels = max_pixels
         self._capacity = capacity
         self._decoded: OrderedDict[int, RGB] = OrderedDict()
         self._broken: set[int] = set()
 
-    def photograph(self, order: Permutation, position: int) -> tuple[str, RGB]:
-        """Return name and picture at `position` of `order`, or of the first after it that can be decoded."""
+    def image(self, order: Permutation, position: int) -> tuple[str, RGB]:
+        """Return name and image at `position` of `order`, or of the first after it that can be decoded."""
         for ahead in range(len(order)):
             index = int(order[(position + ahead) % len(order)])
-            if (picture := self._picture(index)) is not None:
-                return self._source.name(index), picture
-        raise ImageError(f"none of the {len(order)} photographs can be read; {self._source.skipped[0].reason}")
+            if (image := self._image(index)) is not None:
+                return self._source.name(index), image
+        raise ImageError(f"none of the {len(order)} images can be read; {self._source.skipped[0].reason}")
 
-    def _picture(self, index: int) -> RGB | None:
+    def _image(self, index: int) -> RGB | None:
         if index in self._decoded:
             self._decoded.move_to_end(index)
             return self._decoded[index]
         if index in self._broken:
             return None
         try:
-            picture = self._source.read(index, self._max_pixels)
+            image = self._source.read(index, self._max_pixels)
         except ImageError:
             self._broken.add(index)
             return None
-        self._decoded[index] = picture
+        self._decoded[index] = image
         if len(self._decoded) > self._capacity:
             self._decoded.popitem(last=False)
-        return picture
+        return image
 
 
 class CropLoader(Iterable[Batch]):
@@ -281,7 +281,7 @@ class CropLoader(Iterable[Batch]):
 
     @property
     def skipped(self) -> list[Skipped]:
-        """The broken photographs found so far, by all workers of this process."""
+        """The broken images found so far, by all workers of this process."""
         return list(self._skipped.values())
 
     def state_dict(self) -> dict[str, int]:
@@ -321,19 +321,19 @@ class _Batched(IterableDataset[_Arrays]):
             reported = len(skipped)
 
 
-def random_crop(picture: RGB, crop: int, max_scale: float, rng: np.random.Generator) -> RGB:
-    """Return a random `(crop, crop, 3)` part of a uint8 `(h, w, 3)` picture, mirrored half of the time.
+def random_crop(image: RGB, crop: int, max_scale: float, rng: np.random.Generator) -> RGB:
+    """Return a random `(crop, crop, 3)` part of a uint8 `(h, w, 3)` image, mirrored half of the time.
 
     It shows a square of `crop` to `max_scale * crop` pixels, log-uniform and at most the short side, reduced
-    by area averaging. Where the picture is smaller than `crop`, reflection extends it evenly on both ends.
+    by area averaging. Where the image is smaller than `crop`, reflection extends it evenly on both ends.
     """
     import cv2
 
-    h, w = picture.shape[:2]
+    h, w = image.shape[:2]
     window = max(crop, min(round(crop * max_scale ** rng.uniform()), h, w))
     seen_h, seen_w = min(window, h), min(window, w)
     top, left = int(rng.integers(h - seen_h + 1)), int(rng.integers(w - seen_w + 1))
-    view = picture[top : top + seen_h, left : left + seen_w]
+    view = image[top : top + seen_h, left : left + seen_w]
     if (seen_h, seen_w) != (window, window):
         missing = (window - seen_h, window - seen_w)
         view = np.pad(view, (*((short // 2, short - short // 2) for short in missing), (0, 0)), mode="symmetric")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from wavepaint.data.crops import random_crop
+from wavepaint.data.images import RGB, ImageSource
 from wavepaint.data.masks import random_mask, rng_for
-from wavepaint.data.photographs import RGB, PhotographSource
 from wavepaint.errors import ImageError
 
 _SEED = 0
@@ -29,7 +29,7 @@ class ValidationSet:
         max_pixels: larger images are reduced to about this many pixels.
     """
 
-    def __init__(self, source: PhotographSource, kinds: Sequence[str], count: int, crop: int, max_pixels: int) -> None:
+    def __init__(self, source: ImageSource, kinds: Sequence[str], count: int, crop: int, max_pixels: int) -> None:
         self.kinds = tuple(kinds)
         self.names: list[str] = []
         crops: list[RGB] = []

@@ -52,7 +52,7 @@ class Strokes:
     max_len: int
 
     def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Draw between `min_times` and `max_times + 1` strokes anywhere in the picture."""
+        """Draw between `min_times` and `max_times + 1` strokes anywhere in the image."""
         cv2 = opencv()
         h, w = size
         canvas = np.zeros(size, np.uint8)
@@ -75,7 +75,7 @@ class Strokes:
 class Boxes:
     """Axis-aligned boxes, in pixels, that keep `margin` away from the border.
 
-    Sides are `U{min_size..max_size}`, limited to what fits a smaller picture.
+    Sides are `U{min_size..max_size}`, limited to what fits a smaller image.
     """
 
     margin: int
@@ -133,7 +133,7 @@ class Brush:
 
 @dataclass(frozen=True)
 class RelativeBoxes:
-    """One to three selection boxes of 8-45 % of each side, anywhere in the picture."""
+    """One to three selection boxes of 8-45 % of each side, anywhere in the image."""
 
     def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
         """Draw the boxes."""

@@ -5,7 +5,7 @@ that the caller hands in, coordinates are rounded to integers before anything is
 anti-aliased, so a seed means the same mask on every machine.
 
 The strokes and boxes follow the protocol of LaMa (arXiv 2109.07161), whose numbers are pixels at 256 or 512:
-a preset never scales them. At other sizes strokes simply cover more or less of the picture and boxes are
+a preset never scales them. At other sizes strokes simply cover more or less of the image and boxes are
 limited to what fits; below 64 pixels few drawings of `thin` stay under half the area, which takes time.
 The kinds that people remove are relative to the short side instead.
 """
@@ -169,7 +169,7 @@ def rng_for(seed: int, name: str) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class MaskStatistics:
-    """What a preset yields: shares of the picture (0 to 1) over `count` accepted masks.
+    """What a preset yields: shares of the image (0 to 1) over `count` accepted masks.
 
     `histogram[i]` is the share of masks whose area lies in `[i / 10, (i + 1) / 10)`, the last bin closed.
     `rejection_rate` is the share of drawn masks that were rejected.

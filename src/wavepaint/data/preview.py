@@ -13,6 +13,7 @@ from wavepaint.data.lettering import Pen
 from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, rng_for
 from wavepaint.errors import OptionError
 from wavepaint.files import atomic_write
+from wavepaint.image.vips import libvips
 
 _CELL = 128
 _GAP = 4
@@ -42,11 +43,9 @@ def preview_sheet(presets: Sequence[str], count: int = 8, seed: int = 0) -> NDAr
 
 def write_preview(path: Path, sheet: NDArray[np.uint8]) -> None:
     """Write a sheet as PNG, whole or not at all; raises `OptionError` if it cannot be written."""
-    import pyvips
-
     if path.suffix.lower() != ".png":
         raise OptionError(f"{path}: the preview is written as .png")
-    encoded = pyvips.Image.new_from_array(sheet).pngsave_buffer()
+    encoded = libvips().Image.new_from_array(sheet).pngsave_buffer()
     try:
         with atomic_write(path) as unfinished:
             unfinished.write_bytes(encoded)

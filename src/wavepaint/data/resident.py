@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavepaint.data.crops import Batch
+from wavepaint.data.images import ImageSource, Skipped
 from wavepaint.data.masks import mixed_preset, rng_for
-from wavepaint.data.photographs import PhotographSource, Skipped
 from wavepaint.errors import ImageError, OptionError
 
 _SAMPLED = 32
@@ -182,7 +182,7 @@ class ResidentCrops:
         """Nothing to stop."""
 
 
-def decoded_images(source: PhotographSource, max_pixels: int) -> list[NDArray[np.uint8]]:
+def decoded_images(source: ImageSource, max_pixels: int) -> list[NDArray[np.uint8]]:
     """Decode all images, several at a time; broken ones are left out, and named in `source.skipped`."""
 
     def read(index: int) -> NDArray[np.uint8] | None:
@@ -195,7 +195,7 @@ def decoded_images(source: PhotographSource, max_pixels: int) -> list[NDArray[np
         return [image for image in pool.map(read, range(len(source))) if image is not None]
 
 
-def too_large_for_memory(source: PhotographSource, max_pixels: int) -> str | None:
+def too_large_for_memory(source: ImageSource, max_pixels: int) -> str | None:
     """Why the decoded images should not stay in memory, from the mean size of a few; None if they may."""
     sizes = []
     for index in np.linspace(0, len(source) - 1, min(_SAMPLED, len(source))).astype(int):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from wavepaint.data.crops import Batch, CropDataset, CropLoader
+from wavepaint.data.images import Skipped
 from wavepaint.data.masks import rng_for
-from wavepaint.data.photographs import Skipped
 from wavepaint.errors import OptionError
 
 

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.errors import MissingExtraError
-from wavepaint.evaluation.metrics import BoolMask, FloatArray, Picture
+from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image
 
 PERIODS = (4, 8, 16)
 RING = 16
 _FLOOR = 1e-5  # added to energies; about the square of one level of 256: less is no texture
 
 
-def artefact_scores(truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+def artefact_scores(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
     """See `protocol.Scorer`.
 
     Returns:

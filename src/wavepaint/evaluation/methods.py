@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from wavepaint import __version__
 from wavepaint.errors import MissingExtraError, OptionError
-from wavepaint.evaluation.metrics import BoolMask, Picture, to_uint8
+from wavepaint.evaluation.metrics import BoolMask, Image, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
 from wavepaint.evaluation.registry import METHODS, MethodEntry
-from wavepaint.evaluation.testset import MASK_SUFFIX, encode_png, read_picture
+from wavepaint.evaluation.testset import MASK_SUFFIX, encode_png, read_image
 from wavepaint.fill.depth import coarse_levels_of
 from wavepaint.fill.guide import fill_planes
 from wavepaint.runtime import Runtime
@@ -33,25 +33,25 @@ HAAR_SWEEPS = 10
 FOLDER_PREFIX = "folder:"
 PACKAGE_PREFIX = "package:"
 
-Fill = Callable[[Picture, BoolMask], Picture]
-"""Known samples (zeros in the hole) and mask of one picture -> the filled picture."""
+Fill = Callable[[Image, BoolMask], Image]
+"""Known samples (zeros in the hole) and mask of one image -> the filled image."""
 
 
 @dataclass(frozen=True)
-class PictureMethod:
-    """A method that fills one picture after the other."""
+class ImageMethod:
+    """A method that fills one image after the other."""
 
     name: str
     fill: Fill
 
-    def __call__(self, items: Sequence[Item]) -> list[Picture]:
+    def __call__(self, items: Sequence[Item]) -> list[Image]:
         """See `Method`."""
         return [self.fill(item.known, item.mask) for item in items]
 
 
 @dataclass(frozen=True)
 class NetworkMethod:
-    """A method that fills batches of pictures of equal size.
+    """A method that fills batches of images of equal size.
 
     Attributes:
         name: as shown.
@@ -63,9 +63,9 @@ class NetworkMethod:
     run: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
     multiple: int
 
-    def __call__(self, items: Sequence[Item]) -> list[Picture]:
+    def __call__(self, items: Sequence[Item]) -> list[Image]:
         """See `Method`."""
-        filled: list[Picture] = []
+        filled: list[Image] = []
         for _, group in groupby(items, key=lambda item: item.mask.shape):
             filled.extend(self._batch(list(group)))
         return filled
@@ -82,7 +82,7 @@ class NetworkMethod:
 
 @dataclass(frozen=True)
 class RuntimeMethod:
-    """A network alone, without detail, grain and regions: it sees the whole picture.
+    """A network alone, without detail, grain and regions: it sees the whole image.
 
     Of a deep hole it sees reduced copies first, as far as it has learned that.
     """
@@ -90,11 +90,11 @@ class RuntimeMethod:
     name: str
     runtime: Runtime
 
-    def __call__(self, items: Sequence[Item]) -> list[Picture]:
+    def __call__(self, items: Sequence[Item]) -> list[Image]:
         """See `Method`."""
         return [self._fill(item) for item in items]
 
-    def _fill(self, item: Item) -> Picture:
+    def _fill(self, item: Item) -> Image:
         image = np.divide(item.known.transpose(2, 0, 1)[None], 255, dtype=np.float32)
         octaves = coarse_levels_of(item.mask, self.runtime.octaves)
         filled = fill_planes(self.runtime, image, item.mask[None], octaves)[0]
@@ -108,7 +108,7 @@ def network_method(model: WavePaint, name: str) -> RuntimeMethod:
     return RuntimeMethod(name, TorchRuntime.of(model))
 
 
-def package_method(name: str = "package", model: str | None = None) -> PictureMethod:
+def package_method(name: str = "package", model: str | None = None) -> ImageMethod:
     """Exactly what `wavepaint inpaint IMAGE MASK -o RESULT` writes with its defaults, read back from the file.
 
     With another `model`, what it writes with that as its only option.
@@ -117,15 +117,15 @@ def package_method(name: str = "package", model: str | None = None) -> PictureMe
 
     inpainter = Inpainter(model)
 
-    def fill(known: Picture, mask: BoolMask) -> Picture:
+    def fill(known: Image, mask: BoolMask) -> Image:
         with TemporaryDirectory() as folder:
             image, hole, result = (Path(folder) / f"{part}.png" for part in ("image", "mask", "result"))
             image.write_bytes(encode_png(known))
             hole.write_bytes(encode_png(mask * np.uint8(255)))
             inpainter(image, hole, output=result)
-            return read_picture(result)
+            return read_image(result)
 
-    return PictureMethod(name, fill)
+    return ImageMethod(name, fill)
 
 
 def haar_method(name: str = "haar", sweeps: int = HAAR_SWEEPS) -> NetworkMethod:
@@ -148,7 +148,7 @@ class FolderMethod:
     name: str
     folder: Path
 
-    def __call__(self, items: Sequence[Item]) -> list[Picture]:
+    def __call__(self, items: Sequence[Item]) -> list[Image]:
         """See `Method`; a missing file or another size raises `OptionError`."""
         return [self._read(item) for item in items]
 
@@ -161,20 +161,20 @@ class FolderMethod:
                 return path
         raise OptionError(f"{candidates[0]}: no such result (nor {candidates[1].name})")
 
-    def _read(self, item: Item) -> Picture:
+    def _read(self, item: Item) -> Image:
         path = self.path_of(item.kind, item.name)
-        picture = read_picture(path)
-        if picture.shape != item.truth.shape:
-            wanted, found = (f"{s[1]}x{s[0]}" for s in (item.truth.shape, picture.shape))
-            raise OptionError(f"{path}: is {found}, but the test set's picture is {wanted}")
-        return picture
+        image = read_image(path)
+        if image.shape != item.truth.shape:
+            wanted, found = (f"{s[1]}x{s[0]}" for s in (item.truth.shape, image.shape))
+            raise OptionError(f"{path}: is {found}, but the test set's image is {wanted}")
+        return image
 
 
 def _opencv_fill(algorithm: str) -> Fill:
     cv2 = _opencv()
     flag = {"telea": cv2.INPAINT_TELEA, "ns": cv2.INPAINT_NS}[algorithm]
 
-    def fill(known: Picture, mask: BoolMask) -> Picture:
+    def fill(known: Image, mask: BoolMask) -> Image:
         return np.asarray(cv2.inpaint(known, mask.astype(np.uint8), OPENCV_RADIUS, flag))
 
     return fill
@@ -186,7 +186,7 @@ def _biharmonic_fill() -> Fill:
     except ImportError:
         raise MissingExtraError("biharmonic inpainting", "train", "scikit-image") from None
 
-    def fill(known: Picture, mask: BoolMask) -> Picture:
+    def fill(known: Image, mask: BoolMask) -> Image:
         filled = inpaint_biharmonic(known / 255.0, mask, channel_axis=-1)
         return to_uint8(filled)
 
@@ -277,12 +277,12 @@ METHODS.add(
     "network", MethodEntry(lambda: _checkpoint_method("default", "network"), lambda: _describe_network("default"))
 )
 METHODS.add("haar", MethodEntry(haar_method, lambda: f"the network's prefill alone, {HAAR_SWEEPS} sweeps"))
-METHODS.add("opencv-telea", MethodEntry(lambda: PictureMethod("opencv-telea", _opencv_fill("telea")), _describe_opencv))
-METHODS.add("opencv-ns", MethodEntry(lambda: PictureMethod("opencv-ns", _opencv_fill("ns")), _describe_opencv))
+METHODS.add("opencv-telea", MethodEntry(lambda: ImageMethod("opencv-telea", _opencv_fill("telea")), _describe_opencv))
+METHODS.add("opencv-ns", MethodEntry(lambda: ImageMethod("opencv-ns", _opencv_fill("ns")), _describe_opencv))
 METHODS.add(
     "biharmonic",
     MethodEntry(
-        lambda: PictureMethod("biharmonic", _biharmonic_fill()),
+        lambda: ImageMethod("biharmonic", _biharmonic_fill()),
         lambda: f"scikit-image {import_module('skimage').__version__}",
     ),
 )

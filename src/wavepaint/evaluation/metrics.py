@@ -1,8 +1,8 @@
-"""Scores of filled pictures: per picture, over a set of pictures, and how sure one can be of them.
+"""Scores of filled images: per image, over a set of images, and how sure one can be of them.
 
-Pictures are uint8 RGB `(H, W, 3)`; every score is computed on values in [0, 1]. Masks are bool `(H, W)`,
-True = hole. A *composite* is the truth outside the hole and a method's picture inside. Names beginning with
-`hole_` look at hole samples only, the others at the whole picture.
+Images are uint8 RGB `(H, W, 3)`; every score is computed on values in [0, 1]. Masks are bool `(H, W)`,
+True = hole. A *composite* is the truth outside the hole and a method's image inside. Names beginning with
+`hole_` look at hole samples only, the others at the whole image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wavepaint.data.masks import rng_for
 from wavepaint.errors import MissingExtraError, OptionError
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 BoolMask = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "vgg_distance": Metric("VGG16 feature distance (a training loss)", False),
     }
 )
-"""Every per-picture score, in the order of tables."""
+"""Every per-image score, in the order of tables."""
 
 
 def to_uint8(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
@@ -76,11 +76,11 @@ def to_uint8(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return samples
 
 
-def pixel_scores(truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
-    """L1, MSE, PSNR and SSIM of several composites of one picture.
+def pixel_scores(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+    """L1, MSE, PSNR and SSIM of several composites of one image.
 
-    SSIM is scikit-image's, Gaussian window 11x11 with sigma 1.5, per RGB channel. The whole-picture value is
-    the mean over windows that lie inside the picture; the value in the hole is the mean of the SSIM map over
+    SSIM is scikit-image's, Gaussian window 11x11 with sigma 1.5, per RGB channel. The whole-image value is
+    the mean over windows that lie inside the image; the value in the hole is the mean of the SSIM map over
     the hole's samples.
 
     Args:
@@ -120,7 +120,7 @@ def _pixel_scores(a: FloatArray, b: FloatArray, mask: BoolMask) -> dict[str, flo
     }
 
 
-def zero_padded_ssim(truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+def zero_padded_ssim(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
     """SSIM as the field's evaluators compute it, `ssim_zero_padded`; see `protocol.Scorer`.
 
     The same window as in `pixel_scores`, but the image continues as zeros beyond its border and every position counts,
@@ -155,14 +155,14 @@ def _psnr(a: FloatArray, b: FloatArray) -> float:
 
 
 def pooled_psnr(mse: Sequence[float] | FloatArray, pixels: Sequence[int] | NDArray[np.int64]) -> float:
-    """PSNR in dB of all hole samples of a set taken together: `mse` per picture, weighted by its hole."""
+    """PSNR in dB of all hole samples of a set taken together: `mse` per image, weighted by its hole."""
     mean = float(np.average(mse, weights=pixels))
     return PSNR_CEILING if mean == 0 else min(-10 * float(np.log10(mean)), PSNR_CEILING)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over pictures with its spread: sample standard deviation and 95 % bootstrap interval."""
+    """A mean over images with its spread: sample standard deviation and 95 % bootstrap interval."""
 
     mean: float
     std: float
@@ -180,10 +180,10 @@ def summarise_columns(values: FloatArray, seed: int = 0) -> list[Summary]:
     """Mean, standard deviation and percentile-bootstrap 95 % interval of the mean, for every column.
 
     All columns are resampled alike, and the resampling depends on `seed` and the number of rows alone. A column
-    of *differences* of two methods on the same pictures therefore gets the paired interval.
+    of *differences* of two methods on the same images therefore gets the paired interval.
 
     Args:
-        values: `(N, K)`, a row per picture.
+        values: `(N, K)`, a row per image.
         seed: of the resampling.
 
     Raises:
@@ -205,7 +205,7 @@ def summarise_columns(values: FloatArray, seed: int = 0) -> list[Summary]:
 
 
 def area_bin(share: float) -> int:
-    """Index of the 10 % bin of a hole's share of the picture; the last bin includes 1."""
+    """Index of the 10 % bin of a hole's share of the image; the last bin includes 1."""
     return min(int(share * AREA_BINS), AREA_BINS - 1)
 
 
@@ -231,7 +231,7 @@ def gaussian_frechet_distance(mean_a: FloatArray, cov_a: FloatArray, mean_b: Flo
     """Squared Wasserstein-2 distance of N(mean_a, cov_a) and N(mean_b, cov_b): means `(D,)`, covariances `(D, D)`.
 
     `tr (A B)^1/2` is taken as the sum of the roots of the eigenvalues of the symmetric `A^1/2 B A^1/2`, which
-    stays real and stable for the singular covariances that few pictures give.
+    stays real and stable for the singular covariances that few images give.
     """
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T

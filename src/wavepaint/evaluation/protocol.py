@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wavepaint.data.masks import find_preset, rng_for
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.metrics import BoolMask, FloatArray, Picture, pixel_scores
+from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image, pixel_scores
 
 KINDS = ("thin", "medium", "thick")
 
@@ -23,7 +23,7 @@ class Item:
     """One hole to fill.
 
     Attributes:
-        name: of the picture; unique within a kind.
+        name: of the image; unique within a kind.
         kind: of the mask.
         truth: uint8 RGB `(H, W, 3)`.
         mask: bool `(H, W)`, True = hole.
@@ -32,21 +32,21 @@ class Item:
 
     name: str
     kind: str
-    truth: Picture
+    truth: Image
     mask: BoolMask
     rejected: int = 0
 
     @property
     def hole_area(self) -> float:
-        """Share of the picture, 0 to 1."""
+        """Share of the image, 0 to 1."""
         return float(self.mask.mean())
 
     @property
-    def known(self) -> Picture:
+    def known(self) -> Image:
         """The truth with zeros in the hole: all that a method may see."""
         return np.where(self.mask[..., None], np.uint8(0), self.truth)
 
-    def composite(self, filled: Picture) -> Picture:
+    def composite(self, filled: Image) -> Image:
         """`filled` inside the hole, the truth elsewhere."""
         return np.where(self.mask[..., None], filled, self.truth)
 
@@ -59,15 +59,15 @@ class Method(Protocol):
         """As shown in tables; unique within an evaluation."""
         ...
 
-    def __call__(self, items: Sequence[Item]) -> list[Picture]:
-        """One uint8 RGB picture per item, of its size; what lies outside the hole is not looked at.
+    def __call__(self, items: Sequence[Item]) -> list[Image]:
+        """One uint8 RGB image per item, of its size; what lies outside the hole is not looked at.
 
         A method works from `Item.known`, never from the truth.
         """
         ...
 
 
-Scorer = Callable[[Picture, NDArray[np.uint8], BoolMask], Mapping[str, FloatArray]]
+Scorer = Callable[[Image, NDArray[np.uint8], BoolMask], Mapping[str, FloatArray]]
 """`(truth, composites (M, H, W, 3), mask)` -> `(M,)` values of each score, named as in `metrics.METRICS`."""
 
 
@@ -110,29 +110,29 @@ class SetScorer(Protocol):
         ...
 
 
-def item_name(photograph: str) -> str:
-    """A photograph's name in a test set: without extensions, folders and shards joined by hyphens.
+def item_name(image: str) -> str:
+    """An image's name in a test set: without extensions, folders and shards joined by hyphens.
 
     >>> item_name("val-0000.tar/000012.webp")
     'val-0000-000012'
     """
-    return "-".join(part.removesuffix(".tar") for part in PurePosixPath(photograph).with_suffix("").parts)
+    return "-".join(part.removesuffix(".tar") for part in PurePosixPath(image).with_suffix("").parts)
 
 
-def centre_crop(picture: Picture, size: int) -> Picture:
-    """The central `(size, size, 3)` of a picture; a side that is too short is mirrored outwards first.
+def centre_crop(image: Image, size: int) -> Image:
+    """The central `(size, size, 3)` of an image; a side that is too short is mirrored outwards first.
 
     Mirroring instead of scaling keeps every sample exact, so that a crop is the same on every machine.
     """
-    short = [max(0, size - side) for side in picture.shape[:2]]
+    short = [max(0, size - side) for side in image.shape[:2]]
     if any(short):
-        picture = np.pad(picture, [(gap // 2, gap - gap // 2) for gap in short] + [(0, 0)], mode="symmetric")
-    top, left = ((side - size) // 2 for side in picture.shape[:2])
-    return np.ascontiguousarray(picture[top : top + size, left : left + size])
+        image = np.pad(image, [(gap // 2, gap - gap // 2) for gap in short] + [(0, 0)], mode="symmetric")
+    top, left = ((side - size) // 2 for side in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + size, left : left + size])
 
 
 def make_items(
-    photographs: Iterable[tuple[str, Picture]],
+    images: Iterable[tuple[str, Image]],
     kinds: Sequence[str] = KINDS,
     *,
     size: int = 256,
@@ -140,26 +140,26 @@ def make_items(
 ) -> Iterator[Item]:
     """Centre crops with one seeded mask per kind.
 
-    The mask depends on `seed`, the item's name and the kind alone, not on the photographs around it.
+    The mask depends on `seed`, the item's name and the kind alone, not on the images around it.
 
     Args:
-        photographs: names and uint8 RGB pictures `(H, W, 3)` of any size (a `PhotographSource`, say); items
+        images: names and uint8 RGB images `(H, W, 3)` of any size (an `ImageSource`, say); items
             are named by `item_name`.
         kinds: mask presets.
         size: side of the crops.
         seed: of the masks.
 
     Raises:
-        OptionError: an unknown kind, a size too small for it, or two photographs of one name.
+        OptionError: an unknown kind, a size too small for it, or two images of one name.
     """
     presets = [(kind, find_preset(kind)) for kind in kinds]
     sources: dict[str, str] = {}
-    for source, photograph in photographs:
+    for source, image in images:
         name = item_name(source)
         if name in sources:
             raise OptionError(f"{source} and {sources[name]} would both be called {name}")
         sources[name] = source
-        truth = centre_crop(photograph, size)
+        truth = centre_crop(image, size)
         for kind, preset in presets:
             mask, rejected = preset.sample((size, size), rng_for(seed, f"{name}/{kind}"))
             yield Item(name, kind, truth, mask, rejected)
@@ -183,8 +183,8 @@ def evaluate(
     remaining = iter(items)
     while batch := list(islice(remaining, batch_size)):
         filled = [method(batch) for method in methods]
-        for item, pictures in zip(batch, zip(*filled, strict=True), strict=True):
-            composites = np.stack([item.composite(picture) for picture in pictures])
+        for item, images in zip(batch, zip(*filled, strict=True), strict=True):
+            composites = np.stack([item.composite(image) for image in images])
             scores: dict[str, FloatArray] = {}
             for scorer in scorers:
                 scores.update(scorer(item.truth, composites, item.mask))

@@ -47,9 +47,9 @@ class Provenance:
 def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str | Path, provenance: Provenance) -> None:
     """Write the folder of a report: all of it or nothing; an earlier report there is replaced.
 
-    `report.html` (with `pictures/`), `tables.md`, `summary.csv` (every mean with its standard deviation, 95 %
+    `report.html` (with `images/`), `tables.md`, `summary.csv` (every mean with its standard deviation, 95 %
     interval and paired difference to the first method), `sets.csv` (scores of whole sets), `scores.csv` (per
-    picture; also `scores.parquet` when pyarrow is installed) and `provenance.json`.
+    image; also `scores.parquet` when pyarrow is installed) and `provenance.json`.
 
     `summaries` are `results.summaries(provenance.seed)`.
 
@@ -72,8 +72,8 @@ def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str 
         tables += set_score_tables(results, set_scores)
         _write(made / "tables.md", "\n".join(map(markdown, tables)))
         _write(made / "provenance.json", json.dumps(_origin(provenance), indent=1) + "\n")
-        pictures = _write_pictures(results, made / "pictures")
-        _write(made / "report.html", _page(results, summaries, tables, pictures, provenance))
+        images = _write_images(results, made / "images")
+        _write(made / "report.html", _page(results, summaries, tables, images, provenance))
 
 
 Columns = tuple[tuple[str, ...], list[tuple[Any, ...]]]
@@ -135,7 +135,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write_pictures(results: Results, folder: Path) -> dict[str, list[tuple[Case, list[str]]]]:
+def _write_images(results: Results, folder: Path) -> dict[str, list[tuple[Case, list[str]]]]:
     """PNG files of the best and worst cases: truth, hole, then every method; relative paths in that order."""
     folder.mkdir()
     written: dict[str, list[tuple[Case, list[str]]]] = {}
@@ -143,9 +143,9 @@ def _write_pictures(results: Results, folder: Path) -> dict[str, list[tuple[Case
         written[title] = []
         for number, case in enumerate(cases, start=1):
             paths = []
-            for column, picture in enumerate((case.item.truth, case.item.known, *case.composites)):
+            for column, image in enumerate((case.item.truth, case.item.known, *case.composites)):
                 name = f"{title}-{number:02d}-{column}.png"
-                (folder / name).write_bytes(encode_png(picture, compressed=True))
+                (folder / name).write_bytes(encode_png(image, compressed=True))
                 paths.append(f"{folder.name}/{name}")
             written[title].append((case, paths))
     return written
@@ -155,7 +155,7 @@ def _page(
     results: Results,
     summaries: Sequence[SummaryRow],
     tables: Sequence[Table],
-    pictures: Mapping[str, list[tuple[Case, list[str]]]],
+    images: Mapping[str, list[tuple[Case, list[str]]]],
     provenance: Provenance,
 ) -> str:
     return render(
@@ -166,7 +166,7 @@ def _page(
         tables=tables,
         charts=list(_charts(results, summaries)),
         bin_tables=bin_tables(results, summaries),
-        pictures=pictures,
+        images=images,
         labels=("truth", "hole", *results.methods),
         ranked_by=METRICS[RANKED_BY],
     )

@@ -1,4 +1,4 @@
-"""From scores of single pictures to the tables of a report."""
+"""From scores of single images to the tables of a report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wavepaint.evaluation.metrics import (
 from wavepaint.evaluation.protocol import Evaluated, Item, Row, SetScorer
 
 RANKED_BY = "hole_psnr"
-PICTURES = 12
+SHOWN = 12
 
 SET_METRICS: Mapping[str, Metric] = MappingProxyType(
     {
@@ -38,7 +38,7 @@ SET_METRICS: Mapping[str, Metric] = MappingProxyType(
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One item with every method's composite, `(M, H, W, 3)`, kept for the pictures of a report."""
+    """One item with every method's composite, `(M, H, W, 3)`, kept for the images of a report."""
 
     item: Item
     composites: NDArray[np.uint8]
@@ -60,7 +60,7 @@ class SummaryRow:
         method: its name.
         metric: key of `METRICS`.
         summary: of the scores.
-        difference: of the scores minus the first method's on the same pictures; None for the first method.
+        difference: of the scores minus the first method's on the same images; None for the first method.
     """
 
     kind: str
@@ -73,7 +73,7 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class SetScore:
-    """A score of all pictures of a kind together; `metric` is a key of `SET_METRICS`."""
+    """A score of all images of a kind together; `metric` is a key of `SET_METRICS`."""
 
     kind: str
     method: str
@@ -83,14 +83,14 @@ class SetScore:
 
 @dataclass
 class Results:
-    """Collects an evaluation; holds scores and the few best and worst pictures, not the rest.
+    """Collects an evaluation; holds scores and the few best and worst images, not the rest.
 
     Attributes:
         methods: names in their order; the first is what the others are compared with, and whose `RANKED_BY`
-            decides which pictures are the best and the worst.
+            decides which images are the best and the worst.
         set_scorers: take in every item, too.
         rows: all scores, in the order of evaluation.
-        best, worst: `PICTURES` cases each, the most extreme first.
+        best, worst: `SHOWN` cases each, the most extreme first.
     """
 
     methods: tuple[str, ...]
@@ -105,7 +105,7 @@ class Results:
         case = Case(evaluated.item, evaluated.composites, evaluated.rows[0].scores[RANKED_BY])
         bisect.insort(self.worst, case, key=lambda kept: kept.order)
         bisect.insort(self.best, case, key=lambda kept: (-kept.value, *kept.order[1:]))
-        del self.worst[PICTURES:], self.best[PICTURES:]
+        del self.worst[SHOWN:], self.best[SHOWN:]
         for scorer in self.set_scorers:
             scorer.add(evaluated)
 

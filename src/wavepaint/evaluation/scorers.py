@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavepaint.evaluation.features import VGG16Features, feature_distance
-from wavepaint.evaluation.metrics import BoolMask, FloatArray, Picture, gaussian_frechet_distance
+from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image, gaussian_frechet_distance
 from wavepaint.evaluation.perceptual import DISTS, LPIPS, Net
 from wavepaint.evaluation.protocol import Evaluated
 
@@ -38,7 +38,7 @@ class DistanceScorer:
         self._features = features
         self._distance = distance
 
-    def __call__(self, truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+    def __call__(self, truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
         """See `protocol.Scorer`."""
         with torch.inference_mode():
             reference = self._features(_tensor(truth))
@@ -79,7 +79,7 @@ class LPIPSScorer:
         self._net = net
         self._model = model
 
-    def __call__(self, truth: Picture, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+    def __call__(self, truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
         """See `protocol.Scorer`: `lpips_NET` and `hole_lpips_NET`."""
         hole = torch.from_numpy(mask)
         whole, inside = [], []

@@ -49,7 +49,7 @@ def bin_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[Table]
 
 
 def set_score_tables(results: Results, set_scores: Sequence[SetScore]) -> list[Table]:
-    """Per kind of mask: the scores of all its pictures together."""
+    """Per kind of mask: the scores of all its images together."""
     tables = []
     for kind in results.kinds:
         scores = {(s.metric, s.method): s.value for s in set_scores if s.kind == kind}

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.errors import MissingExtraError, OptionError
-from wavepaint.evaluation.metrics import BoolMask, Picture
+from wavepaint.evaluation.metrics import BoolMask, Image
 from wavepaint.evaluation.protocol import KINDS, Item, make_items
 from wavepaint.files import atomic_dir
 
 if TYPE_CHECKING:
-    from wavepaint.data.photographs import PhotographSource
+    from wavepaint.data.images import ImageSource
 
 MANIFEST = "manifest.json"
 FORMAT = "wavepaint-test-set-1"
@@ -77,8 +77,8 @@ class EvaluationSet:
     def read(self, entry: Entry) -> Item:
         """Read one item; `OptionError` where a file is missing or not what the manifest says."""
         image, mask = _paths(self.folder, entry)
-        truth = read_picture(image)
-        hole = read_picture(mask)[..., 0] > 127
+        truth = read_image(image)
+        hole = read_image(mask)[..., 0] > 127
         if truth.shape[:2] != hole.shape:
             raise OptionError(f"{mask}: is {_size(hole)}, but {image.name} is {_size(truth)}")
         for path, samples, expected in ((image, truth, entry.image_sha256), (mask, hole, entry.mask_sha256)):
@@ -90,7 +90,7 @@ class EvaluationSet:
 
 
 def make_test_set(
-    photographs: PhotographSource,
+    images: ImageSource,
     folder: str | Path,
     kinds: Sequence[str] = KINDS,
     *,
@@ -99,11 +99,11 @@ def make_test_set(
 ) -> Iterator[Item]:
     """Write a test set, item by item; the folder appears when the iteration ends.
 
-    Centre crops of `size`, shorter sides mirrored outwards. Photographs that cannot be read are left out and
-    named in the manifest (and, with reasons, in `photographs.skipped`).
+    Centre crops of `size`, shorter sides mirrored outwards. Images that cannot be read are left out and
+    named in the manifest (and, with reasons, in `images.skipped`).
 
     Args:
-        photographs: see `wavepaint.data.photographs.find_photographs`.
+        images: see `wavepaint.data.images.find_images`.
         folder: new, empty, or an earlier test set, which is replaced.
         kinds: mask presets, each a sub-folder.
         size: side of the crops.
@@ -113,13 +113,13 @@ def make_test_set(
         Every item after it was written, for a progress bar.
 
     Raises:
-        OptionError: see `protocol.make_items` and `outputs.atomic_dir`; or not one readable photograph.
+        OptionError: see `protocol.make_items` and `outputs.atomic_dir`; or not one readable image.
     """
     with atomic_dir(Path(folder), MANIFEST) as made:
         entries = []
         for kind in kinds:
             (made / kind).mkdir(exist_ok=True)
-        for item in make_items(photographs, kinds, size=size, seed=seed):
+        for item in make_items(images, kinds, size=size, seed=seed):
             entry = Entry(
                 kind=item.kind,
                 name=item.name,
@@ -135,14 +135,14 @@ def make_test_set(
             entries.append(entry)
             yield item
         if not entries:
-            raise OptionError(f"{folder}: not one photograph could be read")
+            raise OptionError(f"{folder}: not one image could be read")
         entries.sort(key=lambda entry: (kinds.index(entry.kind), entry.name))
         manifest = {
             "format": FORMAT,
             "seed": seed,
             "size": size,
             "kinds": list(kinds),
-            "unreadable": sorted(skipped.name for skipped in photographs.skipped),
+            "unreadable": sorted(skipped.name for skipped in images.skipped),
             "items": [asdict(entry) for entry in entries],
         }
         (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8", newline="\n")
@@ -208,7 +208,7 @@ def _size(samples: NDArray[Any]) -> str:
     return f"{samples.shape[1]}x{samples.shape[0]}"
 
 
-def samples_sha256(samples: Picture | BoolMask) -> str:
+def samples_sha256(samples: Image | BoolMask) -> str:
     """SHA-256 of the samples' shape and values, rows from the top; a bool mask counts as 0 and 1."""
     digest = hashlib.sha256("x".join(str(side) for side in samples.shape).encode())
     digest.update(np.ascontiguousarray(samples).astype(np.uint8, copy=False).tobytes())
@@ -242,8 +242,8 @@ def _png(width: int, height: int, colour_type: int, stream: bytes) -> bytes:
     )
 
 
-def read_picture(path: Path) -> Picture:
-    """A picture file as uint8 RGB `(H, W, 3)`; `OptionError` when it cannot be read."""
+def read_image(path: Path) -> Image:
+    """An image file as uint8 RGB `(H, W, 3)`; `OptionError` when it cannot be read."""
     try:
         import cv2
     except ImportError:
@@ -252,7 +252,7 @@ def read_picture(path: Path) -> Picture:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise OptionError(f"{path}: {error.strerror}") from None
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
-    if picture is None:
-        raise OptionError(f"{path}: not a picture that can be read")
-    return np.asarray(picture)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    if image is None:
+        raise OptionError(f"{path}: not an image that can be read")
+    return np.asarray(image)

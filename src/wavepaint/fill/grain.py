@@ -19,6 +19,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepaint.fill.noise import normals
+
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
@@ -84,12 +86,11 @@ def draw_grain(deviations: Floats, height: int, width: int, seed: Sequence[int])
     Returns:
         (C, height, width) float32 with mean zero: C = 1 or 3.
     """
-    rng = np.random.default_rng(seed)
     rows, columns = (-(-side // 2**SCALES) for side in (height, width))
     coarse = np.zeros((len(deviations), rows, columns), np.float32)
     for scale in reversed(range(SCALES)):
-        shape = coarse.shape
-        details = [rng.standard_normal(shape, np.float32) * deviations[:, scale, None, None] for _ in range(3)]
+        bands = (normals((*seed, scale, band), *coarse.shape) for band in range(3))
+        details = [noise * deviations[:, scale, None, None] for noise in bands]
         coarse = _inverse_haar(coarse, *details)
     return _to_components(coarse[:, :height, :width], inverse=True)
 

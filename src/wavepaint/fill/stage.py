@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wavepaint.fill.blend import Doubles, vote
 from wavepaint.fill.levels import DEEPEST, Level
+from wavepaint.fill.noise import hashes
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.patches import (
     DETAIL,
@@ -228,11 +229,10 @@ class Stage:
         return around
 
     def _bias(self) -> Floats | None:
-        """Whole numbers that make other sources attractive for every seed but 0."""
+        """Whole numbers below 2^14 that make other sources attractive for every seed but 0."""
         if self.options.seed == 0:
             return None
-        rng = np.random.default_rng(self.options.seed)
-        return rng.integers(0, 1 << 14, len(self._source_indices)).astype(np.float32)
+        return (hashes((self.options.seed,), len(self._source_indices)) >> 18).astype(np.float32)
 
     def _unit(self, costs: Floats, share: float) -> float:
         """A quantile of squared distances, not below what can be seen."""

@@ -11,6 +11,7 @@ import numpy as np
 from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError
+from wavepaint.image.formats.tiff_tiles import check_strips
 from wavepaint.image.header import Header, load_options, to_srgb
 from wavepaint.image.orientation import box_to_stored, to_upright
 from wavepaint.image.stored_file import StoredFile
@@ -33,6 +34,7 @@ class Decoder:
         with file.decoding():
             self._tiles = TileReader(file.open, header.directory, to_srgb) if header.is_tiled else None
         self._is_random = header.orientation >= 3 or header.is_tiled
+        self._is_checked = False
         self._decoded: Samples | None = None
         self._decode_lock = threading.Lock()
 
@@ -116,5 +118,9 @@ class Decoder:
 
     def _upright(self) -> Any:
         header = self._header
+        if header.format == "tiff" and not self._is_checked:
+            with self._file.open() as stream:
+                check_strips(stream, header.directory)
+            self._is_checked = True
         options = load_options("random" if self._is_random else "sequential", header.directory)
         return to_srgb(self._file.load(header.loader, **options)).autorot()

@@ -14,9 +14,11 @@ from wavepaint.errors import ImageWarning, MaskError, OptionError
 from wavepaint.fill.dilation import dilate
 from wavepaint.image.file import ImageFile
 from wavepaint.image.mask_reading import Reading, read_samples
-from wavepaint.image.mask_samples import SampledImage, Strips, sampled_array
+from wavepaint.image.mask_samples import SampledImage, Strips, from_bgr, sampled_array
 from wavepaint.image.orientation import to_upright
-from wavepaint.image.pil import is_pil_image, label_base_of_pil, orientation_of_pil, samples_of_pil
+from wavepaint.image.pil import is_pil_image, label_base_of_pil, mask_samples_of_pil, orientation_of_pil
+from wavepaint.image.stored_file import without_stream
+from wavepaint.image.tensors import array_of_tensor, is_tensor
 from wavepaint.options import Options, as_boxes
 
 Mask = NDArray[np.bool_]
@@ -52,9 +54,10 @@ def find_hole(image: Maskable, mask: Any, options: Options) -> Mask:
 
     Args:
         image: gives the size, and the transparent pixels for `options.alpha`.
-        mask: a file (path or bytes), an `ImageFile`, a PIL image or an array: what it means, `read_samples` says; or
-            None where `options.boxes` or `options.alpha` says what to fill.
-        options: boxes, alpha, threshold, marked, mask_from, resize_mask, invert_mask and dilate, applied in this order.
+        mask: a file (path, bytes or open), an `ImageFile`, a PIL image, an array or a tensor: what it means,
+            `read_samples` says; or None where `options.boxes` or `options.alpha` says what to fill.
+        options: boxes, alpha, bgr, threshold, marked, mask_from, resize_mask, invert_mask and dilate, applied in this
+            order.
 
     Returns:
         (H, W) bool, True = hole; an array of its own.
@@ -76,7 +79,7 @@ def find_hole(image: Maskable, mask: Any, options: Options) -> Mask:
     elif options.boxes:
         hole = _hole_of_boxes(image, options)
     else:
-        hole = _hole_of_mask(image, open_mask(mask), options)
+        hole = _hole_of_mask(image, open_mask(mask, options.bgr), options)
     if options.invert_mask and mask is None:
         hole = ~hole
     if options.dilate:
@@ -101,8 +104,9 @@ def excluded(image: Maskable, mask: Any, threshold: float = Options.threshold) -
     return read_samples(opened, threshold, _sampled(image)).hole
 
 
-def open_mask(mask: Any) -> SampledImage:
+def open_mask(mask: Any, bgr: bool = False) -> SampledImage:
     """Open a mask of any kind, without deciding what it means; `find_hole` says what it may be, and the errors."""
+    mask = without_stream(mask)
     if isinstance(mask, (bytearray, memoryview)):
         mask = bytes(mask)
     if isinstance(mask, (str, bytes, Path)):
@@ -111,11 +115,14 @@ def open_mask(mask: Any) -> SampledImage:
         full = int(np.iinfo(mask.dtype).max)
         return SampledImage(mask.name, mask.width, mask.height, full, mask.stream, mask.label_base())
     if is_pil_image(mask):
-        samples = to_upright(samples_of_pil(mask), orientation_of_pil(mask))
+        samples = to_upright(mask_samples_of_pil(mask), orientation_of_pil(mask))
         return replace(sampled_array(samples), base=label_base_of_pil(mask))
+    if is_tensor(mask):
+        mask = array_of_tensor(mask)
     if not isinstance(mask, np.ndarray):
-        raise MaskError(f"mask: must be an array, a PIL image, bytes or a path, not {type(mask).__name__}")
-    return sampled_array(mask)
+        known = "an array, a tensor, a PIL image, bytes, an open file or a path"
+        raise MaskError(f"mask: must be {known}, not {type(mask).__name__}")
+    return sampled_array(from_bgr(mask) if bgr else mask)
 
 
 def _sampled(image: Maskable) -> SampledImage:

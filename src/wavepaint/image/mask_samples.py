@@ -54,9 +54,10 @@ def sampled_array(samples: Samples, name: str = "mask") -> SampledImage:
     """Take an array as a mask.
 
     Args:
-        samples: (H, W), (1, H, W) or (H, W, 1 to 4 channels): bool, any integer type, or floating: in [0, 1], or whole
-            numbers up to 255. The range of integers is that of their type, where types of more than 16 bits hold 8 or
-            16-bit values, whichever suffices; an array with no value above 1 holds zeros and ones.
+        samples: (H, W), (1, H, W) or (H, W, 1 to 4 channels): bool, any integer type, or floating: in [0, 1], or up to
+            255 (whole numbers, or a largest value of at least 128). The range of integers is that of their type, where
+            types of more than 16 bits hold 8 or 16-bit values, whichever suffices; an array with no value above 1 holds
+            zeros and ones.
         name: what messages call it.
 
     Raises:
@@ -80,13 +81,20 @@ def sampled_array(samples: Samples, name: str = "mask") -> SampledImage:
     elif np.issubdtype(samples.dtype, np.floating):
         full = 1.0
         if _is_eight_bit(samples):
-            full, samples = 255, samples.astype(np.uint8)
+            full, samples = 255, np.rint(samples).astype(np.uint8)
     else:
         raise MaskError(f"{name}: a mask cannot have samples of type {samples.dtype}")
     if not (samples.min() >= 0 and samples.max() <= full):
         raise MaskError(f"{name}: the mask has values outside 0 to {full} (or NaN)")
     height, width = samples.shape[:2]
     return SampledImage(name, width, height, full, lambda: strips_of(samples))
+
+
+def from_bgr(samples: Samples) -> Samples:
+    """Red, green, blue (and alpha) from blue, green, red, and the other way round; other samples as they are."""
+    if samples.ndim < 3 or samples.shape[2] not in (3, 4):
+        return samples
+    return samples[..., ::-1] if samples.shape[2] == 3 else samples[..., [2, 1, 0, 3]]
 
 
 def strips_of(samples: Samples) -> Strips:
@@ -104,5 +112,9 @@ def _full_integer(samples: Samples) -> int:
 
 
 def _is_eight_bit(samples: Samples) -> bool:
-    """Whether floats hold the values of 8 bits, as arrays do that were converted without being scaled."""
-    return bool(1 < samples.max() <= 255 and samples.min() >= 0 and (samples == np.floor(samples)).all())
+    """Whether floats hold the range of 8 bits, as arrays do that were converted, perhaps resized, but not scaled.
+
+    What reaches a little beyond 1 is no such array: resizing can do that.
+    """
+    largest = samples.max()
+    return bool(1 < largest <= 255 and samples.min() >= 0 and (largest >= 128 or (samples == np.floor(samples)).all()))

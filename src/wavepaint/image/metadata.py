@@ -36,6 +36,8 @@ class Metadata:
         png_chunks: chunks of a PNG that describe its image.
         png_samples: depth and colour type of a PNG.
         jfif: segment of a JPEG.
+        comments: segments of a JPEG.
+        segments: names of those of a JPEG that are not passed on.
         tags: of a TIFF, all.
     """
 
@@ -49,6 +51,8 @@ class Metadata:
     png_chunks: bytes = b""
     png_samples: bytes = b""
     jfif: bytes | None = None
+    comments: bytes = b""
+    segments: tuple[str, ...] = ()
     tags: tiff.Directory = field(default_factory=dict)
 
     def attach(self, image: Any, format: str, interpretation: str, orientation: int | None) -> Any:
@@ -94,7 +98,8 @@ class Metadata:
             block = exif.for_image(self.exif, orientation, image.width, image.height)
         if format == "jpeg":
             jfif = self.jfif or jpeg.jfif_segment(self.resolution)
-            jpeg.insert_segments(stream, jfif, block if len(block or b"") <= jpeg.MAX_EXIF_BYTES else None)
+            fitting = block if len(block or b"") <= jpeg.MAX_EXIF_BYTES else None
+            jpeg.insert_segments(stream, jfif, fitting, self.comments)
         elif format == "png":
             chunks = self.png_chunks + (b"" if block is None else png.chunk(b"eXIf", block))
             same_samples = png.colour_type(stream) == self.png_samples
@@ -125,6 +130,12 @@ class Metadata:
             yield f"IPTC records are left out in {format}"
         if self.exif is not None and format == "jpeg" and len(self.exif) > jpeg.MAX_EXIF_BYTES:
             yield f"{len(self.exif)} bytes of EXIF are left out, too many for a JPEG"
+        if format != "png" and (names := png.names_of(self.png_chunks)):
+            yield f"{', '.join(names)} of the PNG left out in {format}"
+        if self.comments and format != "jpeg":
+            yield f"comments of the JPEG left out in {format}"
+        if self.segments:
+            yield f"{', '.join(self.segments)} of the JPEG left out"
         if tiff.LAYERS in self.tags:
             yield "Photoshop's layers are left out: they show the image as it was"
         if format != "tiff" and (private := set(tiff.private_tags(tiff.descriptive(self.tags)))):
@@ -156,7 +167,8 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
         file: to read what libvips does not.
         directory: of a TIFF, the number of the page's.
     """
-    chunks = samples = b""
+    chunks = samples = comments = b""
+    segments: tuple[str, ...] = ()
     block, jfif = bytes_field(raw, "exif-data"), None
     tags: tiff.Directory = {}
     with file.open() as stream:
@@ -165,6 +177,7 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
             block = png.exif(stream) or block
         elif container == "jpeg":
             jfif = jpeg.read_jfif(stream)
+            comments, segments = jpeg.read_extras(stream)
         elif container == "tiff":
             tags = tiff.read_directory(stream, directory, limit=None)
     is_stated = {"png": png.states_resolution(chunks), "jpeg": jpeg.states_resolution(jfif)}.get(container, False)
@@ -188,5 +201,7 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
         png_chunks=chunks,
         png_samples=samples,
         jfif=jfif,
+        comments=comments,
+        segments=segments,
         tags=tags,
     )

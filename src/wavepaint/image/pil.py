@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from wavepaint.errors import ImageError
 from wavepaint.image.formats.palette import Colour
+from wavepaint.image.header import to_srgb
+from wavepaint.image.vips import libvips
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _AS_THEY_ARE = ("L", "LA", "RGB", "RGBA")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_BECOMES = {"1": "L", "P": "RGB", "PA": "RGBA"}
+_CONVERTED_BACK = ("YCbCr", "I", "F")
+_BECOMES = {"1": "L", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB"}
 _BECOMES_CLEAR = {"1": "LA", "L": "LA", "RGB": "RGBA", "P": "RGBA", "PA": "RGBA"}
 _ORIENTATION = 274
 
@@ -56,7 +59,7 @@ def metadata_of_pil(image: Image) -> PilMetadata:
     image.load()
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     return PilMetadata(
-        profile=image.info.get("icc_profile") or None,
+        profile=None if image.mode == "CMYK" else image.info.get("icc_profile") or None,
         exif=block,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
         dpi=_dpi_of(image.info.get("dpi")),
@@ -90,31 +93,84 @@ def _dpi_of(value: Any) -> tuple[float, float] | None:
 
 
 def samples_of_pil(image: Image) -> NDArray[Any]:
-    """The samples of a PIL image, uint8 or uint16, (H, W) or (H, W, C); an array of its own.
+    """The samples of a PIL image, uint8, uint16 or float32 in [0, 1], (H, W) or (H, W, C); an array of its own.
 
-    Modes L, LA, RGB, RGBA and I;16 as they are; 1 becomes grey, and P becomes RGB. With a transparent colour, modes 1,
+    Modes L, LA, RGB, RGBA and I;16 as they are; 1 becomes grey, P and YCbCr become RGB, and so does CMYK through its
+    profile. I holds 16 bits; F holds 0 to 1, or 0 to 255 if any value is above 1. With a transparent colour, modes 1,
     L, RGB and P get an alpha channel: among the samples to come, that colour would be transparent too.
 
     Raises:
-        ImageError: any other mode.
+        ImageError: any other mode, values outside the range of I or F, or a CMYK profile that cannot be used.
     """
     if image.mode in _SIXTEEN_BIT:
         return np.array(image).astype(np.uint16)
+    if image.mode in ("I", "F"):
+        values = np.array(image)
+        full = 65535 if image.mode == "I" else _full_of(values)
+        if not (values.min() >= 0 and values.max() <= full):
+            found = f"{values.min()} to {values.max()}"
+            raise ImageError(f"image: samples of PIL mode {image.mode} must be from 0 to {full}, not {found}")
+        return values.astype(np.uint16) if image.mode == "I" else values / np.float32(full)
+    if image.mode == "CMYK":
+        return _srgb_of_cmyk(image)
     becomes = _BECOMES_CLEAR if "transparency" in image.info else _BECOMES
     if image.mode in becomes:
         image = image.convert(becomes[image.mode])
     if image.mode not in _AS_THEY_ARE:
-        known = ", ".join(("1", "P", *_AS_THEY_ARE, "I;16"))
+        known = ", ".join(("1", "P", *_AS_THEY_ARE, "CMYK", "YCbCr", "I", "I;16", "F"))
         raise ImageError(f"image: PIL mode {image.mode} is not supported, only {known}")
     return np.array(image)
 
 
+def mask_samples_of_pil(image: Image) -> NDArray[Any]:
+    """The same of a mask, whose range is decided by its values as those of an array are."""
+    return np.array(image) if image.mode in ("I", "F") else samples_of_pil(image)
+
+
 def pil_of_samples(samples: NDArray[Any], like: Image) -> Image:
-    """A PIL image of samples as `samples_of_pil` gives them, with the `info` of another."""
+    """A PIL image of samples as `samples_of_pil` gives them, with the `info` of another.
+
+    In modes that were converted and can be converted back, samples that have not changed are those of the other image.
+    """
     from PIL import Image as images
 
-    result = images.fromarray(samples)
+    if like.mode in _CONVERTED_BACK:
+        result = images.fromarray(_converted_back(samples, like), like.mode)
+    else:
+        result = images.fromarray(samples)
     result.info = dict(like.info)
     if result.mode not in _SIXTEEN_BIT:
         result.info.pop("transparency", None)  # now an alpha channel
+    if like.mode == "CMYK":
+        result.info.pop("icc_profile", None)
     return result
+
+
+def _converted_back(samples: NDArray[Any], like: Image) -> NDArray[Any]:
+    from PIL import Image as images
+
+    values = np.array(like)
+    changed = samples != samples_of_pil(like)
+    if like.mode == "YCbCr":
+        changed = changed.any(axis=2)
+        samples = np.array(images.fromarray(samples).convert("YCbCr"))
+    elif like.mode == "F":
+        samples = samples * _full_of(values)
+    values[changed] = samples[changed]
+    return values
+
+
+def _full_of(values: NDArray[np.float32]) -> int:
+    return 255 if values.max() > 1 else 1
+
+
+def _srgb_of_cmyk(image: Image) -> NDArray[Any]:
+    vips = libvips()
+    raw = vips.Image.new_from_array(np.array(image), interpretation="cmyk")
+    if profile := image.info.get("icc_profile"):
+        raw.set_type(vips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        samples: NDArray[Any] = to_srgb(raw).numpy()
+    except vips.Error:
+        raise ImageError("image: its CMYK profile cannot be used") from None
+    return samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +18,7 @@ from wavepaint.errors import ImageError, ImageWarning, OptionError
 from wavepaint.files import replaceable_mode
 from wavepaint.image.file import ImageFile, check_alpha
 from wavepaint.image.formats import tiff
-from wavepaint.image.mask_samples import Strips, strips_of
+from wavepaint.image.mask_samples import Strips, from_bgr, strips_of
 from wavepaint.image.orientation import to_stored, to_upright
 from wavepaint.image.pil import (
     PilMetadata,
@@ -28,13 +28,16 @@ from wavepaint.image.pil import (
     pil_of_samples,
     samples_of_pil,
 )
+from wavepaint.image.stored_file import is_open_file, without_stream
 from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, format_of_name
+from wavepaint.image.tensors import array_of_tensor, is_tensor, tensor_of_array
 from wavepaint.image.types import Patch, Samples
 from wavepaint.image.vips import libvips
 from wavepaint.options import Options
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
 
 class InputImage(Protocol):
@@ -71,11 +74,12 @@ class InputImage(Protocol):
         ...
 
 
-def open_image(image: Any, output: str | Path | None = None) -> InputImage:
+def open_image(image: Any, output: str | Path | None = None, bgr: bool = False) -> InputImage:
     """Prepare an image of any kind.
 
     Args:
-        image: array, PIL image, bytes of a file, path, or a `BytesImage`, which stays as it is.
+        image: array, tensor, PIL image, bytes of a file, open file, path, or a `BytesImage`, which stays as it is.
+        bgr: the channels of arrays and tensors are blue, green, red.
         output: where `InputImage.finish` writes the result as a file; a path without it goes to `NAME-filled.EXT`.
 
     Raises:
@@ -93,18 +97,30 @@ def open_image(image: Any, output: str | Path | None = None) -> InputImage:
         return PathImage(Path(image), target)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return BytesImage(bytes(image), target)
+    if is_open_file(image):
+        return BytesImage(without_stream(image), target, getattr(image, "name", None))
     if is_pil_image(image):
         return PilImage(image, target)
+    if is_tensor(image):
+        return TensorImage(image, target, bgr)
     if isinstance(image, np.ndarray):
-        return ArrayImage(image, target)
-    raise ImageError(f"image: must be an array, a PIL image, bytes or a path, not {type(image).__name__}")
+        return ArrayImage(image, target, bgr)
+    known = "an array, a tensor, a PIL image, bytes, an open file or a path"
+    raise ImageError(f"image: must be {known}, not {type(image).__name__}")
 
 
 class ArrayImage:
     """An array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), upright; it is never written to."""
 
-    def __init__(self, array: NDArray[Any], target: Path | None = None, metadata: PilMetadata | None = None) -> None:
+    def __init__(
+        self,
+        array: NDArray[Any],
+        target: Path | None = None,
+        bgr: bool = False,
+        metadata: PilMetadata | None = None,
+    ) -> None:
         self.name = "image"
+        self._in_order: Callable[[Samples], Samples] = from_bgr if bgr else lambda samples: samples
         _check_array(array)
         self._array, self._target, self._metadata = array, target, metadata or PilMetadata()
         self._samples = array[..., None] if array.ndim == 2 else array
@@ -116,7 +132,7 @@ class ArrayImage:
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """See `InputImage`."""
-        return [self._samples[box.slices].copy() for box in boxes]
+        return [self._in_order(self._samples[box.slices]).copy() for box in boxes]
 
     def alpha_holes(self) -> NDArray[np.bool_]:
         """See `InputImage`."""
@@ -125,19 +141,32 @@ class ArrayImage:
 
     def strips(self) -> Strips:
         """See `InputImage`."""
-        return strips_of(self._samples)
+        return ((box, self._in_order(samples)) for box, samples in strips_of(self._samples))
 
-    def finish(self, patches: list[Patch], options: Options) -> NDArray[Any]:
+    def finish(self, patches: list[Patch], options: Options) -> Any:
         """See `InputImage`."""
         result = self._array.copy()
         samples = result[..., None] if result.ndim == 2 else result
         for box, patch in patches:
-            samples[box.slices] = patch
+            samples[box.slices] = self._in_order(patch)
         if self._target is not None:
-            file = ImageFile.open(_tiff_of(to_stored(samples, self.orientation), self._metadata), name=self.name)
+            stored = to_stored(self._in_order(samples), self.orientation)
+            file = ImageFile.open(_tiff_of(stored, self._metadata), name=self.name)
             warn(file.conversion_warnings(file.output_format(self._target), options.quality))
             file.save(self._target, quality=options.quality)
         return result
+
+
+class TensorImage(ArrayImage):
+    """A PyTorch tensor, (H, W), (C, H, W) or (H, W, C), on any device."""
+
+    def __init__(self, tensor: Tensor, target: Path | None = None, bgr: bool = False) -> None:
+        super().__init__(array_of_tensor(tensor), target, bgr)
+        self._tensor = tensor
+
+    def finish(self, patches: list[Patch], options: Options) -> Tensor:
+        """See `InputImage`."""
+        return tensor_of_array(super().finish(patches, options), self._tensor)
 
 
 class PilImage(ArrayImage):
@@ -149,7 +178,9 @@ class PilImage(ArrayImage):
     def __init__(self, image: Image, target: Path | None = None) -> None:
         orientation = orientation_of_pil(image)
         metadata = PilMetadata(orientation=orientation) if target is None else metadata_of_pil(image)
-        super().__init__(to_upright(samples_of_pil(image), orientation), target, metadata)
+        super().__init__(to_upright(samples_of_pil(image), orientation), target, metadata=metadata)
+        if image.mode == "CMYK":
+            warn([f"{self.name}: CMYK is converted to sRGB"])
         if orientation != 1:
             warn([f"{self.name}: its EXIF orientation is applied: mask and boxes refer to the upright image"])
         self._image = image

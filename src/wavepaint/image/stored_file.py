@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, TypeGuard
 
 from wavepaint.cancellation import Cancelled, check_cancelled
 from wavepaint.errors import ImageError, WavepaintError
@@ -16,12 +16,29 @@ from wavepaint.image.types import Source
 from wavepaint.image.vips import libvips, reason_of
 
 
-def without_pipe(source: Any, name: str | None = None) -> Any:
-    """Return the contents of a path that can be read only once, as a FIFO or `<(command)` is; anything else as it is.
+def is_open_file(source: object) -> TypeGuard[IO[Any]]:
+    """Whether this is an open file, or anything else that can be read from."""
+    return hasattr(source, "read") and hasattr(source, "readable")
+
+
+def without_stream(source: Any, name: str | None = None) -> Any:
+    """Return the contents of what can be read only once: an open file (from where it stands), or the path of a FIFO or
+    of `<(command)`; anything else as it is.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: it cannot be read, or an open file does not give bytes.
     """
+    if is_open_file(source):
+        name = name or str(getattr(source, "name", f"the {type(source).__name__}"))
+        try:
+            content = source.read()
+        except (OSError, ValueError) as error:  # ValueError: closed, or text that is none
+            raise ImageError(f"{name}: {getattr(error, 'strerror', None) or error}") from None
+        if not isinstance(content, bytes):
+            raise ImageError(f"{name}: is open as text: open it in binary mode")
+        if not content:
+            raise ImageError(f"{name}: there is nothing left to read: seek(0) goes back to its start")
+        return content
     if not isinstance(source, (str, Path)):
         return source
     try:
@@ -45,7 +62,7 @@ class StoredFile:
 
     def __init__(self, source: Source, name: str | None = None) -> None:
         self.name = name or ("<bytes>" if isinstance(source, bytes) else str(source) or "the file name")
-        self._source: Source = without_pipe(source, name)
+        self._source: Source = without_stream(source, name)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wavepaint.errors import ImageError
 from wavepaint.image.encoders import HEIF_COMPRESSION, SAVERS
@@ -25,6 +25,15 @@ FORMAT_OF_SUFFIX = {
 
 READABLE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".gif"}
 """Suffixes of files that can be opened; what counts in the end is what a file contains, not its name."""
+
+IMAGE_SUFFIXES = READABLE_SUFFIXES | {".jfif", ".bmp", ".jxl"}
+"""Of files that are taken for images in folders and shards; one that cannot be read is reported by name."""
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is taken for an image: by its suffix, unless it is hidden."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def format_of_name(target: str | Path) -> str | None:

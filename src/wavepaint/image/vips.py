@@ -8,9 +8,13 @@ from typing import Any
 
 from wavepaint.errors import WavepaintError
 
+_IDLE = "vips_concurrency_get"
+_ALL_LEVELS = 0xFF
+"""Of GLib's messages, with those that are fatal or come from within a handler."""
+
 
 def libvips() -> Any:
-    """Import pyvips, with the cache of operations switched off for the whole process.
+    """Import pyvips, with the cache of operations and the messages of libvips switched off for the whole process.
 
     The cache would keep decoded images alive and hand out stale samples of a file that has changed meanwhile, and
     nothing here runs the same operation twice.
@@ -32,7 +36,21 @@ def _imported() -> tuple[Any, int]:
     import pyvips
 
     pyvips.cache_set_max(0)
+    _drop_messages(pyvips)
     return pyvips, os.getpid()
+
+
+def _drop_messages(pyvips: Any) -> None:
+    """Let what libvips reports beside its errors end in C, instead of in a logger of Python or on standard error.
+
+    Its threads report while they hold locks. A collection of garbage that starts in a Python handler there frees other
+    images, which may wait for such a lock, or report in turn: GLib aborts a process that does.
+    """
+    pyvips._remove_log_handler()
+    # A C function without effect; its caller clears away the arguments that it does not take.
+    library = pyvips.glib_lib
+    idle = pyvips.ffi.addressof(library, _IDLE) if pyvips.API_mode else getattr(library, _IDLE)
+    library.g_log_set_handler(b"VIPS", _ALL_LEVELS, pyvips.ffi.cast("GLogFunc", idle), pyvips.ffi.NULL)
 
 
 def has_field(image: Any, field: str) -> bool:

@@ -146,7 +146,7 @@ class HaarModule(nn.Module):
         return F.conv2d(x, *self.analysis_kernel(), stride=self.stride)
 
     def synthesise(self, h: Tensor) -> Tensor:
-        """1x1 to 3 pictures' bands, then the inverse packet: (B, C, h, w) -> (B, 3, h*stride, w*stride)."""
+        """1x1 to 3 images' bands, then the inverse packet: (B, C, h, w) -> (B, 3, h*stride, w*stride)."""
         return F.pixel_shuffle(F.conv2d(h, *self.synthesis_kernel()), self.stride)
 
     def analysis_kernel(self) -> tuple[Tensor, Tensor]:

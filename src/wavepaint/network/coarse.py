@@ -15,7 +15,7 @@ from wavepaint.network.prefill import halve_known
 
 
 def fill_coarse_to_fine(network: WavePaint, image: Tensor, mask: Tensor, octaves: int) -> Tensor:
-    """Fill the halved picture first, and its result, enlarged, is the guess for the next.
+    """Fill the halved image first, and its result, enlarged, is the guess for the next.
 
     Args:
         network: in evaluation mode.
@@ -33,9 +33,9 @@ def fill_coarse_to_fine(network: WavePaint, image: Tensor, mask: Tensor, octaves
     return filled
 
 
-def double(picture: Tensor) -> Tensor:
+def double(image: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, 2H, 2W), bilinear."""
-    return F.interpolate(picture, scale_factor=2, mode="bilinear", align_corners=False)
+    return F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def most_octaves(config: WavePaintConfig, side: int) -> int:

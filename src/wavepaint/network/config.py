@@ -31,7 +31,7 @@ class WavePaintConfig:
     """Every number that shapes the network (names of the paper, arXiv 2307.00407, where it has them).
 
     Attributes:
-        num_modules: WaveMix modules, each refining the picture of the one before.
+        num_modules: WaveMix modules, each refining the image of the one before.
         blocks_per_module: WaveMix blocks in a module.
         final_dim: channels C inside a module; a multiple of 4.
         ff_channel: channels F after a block's token mixing.
@@ -87,7 +87,7 @@ class WavePaintConfig:
 
     @property
     def stride(self) -> int:
-        """Pixels per position of the blocks; a picture's sides must be multiples of it."""
+        """Pixels per position of the blocks; an image's sides must be multiples of it."""
         return 2 if self.stem == "conv" else 2**self.packet_levels
 
     @property

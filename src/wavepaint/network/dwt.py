@@ -83,7 +83,7 @@ def fit(x: Tensor, height: int, width: int) -> Tensor:
 def haar_packet_basis(levels: int) -> Tensor:
     """Orthonormal Haar packet of all bands: (4**levels, n, n), n = 2**levels, float64.
 
-    Correlating a picture with these kernels at stride n decomposes every band `levels` times; the transpose
+    Correlating an image with these kernels at stride n decomposes every band `levels` times; the transpose
     is the inverse. Bands are ordered as repeated analysis gives them: first-level band slowest.
     """
     # On the CPU whatever the default device: the result is kept for all callers.

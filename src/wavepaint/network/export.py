@@ -67,7 +67,7 @@ def onnx_bytes(model: WavePaint, *, half: bool | None = None) -> bytes:
 
 
 def largest_change(first: bytes, second: bytes, multiple: int) -> float:
-    """Largest difference between two graphs' results over a few pictures of 8 multiples a side; may be NaN."""
+    """Largest difference between two graphs' results over a few images of 8 multiples a side; may be NaN."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -78,7 +78,7 @@ def largest_change(first: bytes, second: bytes, multiple: int) -> float:
     rng, side, changes = np.random.default_rng(0), 8 * multiple, []
     for share in (0.1, 0.5, 0.9):
         image = rng.random((2, 3, side, side), np.float32)
-        image[0] = np.linspace(0, 1, side, dtype=np.float32)  # a smooth picture beside noise
+        image[0] = np.linspace(0, 1, side, dtype=np.float32)  # a smooth image beside noise
         mask = (rng.random((2, 1, side, side)) < share).astype(np.float32)
         results = [session.run(None, {"image": image, "mask": mask})[0] for session in sessions]
         changes.append(np.abs(results[0] - results[1]).max())
@@ -177,7 +177,7 @@ def _wavepaint(graph: _Graph, model: WavePaint) -> str:
     hole = graph.op("Ceil", "mask")
     known = graph.op("Sub", one, hole)
     known_image = graph.op("Mul", "image", known)
-    # 1 where the picture holds a guess (mask 0.5), else 0.
+    # 1 where the image holds a guess (mask 0.5), else 0.
     given = graph.op("Mul", graph.op("Sub", hole, "mask"), graph.constant(2.0))
     given_image = graph.op("Mul", "image", given)
     if config.prefill == "haar":

@@ -1,4 +1,4 @@
-"""WavePaint (arXiv 2307.00407): a stack of WaveMix modules that refine a picture around and in its hole."""
+"""WavePaint (arXiv 2307.00407): a stack of WaveMix modules that refine an image around and in its hole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wavepaint.network.prefill import haar_prefill
 class WavePaint(nn.Module):
     """The network. Fixed-size maths: choosing and padding crops is the caller's part.
 
-    With a Haar prefill the layers that write into the picture start at zero: the untrained network
+    With a Haar prefill the layers that write into the image start at zero: the untrained network
     returns its prefill, and training can only improve on it.
     """
 
@@ -38,7 +38,7 @@ class WavePaint(nn.Module):
             guess: (B, 3, H, W), used inside the hole instead of the prefill (coarse to fine).
 
         Returns:
-            (B, 3, H, W): `image` where the mask is 0, the network's picture where it is 1, not clipped.
+            (B, 3, H, W): `image` where the mask is 0, the network's image where it is 1, not clipped.
 
         Raises:
             ValueError: shapes that do not fit each other or the stride.

@@ -46,7 +46,7 @@ class Runtime(Protocol):
             mask: (B, 1, H, W) float32: 0 = keep, 1 = hole, 0.5 = hole for which `image` holds a guess to start from.
 
         Returns:
-            (B, 3, H, W) float32: `image` where the mask is 0, the network's picture elsewhere, not clipped.
+            (B, 3, H, W) float32: `image` where the mask is 0, the network's image elsewhere, not clipped.
         """
         ...
 

@@ -58,11 +58,11 @@ class TorchRuntime:
         """Fill the holes of a batch of crops; see `Runtime`."""
         torch = self._torch
         with torch.inference_mode():
-            picture, marks = (torch.from_numpy(planes).to(self._device) for planes in (image, mask))
+            samples, marks = (torch.from_numpy(planes).to(self._device) for planes in (image, mask))
             hole = (marks > 0).float()
             given = hole * (marks < 1)
-            guess = torch.where(given > 0, picture, self._network.prefilled(picture, hole))
-            filled: Planes = self._network(picture, hole, guess).float().cpu().contiguous().numpy()
+            guess = torch.where(given > 0, samples, self._network.prefilled(samples, hole))
+            filled: Planes = self._network(samples, hole, guess).float().cpu().contiguous().numpy()
         return filled
 
 

@@ -71,9 +71,8 @@ def serve(
     for image in images:
         ImageFile.open(image)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # libvips and the form parser comment on every damaged upload; the client gets an answer, and that is enough.
-    for talkative in ("pyvips", "python_multipart"):
-        logging.getLogger(talkative).setLevel(logging.ERROR)
+    # The form parser comments on every damaged upload; the client gets an answer, and that is enough.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     # What a file cannot keep is for the person who sent it, who sees the result; it would only fill the log.
     warnings.simplefilter("ignore", ImageWarning)

@@ -22,8 +22,8 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from wavepaint.data.crops import Batch, CropSource
+from wavepaint.data.images import ImageSource, Skipped
 from wavepaint.data.masks import rng_for
-from wavepaint.data.photographs import PhotographSource, Skipped
 from wavepaint.errors import OptionError
 from wavepaint.network.coarse import most_octaves
 from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, format_seconds
@@ -374,7 +374,7 @@ def _absolute(images: str) -> str:
     return images if "://" in images else os.path.abspath(os.path.expanduser(images))
 
 
-def _conditions(images: PhotographSource, fabric: Fabric) -> dict[str, str]:
+def _conditions(images: ImageSource, fabric: Fabric) -> dict[str, str]:
     """What decides the steps beside recipe and position, as a resumed run compares it."""
     return {
         "images": f"{len(images)} with names of SHA-256 {images.digest()[:16]}",

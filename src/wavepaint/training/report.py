@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.data.photographs import Skipped
+from wavepaint.data.images import Skipped
 from wavepaint.evaluation.charts import colour_of, drawing, svg_of
 from wavepaint.evaluation.report import render
 from wavepaint.evaluation.tables import Table
 from wavepaint.files import atomic_write
+from wavepaint.image.vips import libvips
 from wavepaint.training.callbacks import format_seconds, read_metrics
 
 Row = Mapping[str, float]
@@ -115,6 +116,4 @@ def _chart(title: str, rows: Sequence[Row], curves: Mapping[str, str]) -> str:
 
 
 def _png(image: NDArray[np.uint8]) -> bytes:
-    import pyvips
-
-    return bytes(pyvips.Image.new_from_array(image).pngsave_buffer())
+    return bytes(libvips().Image.new_from_array(image).pngsave_buffer())

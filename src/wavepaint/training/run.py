@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 
 from wavepaint.data.crops import CropDataset, CropOptions, CropSource
 from wavepaint.data.held_out import ValidationSet
-from wavepaint.data.photographs import PhotographSource, find_photographs
+from wavepaint.data.images import ImageSource, find_images
 from wavepaint.data.resident import ImageBank, MaskBank, ResidentCrops, decoded_images, too_large_for_memory
 from wavepaint.data.stream import CropStream
 from wavepaint.errors import CheckpointError, OptionError
@@ -125,7 +125,7 @@ def _launch(
     began: float,
     state: dict[str, Any] | None = None,
 ) -> TrainingLoop:
-    images = find_photographs(settings.images)
+    images = find_images(settings.images)
     to_train, held_out = images.split(recipe.validation.share, recipe.validation.at_least)
     if len(to_train) == 0:
         raise OptionError(f"{settings.images}: all images belong to the validation part; add some")
@@ -167,9 +167,9 @@ def _network(recipe: Recipe, state: dict[str, Any] | None) -> WavePaint:
 
 def _supply(
     recipe: Recipe,
-    images: PhotographSource,
-    to_train: PhotographSource,
-    held_out: PhotographSource,
+    images: ImageSource,
+    to_train: ImageSource,
+    held_out: ImageSource,
     losses: dict[str, Loss],
     fabric: Fabric,
 ) -> Supply:

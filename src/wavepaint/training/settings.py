@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wavepaint.data.crops import CropSource
 from wavepaint.data.held_out import ValidationSet
-from wavepaint.data.photographs import PhotographSource, Skipped
+from wavepaint.data.images import ImageSource, Skipped
 from wavepaint.training.losses import Loss
 
 
@@ -17,7 +17,7 @@ class Settings:
     """What a run reads and writes, and how long it may take.
 
     Attributes:
-        images: see `wavepaint.data.photographs.find_photographs`.
+        images: see `wavepaint.data.images.find_images`.
         folder: of the run.
         seconds: time budget of the whole run: steps, crops and validations are planned for it.
         weights: files for names among `losses.WEIGHTS`.
@@ -71,7 +71,7 @@ class Supply:
         metrics: scores of a validation, on the device.
     """
 
-    images: PhotographSource
+    images: ImageSource
     crops: CropSource
     steps_per_epoch: int
     validation: ValidationSet | None

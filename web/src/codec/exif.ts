@@ -39,7 +39,8 @@ export function retouchedExif(exif: Bytes): Bytes | null {
   const orientation = orientationEntry(tiff);
   if (orientation) tiff.view.setUint16(orientation.at, 1, tiff.little);
   dropThumbnail(copy, tiff);
-  return copy;
+  // A thumbnail that is said to lie over the header makes no sense either.
+  return open(copy) && orientationOf(copy) === 1 ? copy : null;
 }
 
 function open(exif: Bytes): Tiff | null {

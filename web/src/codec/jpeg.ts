@@ -45,7 +45,8 @@ export function jpegMetadata(bytes: Bytes): Metadata {
   const exif = payload(APP1, EXIF)?.slice(EXIF.length);
   const xmp = payload(APP1, XMP)?.slice(XMP.length);
   const metresPerUnit = jfif ? [0, 0.0254, 0.01][jfif[7]] || 0 : 0;
-  const resolution = jfif && metresPerUnit ? [8, 10].map((at) => viewOf(jfif).getUint16(at) / metresPerUnit) : null;
+  const resolution =
+    jfif && jfif.length >= 12 && metresPerUnit ? [8, 10].map((at) => viewOf(jfif).getUint16(at) / metresPerUnit) : null;
   return {
     ...(profile.length && { icc: concat(profile) }),
     ...(exif && { exif }),

@@ -2,7 +2,7 @@
 
 import { type Size, area } from "../geometry";
 import { type Mask, type Plane, allocatePlane } from "./planes";
-import { normals } from "./random";
+import { normals } from "./noise";
 
 const SCALES = 2;
 const MIN_BLOCKS = 64;
@@ -47,18 +47,19 @@ export function missingGrain(around: Grain, inside: Grain | null): Grain | null 
 
 /** Draw noise of the given deviations, a plane for each; the same seed draws the same noise. */
 export function drawGrain(deviations: Grain, { width, height }: Size, seed: readonly number[]): Plane[] {
-  const draw = normals(seed);
   const blocks = (side: number): number => Math.ceil(side / 2 ** SCALES);
   let coarse = deviations.map(() => allocatePlane({ width: blocks(width), height: blocks(height) }));
   for (let scale = SCALES - 1; scale >= 0; scale--) {
-    const bands = [0, 1, 2].map(() =>
-      coarse.map((plane, c) => ({ ...plane, data: plane.data.map(() => Math.fround(draw()) * deviations[c][scale]) })),
+    const bands = [0, 1, 2].map((band) =>
+      coarse.map((plane, c) => scaled(normals([...seed, scale, band], c, plane), deviations[c][scale])),
     );
     coarse = coarse.map((plane, c) => inverseHaar(plane, bands[0][c], bands[1][c], bands[2][c]));
   }
   const cropped = coarse.map((plane) => topLeft(plane, { width, height }));
   return toComponents(cropped, true);
 }
+
+const scaled = (plane: Plane, factor: number): Plane => ({ ...plane, data: plane.data.map((value) => value * factor) });
 
 function toComponents(planes: readonly Plane[], inverse = false): Plane[] {
   if (planes.length === 1) return [...planes];

@@ -2,10 +2,11 @@
 
 import { type Box, type Size, area, intersection } from "../geometry";
 import type { Raster } from "../image/raster";
+import { addDetail, detailWork } from "./exemplar/detail";
 import { type Grain, drawGrain, grainOf, missingGrain } from "./grain";
 import { haarFill } from "./haar_fill";
 import { type FloatPixels, enlarge, halveKnown } from "./octaves";
-import type { DetailOptions } from "./options";
+import type { Detail, DetailOptions } from "./options";
 import {
   type Mask,
   type Pixels,
@@ -56,7 +57,7 @@ export interface Network {
 export interface Job {
   readonly network: Network;
   readonly options: DetailOptions;
-  /** Called before each run of the network with the pixels of those that are done; what it throws stops the work. */
+  /** Called before each step of the work with what is done of its `workload`; what it throws stops the work. */
   step(done: number): Promise<void>;
 }
 
@@ -71,12 +72,15 @@ interface Patch {
  * arguments are not changed.
  */
 export async function inpaint(picture: Raster, mask: Mask, job: Job): Promise<Raster> {
-  const filled = await fillHoles(picture, mask, new Runner(job), job.options.detail !== "network");
+  const { options } = job;
+  const runner = new Runner(job);
+  const filled = await fillHoles(picture, mask, runner, options.detail === "grain");
+  if (options.detail === "image") await addDetail(filled, mask, options, (done) => job.step(runner.done + done));
   return { ...picture, data: filled.data as Raster["data"] };
 }
 
-/** Pixels of all crops, octaves included, that `inpaint` gives to a network, nearly: how much work a mask is. */
-export function workload(mask: Mask, octaves = MOST_OCTAVES): number {
+/** How much work a mask is: pixels of all crops, octaves included, that `inpaint` gives to a network, nearly. */
+export function workload(mask: Mask, octaves = MOST_OCTAVES, detail: Detail = "image"): number {
   const wide = findWide(mask);
   const rest = withoutDepths(mask, wide);
   const crops = findRegions(rest).flat();
@@ -85,11 +89,12 @@ export function workload(mask: Mask, octaves = MOST_OCTAVES): number {
     ...crops.map(({ crop }) => pixelsAt(cropMask(rest, crop), octaves)),
     ...wide.map(({ crop }) => area(crop) / 4),
   ];
-  return pixels.reduce((a, b) => a + b, 0);
+  return pixels.reduce((a, b) => a + b, detail === "image" ? detailWork(mask) : 0);
 }
 
 class Runner {
-  private done = 0;
+  /** Pixels of the crops that have been filled. */
+  done = 0;
 
   constructor(private readonly job: Job) {}
 

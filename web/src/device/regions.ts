@@ -6,7 +6,7 @@
 import { type Box, type Size, area, boxBetween } from "../geometry";
 import { type Mask, bottom, right } from "./planes";
 
-const CELL = 16;
+export const CELL = 16;
 const CONTEXT_SHARE = 0.5;
 const MIN_CONTEXT = 64;
 const MAX_CONTEXT = 192;
@@ -42,7 +42,7 @@ export interface WideHole {
 }
 
 /** An occupied cell: row, column and number of hole samples. */
-type Cell = readonly [row: number, column: number, count: number];
+export type Cell = readonly [row: number, column: number, count: number];
 interface Piece {
   readonly crop: Box;
   readonly holes: Box;
@@ -123,7 +123,7 @@ export function clearDepth(mask: Mask, { box, share }: WideHole): void {
   }
 }
 
-function occupiedCells({ width, height, data }: Mask): Cell[] {
+export function occupiedCells({ width, height, data }: Mask): Cell[] {
   const columns = Math.ceil(width / CELL);
   const counts = new Uint16Array(columns);
   const cells: Cell[] = [];

@@ -13,6 +13,8 @@ import { tryOut } from "./trial";
 
 /** How long a graphics processor may take for its trial, shaders to be compiled included. */
 const TRIAL_MILLISECONDS = 20_000;
+/** How long the worker may be deaf between two steps of a fill that are short. */
+const PAUSE_MILLISECONDS = 50;
 
 export interface Options extends Preferences {
   /** The folder of the page or package, whose files are loaded. */
@@ -141,10 +143,14 @@ const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "pr
 
 async function fill({ id, picture, mask, options }: Extract<Order, { kind: "fill" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
-  const total = workload(mask, network.octaves);
+  const total = workload(mask, network.octaves, options.detail);
+  let paused = 0;
   const step = async (done: number): Promise<void> => {
-    // A pause, in which an order to stop can arrive.
-    await new Promise((resolve) => setTimeout(resolve));
+    if (performance.now() - paused > PAUSE_MILLISECONDS) {
+      // A pause, in which an order to stop can arrive.
+      await new Promise((resolve) => setTimeout(resolve));
+      paused = performance.now();
+    }
     if (stopped.delete(id)) throw new Stopped();
     tellProgress({ doing: "filling", share: Math.min(done / total, 1) });
   };

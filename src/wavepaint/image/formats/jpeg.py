@@ -11,6 +11,14 @@ import numpy as np
 from wavepaint.image.formats.splicing import splice
 
 MAX_EXIF_BYTES = 65527
+_SCAN, _COMMENT = 0xDA, 0xFE
+_JFIF_BYTES = b"\x00\x10"
+"""Without a thumbnail."""
+# What is passed on, or says how the samples are coded, or shows the image as it was; and the index of further images.
+_READ_ELSEWHERE = (
+    *(b"JFIF\0", b"JFXX\0", b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0"),
+    *(b"ICC_PROFILE\0", b"Photoshop 3.0\0", b"Adobe", b"MPF\0"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
     components: list[tuple[int, int, int]] = []
     arithmetic = False
     while marker := _next_marker(stream):
-        if marker == 0xDA:
+        if marker == _SCAN:
             break
         length = max(int.from_bytes(stream.read(2), "big") - 2, 0)
         if marker == 0xDB:
@@ -97,7 +105,7 @@ def bytes_behind(stream: BinaryIO) -> int:
     while (marker := _next_marker(stream)) and marker != 0xD9:
         length = int.from_bytes(stream.read(2), "big") - 2
         stream.seek(max(length, 0), 1)
-        if marker == 0xDA:
+        if marker == _SCAN:
             start = stream.tell()
             scan = stream.read()
             if scan.find(b"\xff\xd9") == len(scan) - 2:  # nearly always, and much faster than looking at every marker
@@ -115,7 +123,22 @@ def read_jfif(stream: BinaryIO) -> bytes | None:
     """Return the JFIF segment of a JPEG, without the thumbnail in it."""
     stream.seek(2)
     head = stream.read(18)
-    return head[:16] + bytes(2) if head.startswith(b"\xff\xe0") and head[4:9] == b"JFIF\0" else None
+    is_jfif = head.startswith(b"\xff\xe0") and head[4:9] == b"JFIF\0" and head[2:4] >= _JFIF_BYTES
+    return head[:2] + _JFIF_BYTES + head[4:16] + bytes(2) if is_jfif and len(head) == 18 else None
+
+
+def read_extras(stream: BinaryIO) -> tuple[bytes, tuple[str, ...]]:
+    """Return the comments of a JPEG, as segments, and the names of application segments that nothing else reads."""
+    stream.seek(2)
+    comments, names = b"", dict[str, None]()
+    while (marker := _next_marker(stream)) and marker not in (_SCAN, 0xD9):
+        size = stream.read(2)
+        body = stream.read(max(int.from_bytes(size, "big") - 2, 0))
+        if marker == _COMMENT:
+            comments += b"\xff\xfe" + size + body
+        elif marker & 0xF0 == 0xE0 and not body.startswith(_READ_ELSEWHERE):
+            names[body.partition(b"\0")[0][:40].decode("ascii", "replace") or f"APP{marker & 15}"] = None
+    return comments, tuple(names)
 
 
 def states_resolution(jfif: bytes | None) -> bool:
@@ -131,21 +154,22 @@ def jfif_segment(resolution: tuple[float, float] | None) -> bytes:
     across, down = (min(max(round(number * 25.4), 1), 65535) for number in resolution or (1 / 25.4, 1 / 25.4))
     units = 0 if resolution is None else 1
     density = bytes([units]) + across.to_bytes(2, "big") + down.to_bytes(2, "big")
-    return b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + bytes(2)
+    return b"\xff\xe0" + _JFIF_BYTES + b"JFIF\0\x01\x01" + density + bytes(2)
 
 
-def insert_segments(stream: BinaryIO, jfif: bytes, exif: bytes | None) -> None:
-    """Insert the JFIF segment, and an EXIF block if there is one, in front of all others.
+def insert_segments(stream: BinaryIO, jfif: bytes, exif: bytes | None, comments: bytes) -> None:
+    """Insert the JFIF segment, an EXIF block if there is one, and comments in front of all others.
 
     Args:
         stream: a JPEG that has neither, open for reading and writing.
         jfif: the whole segment.
         exif: a block of at most `MAX_EXIF_BYTES`, without its prefix.
+        comments: whole segments.
     """
     segments = jfif
     if exif is not None:
         segments += b"\xff\xe1" + (len(exif) + 8).to_bytes(2, "big") + b"Exif\0\0" + exif
-    splice(stream, 2, 2, segments)
+    splice(stream, 2, 2, segments + comments)
 
 
 def _next_marker(stream: BinaryIO) -> int:

@@ -39,7 +39,7 @@ _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.
 _APP0, _APP15, _COMMENT, _SCAN = 0xE0, 0xEF, 0xFE, 0xDA
 _FIRST_FRAME, _PROGRESSIVE_FRAME, _END = 0xC0, 0xC2, 0xD9
 # In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it.
-_LINES_OF_LIBJPEG = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Inconsistent progression")
+_LINES_OF_LIBJPEG = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Inconsistent progression", b"DCT coefficient")
 _one_listener = threading.Lock()
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
@@ -78,6 +78,8 @@ def read_blocks(source: bytes) -> Blocks:
     factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
     if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
         raise ValueError("its chroma subsampling is not a whole number")
+    if not all(np.all(jpeg.get_component_qt(index)) for index in range(components)):
+        raise ValueError("its quantisation has steps of zero")
     return Blocks(jpeg, factors, _identifiers(source))
 
 
@@ -90,8 +92,8 @@ def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> 
         strips: what has changed, in whole rows, from top to bottom.
 
     Returns:
-        A sequential JPEG with the coefficients of `blocks`, but for changed blocks, its comments, and the application
-        segments of `metadata`.
+        A sequential JPEG with the coefficients of `blocks`, but for changed blocks, and the application segments and
+        comments of `metadata`.
 
     Raises:
         ValueError: jpeglib cannot write it.
@@ -102,9 +104,7 @@ def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> 
         with _without_lines_of_libjpeg(path.with_name("stderr")):
             blocks.jpeg.write_dct(str(path))
         edited = path.read_bytes()
-    application, _, _ = _segments(metadata)
-    _, comments, image = _segments(edited)
-    return b"\xff\xd8" + application + comments + _with_identifiers(image, blocks.identifiers)
+    return b"\xff\xd8" + _segments(metadata)[0] + _with_identifiers(_segments(edited)[1], blocks.identifiers)
 
 
 def _frame(jpeg: bytes) -> int:
@@ -233,20 +233,17 @@ def _dct(plane: Floats) -> Floats:
     return coefficients
 
 
-def _segments(jpeg: bytes) -> tuple[bytes, bytes, bytes]:
-    """The application segments of a JPEG, its comments, and all that is needed to decode it."""
-    application, comments, image, position = b"", b"", b"", 2
+def _segments(jpeg: bytes) -> tuple[bytes, bytes]:
+    """The application segments and comments of a JPEG, and all that is needed to decode it."""
+    metadata, image, position = b"", b"", 2
     while jpeg[position + 1] != _SCAN:
-        marker = jpeg[position + 1]
         end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        if _APP0 <= marker <= _APP15:
-            application += jpeg[position:end]
-        elif marker == _COMMENT:
-            comments += jpeg[position:end]
+        if _APP0 <= jpeg[position + 1] <= _APP15 or jpeg[position + 1] == _COMMENT:
+            metadata += jpeg[position:end]
         else:
             image += jpeg[position:end]
         position = end
-    return application, comments, image + jpeg[position:]
+    return metadata, image + jpeg[position:]
 
 
 def _is_complete(jpeg: bytes) -> bool:

@@ -31,6 +31,10 @@ _NOT_CARRIED = frozenset(
 )
 # True only of samples of the same type and depth.
 _OF_THE_SAMPLES = frozenset([b"sBIT", b"bKGD"])
+_TEXTS = frozenset([b"tEXt", b"zTXt", b"iTXt"])
+# Little is lost with them: the resolution passes on otherwise, and the time is that of the last change.
+_MINOR = _OF_THE_SAMPLES | {b"pHYs", b"sRGB", b"cHRM", b"tIME"}
+_SRGB_GAMMA = (45455).to_bytes(4, "big")
 _METRE = b"\1"
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 _MAX_EXIF_BYTES = 2**26
@@ -68,6 +72,16 @@ def exif(stream: BinaryIO) -> bytes | None:
         if kind == b"eXIf" and size <= _MAX_EXIF_BYTES:
             return stream.read(size) or None
     return None
+
+
+def names_of(chunks: bytes) -> list[str]:
+    """Name what `descriptive_chunks` has found that no other format holds."""
+    names = []
+    source = io.BytesIO(bytes(8) + chunks)
+    for kind, size in _chunks(source):
+        if kind not in _MINOR and not (kind == b"gAMA" and source.read(size) == _SRGB_GAMMA):
+            names.append("texts" if kind in _TEXTS else kind.decode("latin-1"))
+    return sorted(set(names), key=lambda name: (name != "texts", name))
 
 
 def states_resolution(chunks: bytes) -> bool:

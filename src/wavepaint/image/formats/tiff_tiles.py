@@ -1,4 +1,4 @@
-"""The tiles of a TIFF, handed on as the strips of another TIFF.
+"""The strips of a TIFF, checked, and its tiles, checked and handed on as the strips of another TIFF.
 
 A tile is stored exactly as a strip of its size is, with the same compression, predictor and byte order. So any tiles
 of a file make a TIFF in strips: one tile wide, and the tiles below one another.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
+from wavepaint.cancellation import check_cancelled
 from wavepaint.image.formats import tiff
 
 _WIDTH, _HEIGHT, _SAMPLES_PER_PIXEL, _BITS, _PLANAR = 256, 257, 277, 258, 284
@@ -25,9 +26,7 @@ _CODING = frozenset(
     [_BITS, 259, 262, 266, _SAMPLES_PER_PIXEL, _PLANAR, 292, 293, 317, 320, 332, 334, 338, 339, 347, *range(529, 533)]
 ) | {34675}
 _SEPARATE = 2
-_DEFLATE = (8, 32946)
-_PACKBITS = 32773
-_CHUNK_BYTES = 2**20
+_PIECE_BYTES = 2**20
 _MAX_SIDE = 2**24
 
 
@@ -88,42 +87,85 @@ class TileTable:
             raise ValueError(f"tile {number + 1} of {len(self._offsets)} reaches beyond the end of the file")
         stream.seek(offset)
         data = stream.read(wanted)
-        # No codec of libtiff minds data of more than a tile, and that of deflate does not look at the checksum.
-        check = {_PACKBITS: _packbits_bytes, **dict.fromkeys(_DEFLATE, _deflate_bytes)}.get(self._compression)
-        if check is not None and check(data, self._tile_bytes) > self._tile_bytes:
+        if _is_damaged([data], self._compression, self._tile_bytes):
             raise ValueError(f"tile {number + 1} of {len(self._offsets)} is damaged")
         return data
 
 
-def _deflate_bytes(data: bytes, most: int) -> int:
-    """How much the data of a tile become; more than `most` where they do not end there, or are damaged."""
+def check_strips(stream: BinaryIO, page: int) -> None:
+    """Refuse strips of a page that are damaged where no decoder looks; nothing is said about any other damage.
+
+    Raises:
+        ValueError: such a strip.
+    """
+    directory = tiff.read_directory(stream, page, limit=None)
+    tags = tiff.integer_tags(directory)
+    compression = tags.get(tiff.COMPRESSION, 1)
+    rows = min(tags.get(_ROWS_PER_STRIP, _MAX_SIDE), tags.get(_HEIGHT, 0))
+    strips = zip(*(tiff.integers(directory.get(tag)).tolist() for tag in (_STRIP_OFFSETS, _STRIP_BYTES)), strict=False)
+    for number, (offset, size) in enumerate(strips if compression in _EXPANDED else ()):
+        check_cancelled()
+        if _is_damaged(_pieces(stream, offset, size), compression, rows * _row_bytes(tags, tags.get(_WIDTH, 0))):
+            raise ValueError(f"strip {number + 1} is damaged")
+
+
+def _row_bytes(tags: dict[int, int], width: int) -> int:
+    """Bytes of a row of a strip or tile that is so wide, not compressed."""
+    channels = 1 if tags.get(_PLANAR) == _SEPARATE else tags.get(_SAMPLES_PER_PIXEL, 1)
+    return -(-width * channels * tags.get(_BITS, 1) // 8)
+
+
+def _pieces(stream: BinaryIO, offset: int, size: int) -> Iterator[bytes]:
+    stream.seek(offset)
+    while size > 0 and (piece := stream.read(min(size, _PIECE_BYTES))):
+        size -= len(piece)
+        yield piece
+
+
+def _is_damaged(pieces: Iterable[bytes], compression: int, most: int) -> bool:
+    """Whether a strip or tile becomes more than `most` bytes, or a checksum is wrong: no codec of libtiff minds."""
+    expanded = _EXPANDED.get(compression)
+    return expanded is not None and expanded(pieces, most) > most
+
+
+def _deflate_bytes(pieces: Iterable[bytes], most: int) -> int:
+    """How much data become; more than `most` where they do not end there, or are damaged."""
     decompressor = zlib.decompressobj()
     size = 0
     try:
-        while size <= most and not decompressor.eof:
-            part = decompressor.decompress(data, _CHUNK_BYTES)
-            size, data = size + len(part), decompressor.unconsumed_tail
-            if not part:
-                break
+        for piece in pieces:
+            part = piece
+            while part and size <= most and not decompressor.eof:
+                part = decompressor.decompress(piece, _PIECE_BYTES)
+                size, piece = size + len(part), decompressor.unconsumed_tail
     except zlib.error:
         return most + 1
     return size if decompressor.eof else most + 1
 
 
-def _packbits_bytes(data: bytes, most: int) -> int:
+def _packbits_bytes(pieces: Iterable[bytes], most: int) -> int:
     """Like `_deflate_bytes`; there is no checksum."""
     size = position = 0
-    while position < len(data) and size <= most:
-        control = data[position]
-        if control > 128:
-            size += 257 - control
-            position += 2
-        elif control < 128:
-            size += min(control + 1, len(data) - position - 1)
-            position += control + 2
-        else:
-            position += 1
-    return size
+    for piece in pieces:
+        while position < len(piece) and size <= most + 128:
+            control = piece[position]
+            if control > 128:
+                size, position = size + 257 - control, position + 2
+            elif control < 128:
+                size, position = size + control + 1, position + control + 2
+            else:
+                position += 1
+        position -= len(piece)
+    # The last bytes of the last literal may be missing.
+    return size - max(0, position)
+
+
+_EXPANDED: dict[int, Callable[[Iterable[bytes], int], int]] = {
+    8: _deflate_bytes,
+    32946: _deflate_bytes,
+    32773: _packbits_bytes,
+}
+"""By compression."""
 
 
 def read_tile_table(stream: BinaryIO, page: int) -> TileTable:
@@ -138,9 +180,8 @@ def read_tile_table(stream: BinaryIO, page: int) -> TileTable:
     if not (0 < tile_width <= _MAX_SIDE and 0 < tile_height <= _MAX_SIDE and width and height):
         raise ValueError("its tiles have no size")
     across, down = -(-width // tile_width), -(-height // tile_height)
-    channels = tags.get(_SAMPLES_PER_PIXEL, 1)
-    separate = tags.get(_PLANAR) == _SEPARATE
-    count = across * down * (channels if separate else 1)
+    planes = tags.get(_SAMPLES_PER_PIXEL, 1) if tags.get(_PLANAR) == _SEPARATE else 1
+    count = across * down * planes
     offsets, sizes = (tiff.integers(directory.get(tag)) for tag in (_TILE_OFFSETS, _TILE_BYTES))
     if len(offsets) < count or len(sizes) < count:
         raise ValueError(f"it has {count} tiles, but lists {min(len(offsets), len(sizes))}")
@@ -153,6 +194,6 @@ def read_tile_table(stream: BinaryIO, page: int) -> TileTable:
         {tag: value for tag, value in directory.items() if tag in _CODING},
         offsets[:count],
         sizes[:count],
-        tile_height * -(-tile_width * (1 if separate else channels) * tags.get(_BITS, 1) // 8),
+        tile_height * _row_bytes(tags, tile_width),
         tags.get(tiff.COMPRESSION, 1),
     )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wavepaint.data.photographs import Skipped, find_photographs, name_share, printable
+from wavepaint.data.images import Skipped, find_images, name_share, printable
 from wavepaint.errors import ImageError, OptionError
 
 torch = pytest.importorskip("torch")
@@ -83,7 +83,7 @@ def mixed_folder(tmp_path):
 
 
 def test_a_folder_of_everything(mixed_folder):
-    source = find_photographs(mixed_folder)
+    source = find_images(mixed_folder)
     found = dict(source)
     assert len(source) == 24
     assert len(found) == 20
@@ -106,7 +106,7 @@ def test_a_folder_of_everything(mixed_folder):
 
 
 def test_order_and_names_do_not_depend_on_the_file_system(mixed_folder):
-    source = find_photographs(str(mixed_folder))
+    source = find_images(str(mixed_folder))
     names = [source.name(index) for index in range(len(source))]
     assert names == sorted(names)
     assert "deeper/00.png" in names
@@ -117,14 +117,14 @@ def test_large_photographs_are_reduced_when_decoded(tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
     (tmp_path / "wide.jpg").write_bytes(encoded(picture(1, 300, 600), "JPEG", exif=turned))
-    source = find_photographs(tmp_path / "wide.jpg")
+    source = find_images(tmp_path / "wide.jpg")
     height, width, _ = source.read(0, max_pixels=20_000).shape
     assert (height, width) == pytest.approx((200, 100), abs=1)
     assert source.read(0).shape == (600, 300, 3)
 
 
 def test_a_missing_file_is_one_named_error(mixed_folder):
-    source = find_photographs(mixed_folder)
+    source = find_images(mixed_folder)
     index = [source.name(index) for index in range(len(source))].index("a.jpg")
     (mixed_folder / "a.jpg").unlink()
     with pytest.raises(ImageError, match=r"^a\.jpg: No such file or directory$"):
@@ -134,17 +134,17 @@ def test_a_missing_file_is_one_named_error(mixed_folder):
 
 def test_nothing_there_is_an_error(tmp_path):
     with pytest.raises(ImageError, match="no such file or folder"):
-        find_photographs(tmp_path / "nowhere")
-    with pytest.raises(ImageError, match="no photographs in it"):
-        find_photographs(tmp_path)
+        find_images(tmp_path / "nowhere")
+    with pytest.raises(ImageError, match="no images in it"):
+        find_images(tmp_path)
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(ImageError, match=r"neither a folder, a picture nor a \.tar shard"):
-        find_photographs(tmp_path / "notes.txt")
+    with pytest.raises(ImageError, match=r"neither a folder, an image nor a \.tar shard"):
+        find_images(tmp_path / "notes.txt")
     with pytest.raises(ImageError, match="No such file"):
-        find_photographs(tmp_path / "nothing.tar")
+        find_images(tmp_path / "nothing.tar")
     (tmp_path / "page.tar").write_text("<html>not found</html>")
-    with pytest.raises(ImageError, match=r"page\.tar: no photographs in it; page\.tar: not a tar file"):
-        find_photographs(tmp_path / "page.tar")
+    with pytest.raises(ImageError, match=r"page\.tar: no images in it; page\.tar: not a tar file"):
+        find_images(tmp_path / "page.tar")
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_a_folder_of_shards_says_how_to_name_them(tmp_path, names, pattern):
     for name in names:
         write_shard(tmp_path / f"{name}.tar", ["picture"])
     with pytest.raises(ImageError) as caught:
-        find_photographs(tmp_path)
-    assert str(caught.value) == f"{tmp_path}: no photographs in it, but shards: use '{tmp_path}/{pattern}.tar'"
-    assert len(find_photographs(f"{tmp_path}/{pattern}.tar")) == len(names)
+        find_images(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: no images in it, but shards: use '{tmp_path}/{pattern}.tar'"
+    assert len(find_images(f"{tmp_path}/{pattern}.tar")) == len(names)
 
 
 def test_linked_folders_are_followed_once(tmp_path):
@@ -175,7 +175,7 @@ def test_linked_folders_are_followed_once(tmp_path):
     (root / "there").symlink_to(elsewhere)
     (elsewhere / "back").symlink_to(root)
     (root / "gone").symlink_to(tmp_path / "nowhere")
-    assert [name for name, _ in find_photographs(root)] == ["own/picture.png", "there/deeper/picture.png"]
+    assert [name for name, _ in find_images(root)] == ["own/picture.png", "there/deeper/picture.png"]
 
 
 def test_folders_that_cannot_be_read_are_named(mixed_folder, monkeypatch):
@@ -187,18 +187,18 @@ def test_folders_that_cannot_be_read_are_named(mixed_folder, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", closed)
-    source = find_photographs(mixed_folder)
+    source = find_images(mixed_folder)
     assert len(source) == 12
     assert source.skipped == [Skipped("deeper", "folder cannot be read: Permission denied")]
-    with pytest.raises(ImageError, match=r"deeper: no photographs in it; \.: folder cannot be read: Permission denied"):
-        find_photographs(mixed_folder / "deeper")
+    with pytest.raises(ImageError, match=r"deeper: no images in it; \.: folder cannot be read: Permission denied"):
+        find_images(mixed_folder / "deeper")
 
 
 def test_names_need_not_be_utf8(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     (tmp_path / name).write_bytes(encoded(picture(1)))
     (tmp_path / os.fsdecode(b"cut\xff.png")).write_bytes(b"")
-    source = find_photographs(tmp_path)
+    source = find_images(tmp_path)
     assert [found for found, _ in source] == [name]
     assert [each.name for each in source.skipped] == [r"cut\xff.png"]
     with pytest.raises(ImageError, match=r"^cut\\xff\.png: "):
@@ -212,14 +212,14 @@ def test_names_need_not_be_utf8(tmp_path):
 def test_shards_with_braces(tmp_path):
     write_shard(tmp_path / "train-0000.tar", ["a", "b"])
     write_shard(tmp_path / "train-0001.tar", ["a", "b", "c"], first=2)
-    source = find_photographs(tmp_path / "train-{0000..0001}.tar")
+    source = find_images(tmp_path / "train-{0000..0001}.tar")
     names = ["train-0000.tar/a.png", "train-0000.tar/b.png"]
     names += ["train-0001.tar/a.png", "train-0001.tar/b.png", "train-0001.tar/c.png"]
     for index, (name, rgb) in enumerate(source):
         assert name == names[index]
         assert np.array_equal(rgb, picture(index))
     assert index == 4
-    assert len(find_photographs(tmp_path / "train-0000.tar")) == 2
+    assert len(find_images(tmp_path / "train-0000.tar")) == 2
 
 
 def test_shards_behind_a_url_are_fetched_once(tmp_path):
@@ -237,13 +237,13 @@ def test_shards_behind_a_url_are_fetched_once(tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/train-{{0..1}}.tar"
         for _ in range(2):
-            source = find_photographs(url, cache=tmp_path / "cache")
+            source = find_images(url, cache=tmp_path / "cache")
             assert [rgb[0, 0, 2] for _, rgb in source] == [0, 9, 18]
         # What follows the path is not part of the name.
-        assert len(find_photographs(url + "?token=a.b", cache=tmp_path / "other")) == 3
+        assert len(find_images(url + "?token=a.b", cache=tmp_path / "other")) == 3
         missing = f"http://127.0.0.1:{server.server_port}/missing.tar"
         with pytest.raises(ImageError, match=r"missing\.tar"):
-            find_photographs(missing, cache=tmp_path / "cache")
+            find_images(missing, cache=tmp_path / "cache")
         server.shutdown()
     plain = ["/train-0.tar", "/train-1.tar"]
     assert [path for path in requests if "train" in path] == plain + [f"{path}?token=a.b" for path in plain]
@@ -263,7 +263,7 @@ def test_shards_of_one_name_at_two_addresses_are_two(tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for first, folder in enumerate(("one", "two")):
             url = f"http://127.0.0.1:{server.server_port}/{folder}/x.tar"
-            ((name, rgb),) = find_photographs(url, cache=tmp_path / "cache")
+            ((name, rgb),) = find_images(url, cache=tmp_path / "cache")
             # The name decides about training and validation: it does not tell where a shard lies.
             assert name == "x.tar/a.png"
             assert np.array_equal(rgb, picture(3 * first))
@@ -276,7 +276,7 @@ def test_a_cut_shard_gives_what_lies_before_the_cut(tmp_path):
     with tarfile.open(tmp_path / "whole.tar") as shard:
         cut = shard.getmember("c.png").offset_data + 10
     (tmp_path / "cut.tar").write_bytes(data[:cut])
-    source = find_photographs(tmp_path / "cut.tar")
+    source = find_images(tmp_path / "cut.tar")
     assert [name for name, _ in source] == ["cut.tar/a.png", "cut.tar/b.png"]
     assert "cut.tar" in {each.name.split("/")[0] for each in source.skipped}
 
@@ -289,7 +289,7 @@ def test_the_validation_split_never_moves(tmp_path):
 
     for index in range(30):
         (tmp_path / names[index]).write_bytes(encoded(picture(index)))
-    training, validation = find_photographs(tmp_path).split(share=0.3)
+    training, validation = find_images(tmp_path).split(share=0.3)
     parts = [{part.name(index) for index in range(len(part))} for part in (training, validation)]
     assert parts[1] == {name for name in names[:30] if name_share(name) < 0.3}
     assert parts[0] == set(names[:30]) - parts[1]
@@ -298,7 +298,7 @@ def test_the_validation_split_never_moves(tmp_path):
 def test_a_small_share_holds_out_enough_images_but_not_most(tmp_path):
     for index in range(40):
         (tmp_path / f"{index:04d}.png").write_bytes(encoded(picture(index)))
-    source = find_photographs(tmp_path)
+    source = find_images(tmp_path)
     by_share = sorted((source.name(index) for index in range(40)), key=name_share)
     for share, at_least, expected in ((0.01, 6, 6), (0.01, 20, 10), (0.0, 20, 0)):
         training, validation = source.split(share, at_least)
@@ -314,7 +314,7 @@ def folder(tmp_path):
 
 
 def dataset(folder, **options):
-    return crops(find_photographs(folder), crops_per_image=3, pool_size=36, **options)
+    return crops(find_images(folder), crops_per_image=3, pool_size=36, **options)
 
 
 def same(one, other):
@@ -374,7 +374,7 @@ def test_a_stream_is_a_pure_function_of_seed_and_position(folder):
 
 
 def test_photographs_are_decoded_once_an_epoch(folder):
-    source = find_photographs(folder)
+    source = find_images(folder)
     reads = Counter()
     read = source.read
     source.read = lambda index, max_pixels=None: (reads.update([index]), read(index, max_pixels))[1]
@@ -387,7 +387,7 @@ def test_photographs_are_decoded_once_an_epoch(folder):
 
 
 def test_broken_photographs_are_replaced_and_named(mixed_folder):
-    source = find_photographs(mixed_folder)
+    source = find_images(mixed_folder)
     samples = list(crops(source, crops_per_image=2, epochs=1))
     assert len(samples) == 48
     counts = Counter(sample["name"] for sample in samples)
@@ -398,24 +398,24 @@ def test_broken_photographs_are_replaced_and_named(mixed_folder):
 
 def test_only_broken_photographs_end_with_an_error(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"")
-    with pytest.raises(ImageError, match="none of the 1 photographs can be read"):
-        next(iter(crops(find_photographs(tmp_path))))
+    with pytest.raises(ImageError, match="none of the 1 images can be read"):
+        next(iter(crops(find_images(tmp_path))))
 
 
 def test_fewer_photographs_than_workers_still_feed_all(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(picture(1)))
-    data = crops(find_photographs(tmp_path))
+    data = crops(find_images(tmp_path))
     for worker in range(3):
         assert len(list(islice(data.samples(worker, 3), 9))) == 9
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_resumes_exactly(mixed_folder, workers):
-    data = crops(find_photographs(mixed_folder), crops_per_image=2, seed=3)
+    data = crops(find_images(mixed_folder), crops_per_image=2, seed=3)
     streams = [data.samples(worker, max(1, workers)) for worker in range(max(1, workers))]
     expected = [list(islice(streams[number % len(streams)], 4)) for number in range(16)]
 
-    loader = CropLoader(crops(find_photographs(mixed_folder), crops_per_image=2, seed=3), 4, workers=workers)
+    loader = CropLoader(crops(find_images(mixed_folder), crops_per_image=2, seed=3), 4, workers=workers)
     loader.load_state_dict({**loader.state_dict(), "batches": 5})
     for batch, samples in zip(islice(loader, 11), expected[5:], strict=True):
         assert batch["name"] == [sample["name"] for sample in samples]
@@ -453,7 +453,7 @@ def test_a_state_of_another_layout_is_refused(folder):
 )
 def test_options_are_checked(folder, options, message):
     with pytest.raises(OptionError, match=message):
-        crops(find_photographs(folder), **options)
+        crops(find_images(folder), **options)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (31, 200), (32, 32), (40, 33), (300, 200)])
@@ -485,7 +485,7 @@ def test_the_rate_of_a_loader_is_measured(folder):
 
 
 def test_masks_and_photographs_need_no_torch():
-    modules = "wavepaint.data.masks, wavepaint.data.photographs"
+    modules = "wavepaint.data.masks, wavepaint.data.images"
     code = f"import sys, {modules}; print({{'torch', 'cv2', 'pyvips'}} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "set()"

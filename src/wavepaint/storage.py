@@ -5,18 +5,16 @@ from __future__ import annotations
 import glob
 import os
 import posixpath
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from wavepaint.errors import MissingExtraError, OptionError
-from wavepaint.files import atomic_write, is_part, sweep, sweep_scratch
+from wavepaint.errors import MissingExtraError, OptionError, one_line
+from wavepaint.files import atomic_write, expand_braces, is_part, sweep, sweep_scratch
 
 WHOLE_WRITERS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"})
 """Protocols of stores in which an object that is being written cannot be seen."""
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 class _Local:
@@ -39,13 +37,13 @@ def file_system(name: str) -> tuple[Any, str]:
         return _Local, name
     try:
         from fsspec.core import url_to_fs
-    except ImportError:
-        raise MissingExtraError(f"{name}: a URL", "cluster", "fsspec") from None
-    try:
+
         # A listing that is remembered would hide what others have written since.
         fs, path = url_to_fs(name, use_listings_cache=False)
     except (ImportError, ValueError) as error:
-        raise OptionError(f"{name}: {' '.join(str(error).split())}") from None
+        if getattr(error, "name", None) == "fsspec":
+            raise MissingExtraError(f"{name}: a URL", "cluster", "fsspec") from None
+        raise OptionError(f"{name}: {one_line(error)}") from None
     return fs, path.rstrip("/")
 
 
@@ -121,11 +119,9 @@ def results_in(output: str) -> set[str]:
 
 def expand(pattern: str) -> list[str]:
     """The files that a pattern names, sorted: `*`, `?`, `[...]` and `{0000..0031}`; first of all a file so named."""
-    fs, path = file_system(pattern)
-    if fs.isfile(path):
+    if file_system(pattern)[0].isfile(file_system(pattern)[1]):
         return [pattern]
-    if numbers := _RANGE.search(pattern):
-        first, last = numbers.groups()
-        each = (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
-        return [name for number in each for name in expand(pattern.replace(numbers.group(), number, 1))]
+    if len(patterns := expand_braces(pattern)) > 1:
+        return [name for each in patterns for name in expand(each)]
+    fs, path = file_system(patterns[0])
     return [fs.unstrip_protocol(name) for name in sorted(fs.glob(path))]

@@ -1,6 +1,6 @@
-"""Photographs to train and measure on: a folder, a single picture, or WebDataset shards.
+"""Images to train and measure on: a folder, a single image, or WebDataset shards.
 
-A source is only a list of names and where their bytes lie; pictures are read one at a time, so memory does
+A source is only a list of names and where their bytes lie; images are read one at a time, so memory does
 not grow with the data set. Everything is reached by index, which is what makes shuffled reading
 reproducible and resumable. Shards behind URLs are therefore fetched once, into a cache folder.
 """
@@ -10,43 +10,41 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import tarfile
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import ImageError
-from wavepaint.files import atomic_write
+from wavepaint.errors import ImageError, one_line
+from wavepaint.files import atomic_write, expand_braces
 from wavepaint.image.file import ImageFile
-from wavepaint.image.suffixes import READABLE_SUFFIXES
+from wavepaint.image.suffixes import IMAGE_SUFFIXES, is_image
+from wavepaint.image.vips import libvips
+from wavepaint.storage import file_system
 
 RGB = NDArray[np.uint8]
 
-EXTENSIONS = READABLE_SUFFIXES | {".bmp"}
 DEFAULT_CACHE = Path("~/.cache/wavepaint/shards")
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A photograph that could not be used, and why."""
+    """An image that could not be used, and why."""
 
     name: str
     reason: str
 
 
-class PhotographSource(ABC):
-    """Named photographs, reached by index; iterating yields `(name, picture)` and skips what is broken.
+class ImageSource(ABC):
+    """Named images, reached by index; iterating yields `(name, image)` and skips what is broken.
 
-    A picture is a uint8 RGB array `(h, w, 3)`: grey is repeated, alpha dropped, 16 bit reduced to 8, CMYK
+    An image is a uint8 RGB array `(h, w, 3)`: grey is repeated, alpha dropped, 16 bit reduced to 8, CMYK
     converted, the first frame of an animation taken, and the EXIF orientation applied.
     """
 
@@ -55,7 +53,7 @@ class PhotographSource(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return how many photographs there are, broken ones included."""
+        """Return how many images there are, broken ones included."""
 
     @abstractmethod
     def name(self, index: int) -> str:
@@ -66,7 +64,7 @@ class PhotographSource(ABC):
         """Return the file's bytes; raises `OSError`."""
 
     def read(self, index: int, max_pixels: int | None = None) -> RGB:
-        """Return one picture, reduced to about `max_pixels` if it has more; raises `ImageError`.
+        """Return one image, reduced to about `max_pixels` if it has more; raises `ImageError`.
 
         A failure is added to `skipped`.
         """
@@ -81,10 +79,10 @@ class PhotographSource(ABC):
     def __iter__(self) -> Iterator[tuple[str, RGB]]:
         for index in range(len(self)):
             try:
-                picture = self.read(index)
+                image = self.read(index)
             except ImageError:
                 continue
-            yield self.name(index), picture
+            yield self.name(index), image
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -98,7 +96,7 @@ class PhotographSource(ABC):
             digest.update(_bytes_of(self.name(index)) + b"\0")
         return digest.hexdigest()
 
-    def split(self, share: float, at_least: int = 0) -> tuple[PhotographSource, PhotographSource]:
+    def split(self, share: float, at_least: int = 0) -> tuple[ImageSource, ImageSource]:
         """Return the training and the validation part.
 
         An image belongs to the validation part by the SHA-256 of its name alone (`name_share`), so that it never
@@ -111,8 +109,8 @@ class PhotographSource(ABC):
         return Selection(self, np.flatnonzero(~held_out)), Selection(self, np.flatnonzero(held_out))
 
 
-class Folder(PhotographSource):
-    """All pictures below a folder, by extension, sorted by relative path; hidden files are left out.
+class Folder(ImageSource):
+    """All images below a folder, by extension, sorted by relative path; hidden files are left out.
 
     Links to folders are followed, each folder once. Folders that cannot be read stand in `skipped`.
     """
@@ -120,7 +118,7 @@ class Folder(PhotographSource):
     def __init__(self, root: Path, names: Sequence[str] | None = None) -> None:
         super().__init__()
         self._root = root
-        self._names = sorted(self._pictures_below()) if names is None else list(names)
+        self._names = sorted(self._images_below()) if names is None else list(names)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -133,7 +131,7 @@ class Folder(PhotographSource):
         """Return the file's bytes; raises `OSError`."""
         return (self._root / self._names[index]).read_bytes()
 
-    def _pictures_below(self) -> Iterator[str]:
+    def _images_below(self) -> Iterator[str]:
         seen: set[tuple[int, int]] = set()
         starts = [self._root]
         # Linked folders come last: a folder that also lies below the root itself goes by that name.
@@ -146,17 +144,15 @@ class Folder(PhotographSource):
                 seen.add((status.st_dev, status.st_ino))
                 subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
                 starts.extend(path for name in subfolders if (path := Path(folder, name)).is_symlink())
-                yield from (
-                    Path(folder, name).relative_to(self._root).as_posix() for name in names if _is_picture(name)
-                )
+                yield from (Path(folder, name).relative_to(self._root).as_posix() for name in names if is_image(name))
 
     def _skip_folder(self, error: OSError) -> None:
         folder = Path(error.filename).relative_to(self._root).as_posix()
         self._skipped[printable(folder)] = f"folder cannot be read: {error.strerror}"
 
 
-class Shards(PhotographSource):
-    """The pictures of local tar files in WebDataset's layout; other members are ignored.
+class Shards(ImageSource):
+    """The images of local tar files in WebDataset's layout; other members are ignored.
 
     Opening reads the tar headers only. A shard that is cut short yields what lies before the cut and stands
     in `skipped`, as does a file that is no tar at all.
@@ -176,7 +172,7 @@ class Shards(PhotographSource):
             with tarfile.open(path, "r:") as shard:
                 opened = True
                 for member in shard:
-                    if member.isfile() and _is_picture(member.name):
+                    if member.isfile() and is_image(member.name):
                         self._members.append(member.name)
                         self._shard.append(number)
                         self._offset.append(member.offset_data)
@@ -201,10 +197,10 @@ class Shards(PhotographSource):
             return shard.read(self._size[index])
 
 
-class Selection(PhotographSource):
-    """Some photographs of another source, in the order of `indices`; both share one `skipped` list."""
+class Selection(ImageSource):
+    """Some images of another source, in the order of `indices`; both share one `skipped` list."""
 
-    def __init__(self, source: PhotographSource, indices: Iterable[int]) -> None:
+    def __init__(self, source: ImageSource, indices: Iterable[int]) -> None:
         super().__init__()
         self._source = source
         self._indices = array("q", (int(index) for index in indices))
@@ -214,7 +210,7 @@ class Selection(PhotographSource):
         return len(self._indices)
 
     def name(self, index: int) -> str:
-        """Return the name that the photograph has in the source."""
+        """Return the name that the image has in the source."""
         return self._source.name(self._indices[index])
 
     def encoded(self, index: int) -> bytes:
@@ -222,23 +218,23 @@ class Selection(PhotographSource):
         return self._source.encoded(self._indices[index])
 
 
-def find_photographs(source: str | Path, cache: Path = DEFAULT_CACHE) -> PhotographSource:
-    """Return the photographs of `source`.
+def find_images(source: str | Path, cache: Path = DEFAULT_CACHE) -> ImageSource:
+    """Return the images of `source`.
 
-    `source` is a folder (searched recursively, links to folders followed), one picture, or `.tar` shards: a path
-    or an `http(s)` URL, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
+    `source` is a folder (searched recursively, links to folders followed), one image, or `.tar` shards: a path
+    or a URL that fsspec knows, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
     once, into `cache`, each URL into a folder of its own there. Raises `ImageError` when there is nothing there.
     """
     text = os.fspath(source)
     path = Path(text).expanduser()
     if path.is_dir():
-        found: PhotographSource = Folder(path)
+        found: ImageSource = Folder(path)
     elif _names_shards(text):
         found = Shards(_local_shards(text, cache))
-    elif path.is_file() and _is_picture(path.name):
+    elif path.is_file() and is_image(path.name):
         found = Folder(path.parent, [path.name])
     elif path.exists():
-        raise ImageError(f"{source}: neither a folder, a picture nor a .tar shard")
+        raise ImageError(f"{source}: neither a folder, an image nor a .tar shard")
     else:
         raise ImageError(f"{source}: no such file or folder")
     if len(found) == 0:
@@ -261,22 +257,18 @@ def _bytes_of(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in EXTENSIONS and not Path(name).name.startswith(".")
-
-
 def _names_shards(source: str) -> bool:
     path = re.split(r"[?#]", source, maxsplit=1)[0] if "://" in source else source
     return path.endswith(".tar")
 
 
-def _why_empty(path: Path, found: PhotographSource) -> str:
+def _why_empty(path: Path, found: ImageSource) -> str:
     if found.skipped:
-        return f"no photographs in it; {found.skipped[0].name}: {found.skipped[0].reason}"
+        return f"no images in it; {found.skipped[0].name}: {found.skipped[0].reason}"
     shards = sorted(path.glob("*.tar")) if path.is_dir() else []
     if shards:
-        return f"no photographs in it, but shards: use '{_pattern(shards)}'"
-    return f"no photographs in it ({', '.join(sorted(EXTENSIONS))})"
+        return f"no images in it, but shards: use '{_pattern(shards)}'"
+    return f"no images in it ({', '.join(sorted(IMAGE_SUFFIXES))})"
 
 
 def _pattern(shards: Sequence[Path]) -> str:
@@ -294,20 +286,7 @@ def _pattern(shards: Sequence[Path]) -> str:
 
 
 def _local_shards(source: str, cache: Path) -> list[Path]:
-    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in _expanded(source)]
-
-
-def _expanded(source: str) -> list[str]:
-    """Return what braces stand for: `{0000..0008}` for numbers of one width, `{a,b}` for words; several combine."""
-    match = re.search(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}", source)
-    if match is None:
-        return [source]
-    first, last, words = match.groups()
-    if words is not None:
-        parts = words.split(",")
-    else:
-        parts = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
-    return [each for part in parts for each in _expanded(source[: match.start()] + part + source[match.end() :])]
+    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in expand_braces(source)]
 
 
 def _fetched(url: str, cache: Path) -> Path:
@@ -317,15 +296,16 @@ def _fetched(url: str, cache: Path) -> Path:
     try:
         if not target.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(target) as unfinished, urlopen(url, timeout=60) as answer, unfinished.open("wb") as file:
-                shutil.copyfileobj(answer, file)
-    except (OSError, HTTPException) as error:
-        raise ImageError(f"{url}: {_one_line(error)}") from None
+            fs, path = file_system(url)
+            with atomic_write(target) as unfinished:
+                fs.get_file(path, str(unfinished))
+    except Exception as error:  # stores raise whatever they do
+        raise ImageError(f"{url}: {one_line(error)}") from None
     return target
 
 
 def _decode(data: bytes, max_pixels: int | None) -> RGB:
-    """Decode one picture file; the `ImageError` holds the reason only."""
+    """Decode one image file; the `ImageError` holds the reason only."""
     if data.startswith(b"BM"):
         return _decode_bmp(data)
     try:
@@ -343,36 +323,31 @@ def _decode(data: bytes, max_pixels: int | None) -> RGB:
 
 def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
     """Decode at a lower resolution, which for JPEG and WebP takes a fraction of the time."""
-    import pyvips
+    vips = libvips()
 
     scale = (max_pixels / (photo.width * photo.height)) ** 0.5
     width, height = (max(1, round(scale * side)) for side in (photo.width, photo.height))
     try:
         if photo.format == "tiff":
             # libvips itself would turn damaged tiles black.
-            image = pyvips.Image.new_from_array(photo.read_all())
+            image = vips.Image.new_from_array(photo.read_all())
             image = image.thumbnail_image(width, height=height, size="down").colourspace("srgb")
         else:
-            image = pyvips.Image.thumbnail_buffer(
+            image = vips.Image.thumbnail_buffer(
                 data, width, height=height, size="down", export_profile="srgb", fail_on="truncated"
             ).colourspace("srgb")
         if image.bands < 3:
             image = image[0].bandjoin([image[0], image[0]])
         return np.asarray(image[:3].cast("uchar").numpy(), dtype=np.uint8)
-    except pyvips.Error as error:
-        raise ImageError(_one_line(error)) from None
+    except vips.Error as error:
+        raise ImageError(one_line(error)) from None
 
 
 def _decode_bmp(data: bytes) -> RGB:
     """Decode the one format that libvips leaves to others."""
     import cv2
 
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
         raise ImageError("not a whole BMP file")
-    return np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8, copy=False)
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines) or type(error).__name__
+    return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)

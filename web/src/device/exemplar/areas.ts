@@ -1,0 +1,129 @@
+/** The masks and windows of `wavepaint.fill.patches`: sums, means and maxima over squares, depths, connected pieces. */
+
+import type { Size } from "../../geometry";
+
+/** Sums over the square of `radius` around every sample; nothing lies outside. Exact for whole numbers. */
+export function boxSums(values: ArrayLike<number>, { width, height }: Size, radius: number): Float64Array {
+  const rows = new Float64Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const start = y * width;
+    let sum = 0;
+    for (let x = 0; x < Math.min(radius, width); x++) sum += values[start + x];
+    for (let x = 0; x < width; x++) {
+      if (x + radius < width) sum += values[start + x + radius];
+      if (x > radius) sum -= values[start + x - radius - 1];
+      rows[start + x] = sum;
+    }
+  }
+  const sums = new Float64Array(width * height);
+  const column = new Float64Array(width);
+  for (let y = -radius; y < height; y++) {
+    const [enters, leaves] = [(y + radius) * width, (y - radius - 1) * width];
+    for (let x = 0; x < width; x++) {
+      if (y + radius < height) column[x] += rows[enters + x];
+      if (leaves >= 0) column[x] -= rows[leaves + x];
+    }
+    if (y >= 0) sums.set(column, y * width);
+  }
+  return sums;
+}
+
+/** Every sample within `radius` rows and columns of a marked one. */
+export function dilate(mask: Uint8Array, size: Size, radius: number): Uint8Array {
+  return Uint8Array.from(boxSums(mask, size, radius), (sum) => (sum > 0 ? 1 : 0));
+}
+
+/** Means of the marked samples over the square of `radius` around every sample; 0 where none is marked. */
+export function boxMeans(values: ArrayLike<number>, where: Uint8Array, size: Size, radius: number): Float64Array {
+  const means = boxSums(
+    Float64Array.from(where, (mark, i) => (mark ? values[i] : 0)),
+    size,
+    radius,
+  );
+  const counts = boxSums(where, size, radius);
+  for (let i = 0; i < means.length; i++) means[i] /= Math.max(counts[i], 1);
+  return means;
+}
+
+/** Largest value over the square of `radius` around every sample; values are not negative. */
+export function boxMaxima(values: Uint8Array, { width, height }: Size, radius: number): Uint8Array {
+  const along = (from: Uint8Array, length: number, step: number, across: number, stride: number): Uint8Array => {
+    const maxima = new Uint8Array(from.length);
+    for (let line = 0; line < across; line++) {
+      for (let i = 0; i < length; i++) {
+        let most = 0;
+        const behind = Math.min(i + radius + 1, length);
+        for (let j = Math.max(i - radius, 0); j < behind; j++) most = Math.max(most, from[line * stride + j * step]);
+        maxima[line * stride + i * step] = most;
+      }
+    }
+    return maxima;
+  };
+  return along(along(values, width, 1, height, width), height, width, width, 1);
+}
+
+/**
+ * Distance of hole samples to the nearest known one, in steps of a near-octagonal erosion, `most` at the most. What lies
+ * outside the picture counts as hole.
+ */
+export function depthsOf(hole: Uint8Array, { width, height }: Size, most: number): Uint8Array {
+  const depths = new Uint8Array(hole.length);
+  const pitch = width + 2;
+  let left = new Uint8Array(pitch * (height + 2)).fill(1);
+  for (let y = 0; y < height; y++) left.set(hole.subarray(y * width, (y + 1) * width), (y + 1) * pitch + 1);
+  for (let step = 0; step < most; step++) {
+    const next = left.slice();
+    let any = 0;
+    for (let y = 0, i = 0; y < height; y++) {
+      for (let x = 0, p = (y + 1) * pitch + 1; x < width; x++, i++, p++) {
+        if (!left[p]) continue;
+        depths[i]++;
+        any = 1;
+        next[p] = left[p - 1] & left[p + 1] & left[p - pitch] & left[p + pitch];
+        if (step % 2) {
+          next[p] &= left[p - pitch - 1] & left[p - pitch + 1] & left[p + pitch - 1] & left[p + pitch + 1];
+        }
+      }
+    }
+    if (!any) break;
+    left = next;
+  }
+  return depths;
+}
+
+/** Connected pieces (four neighbours) of a mask: numbers from 1 on, in order of their first sample; 0 outside. */
+export function labelsOf(mask: Uint8Array, { width, height }: Size): Int32Array {
+  const labels = new Int32Array(mask.length);
+  const waiting: number[] = [];
+  let count = 0;
+  for (let first = 0; first < mask.length; first++) {
+    if (!mask[first] || labels[first]) continue;
+    labels[first] = ++count;
+    waiting.push(first);
+    for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+      const x = at % width;
+      const visit = (next: number, exists: boolean): void => {
+        if (!exists || !mask[next] || labels[next]) return;
+        labels[next] = count;
+        waiting.push(next);
+      };
+      visit(at - 1, x > 0);
+      visit(at + 1, x < width - 1);
+      visit(at - width, at >= width);
+      visit(at + width, at < width * (height - 1));
+    }
+  }
+  return labels;
+}
+
+/** Indices of the marked samples. */
+export function indicesOf(mask: Uint8Array): Int32Array {
+  let count = 0;
+  for (let i = 0; i < mask.length; i++) count += mask[i];
+  const indices = new Int32Array(count);
+  for (let i = 0, to = 0; i < mask.length; i++) if (mask[i]) indices[to++] = i;
+  return indices;
+}
+
+/** The nearest whole number, halves to the even one, as NumPy rounds; for values below 2^51. */
+export const rint = (value: number): number => value + 6755399441055744 - 6755399441055744;

@@ -1,0 +1,300 @@
+/** `wavepaint.fill.stage` in TypeScript: one level, rounds of search and vote. */
+
+import { area } from "../../geometry";
+import { hashes } from "../noise";
+import { boxMaxima, boxMeans, boxSums, depthsOf, dilate, indicesOf, rint } from "./areas";
+import { type Matching, vote } from "./blend";
+import { Field, usesOf } from "./field";
+import { DEEPEST, type Level, sourcesOf } from "./levels";
+import { SourceTree } from "./nearest";
+import {
+  DETAIL,
+  type Descriptions,
+  type Planes,
+  Quantiser,
+  RADIUS,
+  type Raw,
+  SIDE,
+  describe,
+  detailEnergies,
+  squaredDistance,
+} from "./patches";
+
+const ROUNDS = [2, 3, 4];
+const MOST_ROUNDS = 5;
+export const ALL_PAIRS = 12_000_000;
+export const REPEATED = 4;
+const SHARPNESS = 6;
+const WINDOW = 2;
+const RING = 12;
+const NEARNESS = 1.25;
+const NARROW = 8;
+const TRUST = 16;
+const FLOOR = 0.2;
+const COHERENCE = 0.3;
+const UNIFORMITY = 2;
+const LEAST_COST = 1e-4 * SIDE ** 2 * 255 ** 2;
+const SMALL_ENERGY = 0.02 * 255 ** 2;
+
+/** Called after each round with the share of a level that is done; what it throws stops the work. */
+export type Step = (share: number) => Promise<void>;
+
+/** Samples and texture of a level while its hole is filled. */
+interface Current {
+  readonly planes: Planes;
+  readonly texture: Planes;
+}
+
+/** A level with what is fixed about its hole. */
+export class Stage {
+  /** Centres of the patches that touch the hole. */
+  readonly touched: Uint8Array;
+  readonly targets: Int32Array;
+  /** Samples that may be copied, or null where sources hold no others. */
+  readonly known: Uint8Array | null;
+  private readonly sources: Uint8Array;
+  private readonly sourceIndices: Int32Array;
+  private readonly depths: Uint8Array;
+  private readonly nearness: Float64Array;
+  private readonly quantiser: Quantiser;
+  private readonly offered: Descriptions;
+  private readonly belief: Float64Array;
+  private readonly evidence: Float64Array;
+
+  constructor(
+    readonly level: Level,
+    private readonly seed: number,
+  ) {
+    this.touched = dilate(level.hole, level, RADIUS);
+    this.targets = indicesOf(this.touched);
+    const { sources, whole } = sourcesOf(level);
+    this.sources = sources;
+    this.sourceIndices = indicesOf(sources);
+    this.known = whole ? null : level.hole.map((mark, i) => (mark | level.excluded[i]) ^ 1);
+    this.depths = depthsOf(level.hole, level, DEEPEST);
+    this.nearness = Float64Array.from(this.targets, (at) => Math.max(NEARNESS ** -this.depths[at], 1e-3));
+    const raw = describe(level.planes, level.texture, level);
+    this.quantiser = Quantiser.fitting(raw, this.sourceIndices);
+    this.offered = this.quantiser.quantise(raw);
+    this.belief = this.beliefInGuide();
+    this.evidence = this.evidenceOfDetail();
+  }
+
+  /** Find matches, from those of the next coarser level or from the guide. */
+  async solve(coarser: Stage | null, inherited: Matching | null, step: Step): Promise<Matching> {
+    const { targets, offered, sourceIndices } = this;
+    const start = !coarser || !inherited;
+    let matches = start ? targets : this.inherit(coarser, inherited.matches);
+    let now = start ? this.begin() : this.centres(matches);
+    const rounds = start ? MOST_ROUNDS : (ROUNDS[this.level.number] ?? MOST_ROUNDS);
+    const pairs = targets.length * sourceIndices.length;
+    const tree = start || pairs < ALL_PAIRS ? new SourceTree(offered, sourceIndices, this.bias()) : null;
+    let [unit, weights] = [0, new Float64Array()];
+    for (let turn = 0; turn < rounds; turn++) {
+      const wanted = this.wanted(now);
+      let costs: Float32Array;
+      if (tree && (turn === 0 || pairs < ALL_PAIRS * REPEATED)) {
+        matches = tree.nearest(wanted);
+        costs = this.costsOf(matches, wanted);
+      } else {
+        if (turn === 0) unit = this.unit(this.costsOf(matches, wanted), 0.5);
+        ({ matches, cost: costs } = this.improve(matches, wanted, unit, turn === 0));
+      }
+      unit = this.unit(costs, 0.75);
+      weights = Float64Array.from(costs, (cost, i) => Math.max(Math.exp(-cost / (2 * unit)), 1e-4) * this.nearness[i]);
+      if (turn < rounds - 1) now = this.voted({ targets, matches, weights });
+      await step((turn + 1) / rounds);
+    }
+    return { targets, matches, weights: weights.map((weight) => weight ** SHARPNESS) };
+  }
+
+  /**
+   * How badly the copies of each target fit each other, relative to the detail there and around. Every sample is the
+   * centre of its own match for that: votes would smooth, and favour smooth candidates.
+   */
+  misfit({ matches }: Matching): Float64Array {
+    const { planes, texture } = this.centres(matches);
+    const described = this.quantiser.quantise(this.raw(planes, texture));
+    const energies = detailEnergies(this.offered);
+    const around = this.around(energies);
+    return Float64Array.from(matches, (match, i) => {
+      const seam = squaredDistance(described, i, this.offered, match);
+      return seam / (energies[match] + around[i] + SMALL_ENERGY * this.quantiser.scale ** 2);
+    });
+  }
+
+  /** The hole filled by the guide, what is not known of the texture by its mean. */
+  private begin(): Current {
+    const { hole, guide, rough } = this.level;
+    const planes = this.level.planes.map((plane, c) => plane.map((value, i) => (hole[i] ? guide[c][i] : value)));
+    const texture = this.level.texture.map((plane) => {
+      let [sum, count] = [0, 0];
+      plane.forEach((value, i) => {
+        sum += rough[i] * value;
+        count += rough[i];
+      });
+      return count ? plane.map((value, i) => (rough[i] ? value : rint(sum / count))) : plane;
+    });
+    return { planes, texture };
+  }
+
+  /** Every sample being the centre of its own match. */
+  private centres(matches: Int32Array): Current {
+    const { hole, rough } = this.level;
+    const planes = this.level.planes.map((plane) => plane.slice());
+    const texture = this.level.texture.map((plane) => plane.slice());
+    this.targets.forEach((at, i) => {
+      const match = matches[i];
+      if (hole[at]) planes.forEach((plane, c) => (plane[at] = this.level.planes[c][match]));
+      if (!rough[at]) texture.forEach((plane, c) => (plane[at] = this.level.texture[c][match]));
+    });
+    return { planes, texture };
+  }
+
+  /** Every sample being what the patches over it say. */
+  private voted(matching: Matching): Current {
+    const { level } = this;
+    const unknown = level.hole.map((mark, i) => mark | ((level.rough[i] ^ 1) & this.touched[i]));
+    const { means } = vote([...level.planes, ...level.texture], this.known, matching, unknown, level, WINDOW);
+    const planes = level.planes.map((plane) => plane.slice());
+    const texture = level.texture.map((plane) => plane.slice());
+    indicesOf(unknown).forEach((at, i) => {
+      if (level.hole[at]) planes.forEach((plane, c) => (plane[at] = rint(means[c][i])));
+      if (!level.rough[at]) texture.forEach((plane, c) => (plane[at] = rint(means[3 + c][i])));
+    });
+    return { planes, texture };
+  }
+
+  /** Offsets of the coarser level, doubled; where they lead to no source, some source. */
+  private inherit(coarser: Stage, inherited: Int32Array): Int32Array {
+    const { width, height } = this.level;
+    const below = coarser.level;
+    const match = Int32Array.from({ length: area(below) }, (_, i) => i);
+    coarser.targets.forEach((at, i) => (match[at] = inherited[i]));
+    const within = (value: number, length: number): number =>
+      Math.min(Math.min(Math.max(value, RADIUS), Math.max(length - 1 - RADIUS, RADIUS)), length - 1);
+    return this.targets.map((at) => {
+      const [row, column] = [Math.floor(at / width), at % width];
+      const cell = Math.min(row >> 1, below.height - 1) * below.width + Math.min(column >> 1, below.width - 1);
+      const from = Math.floor(match[cell] / below.width);
+      const there =
+        within(2 * from + (row % 2), height) * width +
+        within(2 * (match[cell] - from * below.width) + (column % 2), width);
+      if (this.sources[there]) return there;
+      const scattered = (Math.imul(at, 2654435761) + this.seed) >>> 0;
+      return this.sourceIndices[scattered % this.sourceIndices.length];
+    });
+  }
+
+  /** Raw descriptions of the targets. */
+  private raw(planes: Planes, texture: Planes | null): Int32Array[] {
+    const box = this.window();
+    const cut = (plane: Int32Array): Int32Array => {
+      const part = new Int32Array(area(box));
+      for (let y = 0; y < box.height; y++) {
+        const from = (box.top + y) * this.level.width + box.left;
+        part.set(plane.subarray(from, from + box.width), y * box.width);
+      }
+      return part;
+    };
+    const places = this.targets.map((at) => {
+      const row = Math.floor(at / this.level.width);
+      return (row - box.top) * box.width + at - row * this.level.width - box.left;
+    });
+    const raw = describe(planes.map(cut), texture && texture.map(cut), box);
+    return raw.map((values) => places.map((place) => values[place]));
+  }
+
+  /** The box of all targets and what their patches hold. */
+  private window(): { left: number; top: number; width: number; height: number } {
+    const { width, height } = this.level;
+    let [left, right] = [width, 0];
+    for (const at of this.targets) {
+      left = Math.min(left, at % width);
+      right = Math.max(right, at % width);
+    }
+    left = Math.max(left - RADIUS, 0);
+    const top = Math.max(Math.floor(this.targets[0] / width) - RADIUS, 0);
+    const last = Math.floor(this.targets[this.targets.length - 1] / width);
+    return {
+      left,
+      top,
+      width: Math.min(right + RADIUS + 1, width) - left,
+      height: Math.min(last + RADIUS + 1, height) - top,
+    };
+  }
+
+  /** Descriptions of the targets as they are, with the guide's as far as it is believed. */
+  private wanted({ planes, texture }: Current): Descriptions {
+    const towards = planes.map((plane, c) =>
+      plane.map((value, i) => (this.belief[i] ? rint(this.belief[i] * (this.level.guide[c][i] - value)) : 0)),
+    );
+    const difference = this.raw(towards, null);
+    const raw: Raw = this.raw(planes, texture).map((values, place) => {
+      const detail = DETAIL.includes(place);
+      return Float64Array.from(values, (value, i) => value + difference[place][i] * (detail ? this.evidence[i] : 1));
+    });
+    return this.quantiser.quantise(raw);
+  }
+
+  /**
+   * Belief in the guide: less with every sample of depth; on the finest level only where the hole is narrow, as in wide
+   * ones the guide is so blurred that its tones would move edges.
+   */
+  private beliefInGuide(): Float64Array {
+    const { hole, number } = this.level;
+    const nearby = number ? this.depths : boxMaxima(this.depths, this.level, RING);
+    return Float64Array.from(nearby, (depth, i) => {
+      if (!hole[i]) return 0;
+      if (!number) return Math.exp(-((depth / NARROW) ** 2));
+      return Math.max(Math.exp(-(((depth * 2 ** number) / TRUST) ** 2)), FLOOR);
+    });
+  }
+
+  /** Belief in the guide's detail: none where its amplitude is a fifth of the surroundings' or less. */
+  private evidenceOfDetail(): Float64Array {
+    const { hole, guide, planes, texture } = this.level;
+    const guided = planes.map((plane, c) => plane.map((value, i) => (hole[i] ? guide[c][i] : value)));
+    const own = detailEnergies(this.quantiser.quantise(this.raw(guided, texture)));
+    const around = this.around(detailEnergies(this.offered).map((energy) => Math.floor(Math.sqrt(energy))));
+    return own.map((energy, i) =>
+      Math.min(Math.max((1.25 * Math.sqrt(energy)) / Math.max(around[i], 1e-6) - 0.25, 0), 1),
+    );
+  }
+
+  /** Means of whole numbers over the sources near each target, over all of them where none is near. */
+  private around(values: Float64Array): Float64Array {
+    const near = boxMeans(values, this.sources, this.level, RING);
+    const counts = boxSums(this.sources, this.level, RING);
+    const everywhere = this.sourceIndices.reduce((sum, at) => sum + values[at], 0) / this.sourceIndices.length;
+    return Float64Array.from(this.targets, (at) => (counts[at] ? near[at] : everywhere));
+  }
+
+  /** Whole numbers below 2^14 that make other sources attractive for every seed but 0. */
+  private bias(): Int32Array | null {
+    if (this.seed === 0) return null;
+    const hash = hashes([this.seed]);
+    return this.sourceIndices.map((_, i) => hash(i) >>> 18);
+  }
+
+  private costsOf(matches: Int32Array, wanted: Descriptions): Float32Array {
+    return Float32Array.from(matches, (match, i) => squaredDistance(this.offered, match, wanted, i));
+  }
+
+  /** A quantile of squared distances, not below what can be seen. */
+  private unit(costs: Float32Array, share: number): number {
+    const place = Math.trunc(share * (costs.length - 1));
+    return Math.max(costs.slice().sort()[place], LEAST_COST * this.quantiser.scale ** 2);
+  }
+
+  /** Search near the present matches: better ones, and their squared distances, charges included. */
+  private improve(matches: Int32Array, wanted: Descriptions, unit: number, first: boolean): Field {
+    const uses = boxSums(usesOf(matches, this.level), this.level, 1);
+    const charge = Float32Array.from(uses, (used) => UNIFORMITY * unit * Math.max(used / 9 - 1, 0));
+    const terms = { coherence: COHERENCE * unit, charge };
+    const field = new Field(this.level, this.sources, this.targets, matches, wanted, this.offered, terms);
+    field.propagate([4, 2, 1]);
+    for (const radius of first ? [4, 2, 1] : [1]) field.lookAround(radius);
+    return field;
+  }
+}
