@@ -35,7 +35,7 @@ from wavepaint.server.work import WorkPool
 
 T = TypeVar("T")
 OPENED_PATH = "opened/{number}/{name}"
-"""Of the files that the server was started with: by their number, and a name for people."""
+"""Of a file that the server was started with; the name is for people, and no file is looked for by it."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,6 @@ def _add_asset(app: FastAPI, path: str, asset: Asset) -> None:
 def _add_opened(app: FastAPI, opened: Sequence[Path], settings: Settings) -> None:
     @app.get(f"/{OPENED_PATH}", dependencies=_bearer(settings.token), include_in_schema=False)
     def given(number: int, name: str) -> Response:
-        # The name in the address is for people: no file is looked for by it.
         if not 0 <= number < len(opened):
             raise HTTPException(404)
         try:

@@ -88,7 +88,8 @@ def serve(
         bound = listener.getsockname()[1]
         logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, bound)
         if open_browser or images:
-            show_page(page_address(host, bound, images))
+            # Some browsers return only when they are closed.
+            threading.Thread(target=webbrowser.open, args=[page_address(host, bound, images)], daemon=True).start()
         run_until_stopped(app, settings, listener)
 
 
@@ -98,16 +99,6 @@ def page_address(host: str, port: int, images: Sequence[Path]) -> str:
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     paths = [OPENED_PATH.format(number=number, name=quote(path.name)) for number, path in enumerate(images)]
     return f"http://{reachable}:{port}/" + (f"?{urlencode({'open': paths}, doseq=True)}" if paths else "")
-
-
-def show_page(url: str) -> None:
-    """Show the page in a browser; where there is none, the log says where it is. Never waits for it."""
-
-    def show() -> None:
-        if not webbrowser.open(url):
-            logger.info("open %s in a browser", url)
-
-    threading.Thread(target=show, daemon=True).start()
 
 
 def check_temporary_folder() -> None:
