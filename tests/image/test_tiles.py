@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 
 from fuzzing import seeds
+from pictures import soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
@@ -144,6 +146,25 @@ def test_a_tile_that_is_listed_with_no_place_is_missing() -> None:
         start = page.tags[tag].valueoffset
         data[start : start + page.tags[tag].valuebytecount // 12] = bytes(page.tags[tag].valuebytecount // 12)
     with pytest.raises(ImageError, match="tile 1 of 12 is missing"):
+        ImageFile.open(bytes(data)).read_all()
+
+
+@pytest.mark.parametrize("tile", [True, False])
+def test_jpegs_with_common_tables_are_whole(tile: bool) -> None:
+    image = pyvips.Image.new_from_array(soft(150, 170))
+    data = image.tiffsave_buffer(compression="jpeg", Q=95, tile=tile, tile_width=64, tile_height=64)
+    assert 347 in tifffile.TiffFile(io.BytesIO(data)).pages[0].tags
+    assert np.abs(ImageFile.open(data).read_all().astype(int) - soft(150, 170)).max() < 20
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg strips"])
+@pytest.mark.parametrize(("marker", "offset"), [(b"\xff\xc0", 6), (b"\xff\xc0", 8), (b"\xff\xdb", 4), (b"\xff\xc4", 4)])
+def test_a_jpeg_that_is_smaller_or_lacks_a_table_is_damaged(kind: str, marker: bytes, offset: int) -> None:
+    data = bytearray((KINDS | STRIPS)[kind])
+    # In the second, where the decoder still has the tables of the first.
+    start = data.index(marker, data.index(b"\xff\xd8\xff", data.index(b"\xff\xd9"))) + offset
+    data[start] = data[start] - 1 if marker == b"\xff\xc0" else data[start] + 2
+    with pytest.raises(ImageError, match=r"(tile|strip) 2.* is damaged"):
         ImageFile.open(bytes(data)).read_all()
 
 

@@ -19,6 +19,7 @@ from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.cli.streams import STREAM, check_stdout, read_stdin, write_stdout
 from wavepaint.errors import ImageError, OptionError, WavepaintError
+from wavepaint.files import sweep_parts
 from wavepaint.options import Engine, Option, Options
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, optio
         raise OptionError(f"{files.output}: two of the results would have the same name")
     for image, target in zip(images, targets, strict=True):
         _check_target(image, mask, target, files)
+    for parent in {target.parent for target in targets if target is not None}:
+        sweep_parts(parent)
     source = None if mask is None else read_stdin() if mask == STREAM else Path(mask)
     well = True
     for image, target in zip(images, targets, strict=True):

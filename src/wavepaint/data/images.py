@@ -328,8 +328,8 @@ def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
     scale = (max_pixels / (photo.width * photo.height)) ** 0.5
     width, height = (max(1, round(scale * side)) for side in (photo.width, photo.height))
     try:
-        if photo.format == "tiff":
-            # libvips itself would turn damaged tiles black.
+        if photo.format in ("tiff", "heic"):
+            # libvips itself would turn damaged tiles black, and need not decode HEIC.
             image = vips.Image.new_from_array(photo.read_all())
             image = image.thumbnail_image(width, height=height, size="down").colourspace("srgb")
         else:

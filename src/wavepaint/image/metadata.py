@@ -128,6 +128,8 @@ class Metadata:
         """Name what a file of that format has no place for, in parts of sentences."""
         if self.iptc is not None and format not in ("jpeg", "tiff"):
             yield f"IPTC records are left out in {format}"
+        if format in ("jxl", "bmp") and (self.exif is not None or self.xmp is not None):
+            yield f"EXIF and XMP are left out in {format}"
         if self.exif is not None and format == "jpeg" and len(self.exif) > jpeg.MAX_EXIF_BYTES:
             yield f"{len(self.exif)} bytes of EXIF are left out, too many for a JPEG"
         if format != "png" and (names := png.names_of(self.png_chunks)):

@@ -6,27 +6,28 @@ import functools
 from pathlib import Path, PurePosixPath
 
 from wavepaint.errors import ImageError
-from wavepaint.image.encoders import HEIF_COMPRESSION, SAVERS
-from wavepaint.image.vips import libvips
+from wavepaint.image.encoders import HEIF_COMPRESSION, SAVER_FORMAT, SAVERS
+from wavepaint.image.hevc import ADVICE, is_installed
+from wavepaint.image.vips import has_operation, libvips
 
 FORMAT_OF_SUFFIX = {
     ".png": "png",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
     ".jpe": "jpeg",
+    ".jfif": "jpeg",
     ".webp": "webp",
     ".tif": "tiff",
     ".tiff": "tiff",
     ".avif": "avif",
     ".heic": "heic",
     ".heif": "heic",
+    ".jxl": "jxl",
+    ".bmp": "bmp",
 }
 """The format of a file to write, one of `options.FORMATS`, by its suffix in lower case."""
 
-READABLE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".gif"}
-"""Suffixes of files that can be opened; what counts in the end is what a file contains, not its name."""
-
-IMAGE_SUFFIXES = READABLE_SUFFIXES | {".jfif", ".bmp", ".jxl"}
+IMAGE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".gif"}
 """Of files that are taken for images in folders and shards; one that cannot be read is reported by name."""
 
 
@@ -44,16 +45,27 @@ def format_of_name(target: str | Path) -> str | None:
     """
     suffix = Path(target).suffix.lower()
     format = FORMAT_OF_SUFFIX.get(suffix)
+    if format == "heic" and not can_write(format):
+        raise ImageError(f"{target}: {ADVICE}")
     if suffix and (format is None or not can_write(format)):
         raise ImageError(f"{target}: cannot write {suffix} files, only {writable_suffixes()}")
     return format
 
 
-@functools.cache
 def can_write(format: str) -> bool:
+    """Whether there is an encoder for one of `options.FORMATS`."""
+    return libvips_writes(format) or (format == "heic" and is_installed())
+
+
+@functools.cache
+def libvips_writes(format: str) -> bool:
     """Whether libvips has an encoder for one of `options.FORMATS`: HEIC is often left out, for its patents."""
-    options = {"compression": HEIF_COMPRESSION[format]} if format in HEIF_COMPRESSION else {}
+    options = SAVER_FORMAT.get(format, {})
+    if format in HEIF_COMPRESSION:
+        options = {"compression": HEIF_COMPRESSION[format]}
     vips = libvips()
+    if not has_operation(f"{SAVERS[format]}_buffer"):
+        return False
     try:
         getattr(vips.Image.black(16, 16, bands=3), SAVERS[format] + "_buffer")(**options)
     except vips.Error:

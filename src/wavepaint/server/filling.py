@@ -31,6 +31,8 @@ MEDIA_TYPES = {
     "gif": "image/gif",
     "avif": "image/avif",
     "heic": "image/heic",
+    "jxl": "image/jxl",
+    "bmp": "image/bmp",
 }
 FIELDS = {option.name: option for option in declared(Options, "server")}
 OPTION_NAMES = frozenset(FIELDS)

@@ -21,6 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from wavepaint.errors import ImageWarning, OptionError
+from wavepaint.files import sweep_scratch
 from wavepaint.image.file import ImageFile
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine
@@ -102,7 +103,7 @@ def page_address(host: str, port: int, images: Sequence[Path]) -> str:
 
 
 def check_temporary_folder() -> None:
-    """Refuse to start where some images could not be filled.
+    """Refuse to start where some images could not be filled, and remove what killed processes have left.
 
     The pages of a TIFF are written one by one before they are put together, and libvips turns images of more than
     100 MB in a file.
@@ -110,6 +111,7 @@ def check_temporary_folder() -> None:
     Raises:
         OptionError: there is no folder for temporary files.
     """
+    sweep_scratch()
     try:
         with tempfile.TemporaryFile():
             pass

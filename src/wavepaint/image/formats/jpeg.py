@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -11,7 +13,9 @@ import numpy as np
 from wavepaint.image.formats.splicing import splice
 
 MAX_EXIF_BYTES = 65527
-_SCAN, _COMMENT = 0xDA, 0xFE
+_SCAN, _COMMENT, _QUANTISATION, _HUFFMAN = 0xDA, 0xFE, 0xDB, 0xC4
+# Of start-of-frame markers: all but lossless ones, and those with one pass over all Huffman-coded coefficients.
+_DCT_FRAMES, _SEQUENTIAL_FRAMES = frozenset([0xC0, 0xC1, 0xC2, 0xC9, 0xCA]), frozenset([0xC0, 0xC1])
 _JFIF_BYTES = b"\x00\x10"
 """Without a thumbnail."""
 # What is passed on, or says how the samples are coded, or shows the image as it was; and the index of further images.
@@ -81,9 +85,9 @@ def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
         if marker == _SCAN:
             break
         length = max(int.from_bytes(stream.read(2), "big") - 2, 0)
-        if marker == 0xDB:
+        if marker == _QUANTISATION:
             tables.update(_quantisation_tables(stream.read(length)))
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        elif _is_frame(marker):
             frame = stream.read(length)
             arithmetic = marker > 0xC8
             components = [(b >> 4, b & 15, t) for b, t in zip(frame[7::3], frame[8::3], strict=False)]
@@ -141,6 +145,40 @@ def read_extras(stream: BinaryIO) -> tuple[bytes, tuple[str, ...]]:
     return comments, tuple(names)
 
 
+def is_complete_part(stream: BinaryIO, tables: bytes, width: int, rows: int) -> bool:
+    """Whether a JPEG in a strip or tile of a TIFF is as large as that, and every table is there that its samples need.
+
+    Args:
+        stream: at its start.
+        tables: a JPEG that holds only tables, for all parts of the file; may be empty.
+        width, rows: of the strip or tile, in pixels.
+    """
+    # libtiff leaves the rest of a part as it is, and keeps the tables of the part before.
+    defined: set[tuple[int, int]] = set()
+    frame, kind = b"", 0
+    for source in (io.BytesIO(tables), stream):
+        source.seek(2, 1)
+        while (marker := _next_marker(source)) and marker != 0xD9:
+            body = source.read(max(int.from_bytes(source.read(2), "big") - 2, 0))
+            if marker == _QUANTISATION:
+                defined |= {(_QUANTISATION, number) for number in _quantisation_tables(body)}
+            elif marker == _HUFFMAN:
+                defined |= {(_HUFFMAN, number) for number in _huffman_tables(body)}
+            elif _is_frame(marker):
+                frame, kind = body, marker
+            elif marker == _SCAN:
+                of_component = dict(zip(frame[6::3], frame[8::3], strict=False))
+                needed: set[tuple[int, int]] = set()
+                for component, huffman in zip(body[1:-3:2], body[2:-3:2], strict=False):
+                    if kind in _DCT_FRAMES:
+                        needed.add((_QUANTISATION, of_component.get(component, -1)))
+                    if kind in _SEQUENTIAL_FRAMES:
+                        needed |= {(_HUFFMAN, huffman >> 4), (_HUFFMAN, 16 | huffman & 15)}
+                is_large = int.from_bytes(frame[3:5], "big") >= width and int.from_bytes(frame[1:3], "big") >= rows
+                return is_large and needed <= defined
+    return False
+
+
 def states_resolution(jfif: bytes | None) -> bool:
     """Whether a JFIF segment states pixels an inch or a centimetre, and not a ratio."""
     return jfif is not None and jfif[11] in (1, 2)
@@ -180,6 +218,17 @@ def _next_marker(stream: BinaryIO) -> int:
     while code == b"\xff":
         code = stream.read(1)
     return code[0] if code else 0
+
+
+def _is_frame(marker: int) -> bool:
+    return 0xC0 <= marker <= 0xCF and marker not in (_HUFFMAN, 0xC8, 0xCC)
+
+
+def _huffman_tables(segment: bytes) -> Iterator[int]:
+    """Yield the number of each table of a DHT segment, with 16 added for coefficients other than the first."""
+    while len(segment) >= 17:
+        yield segment[0]
+        segment = segment[17 + sum(segment[1:17]) :]
 
 
 def _quantisation_tables(segment: bytes) -> dict[int, np.ndarray]:

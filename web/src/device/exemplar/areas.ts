@@ -30,16 +30,14 @@ export function boxSums(values: ArrayLike<number>, { width, height }: Size, radi
 
 /** Every sample within `radius` rows and columns of a marked one. */
 export function dilate(mask: Uint8Array, size: Size, radius: number): Uint8Array {
-  return Uint8Array.from(boxSums(mask, size, radius), (sum) => (sum > 0 ? 1 : 0));
+  const sums = boxSums(mask, size, radius);
+  return each(new Uint8Array(sums.length), (i) => (sums[i] > 0 ? 1 : 0));
 }
 
 /** Means of the marked samples over the square of `radius` around every sample; 0 where none is marked. */
 export function boxMeans(values: ArrayLike<number>, where: Uint8Array, size: Size, radius: number): Float64Array {
-  const means = boxSums(
-    Float64Array.from(where, (mark, i) => (mark ? values[i] : 0)),
-    size,
-    radius,
-  );
+  const marked = each(new Float64Array(where.length), (i) => (where[i] ? values[i] : 0));
+  const means = boxSums(marked, size, radius);
   const counts = boxSums(where, size, radius);
   for (let i = 0; i < means.length; i++) means[i] /= Math.max(counts[i], 1);
   return means;
@@ -123,6 +121,15 @@ export function indicesOf(mask: Uint8Array): Int32Array {
   const indices = new Int32Array(count);
   for (let i = 0, to = 0; i < mask.length; i++) if (mask[i]) indices[to++] = i;
   return indices;
+}
+
+/** Set every number of an array; `from` and `map` take many times as long. */
+export function each<T extends Uint8Array | Int32Array | Float32Array | Float64Array>(
+  array: T,
+  value: (index: number) => number,
+): T {
+  for (let i = 0; i < array.length; i++) array[i] = value(i);
+  return array;
 }
 
 /** The nearest whole number, halves to the even one, as NumPy rounds; for values below 2^51. */

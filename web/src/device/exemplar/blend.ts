@@ -2,7 +2,7 @@
 
 import { type Size, area } from "../../geometry";
 import { haarFill } from "../haar_fill";
-import { indicesOf } from "./areas";
+import { each, indicesOf } from "./areas";
 import { RADIUS } from "./patches";
 
 const SCREENING = Math.fround(0.003);
@@ -18,78 +18,104 @@ export interface Matching {
 }
 
 export interface Votes {
-  /** A mean for each sample in question, a plane for each channel; they go on smoothly where no patch speaks. */
-  readonly means: readonly Float64Array[];
+  /** The samples that were asked for. */
+  readonly samples: Int32Array;
+  /** Their means, channels side by side; they go on smoothly where no patch speaks. */
+  readonly means: Float64Array;
   /** Sums of the weights, 0 where no patch speaks. */
   readonly sums: Float64Array;
 }
 
-/**
- * Weighted means of what the patches over each sample of `where` say, those centred near it loudest. `source`: planes of
- * what is copied; `known`: samples that may be copied, null where patches hold no others; `window`: standard deviation of
- * a patch's weight around its centre; `reach`: how far from its centre a patch speaks.
- */
-export function vote(
-  source: readonly ArrayLike<number>[],
-  known: Uint8Array | null,
-  { targets, matches, weights }: Matching,
-  where: Uint8Array,
-  size: Size,
-  window: number,
-  reach = RADIUS,
-): Votes {
-  const { width, height } = size;
-  const loudness = new Float64Array(area(size));
-  const match = new Int32Array(area(size));
-  targets.forEach((target, i) => {
-    loudness[target] = weights[i];
-    match[target] = matches[i];
+/** What is copied: numbers for every sample of a window, channels side by side. */
+export interface Source extends Size {
+  readonly channels: number;
+  readonly data: Float64Array;
+  /** Samples that may be copied, or null where patches hold no others. */
+  readonly known: Uint8Array | null;
+}
+
+/** Planes of a window side by side. */
+export function sourceOf(planes: readonly ArrayLike<number>[], known: Uint8Array | null, size: Size): Source {
+  const channels = planes.length;
+  const data = new Float64Array(channels * area(size));
+  planes.forEach((plane, c) => {
+    for (let i = 0, to = c; i < plane.length; i++, to += channels) data[to] = plane[i];
   });
-  const closeness = new Float64Array((2 * reach + 1) ** 2);
-  for (let down = -reach, k = 0; down <= reach; down++) {
-    for (let right = -reach; right <= reach; right++, k++) {
-      closeness[k] = Math.exp(-(down * down + right * right) / (2 * window * window));
-    }
-  }
+  return { width: size.width, height: size.height, channels, data, known };
+}
+
+/**
+ * Weighted means of what the patches over each sample of `where` say, those centred near it loudest. `window`: standard
+ * deviation of a patch's weight around its centre; `reach`: how far from its centre a patch speaks.
+ */
+export function vote(source: Source, matching: Matching, where: Uint8Array, window: number, reach = RADIUS): Votes {
+  const { width, height, channels, data, known } = source;
+  const { loudness, match } = spread(matching, area(source));
+  const closeness = closenessOf(window, reach);
   const samples = indicesOf(where);
-  const totals = source.map(() => new Float64Array(samples.length));
+  const means = new Float64Array(channels * samples.length);
   const sums = new Float64Array(samples.length);
   for (let i = 0; i < samples.length; i++) {
-    const [row, column] = [Math.floor(samples[i] / width), samples[i] % width];
+    const row = Math.floor(samples[i] / width);
+    const column = samples[i] - row * width;
     for (let down = -reach, k = 0; down <= reach; down++) {
       for (let right = -reach; right <= reach; right++, k++) {
-        const [y, x] = [row - down, column - right];
-        if (y < 0 || y >= height || x < 0 || x >= width) continue;
-        const centre = y * width + x;
+        if (row < down || row - down >= height || column < right || column - right >= width) continue;
+        const centre = samples[i] - down * width - right;
         if (loudness[centre] === 0) continue;
-        // Patches at the border see it repeated outwards.
         const from = Math.floor(match[centre] / width);
-        const [copiedRow, copiedColumn] = [from + down, match[centre] - from * width + right];
-        const outside = copiedRow < 0 || copiedRow >= height || copiedColumn < 0 || copiedColumn >= width;
-        if (outside && known) continue;
-        const copied =
-          Math.min(Math.max(copiedRow, 0), height - 1) * width + Math.min(Math.max(copiedColumn, 0), width - 1);
-        if (known && !known[copied]) continue;
+        // Patches at the border see it repeated outwards.
+        const y = Math.min(Math.max(from + down, 0), height - 1);
+        const x = Math.min(Math.max(match[centre] - from * width + right, 0), width - 1);
+        if (known && (!known[y * width + x] || y !== from + down || x !== match[centre] - from * width + right))
+          continue;
         const own = loudness[centre] * closeness[k];
-        for (let c = 0; c < source.length; c++) totals[c][i] += source[c][copied] * own;
+        const copied = (y * width + x) * channels;
+        for (let c = 0; c < channels; c++) means[i * channels + c] += data[copied + c] * own;
         sums[i] += own;
       }
     }
+    for (let c = 0; c < channels; c++) means[i * channels + c] /= Math.max(sums[i], 1e-300);
   }
-  for (const total of totals) for (let i = 0; i < total.length; i++) total[i] /= Math.max(sums[i], 1e-300);
-  if (sums.includes(0)) for (const total of totals) fillSilent(total, sums, samples, size);
-  return { means: totals, sums };
+  if (sums.includes(0)) for (let c = 0; c < channels; c++) fillSilent(means, c, channels, sums, samples, source);
+  return { samples, means, sums };
 }
 
-function fillSilent(means: Float64Array, sums: Float64Array, samples: Int32Array, size: Size): void {
-  const silent = { ...size, data: new Uint8Array(area(size)).fill(1) };
-  const plane = { ...size, data: new Float32Array(area(size)) };
+/** For every sample what the patch around it copies, and how loud it speaks. */
+function spread({ targets, matches, weights }: Matching, count: number): { loudness: Float64Array; match: Int32Array } {
+  const loudness = new Float64Array(count);
+  const match = new Int32Array(count);
+  for (let i = 0; i < targets.length; i++) {
+    loudness[targets[i]] = weights[i];
+    match[targets[i]] = matches[i];
+  }
+  return { loudness, match };
+}
+
+function closenessOf(window: number, reach: number): Float64Array {
+  const side = 2 * reach + 1;
+  return each(new Float64Array(side ** 2), (k) => {
+    const [down, right] = [Math.floor(k / side) - reach, (k % side) - reach];
+    return Math.exp(-(down * down + right * right) / (2 * window * window));
+  });
+}
+
+function fillSilent(
+  means: Float64Array,
+  channel: number,
+  channels: number,
+  sums: Float64Array,
+  samples: Int32Array,
+  { width, height }: Size,
+): void {
+  const silent = { width, height, data: new Uint8Array(width * height).fill(1) };
+  const plane = { width, height, data: new Float32Array(width * height) };
   samples.forEach((at, i) => {
     silent.data[at] = Number(sums[i] === 0);
-    plane.data[at] = means[i];
+    plane.data[at] = means[i * channels + channel];
   });
   const { data } = haarFill(plane, silent);
-  samples.forEach((at, i) => sums[i] === 0 && (means[i] = data[at]));
+  samples.forEach((at, i) => sums[i] === 0 && (means[i * channels + channel] = data[at]));
 }
 
 /** Planes with the hole voted, and the differences wanted to the next sample on the right and below. */
@@ -109,9 +135,9 @@ export function voteWithGradients(
   window: number,
 ): Gradients {
   const { width, height } = size;
-  const source = planes.map((plane) => Float64Array.from(plane));
-  const across = source.map((plane) => differences(plane, size, 1));
-  const down = source.map((plane) => differences(plane, size, width));
+  const colours = planes.map((plane) => new Float64Array(plane));
+  const across = colours.map((plane) => differences(plane, size, 1));
+  const down = colours.map((plane) => differences(plane, size, width));
   const where = hole.slice();
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
@@ -127,24 +153,24 @@ export function voteWithGradients(
     }
   }
   // The difference at the edge of a patch leads out of it, perhaps to an unknown sample.
-  const { means, sums } = vote([...source, ...across, ...down], known, matching, where, size, window, RADIUS - 1);
-  const asked = indicesOf(where);
-  const count = source.length;
-  asked.forEach((at, i) => {
-    if (hole[at]) source.forEach((plane, c) => (plane[at] = means[c][i]));
-  });
-  const said = {
-    across: source.map((p) => differences(p, size, 1)),
-    down: source.map((p) => differences(p, size, width)),
+  const source = sourceOf([...colours, ...across, ...down], known, size);
+  const { samples, means, sums } = vote(source, matching, where, window, RADIUS - 1);
+  const take = (part: number, targets: readonly Float64Array[], wanted: (i: number) => boolean): void =>
+    targets.forEach((plane, c) => {
+      for (let i = 0; i < samples.length; i++) {
+        if (wanted(i)) plane[samples[i]] = means[i * source.channels + part * colours.length + c];
+      }
+    });
+  take(0, colours, (i) => hole[samples[i]] === 1);
+  const wanted = {
+    across: colours.map((plane) => differences(plane, size, 1)),
+    down: colours.map((plane) => differences(plane, size, width)),
   };
   if (!known) {
-    asked.forEach((at, i) => {
-      if (sums[i] === 0) return;
-      said.across.forEach((plane, c) => (plane[at] = means[count + c][i]));
-      said.down.forEach((plane, c) => (plane[at] = means[2 * count + c][i]));
-    });
+    take(1, wanted.across, (i) => sums[i] > 0);
+    take(2, wanted.down, (i) => sums[i] > 0);
   }
-  return { colours: source, ...said };
+  return { colours, ...wanted };
 }
 
 /** Differences to the sample `step` further on; 0 where the picture ends. */
@@ -181,7 +207,9 @@ export function removeSeams({ colours, across, down }: Gradients, hole: Uint8Arr
     });
   });
   const corrections = conjugateGradients(residuals, diagonal, neighbours);
-  return colours.map((plane, c) => Float64Array.from(unknowns, (at, i) => plane[at] + corrections[c][i]));
+  return colours.map((plane, c) =>
+    each(new Float64Array(unknowns.length), (i) => plane[unknowns[i]] + corrections[c][i]),
+  );
 }
 
 /**
@@ -205,7 +233,9 @@ function conjugateGradients(
   const enough = ENOUGH * Math.max(...squares);
   for (let turn = 0; turn < MOST_STEPS && Math.max(...squares) > enough; turn++) {
     squares = squares.map((square, c) => {
-      const [direction, residual, solution] = [directions[c], residuals[c], solutions[c]];
+      const direction = directions[c];
+      const residual = residuals[c];
+      const solution = solutions[c];
       for (let i = 0; i < count; i++) {
         let value = Math.fround(Math.fround(diagonal[i] * direction[i]) - direction[east[i]]);
         value = Math.fround(value - direction[south[i]]);

@@ -3,7 +3,7 @@
 import { type Size, area } from "../../geometry";
 import { type FloatPixels, enlarge, halveKnown } from "../octaves";
 import { type Mask, type Pixels, fromUnit, rangeOf } from "../planes";
-import { indicesOf } from "./areas";
+import { each, indicesOf } from "./areas";
 import { removeSeams, voteWithGradients } from "./blend";
 import type { Solution } from "./solve";
 
@@ -29,7 +29,7 @@ function votedSamples({ searched, size, known, matching }: Solution, samples: Pi
   const { channels, data } = samples;
   const range = rangeOf(samples);
   const planes = Array.from({ length: channels }, (_, c) =>
-    Float32Array.from(searched, (mark, i) => (mark ? 0 : data[i * channels + c] / range)),
+    each(new Float32Array(searched.length), (i) => (searched[i] ? 0 : data[i * channels + c] / range)),
   );
   const gradients = voteWithGradients(planes, known, searched, matching, size, LAST_WINDOW);
   return removeSeams(gradients, searched, size).map((plane) => Float32Array.from(plane));

@@ -3,7 +3,7 @@
 import { type Size, area } from "../../geometry";
 import { haarFill } from "../haar_fill";
 import { type Pixels, channelOf, coloursOf, fromUnit, rangeOf } from "../planes";
-import { boxSums, dilate } from "./areas";
+import { boxSums, dilate, each } from "./areas";
 import { carryOver } from "./carry_over";
 import { fillFlat } from "./flat";
 import { type Solution, solve } from "./solve";
@@ -38,7 +38,8 @@ export async function complete(
 /** What a square of 2 * `THIN` + 1 samples inside the hole cannot cover; outside the picture all counts as hole. */
 function thinParts(hole: Uint8Array, size: Size): Uint8Array {
   const known = hole.map((mark) => mark ^ 1);
-  const core = Uint8Array.from(boxSums(known, size, THIN), (count) => Number(count === 0));
+  const counts = boxSums(known, size, THIN);
+  const core = each(new Uint8Array(hole.length), (i) => (counts[i] === 0 ? 1 : 0));
   const covered = dilate(core, size, THIN);
   return hole.map((mark, i) => mark & (covered[i] ^ 1));
 }

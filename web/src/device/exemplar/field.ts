@@ -1,6 +1,7 @@
 /** `wavepaint.fill.search.Field` in TypeScript: the offsets of all targets of one level, while they are improved. */
 
 import { type Size, area } from "../../geometry";
+import { each } from "./areas";
 import { type Descriptions, squaredDistance } from "./patches";
 
 const MARGIN = 8;
@@ -47,9 +48,8 @@ export class Field {
       this.cost[i] = squaredDistance(offered, matches[i], wanted, i) + terms.charge[matches[i]];
     });
     const parity = (index: number): number => (Math.floor(index / width) + (index % width)) % 2;
-    const half = (which: number): Int32Array =>
-      Int32Array.from(targets.keys()).filter((i) => parity(targets[i]) === which);
-    this.halves = [half(0), half(1)];
+    const all = each(new Int32Array(targets.length), (i) => i);
+    this.halves = [all.filter((i) => parity(targets[i]) === 0), all.filter((i) => parity(targets[i]) === 1)];
     this.offers = new Int32Array(targets.length);
   }
 
@@ -102,7 +102,8 @@ export class Field {
 
   /** Let some targets take the offsets in `offers` that are better than their own. */
   private offer(who: Int32Array): void {
-    const { at, shift, good, cost, offers } = this;
+    const { at, shift, good, cost, offers, pitch } = this;
+    const { width } = this.size;
     const { charge } = this.terms;
     const coherence = Math.fround(this.terms.coherence);
     for (let k = 0; k < who.length; k++) {
@@ -111,7 +112,8 @@ export class Field {
       const here = at[i];
       const to = here + offered;
       if (offered === shift[here] || to < 0 || to >= good.length || !good[to]) continue;
-      const source = this.plain(to);
+      const row = Math.floor(to / pitch);
+      const source = (row - MARGIN) * width + to - row * pitch - MARGIN;
       const offeredCost = Math.fround(squaredDistance(this.offered, source, this.wanted, i) + charge[source]);
       const agreement = Math.fround(coherence * this.agreement(here, offered));
       if (Math.fround(Math.fround(cost[i] - offeredCost) + agreement) <= 0) continue;
@@ -125,7 +127,9 @@ export class Field {
     const { shift, pitch } = this;
     const present = shift[at];
     let more = 0;
-    for (const neighbour of [shift[at - pitch], shift[at + pitch], shift[at - 1], shift[at + 1]]) {
+    for (let k = 0; k < 4; k++) {
+      const step = k & 1 ? 1 : pitch;
+      const neighbour = shift[k & 2 ? at + step : at - step];
       if (neighbour === offered) more++;
       else if (neighbour === present) more--;
     }

@@ -2,7 +2,7 @@
 
 import { type Size, area } from "../../geometry";
 import { type Pixels, rangeOf } from "../planes";
-import { boxMeans, depthsOf, dilate, rint } from "./areas";
+import { boxMeans, depthsOf, dilate, each, rint } from "./areas";
 import { type Planes, RADIUS, WHITE, textureOf } from "./patches";
 
 export const DEEPEST = 40;
@@ -56,7 +56,10 @@ export function firstLevel(
   const planes = integers(samples);
   for (const plane of planes) hole.forEach((mark, i) => mark && (plane[i] = 0));
   const rough = dilate(hole, size, 1).map((mark) => mark ^ 1);
-  const texture = textureOf(planes, size).map((each) => Int32Array.from(boxMeans(each, rough, size, RADIUS), rint));
+  const texture = textureOf(planes, size).map((plane) => {
+    const means = boxMeans(plane, rough, size, RADIUS);
+    return each(plane, (i) => rint(means[i]));
+  });
   const guided = integers(guide).map((plane, c) => plane.map((value, i) => (hole[i] ? value : planes[c][i])));
   const deepest = deepestOf(hole, size);
   return { ...size, number, planes, hole, guide: guided, texture, rough, excluded, deepest };
@@ -77,8 +80,8 @@ function halved(level: Level): Level {
   const size = { width: Math.ceil(level.width / 2), height: Math.ceil(level.height / 2) };
   const known = level.hole.map((mark) => mark ^ 1);
   const counts = cellSums(known, level);
-  let hole = Uint8Array.from(counts, (count) => Number(count < 2));
-  if (!hole.includes(0)) hole = Uint8Array.from(counts, (count) => Number(count === 0));
+  const hole = each(new Uint8Array(counts.length), (i) => (counts[i] < 2 ? 1 : 0));
+  if (!hole.includes(0)) each(hole, (i) => (counts[i] === 0 ? 1 : 0));
   const planes = level.planes.map((plane) => halvePlane(plane, known, counts, level));
   for (const plane of planes) hole.forEach((mark, i) => mark && (plane[i] = 0));
   const roughCounts = cellSums(level.rough, level);
@@ -91,15 +94,17 @@ function halved(level: Level): Level {
     hole,
     guide: level.guide.map((plane) => halvePlane(plane, all, four, level)),
     texture: level.texture.map((plane) => halvePlane(plane, level.rough, roughCounts, level)),
-    rough: Uint8Array.from(roughCounts, (count) => Number(count > 0)),
+    rough: each(new Uint8Array(counts.length), (i) => (roughCounts[i] > 0 ? 1 : 0)),
     excluded: cellMarks(level.excluded, level),
     deepest: deepestOf(hole, size),
   };
 }
 
 /** Cells that hold a marked sample. */
-export const cellMarks = (marks: Uint8Array, size: Size): Uint8Array =>
-  Uint8Array.from(cellSums(marks, size), (count) => Number(count > 0));
+export function cellMarks(marks: Uint8Array, size: Size): Uint8Array {
+  const counts = cellSums(marks, size);
+  return each(new Uint8Array(counts.length), (i) => (counts[i] > 0 ? 1 : 0));
+}
 
 function deepestOf(hole: Uint8Array, size: Size): number {
   return depthsOf(hole, size, DEEPEST).reduce((most, depth) => Math.max(most, depth), 0);
@@ -110,7 +115,7 @@ function integers(samples: Pixels): Int32Array[] {
   const { channels, data } = samples;
   const range = rangeOf(samples);
   const planes = Array.from({ length: channels < 3 ? 1 : 3 }, (_, c) =>
-    Int32Array.from({ length: area(samples) }, (_, i) => {
+    each(new Int32Array(area(samples)), (i) => {
       const value = Math.min(Math.max(Math.fround(data[i * channels + c] / range), 0), 1);
       return rint(Math.fround(value * WHITE));
     }),
@@ -134,11 +139,10 @@ function cellSums(values: Int32Array | Uint8Array, { width, height }: Size): Int
 
 /** Rounded mean of the known samples of every cell. */
 function halvePlane(plane: Int32Array, known: Uint8Array, counts: Int32Array, size: Size): Int32Array {
-  return cellSums(
-    plane.map((value, i) => (known[i] ? value : 0)),
-    size,
-  ).map((sum, i) => {
+  const kept = each(new Int32Array(plane.length), (i) => (known[i] ? plane[i] : 0));
+  const sums = cellSums(kept, size);
+  return each(sums, (i) => {
     const some = Math.max(counts[i], 1);
-    return Math.floor((sum + (some >> 1)) / some);
+    return Math.floor((sums[i] + (some >> 1)) / some);
   });
 }

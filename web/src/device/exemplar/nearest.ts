@@ -4,6 +4,7 @@
  * numbers and the first of equals wins, so that both find the same.
  */
 
+import { each } from "./areas";
 import { type Descriptions, LENGTH } from "./patches";
 
 const LEAF = 12;
@@ -25,6 +26,8 @@ export class SourceTree {
   private least = 0;
   private best = 0;
   private readonly gaps = new Int32Array(LENGTH);
+  private readonly lowest = new Int16Array(LENGTH);
+  private readonly highest = new Int16Array(LENGTH);
 
   /**
    * `sources` are indices of `offered`; `bias`, of each source, is added to squared distances.
@@ -35,7 +38,7 @@ export class SourceTree {
     bias: ArrayLike<number> | null,
   ) {
     const count = sources.length;
-    this.ranks = Int32Array.from({ length: count }, (_, rank) => rank);
+    this.ranks = each(new Int32Array(count), (rank) => rank);
     let nodes = 1;
     for (let size = count; size > LEAF; size = Math.ceil(size / 2)) nodes *= 2;
     this.axes = new Uint8Array(2 * nodes);
@@ -76,16 +79,7 @@ export class SourceTree {
     for (let i = start + 1; i < stop; i++) if (ranks[i] < first) first = ranks[i];
     this.firsts[node] = first;
     if (stop - start <= LEAF) return;
-    let [axis, widest] = [0, -1];
-    for (let place = 0; place < LENGTH; place++) {
-      let [low, high] = [32767, -32768];
-      for (let i = start; i < stop; i++) {
-        const value = offered[sources[ranks[i]] * LENGTH + place];
-        if (value < low) low = value;
-        if (value > high) high = value;
-      }
-      if (high - low > widest) [axis, widest] = [place, high - low];
-    }
+    const axis = this.widest(start, stop);
     const values = new Int16Array(stop - start);
     for (let i = start; i < stop; i++) values[i - start] = offered[sources[ranks[i]] * LENGTH + axis];
     const middle = (start + stop) >> 1;
@@ -98,6 +92,25 @@ export class SourceTree {
     this.highs[node] = high;
     this.build(2 * node, start, middle);
     this.build(2 * node + 1, middle, stop);
+  }
+
+  /** The coordinate in which some sources differ most. */
+  private widest(start: number, stop: number): number {
+    const { ranks, offered, sources, lowest, highest } = this;
+    lowest.fill(32767);
+    highest.fill(-32768);
+    for (let i = start; i < stop; i++) {
+      for (let place = 0, at = sources[ranks[i]] * LENGTH; place < LENGTH; place++, at++) {
+        const value = offered[at];
+        if (value < lowest[place]) lowest[place] = value;
+        if (value > highest[place]) highest[place] = value;
+      }
+    }
+    let axis = 0;
+    for (let place = 1; place < LENGTH; place++) {
+      if (highest[place] - lowest[place] > highest[axis] - lowest[axis]) axis = place;
+    }
+    return axis;
   }
 
   /** `bound`: what a source below the node costs at least: the squared gaps to the part of space that it holds. */
@@ -151,9 +164,15 @@ export class SourceTree {
     const { points, target } = this;
     let sum = this.charges[place];
     for (let p = place * LENGTH, q = this.at, behind = p + LENGTH; p < behind; p += 6, q += 6) {
-      const [a, b, c] = [points[p] - target[q], points[p + 1] - target[q + 1], points[p + 2] - target[q + 2]];
-      const [d, e, f] = [points[p + 3] - target[q + 3], points[p + 4] - target[q + 4], points[p + 5] - target[q + 5]];
-      sum += a * a + b * b + c * c + d * d + e * e + f * f;
+      const a = points[p] - target[q];
+      const b = points[p + 1] - target[q + 1];
+      const c = points[p + 2] - target[q + 2];
+      const d = points[p + 3] - target[q + 3];
+      const e = points[p + 4] - target[q + 4];
+      const f = points[p + 5] - target[q + 5];
+      // As integers, which engines add faster than floats.
+      sum = (sum + Math.imul(a, a) + Math.imul(b, b) + Math.imul(c, c)) | 0;
+      sum = (sum + Math.imul(d, d) + Math.imul(e, e) + Math.imul(f, f)) | 0;
       if (sum > limit) break;
     }
     return sum;
@@ -162,15 +181,18 @@ export class SourceTree {
 
 /** Order ranks and their values so that none before `middle` is greater than any from there on (Hoare 1961). */
 function halve(ranks: Int32Array, values: Int16Array, middle: number): void {
-  let [start, stop] = [0, values.length - 1];
+  let start = 0;
+  let stop = values.length - 1;
   while (start < stop) {
     const pivot = values[(start + stop) >> 1];
-    let [i, j] = [start, stop];
+    let i = start;
+    let j = stop;
     while (i <= j) {
       while (values[i] < pivot) i++;
       while (values[j] > pivot) j--;
       if (i > j) break;
-      const [value, rank] = [values[i], ranks[i]];
+      const value = values[i];
+      const rank = ranks[i];
       values[i] = values[j];
       ranks[i++] = ranks[j];
       values[j] = value;

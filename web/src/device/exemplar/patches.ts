@@ -1,7 +1,7 @@
 /** `wavepaint.fill.patches` in TypeScript: 7x7 patches, described by small integers, the same as Python's. */
 
 import { type Size, area } from "../../geometry";
-import { rint } from "./areas";
+import { each, rint } from "./areas";
 
 export const RADIUS = 3;
 export const SIDE = 2 * RADIUS + 1;
@@ -60,9 +60,10 @@ export class Quantiser {
   /** As fine as the patches at `used` allow. */
   static fitting(raw: Raw, used: Int32Array): Quantiser {
     const centre = Float64Array.from(raw, (values) => {
-      let [least, most] = [Infinity, -Infinity];
-      for (const at of used) {
-        const value = values[at];
+      let least = Infinity;
+      let most = -Infinity;
+      for (let i = 0; i < used.length; i++) {
+        const value = values[used[i]];
         if (value < least) least = value;
         if (value > most) most = value;
       }
@@ -177,7 +178,7 @@ export function textureOf([red, green, blue]: Planes, { width, height }: Size): 
 
 /** Energy of the luminance detail of every description. */
 export function detailEnergies(described: Descriptions): Float64Array {
-  return Float64Array.from({ length: described.length / LENGTH }, (_, i) => {
+  return each(new Float64Array(described.length / LENGTH), (i) => {
     let energy = 0;
     for (let at = i * LENGTH + 1; at < i * LENGTH + 10; at++) energy += described[at] * described[at];
     return energy;
@@ -189,7 +190,7 @@ export function squaredDistance(a: Descriptions, i: number, b: Descriptions, j: 
   let sum = 0;
   for (let place = 0, p = i * LENGTH, q = j * LENGTH; place < LENGTH; place++, p++, q++) {
     const difference = a[p] - b[q];
-    sum += difference * difference;
+    sum = (sum + Math.imul(difference, difference)) | 0;
   }
   return sum;
 }

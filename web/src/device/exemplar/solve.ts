@@ -3,7 +3,7 @@
 import { type Size, area } from "../../geometry";
 import { halveKnown } from "../octaves";
 import type { Pixels } from "../planes";
-import { dilate, labelsOf } from "./areas";
+import { dilate, each, labelsOf } from "./areas";
 import type { Matching } from "./blend";
 import { type Level, buildLevels, cellMarks, firstLevel } from "./levels";
 import { RADIUS } from "./patches";
@@ -109,7 +109,7 @@ function bestOfEach(stage: Stage, candidates: readonly Matching[]): Matching {
   return {
     targets,
     matches: choice.map((chosen, i) => candidates[chosen].matches[i]),
-    weights: Float64Array.from(choice, (chosen, i) => candidates[chosen].weights[i]),
+    weights: each(new Float64Array(choice.length), (i) => candidates[choice[i]].weights[i]),
   };
 }
 

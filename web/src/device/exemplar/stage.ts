@@ -1,9 +1,9 @@
 /** `wavepaint.fill.stage` in TypeScript: one level, rounds of search and vote. */
 
-import { area } from "../../geometry";
+import { type Box, type Size, area, boxBetween } from "../../geometry";
 import { hashes } from "../noise";
-import { boxMaxima, boxMeans, boxSums, depthsOf, dilate, indicesOf, rint } from "./areas";
-import { type Matching, vote } from "./blend";
+import { boxMaxima, boxMeans, boxSums, depthsOf, dilate, each, indicesOf, rint } from "./areas";
+import { type Matching, type Source, sourceOf, vote } from "./blend";
 import { Field, usesOf } from "./field";
 import { DEEPEST, type Level, sourcesOf } from "./levels";
 import { SourceTree } from "./nearest";
@@ -39,7 +39,7 @@ const SMALL_ENERGY = 0.02 * 255 ** 2;
 /** Called after each round with the share of a level that is done; what it throws stops the work. */
 export type Step = (share: number) => Promise<void>;
 
-/** Samples and texture of a level while its hole is filled. */
+/** Samples and texture of the window around the targets while its hole is filled. */
 interface Current {
   readonly planes: Planes;
   readonly texture: Planes;
@@ -58,6 +58,14 @@ export class Stage {
   private readonly nearness: Float64Array;
   private readonly quantiser: Quantiser;
   private readonly offered: Descriptions;
+  /** The box of all targets and what their patches hold; the level's own in it, and where the targets lie in it. */
+  private readonly window: Box;
+  private readonly own: Level;
+  private readonly places: Int32Array;
+  /** What the patches copy: samples and texture. */
+  private readonly source: Source;
+  /** Samples and texture that are not known, and have a vote. */
+  private readonly unknown: Uint8Array;
   private readonly belief: Float64Array;
   private readonly evidence: Float64Array;
 
@@ -72,10 +80,17 @@ export class Stage {
     this.sourceIndices = indicesOf(sources);
     this.known = whole ? null : level.hole.map((mark, i) => (mark | level.excluded[i]) ^ 1);
     this.depths = depthsOf(level.hole, level, DEEPEST);
-    this.nearness = Float64Array.from(this.targets, (at) => Math.max(NEARNESS ** -this.depths[at], 1e-3));
+    this.nearness = each(new Float64Array(this.targets.length), (i) =>
+      Math.max(NEARNESS ** -this.depths[this.targets[i]], 1e-3),
+    );
     const raw = describe(level.planes, level.texture, level);
     this.quantiser = Quantiser.fitting(raw, this.sourceIndices);
     this.offered = this.quantiser.quantise(raw);
+    this.window = this.windowOfTargets();
+    this.own = cut(level, this.window);
+    this.places = this.targets.map((at) => this.placeOf(at));
+    this.source = sourceOf([...level.planes, ...level.texture], this.known, level);
+    this.unknown = level.hole.map((mark, i) => mark | ((level.rough[i] ^ 1) & this.touched[i]));
     this.belief = this.beliefInGuide();
     this.evidence = this.evidenceOfDetail();
   }
@@ -101,7 +116,10 @@ export class Stage {
         ({ matches, cost: costs } = this.improve(matches, wanted, unit, turn === 0));
       }
       unit = this.unit(costs, 0.75);
-      weights = Float64Array.from(costs, (cost, i) => Math.max(Math.exp(-cost / (2 * unit)), 1e-4) * this.nearness[i]);
+      weights = each(
+        new Float64Array(costs.length),
+        (i) => Math.max(Math.exp(-costs[i] / (2 * unit)), 1e-4) * this.nearness[i],
+      );
       if (turn < rounds - 1) now = this.voted({ targets, matches, weights });
       await step((turn + 1) / rounds);
     }
@@ -117,59 +135,62 @@ export class Stage {
     const described = this.quantiser.quantise(this.raw(planes, texture));
     const energies = detailEnergies(this.offered);
     const around = this.around(energies);
-    return Float64Array.from(matches, (match, i) => {
-      const seam = squaredDistance(described, i, this.offered, match);
-      return seam / (energies[match] + around[i] + SMALL_ENERGY * this.quantiser.scale ** 2);
+    return each(new Float64Array(matches.length), (i) => {
+      const seam = squaredDistance(described, i, this.offered, matches[i]);
+      return seam / (energies[matches[i]] + around[i] + SMALL_ENERGY * this.quantiser.scale ** 2);
     });
   }
 
   /** The hole filled by the guide, what is not known of the texture by its mean. */
   private begin(): Current {
-    const { hole, guide, rough } = this.level;
-    const planes = this.level.planes.map((plane, c) => plane.map((value, i) => (hole[i] ? guide[c][i] : value)));
-    const texture = this.level.texture.map((plane) => {
-      let [sum, count] = [0, 0];
-      plane.forEach((value, i) => {
-        sum += rough[i] * value;
-        count += rough[i];
-      });
+    const { hole, guide, rough } = this.own;
+    const known = this.level.rough;
+    const count = known.reduce((sum, mark) => sum + mark, 0);
+    const texture = this.own.texture.map((plane, c) => {
+      const sum = this.level.texture[c].reduce((total, value, i) => total + known[i] * value, 0);
       return count ? plane.map((value, i) => (rough[i] ? value : rint(sum / count))) : plane;
     });
-    return { planes, texture };
+    return {
+      planes: this.own.planes.map((plane, c) => plane.map((value, i) => (hole[i] ? guide[c][i] : value))),
+      texture,
+    };
   }
 
   /** Every sample being the centre of its own match. */
   private centres(matches: Int32Array): Current {
-    const { hole, rough } = this.level;
-    const planes = this.level.planes.map((plane) => plane.slice());
-    const texture = this.level.texture.map((plane) => plane.slice());
-    this.targets.forEach((at, i) => {
-      const match = matches[i];
-      if (hole[at]) planes.forEach((plane, c) => (plane[at] = this.level.planes[c][match]));
-      if (!rough[at]) texture.forEach((plane, c) => (plane[at] = this.level.texture[c][match]));
-    });
-    return { planes, texture };
+    const { planes, texture } = this.level;
+    const now = this.copy();
+    for (let i = 0; i < matches.length; i++) {
+      const place = this.places[i];
+      if (this.own.hole[place]) for (let c = 0; c < 3; c++) now.planes[c][place] = planes[c][matches[i]];
+      if (!this.own.rough[place]) for (let c = 0; c < 2; c++) now.texture[c][place] = texture[c][matches[i]];
+    }
+    return now;
   }
 
   /** Every sample being what the patches over it say. */
   private voted(matching: Matching): Current {
-    const { level } = this;
-    const unknown = level.hole.map((mark, i) => mark | ((level.rough[i] ^ 1) & this.touched[i]));
-    const { means } = vote([...level.planes, ...level.texture], this.known, matching, unknown, level, WINDOW);
-    const planes = level.planes.map((plane) => plane.slice());
-    const texture = level.texture.map((plane) => plane.slice());
-    indicesOf(unknown).forEach((at, i) => {
-      if (level.hole[at]) planes.forEach((plane, c) => (plane[at] = rint(means[c][i])));
-      if (!level.rough[at]) texture.forEach((plane, c) => (plane[at] = rint(means[3 + c][i])));
-    });
-    return { planes, texture };
+    const { samples, means } = vote(this.source, matching, this.unknown, WINDOW);
+    const { channels } = this.source;
+    const now = this.copy();
+    for (let i = 0; i < samples.length; i++) {
+      const place = this.placeOf(samples[i]);
+      if (this.own.hole[place]) for (let c = 0; c < 3; c++) now.planes[c][place] = rint(means[channels * i + c]);
+      if (!this.own.rough[place]) for (let c = 0; c < 2; c++) now.texture[c][place] = rint(means[channels * i + 3 + c]);
+    }
+    return now;
+  }
+
+  private copy(): Current {
+    const { planes, texture } = this.own;
+    return { planes: planes.map((plane) => plane.slice()), texture: texture.map((plane) => plane.slice()) };
   }
 
   /** Offsets of the coarser level, doubled; where they lead to no source, some source. */
   private inherit(coarser: Stage, inherited: Int32Array): Int32Array {
     const { width, height } = this.level;
     const below = coarser.level;
-    const match = Int32Array.from({ length: area(below) }, (_, i) => i);
+    const match = each(new Int32Array(area(below)), (i) => i);
     coarser.targets.forEach((at, i) => (match[at] = inherited[i]));
     const within = (value: number, length: number): number =>
       Math.min(Math.min(Math.max(value, RADIUS), Math.max(length - 1 - RADIUS, RADIUS)), length - 1);
@@ -188,51 +209,49 @@ export class Stage {
 
   /** Raw descriptions of the targets. */
   private raw(planes: Planes, texture: Planes | null): Int32Array[] {
-    const box = this.window();
-    const cut = (plane: Int32Array): Int32Array => {
-      const part = new Int32Array(area(box));
-      for (let y = 0; y < box.height; y++) {
-        const from = (box.top + y) * this.level.width + box.left;
-        part.set(plane.subarray(from, from + box.width), y * box.width);
-      }
-      return part;
-    };
-    const places = this.targets.map((at) => {
-      const row = Math.floor(at / this.level.width);
-      return (row - box.top) * box.width + at - row * this.level.width - box.left;
-    });
-    const raw = describe(planes.map(cut), texture && texture.map(cut), box);
-    return raw.map((values) => places.map((place) => values[place]));
+    const { places } = this;
+    return describe(planes, texture, this.own).map((values) =>
+      each(new Int32Array(places.length), (i) => values[places[i]]),
+    );
   }
 
-  /** The box of all targets and what their patches hold. */
-  private window(): { left: number; top: number; width: number; height: number } {
+  private windowOfTargets(): Box {
     const { width, height } = this.level;
-    let [left, right] = [width, 0];
+    let left = width;
+    let right = 0;
     for (const at of this.targets) {
       left = Math.min(left, at % width);
       right = Math.max(right, at % width);
     }
-    left = Math.max(left - RADIUS, 0);
-    const top = Math.max(Math.floor(this.targets[0] / width) - RADIUS, 0);
-    const last = Math.floor(this.targets[this.targets.length - 1] / width);
-    return {
-      left,
-      top,
-      width: Math.min(right + RADIUS + 1, width) - left,
-      height: Math.min(last + RADIUS + 1, height) - top,
-    };
+    const top = Math.floor(this.targets[0] / width);
+    const bottom = Math.floor(this.targets[this.targets.length - 1] / width);
+    return boxBetween(
+      Math.max(left - RADIUS, 0),
+      Math.max(top - RADIUS, 0),
+      Math.min(right + RADIUS + 1, width),
+      Math.min(bottom + RADIUS + 1, height),
+    );
+  }
+
+  /** Where a sample of the level lies in the window. */
+  private placeOf(at: number): number {
+    const { left, top, width } = this.window;
+    const row = Math.floor(at / this.level.width);
+    return (row - top) * width + at - row * this.level.width - left;
   }
 
   /** Descriptions of the targets as they are, with the guide's as far as it is believed. */
   private wanted({ planes, texture }: Current): Descriptions {
-    const towards = planes.map((plane, c) =>
-      plane.map((value, i) => (this.belief[i] ? rint(this.belief[i] * (this.level.guide[c][i] - value)) : 0)),
-    );
+    const { belief, evidence } = this;
+    const towards = planes.map((plane, c) => {
+      const guide = this.own.guide[c];
+      return each(new Int32Array(plane.length), (i) => (belief[i] ? rint(belief[i] * (guide[i] - plane[i])) : 0));
+    });
     const difference = this.raw(towards, null);
     const raw: Raw = this.raw(planes, texture).map((values, place) => {
-      const detail = DETAIL.includes(place);
-      return Float64Array.from(values, (value, i) => value + difference[place][i] * (detail ? this.evidence[i] : 1));
+      const further = difference[place];
+      const believed = DETAIL.includes(place) ? evidence : null;
+      return each(new Float64Array(values.length), (i) => values[i] + further[i] * (believed ? believed[i] : 1));
     });
     return this.quantiser.quantise(raw);
   }
@@ -242,24 +261,22 @@ export class Stage {
    * ones the guide is so blurred that its tones would move edges.
    */
   private beliefInGuide(): Float64Array {
-    const { hole, number } = this.level;
-    const nearby = number ? this.depths : boxMaxima(this.depths, this.level, RING);
-    return Float64Array.from(nearby, (depth, i) => {
-      if (!hole[i]) return 0;
-      if (!number) return Math.exp(-((depth / NARROW) ** 2));
-      return Math.max(Math.exp(-(((depth * 2 ** number) / TRUST) ** 2)), FLOOR);
+    const { number } = this.level;
+    const nearby = part(number ? this.depths : boxMaxima(this.depths, this.level, RING), this.level, this.window);
+    return each(new Float64Array(nearby.length), (i) => {
+      if (!this.own.hole[i]) return 0;
+      if (!number) return Math.exp(-((nearby[i] / NARROW) ** 2));
+      return Math.max(Math.exp(-(((nearby[i] * 2 ** number) / TRUST) ** 2)), FLOOR);
     });
   }
 
   /** Belief in the guide's detail: none where its amplitude is a fifth of the surroundings' or less. */
   private evidenceOfDetail(): Float64Array {
-    const { hole, guide, planes, texture } = this.level;
+    const { hole, guide, planes, texture } = this.own;
     const guided = planes.map((plane, c) => plane.map((value, i) => (hole[i] ? guide[c][i] : value)));
     const own = detailEnergies(this.quantiser.quantise(this.raw(guided, texture)));
-    const around = this.around(detailEnergies(this.offered).map((energy) => Math.floor(Math.sqrt(energy))));
-    return own.map((energy, i) =>
-      Math.min(Math.max((1.25 * Math.sqrt(energy)) / Math.max(around[i], 1e-6) - 0.25, 0), 1),
-    );
+    const around = this.around(detailEnergies(this.offered).map(rootOf));
+    return each(own, (i) => Math.min(Math.max((1.25 * Math.sqrt(own[i])) / Math.max(around[i], 1e-6) - 0.25, 0), 1));
   }
 
   /** Means of whole numbers over the sources near each target, over all of them where none is near. */
@@ -267,7 +284,8 @@ export class Stage {
     const near = boxMeans(values, this.sources, this.level, RING);
     const counts = boxSums(this.sources, this.level, RING);
     const everywhere = this.sourceIndices.reduce((sum, at) => sum + values[at], 0) / this.sourceIndices.length;
-    return Float64Array.from(this.targets, (at) => (counts[at] ? near[at] : everywhere));
+    const { targets } = this;
+    return each(new Float64Array(targets.length), (i) => (counts[targets[i]] ? near[targets[i]] : everywhere));
   }
 
   /** Whole numbers below 2^14 that make other sources attractive for every seed but 0. */
@@ -278,7 +296,7 @@ export class Stage {
   }
 
   private costsOf(matches: Int32Array, wanted: Descriptions): Float32Array {
-    return Float32Array.from(matches, (match, i) => squaredDistance(this.offered, match, wanted, i));
+    return each(new Float32Array(matches.length), (i) => squaredDistance(this.offered, matches[i], wanted, i));
   }
 
   /** A quantile of squared distances, not below what can be seen. */
@@ -290,11 +308,38 @@ export class Stage {
   /** Search near the present matches: better ones, and their squared distances, charges included. */
   private improve(matches: Int32Array, wanted: Descriptions, unit: number, first: boolean): Field {
     const uses = boxSums(usesOf(matches, this.level), this.level, 1);
-    const charge = Float32Array.from(uses, (used) => UNIFORMITY * unit * Math.max(used / 9 - 1, 0));
+    const charge = each(new Float32Array(uses.length), (i) => UNIFORMITY * unit * Math.max(uses[i] / 9 - 1, 0));
     const terms = { coherence: COHERENCE * unit, charge };
     const field = new Field(this.level, this.sources, this.targets, matches, wanted, this.offered, terms);
     field.propagate([4, 2, 1]);
     for (const radius of first ? [4, 2, 1] : [1]) field.lookAround(radius);
     return field;
   }
+}
+
+const rootOf = (energy: number): number => Math.floor(Math.sqrt(energy));
+
+/** A part of a level. */
+function cut(level: Level, box: Box): Level {
+  const planes = (all: Planes): Int32Array[] => all.map((plane) => part(plane, level, box));
+  return {
+    ...level,
+    width: box.width,
+    height: box.height,
+    planes: planes(level.planes),
+    guide: planes(level.guide),
+    texture: planes(level.texture),
+    hole: part(level.hole, level, box),
+    rough: part(level.rough, level, box),
+    excluded: part(level.excluded, level, box),
+  };
+}
+
+function part<T extends Uint8Array | Int32Array>(all: T, { width }: Size, box: Box): T {
+  const kept = all.slice(0, area(box)) as T;
+  for (let y = 0; y < box.height; y++) {
+    const from = (box.top + y) * width + box.left;
+    kept.set(all.subarray(from, from + box.width), y * box.width);
+  }
+  return kept;
 }
