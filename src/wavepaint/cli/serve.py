@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
+
+import typer
 
 from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.declared import takes_options
@@ -39,12 +42,19 @@ class Serving:
 
 @app.command(
     epilog=examples(
-        "wavepaint serve",
+        "wavepaint serve --open",
+        "wavepaint serve holiday.jpg",
         "wavepaint serve --host 0.0.0.0 --port 80 --workers 4",
     )
 )
 @takes_options()
-def serve(*, serving: Serving, engine: Engine) -> None:
+def serve(
+    *,
+    images: Annotated[list[Path] | None, typer.Argument(help="Images to open in the browser.")] = None,
+    open: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    serving: Serving,
+    engine: Engine,
+) -> None:
     """Serve the mask editor and the HTTP interface."""
     limits = Limits(
         body_bytes=serving.max_megabytes * MEBI,
@@ -67,4 +77,6 @@ def serve(*, serving: Serving, engine: Engine) -> None:
         host=serving.host,
         port=serving.port,
         insecure_no_token=serving.insecure_no_token,
+        images=images or (),
+        open_browser=open,
     )
