@@ -109,7 +109,7 @@ class EditorPage:
         return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
     def result(self) -> np.ndarray:
-        """(H, W, C) samples; without anything filled, where there is nothing to download, those of the source."""
+        """(H, W, C) samples; where nothing is filled there is nothing to download, and the source is shown as it is."""
         if self.button("Download").is_disabled():
             return decode(self.source)
         return decode(self.download("Download", "Result as PNG")[1])

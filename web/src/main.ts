@@ -37,7 +37,7 @@ async function openFirst(): Promise<void> {
   if (!server || given.length === 0) return editor.offerKept();
   const files = given.map(async (path) => {
     const blob = await server.fetch(path, new AbortController().signal);
-    return new File([blob], decodeURIComponent(path.slice("opened/".length)), { type: blob.type });
+    return new File([blob], decodeURIComponent(path.split("/").at(-1) as string), { type: blob.type });
   });
   await editor.open(await Promise.all(files));
 }

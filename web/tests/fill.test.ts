@@ -139,7 +139,9 @@ describe("ServerFiller", () => {
     const fetch = serve(answer);
     await filler().convert(new Blob(["tiff"]), "png");
     const { body } = fetch.mock.calls[0][1];
-    expect([body.get("boxes"), body.get("format"), body.get("mask")]).toEqual(["-2,-2,1,1", "png", null]);
+    expect([body.get("format"), body.get("resize_mask")]).toEqual(["png", "true"]);
+    const mask = new Uint8Array(await (body.get("mask") as File).arrayBuffer());
+    expect((await codec.readPng(mask)).data).toEqual(new Uint8Array(1));
   });
 
   it("shows the server's own words", async () => {

@@ -97,8 +97,18 @@ export async function encodeLike(
   if (format === "jpeg") {
     return withSourceSegments(await encodeByBrowser(raster, "jpeg", jpegQuality(original) / 100), original);
   }
-  const encoded = await encodeByBrowser(raster, "webp", isLosslessWebp(original) ? 1 : WEBP_QUALITY);
+  const lossless = isLosslessWebp(original);
+  const encoded = await encodeByBrowser(raster, "webp", lossless ? 1 : WEBP_QUALITY);
+  if (lossless && !(await holds(encoded, raster))) {
+    throw new FormatError("this browser cannot write WebP without loss; as PNG it can");
+  }
   return withMetadata(encoded, webpMetadata(original), raster.width, raster.height);
+}
+
+/** Whether an encoded WebP has exactly these samples. */
+async function holds(encoded: Bytes, { data, channels }: Raster): Promise<boolean> {
+  const back = await decodeByBrowser(new Blob([encoded], { type: FORMATS.webp.mime }), {});
+  return back.raster.channels === channels && back.raster.data.every((sample, i) => sample === data[i]);
 }
 
 async function decodeByBrowser(file: Blob, metadata: Metadata): Promise<{ raster: Raster; altered: boolean }> {

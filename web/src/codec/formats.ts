@@ -6,7 +6,7 @@ import { isWebp } from "./webp";
 /** The formats that the page itself writes. */
 export type Format = "png" | "jpeg" | "webp";
 /** Formats that only a server writes. */
-export type ServerFormat = "tiff" | "avif" | "heic";
+export type ServerFormat = "tiff" | "avif" | "heic" | "jxl";
 
 export const FORMATS: Readonly<Record<Format | ServerFormat, { name: string; mime: string; extension: string }>> = {
   png: { name: "PNG", mime: "image/png", extension: "png" },
@@ -15,6 +15,7 @@ export const FORMATS: Readonly<Record<Format | ServerFormat, { name: string; mim
   tiff: { name: "TIFF", mime: "image/tiff", extension: "tif" },
   avif: { name: "AVIF", mime: "image/avif", extension: "avif" },
   heic: { name: "HEIC", mime: "image/heic", extension: "heic" },
+  jxl: { name: "JPEG XL", mime: "image/jxl", extension: "jxl" },
 };
 
 /** The format by a file's first bytes; null for all others. */
@@ -27,8 +28,7 @@ export function recognise(bytes: Bytes): Format | null {
 /** A format that browsers read badly or not at all. */
 export interface OtherFormat {
   readonly name: string;
-  /** Null where no server writes it. */
-  readonly format: ServerFormat | null;
+  readonly format: ServerFormat;
   /** Whether browsers that read it keep all of it: those that do not are asked last. */
   readonly keptByBrowser: boolean;
 }
@@ -41,7 +41,7 @@ export function recogniseOther(bytes: Bytes): OtherFormat | null {
   if (/^ftypavi[fs]$/.test(brand)) return { name: "AVIF", format: "avif", keptByBrowser: !isDeepAvif(bytes) };
   if (/^ftyp(hei[cxms]|hev[cx]|mif1|msf1)$/.test(brand)) return { name: "HEIC", format: "heic", keptByBrowser: false };
   if ((bytes[0] === 0xff && bytes[1] === 0x0a) || brand === "JXL \r\n\x87\n") {
-    return { name: "JPEG XL", format: null, keptByBrowser: false };
+    return { name: "JPEG XL", format: "jxl", keptByBrowser: false };
   }
   return null;
 }

@@ -36,7 +36,11 @@ export class ImageFiles {
     const mime = FORMATS[format].mime;
     const chunks = opened.chunks;
     if (format === "png" || format === "jpeg" || format === "webp") {
-      return new Blob([await this.codec.encodeLike(file, format, picture.current(), chunks)], { type: mime });
+      try {
+        return new Blob([await this.codec.encodeLike(file, format, picture.current(), chunks)], { type: mime });
+      } catch (error) {
+        if (format === "png" || !this.server) throw error;
+      }
     }
     const png = await this.codec.encodeLike(file, "png", picture.current(), chunks);
     if (!this.server) throw new FormatError(`${FORMATS[format].name} needs a server`);

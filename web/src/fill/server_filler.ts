@@ -1,11 +1,12 @@
 import type { RemoteCodec } from "../codec/client";
 import type { Bytes } from "../codec/bytes";
 import type { FillRequest } from "../image/picture";
+import type { Raster } from "../image/raster";
 import type { FillProgress, Filled, Filler } from "./filler";
 import type { Server } from "./server";
 
-/** A box outside every image: with nothing to fill, the server only converts. */
-const NOWHERE = "-2,-2,1,1";
+/** A mask that marks nothing, whatever the size of the image: the server then only converts. */
+const NOTHING: Raster = { width: 1, height: 1, channels: 1, data: new Uint8Array(1) };
 
 /** Fills holes through `POST v1/inpaint`, with PNG both ways, so that no sample loses depth. */
 export class ServerFiller implements Filler {
@@ -28,7 +29,8 @@ export class ServerFiller implements Filler {
   async convert(file: Blob, format: string, signal = new AbortController().signal): Promise<Blob> {
     const form = new FormData();
     form.append("image", file, "image");
-    form.append("boxes", NOWHERE);
+    form.append("mask", pngFile(await this.codec.encodePng(NOTHING)), "mask.png");
+    form.append("resize_mask", "true");
     form.append("format", format);
     return (await this.server.post(form, signal)).response.blob();
   }

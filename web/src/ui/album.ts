@@ -93,7 +93,7 @@ export class Album {
     const button = document.createElement("button");
     button.type = "button";
     button.title = file.name;
-    button.setAttribute("aria-label", file.name);
+    button.setAttribute("aria-label", `${index + 1}: ${file.name}`);
     if (index === this.current) button.setAttribute("aria-current", "true");
     button.append(image ? canvasOf(image) : String(index + 1));
     button.addEventListener("click", () => this.show(index));

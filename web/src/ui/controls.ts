@@ -33,6 +33,9 @@ export class Controls {
     }
     this.slider.addEventListener("input", () => this.setBrush(MAX_BRUSH ** (this.slider.valueAsNumber / 100)));
     this.number.addEventListener("change", () => this.setBrush(this.number.valueAsNumber || this.brushSize));
+    this.number.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.number.blur(); // keys belong to the image again
+    });
     this.number.max = String(MAX_BRUSH);
     for (const [id, name] of Object.entries(SWITCHES)) this.bindSwitch(id, name);
     for (const name of ["grow", "tolerance"] as const) this.bindNumber(name);
@@ -55,15 +58,19 @@ export class Controls {
     this.host.toolChosen();
   }
 
-  /** Set the brush's diameter in pixels of the image. */
+  /** Set the brush's diameter in pixels of the image, and show it. */
   setBrush(pixels: number): void {
+    this.showBrush(pixels);
+    this.settings.brushSize = this.brushSize * this.host.fittedScale;
+    saveSettings(this.settings);
+    this.host.brushResized();
+  }
+
+  private showBrush(pixels: number): void {
     this.brushSize = clamp(Math.round(pixels), 1, MAX_BRUSH);
     this.slider.valueAsNumber = (100 * Math.log(this.brushSize)) / Math.log(MAX_BRUSH);
     this.slider.setAttribute("aria-valuetext", `${this.brushSize} pixels`);
     this.number.valueAsNumber = this.brushSize;
-    this.settings.brushSize = this.brushSize * this.host.fittedScale;
-    saveSettings(this.settings);
-    this.host.brushResized();
   }
 
   /** By a factor, and by at least a pixel. */
@@ -74,7 +81,7 @@ export class Controls {
 
   /** Give the brush the size on the screen that it had with the last image. */
   fitBrush(): void {
-    this.setBrush(this.settings.brushSize / this.host.fittedScale);
+    this.showBrush(this.settings.brushSize / this.host.fittedScale);
   }
 
   private bindSwitch(id: string, name: (typeof SWITCHES)[keyof typeof SWITCHES]): void {

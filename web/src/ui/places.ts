@@ -79,11 +79,12 @@ export class Places implements Filler {
   }
 
   /** What runs and what it takes; a site without a server also keeps what it would need without a graphics processor. */
-  private noteFor({ backend }: Engine): string {
+  private noteFor({ backend, threads }: Engine): string {
     const bytes = transferBytes(this.server ? [backend] : keptBackends(backend));
     // Without a server the page fetches it at once, to keep it.
     const pending = this.server && !this.device.engine;
     const size = `${(bytes / 1e6).toFixed(1)} MB ${pending ? "to load once" : "loaded once"}`;
-    return `${backend === "webgpu" ? "With the graphics processor" : "With the processor"} · ${size}`;
+    const cores = threads === 1 ? "one core" : `${threads} cores`;
+    return `${backend === "webgpu" ? "with the graphics processor" : `with ${cores} of the processor`} · ${size}`;
   }
 }
