@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from wavepaint.files import atomic_write, replaceable_mode
+from wavepaint.files import atomic_dir, atomic_write, replaceable_mode, sweep_parts
 
 
 def write(target: Path, text: str = "new") -> None:
@@ -103,3 +107,35 @@ def test_what_has_to_survive_a_power_cut_is_on_the_disk_before_it_is_renamed(
         unfinished.write_text("new")
     assert done == ["replace", "file", "replace", "folder"]
     assert (tmp_path / "safe").read_text() == "new"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from wavepaint.files import atomic_dir, atomic_write, scratch_folder
+target = Path(sys.argv[1])
+with scratch_folder(), atomic_write(target / "a.png") as part, atomic_dir(target / "set", "marker") as made:
+    part.write_bytes(b"half")
+    (made / "marker").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path]).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 3
+    with atomic_dir(tmp_path / "other", "marker") as made:
+        (made / "marker").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_folder_that_was_being_replaced_is_not_swept(tmp_path: Path) -> None:
+    (tmp_path / f".{'0' * 16}.part" / "old" / "results").mkdir(parents=True)
+    (tmp_path / f".{'1' * 16}.part" / "new").mkdir(parents=True)
+    (tmp_path / ".hidden.part").touch()
+    sweep_parts(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f".{'0' * 16}.part", ".hidden.part"}

@@ -73,7 +73,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 def test_a_format_that_nothing_writes_is_refused_before_the_work() -> None:
     with pytest.raises(OptionError, match="format must be one of png, jpeg, jpg"):
-        Options(format="bmp")
+        Options(format="svg")
     assert set(FORMATS) == set(FORMAT_OF_SUFFIX.values())
 
 

@@ -1,18 +1,19 @@
 """`wavepaint batch` against folder mode, and against machines and drivers that are killed.
 
-    python lab/benchmarks/cluster.py [--images 2000] [--nodes 3] [--names 20000] [--json cluster.json]
+    python lab/benchmarks/cluster.py [--images 2000] [--nodes 3] [--names 20000] [--detail network] [--json FILE]
 
 Runs over the same small images (64 to 96 pixels a side, each with a mask of its own):
 
 folder    `wavepaint inpaint`, one process
-batch     `wavepaint batch`, a local Ray on the same cores; and the same over one image, the cost of Ray's start
+batch     `wavepaint batch`, a local Ray on the same cores; both also over one image, which is the cost of the start
 killed    `wavepaint batch` on Ray's test cluster of several nodes of one core each, on this machine; once a third of
           the results are there a node is killed with -9, once two thirds are there the driver; then it starts again
 s3        the same with images, masks and results in an S3 server (moto) on this machine
 names     `wavepaint batch` over a list of names without files, a tenth and all of them: the memory of the driver
 
 `--runs` leaves some out. Exit status 1 if an input is missing from the report, or a result's bytes are not those of
-folder mode. The load of the machine before each run is in the report.
+folder mode. Where the machine is shared, compare the processor seconds: of the command and all that it starts, Ray's
+processes too, as Linux counts them.
 """
 
 from __future__ import annotations
@@ -21,14 +22,13 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +67,31 @@ def command(kind: str, inputs: str, output: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "wavepaint", kind, f"{inputs}/images", *masks, "-o", output, *options]
 
 
-def timed(arguments: list[str], status: int = 0) -> dict[str, Any]:
-    load, start, before = os.getloadavg()[0], time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert subprocess.run(arguments, check=False, stderr=subprocess.DEVNULL).returncode == status
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": round(seconds, 1), "processor_seconds": round(processor, 1), "load_before": round(load, 1)}
+def timed(arguments: list[str]) -> dict[str, Any]:
+    """Run a command; its seconds, and the processor seconds of it and all that it starts, also by name of process."""
+    load, start = os.getloadavg()[0], time.perf_counter()
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    known = {str(process.pid)}
+    used: dict[str, tuple[str, float]] = {}
+    while process.poll() is None:
+        time.sleep(0.2)
+        for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
+            with suppress(OSError):
+                name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+                fields = rest.split()
+                if not known.isdisjoint((entry.name, fields[1])):
+                    known.add(entry.name)
+                    used[entry.name] = name, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    assert process.returncode == 0, f"status {process.returncode}: {' '.join(arguments)}"
+    by_name: Counter[str] = Counter()
+    for name, seconds in used.values():
+        by_name[name] += seconds
+    return {
+        "seconds": round(time.perf_counter() - start, 1),
+        "processor_seconds": round(by_name.total(), 1),
+        "by_process": {name: round(seconds, 1) for name, seconds in by_name.most_common() if seconds >= 0.1},
+        "load_before": round(load, 1),
+    }
 
 
 def results_in(output: str) -> dict[str, str]:
@@ -219,14 +238,19 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--nodes", type=int, default=3, help="of one core each, the head included")
     parser.add_argument("--names", type=int, default=20_000)
+    parser.add_argument("--detail", default="image", help="of the fill; `network` takes a third of the time")
     parser.add_argument("--runs", default=",".join(RUNS), help="which of them, with commas between")
     parser.add_argument("--json", type=Path, help="also write the report to this file")
     arguments = parser.parse_args()
-    runs = arguments.runs.split(",")
+    runs, detail = arguments.runs.split(","), ("--detail", arguments.detail)
 
     # Before Ray is loaded, and inherited by everything that is started here.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
-    report: dict[str, Any] = {"images": arguments.images, "cores": len(os.sched_getaffinity(0))}
+    report: dict[str, Any] = {
+        "images": arguments.images,
+        "detail": arguments.detail,
+        "cores": len(os.sched_getaffinity(0)),
+    }
     checks: list[dict[str, Any]] = []
 
     def write_report() -> None:
@@ -238,18 +262,25 @@ def main() -> int:
         make_images(inputs, arguments.images)
         # One thread a network, as in the workers; the bytes do not depend on it.
         folder = str(Path(scratch) / "folder")
-        report["folder"] = timed(command("inpaint", str(inputs), folder, "--threads", "1"))
+        report["folder"] = timed(command("inpaint", str(inputs), folder, "--threads", "1", *detail))
         expected = results_in(folder)
         if "batch" in runs:
-            make_images(Path(scratch) / "one", 1)
-            report["start"] = timed(command("batch", f"{scratch}/one", f"{scratch}/one-out"))
-            report["batch"] = timed(command("batch", str(inputs), f"{scratch}/batch"))
+            report["batch"] = timed(command("batch", str(inputs), f"{scratch}/batch", *detail))
             checks.append(check(f"{scratch}/batch", expected))
             report["batch"] |= {"check": checks[-1]}
+            make_images(Path(scratch) / "one", 1)
+            one = command("inpaint", f"{scratch}/one", f"{scratch}/one-folder", "--threads", "1", *detail)
+            report["folder_start"] = timed(one)
+            report["batch_start"] = timed(command("batch", f"{scratch}/one", f"{scratch}/one-batch", *detail))
+            for unit in ("seconds", "processor_seconds"):
+                folder_cost, batch_cost = (
+                    report[kind][unit] - report[f"{kind}_start"][unit] for kind in ("folder", "batch")
+                )
+                report[f"overhead_in_{unit}"] = round(batch_cost / folder_cost - 1, 3)
             write_report()
         if "killed" in runs:
             with cluster_of(arguments.nodes) as cluster:
-                report["killed"] = killed(cluster, str(inputs), f"{scratch}/killed", arguments.images)
+                report["killed"] = killed(cluster, str(inputs), f"{scratch}/killed", arguments.images, *detail)
             checks.append(check(f"{scratch}/killed", expected))
             report["killed"] |= {"check": checks[-1]}
             write_report()
@@ -257,7 +288,7 @@ def main() -> int:
             with s3_server() as bucket:
                 upload(inputs, f"{bucket}/in")
                 with cluster_of(arguments.nodes) as cluster:
-                    report["s3"] = killed(cluster, f"{bucket}/in", f"{bucket}/out", arguments.images)
+                    report["s3"] = killed(cluster, f"{bucket}/in", f"{bucket}/out", arguments.images, *detail)
                 checks.append(check(f"{bucket}/out", expected))
             report["s3"] |= {"check": checks[-1]}
             write_report()

@@ -9,8 +9,8 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ except ImportError:  # Windows, where nothing is swept
     fcntl = None
 
 SCRATCH = "wavepaint-scratch-"
+_ASIDE = "old"
 _PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
@@ -61,8 +62,14 @@ def atomic_write(target: str | Path, durable: bool = False) -> Iterator[Path]:
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A temporary folder, removed when the block ends, or by a later `sweep_scratch` if this process is killed."""
+    with _locked_folder(lambda: Path(tempfile.mkdtemp(prefix=SCRATCH))) as folder:
+        yield folder
+
+
+@contextmanager
+def _locked_folder(make: Callable[[], Path]) -> Iterator[Path]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+        folder = make()
         with suppress(FileNotFoundError):  # swept before it was locked
             lock = None if fcntl is None else _lock(os.open(folder, os.O_RDONLY))
             if folder.exists():
@@ -86,10 +93,19 @@ def sweep_scratch() -> None:
         sweep(folder)
 
 
+def sweep_parts(folder: str | Path) -> None:
+    """Remove what killed processes have left half-written in a folder, not in those below it, and `sweep_scratch`."""
+    sweep_scratch()
+    with suppress(OSError):
+        for name in filter(is_part, os.listdir(folder)):
+            sweep(os.path.join(folder, name))
+
+
 def sweep(path: str | Path) -> None:
     """Remove a part or a scratch folder whose writer was killed; one that is still being written stays.
 
-    Its writer holds a lock, which ends with the process. Whatever goes wrong, the file stays.
+    Its writer holds a lock, which ends with the process. Whatever goes wrong, the file stays; so does a folder that
+    holds what `atomic_dir` was about to replace.
     """
     if fcntl is None:
         return
@@ -97,18 +113,22 @@ def sweep(path: str | Path) -> None:
         lock = os.open(path, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.isdir(path):
-                shutil.rmtree(path)
-            else:
+            if not os.path.isdir(path):
                 os.unlink(path)
+            elif not os.path.exists(os.path.join(path, _ASIDE)):
+                shutil.rmtree(path)
         finally:
             os.close(lock)
+
+
+def _part_beside(target: Path) -> Path:
+    return target.with_name(f".{secrets.token_hex(8)}.part")
 
 
 def _new_part(target: Path, permissions: int) -> tuple[Path, int | None]:
     """An empty file beside a target, and the open lock that keeps `sweep` away from it."""
     while True:
-        part = target.with_name(f".{secrets.token_hex(8)}.part")
+        part = _part_beside(target)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, permissions)
         if fcntl is None:
             os.close(descriptor)
@@ -143,18 +163,23 @@ def atomic_dir(target: Path, marker: str) -> Iterator[Path]:
     """
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / marker).is_file()):
         raise OptionError(f"{target}: exists and holds no {marker}; not overwritten")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise OptionError(f"{target}: cannot be made: {error.strerror}") from None
-    try:
+    with ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sweep_parts(target.parent)
+            workplace = stack.enter_context(_locked_folder(lambda: _new_folder(target)))
+        except OSError as error:
+            raise OptionError(f"{target}: cannot be made: {error.strerror}") from None
         made = workplace / "new"
         made.mkdir()
         yield made
-        _replace(made, target, workplace / "old")
-    finally:
-        shutil.rmtree(workplace)
+        _replace(made, target, workplace / _ASIDE)
+
+
+def _new_folder(target: Path) -> Path:
+    part = _part_beside(target)
+    part.mkdir(mode=0o700)
+    return part
 
 
 def _replace(made: Path, target: Path, aside: Path) -> None:

@@ -26,7 +26,7 @@ Detail: TypeAlias = Literal["image", "grain", "network"]
 MaskFrom: TypeAlias = Literal["alpha", "brightness", "difference", "labels"]
 Grain: TypeAlias = Literal["auto", "off"]
 Progress: TypeAlias = Callable[[float], bool | None]
-Format: TypeAlias = Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif", "heic"]
+Format: TypeAlias = Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif", "heic", "jxl", "bmp"]
 RuntimeName: TypeAlias = Literal["auto", "onnxruntime", "openvino", "torch"]
 
 Door: TypeAlias = Literal["api", "cli", "server", "batch"]
@@ -252,7 +252,8 @@ class Options:
     format: Annotated[
         Format | None,
         Option(
-            "Format of a result that has no file name; by default that of the image.", doors=("api", "cli", "server")
+            "Format of results without a file name, or of all in a folder; by default that of the image.",
+            doors=("api", "cli", "server"),
         ),
     ] = None
     quality: Annotated[
@@ -328,31 +329,6 @@ def take_options(*kinds: type) -> Callable[[Function], Function]:
         return function
 
     return decorate
-
-
-def check_threshold(threshold: Any) -> None:
-    """Refuse a share of a mask's range that no value can be above: `OptionError`."""
-    if not (isinstance(threshold, Real) and 0 <= float(threshold) < 1):
-        raise OptionError(f"threshold must be at least 0 and below 1, got {threshold!r}")
-
-
-def check_quality(quality: Any) -> None:
-    """Refuse a quality that no encoder knows: `OptionError`."""
-    _named(Options, "quality").check(quality)
-
-
-def check_format(format: Any) -> None:
-    """Refuse the name of a format that cannot be written: `OptionError`, which lists the others."""
-    _named(Options, "format").check(format)
-
-
-def help_of(kind: type, name: str) -> str:
-    """The help text of an option."""
-    return _named(kind, name).help
-
-
-def _named(kind: type, name: str) -> Declared:
-    return next(option for option in declared(kind) if option.name == name)
 
 
 def as_boxes(boxes: Iterable[BoxLike]) -> tuple[Box, ...]:

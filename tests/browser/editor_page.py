@@ -1,4 +1,4 @@
-"""The mask editor as its users handle it: in picture coordinates, through the page's own controls."""
+"""The mask editor as its users handle it: in image coordinates, through the page's own controls."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def decode(data: bytes) -> np.ndarray:
 
 
 class EditorPage:
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, url: str, *, fill_on_release: bool = False) -> None:
         self.page = page
         self.size = (0, 0)
+        self.source = b""
         self.errors: list[str] = []
         self.requests: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -38,6 +39,7 @@ class EditorPage:
         # Of the context, as a service worker makes requests of its own.
         page.context.on("request", lambda request: self.requests.append(request.url))
         page.goto(url)
+        self.fill_on_release(fill_on_release)
 
     @property
     def stage(self) -> Locator:
@@ -52,14 +54,25 @@ class EditorPage:
 
     def open(self, data: bytes, name: str) -> None:
         """Open a picture and wait until it is shown."""
+        self.source = data
         self.choose_file("Image file", data, name)
         expect(self.status).to_contain_text(f"Opened {name}", timeout=20_000)
-        words = self.page.locator("#picture-size").inner_text().split(" × ")
+        words = self.page.locator("#image-size").inner_text().split(" × ")
         self.size = (int(words[0]), int(words[1]))
 
     def choose_file(self, label: str, data: bytes, name: str) -> None:
         file = {"name": name, "mimeType": mimetypes.guess_type(name)[0] or "", "buffer": data}
         self.page.get_by_label(label).set_input_files(file)
+
+    def fill_on_release(self, on: bool) -> None:
+        """Set the switch in the menu of options, which is closed."""
+        self.page.evaluate("on => { if (document.getElementById('auto').checked !== on) auto.click() }", on)
+
+    def set_brush(self, pixels: int) -> None:
+        """Set the diameter of the brush in pixels of the image."""
+        number = self.page.get_by_label("Brush size in pixels")
+        number.fill(str(pixels))
+        number.press("Enter")
 
     def choose(self, tool: str) -> None:
         self.page.get_by_role("radio", name=tool).check(force=True)
@@ -96,6 +109,9 @@ class EditorPage:
         return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
     def result(self) -> np.ndarray:
+        """(H, W, C) samples; where nothing is filled there is nothing to download, and the source is shown as it is."""
+        if self.button("Download").is_disabled():
+            return decode(self.source)
         return decode(self.download("Download", "Result as PNG")[1])
 
     def mask(self) -> np.ndarray:

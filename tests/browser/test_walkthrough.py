@@ -43,8 +43,7 @@ def shoot(page: Page, folder: Path, name: str) -> None:
 def paint_stamp(editor: EditorPage) -> None:
     """One stroke of a brush that is as wide as the stamp is high."""
     left, top, right, bottom = STAMP_BOX
-    size = editor.to_screen(0, bottom)[1] - editor.to_screen(0, top)[1]
-    editor.page.get_by_role("slider", name="Brush size").fill(str(round(size)))
+    editor.set_brush(bottom - top)
     middle = (top + bottom) / 2
     editor.drag([(left, middle), (right, middle)])
 

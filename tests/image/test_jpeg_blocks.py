@@ -318,7 +318,7 @@ def test_what_follows_the_picture_is_named_before_it_is_left_out() -> None:
         assert ImageFile.open(data).conversion_warnings("jpeg") == ()
         assert ImageFile.open(data + bytes(8)).conversion_warnings("jpeg") == ()
         (loss,) = ImageFile.open(data + b"moving picture").conversion_warnings("jpeg")
-        assert loss == "<bytes>: 14 bytes behind the image (a video, a second image) are left out"
+        assert loss == "<bytes>: 14 bytes behind the image (a gain map, a video, a second image) are left out"
 
 
 def test_the_metadata_do_not_promise_a_video_that_is_left_out() -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 
 from fuzzing import seeds
+from pictures import noise, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
@@ -147,6 +149,58 @@ def test_a_tile_that_is_listed_with_no_place_is_missing() -> None:
         ImageFile.open(bytes(data)).read_all()
 
 
+@pytest.mark.parametrize("kind", ["predicted", "predicted strips"])
+def test_a_tag_of_another_type_is_not_left_out(kind: str) -> None:
+    data = bytearray((KINDS | STRIPS)[kind])
+    data[tifffile.TiffFile(io.BytesIO(data)).pages[0].tags["Predictor"].offset + 2] = 7
+    with pytest.raises(ImageError, match="its tag 317 is no number"):
+        ImageFile.open(bytes(data)).read_all()
+
+
+def test_lzw_of_far_more_than_its_samples_is_damaged() -> None:
+    noisy = noise(150, 170, 1)
+    data = bytearray(tiled(noisy, photometric="minisblack", compression="lzw"))
+    assert np.array_equal(ImageFile.open(bytes(data)).read_all(), noisy)
+    # Without this tag a sample has one bit.
+    data[tifffile.TiffFile(io.BytesIO(data)).pages[0].tags["BitsPerSample"].offset] ^= 0x20
+    with pytest.raises(ImageError, match="tile 1 of 12 is damaged"):
+        ImageFile.open(bytes(data)).read_all()
+
+
+@pytest.mark.parametrize("tile", [True, False])
+def test_jpegs_with_common_tables_are_whole(tile: bool) -> None:
+    image = pyvips.Image.new_from_array(soft(150, 170))
+    data = image.tiffsave_buffer(compression="jpeg", Q=95, tile=tile, tile_width=64, tile_height=64)
+    assert 347 in tifffile.TiffFile(io.BytesIO(data)).pages[0].tags
+    assert np.abs(ImageFile.open(data).read_all().astype(int) - soft(150, 170)).max() < 20
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg strips"])
+@pytest.mark.parametrize(("marker", "offset"), [(b"\xff\xc0", 6), (b"\xff\xc0", 8), (b"\xff\xdb", 4), (b"\xff\xc4", 4)])
+def test_a_jpeg_that_is_smaller_or_lacks_a_table_is_damaged(kind: str, marker: bytes, offset: int) -> None:
+    data = bytearray((KINDS | STRIPS)[kind])
+    # In the second, where the decoder still has the tables of the first.
+    start = data.index(marker, data.index(b"\xff\xd8\xff", data.index(b"\xff\xd9"))) + offset
+    data[start] = data[start] - 1 if marker == b"\xff\xc0" else data[start] + 2
+    with pytest.raises(ImageError, match=r"(tile|strip) 2.* is damaged"):
+        ImageFile.open(bytes(data)).read_all()
+
+
+@pytest.mark.parametrize("compression", ["zlib", "packbits"])
+@pytest.mark.parametrize(("rows", "is_whole"), [(150, True), (151, False), (160, True)])
+def test_the_last_strip_ends_with_the_image_or_is_filled_up(compression: str, rows: int, is_whole: bool) -> None:
+    samples = np.full((rows, 170), 7, np.uint8)
+    options = {"photometric": "minisblack", "compression": compression}
+    data = bytearray(tiled(samples, tile=None, rowsperstrip=40, **options))
+    place = tifffile.TiffFile(io.BytesIO(data)).pages[0].tags["ImageLength"].valueoffset
+    data[place : place + 2] = (150).to_bytes(2, "little")
+    if is_whole:
+        assert np.array_equal(ImageFile.open(bytes(data)).read_all()[..., 0], samples[:150])
+    else:
+        with pytest.raises(ImageError, match="strip 4 is damaged"):
+            ImageFile.open(bytes(data)).read_all()
+
+
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     """Cut short, bytes changed, erased or left out, or a bit of the directory or anywhere flipped."""
     changed = bytearray(data)
@@ -185,5 +239,6 @@ def test_no_damage_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixt
         except Exception:
             # tifffile is stricter in places, about what no sample depends on.
             expected = whole
-        assert np.array_equal(samples, expected), f"mutation {seed}"
+        # libtiff finds some strips without their sizes.
+        assert np.array_equal(samples, expected) or np.array_equal(samples, whole), f"mutation {seed}"
     assert accepted < tried

@@ -183,6 +183,7 @@ def test_command_prints_the_transfer_which_is_small(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["site", "-o", str(tmp_path / "site")])
     assert result.exit_code == 0
     assert "a first visit transfers" in result.output
+    assert "python -m http.server --directory " in result.output
     assert (tmp_path / "site" / "model.onnx").stat().st_size <= 3e6
     first_visit = write_site(tmp_path / "site").first_visit
     assert first_visit["wasm"] < 8e6
@@ -192,7 +193,13 @@ def test_command_prints_the_transfer_which_is_small(tmp_path: Path) -> None:
     assert 'href="/' not in page
     assert "http" not in page.replace("http-equiv", "")
     licences = {path.name for path in (tmp_path / "site" / "licenses").iterdir()}
-    assert licences == {"onnxruntime-LICENSE.txt", "onnxruntime-ThirdPartyNotices.txt", "wavepaint-LICENSE.txt"}
+    assert licences == {
+        "fflate-LICENSE.txt",
+        "idb-keyval-LICENSE.txt",
+        "onnxruntime-LICENSE.txt",
+        "onnxruntime-ThirdPartyNotices.txt",
+        "wavepaint-LICENSE.txt",
+    }
 
 
 def test_a_built_page_is_stale_once_anything_is_younger_that_it_is_built_from(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { decodePng, encodePng } from "../src/codec/png";
 import { FillError, type Filled, type Filler } from "../src/fill/filler";
 import { fillPending } from "../src/fill/run";
+import { Server } from "../src/fill/server";
 import { ServerFiller } from "../src/fill/server_filler";
-import { FILLED, PENDING, Picture } from "../src/image/picture";
+import { FILLED, PENDING } from "../src/image/marks";
+import { Picture } from "../src/image/picture";
 import type { Raster } from "../src/image/raster";
-import { rectangle } from "../src/image/shapes";
+import { polygon, rectangle } from "../src/image/shapes";
 
 const codec = { encodePng, readPng: async (bytes: Uint8Array<ArrayBuffer>) => (await decodePng(bytes)).raster };
 const never = new AbortController().signal;
@@ -21,8 +23,8 @@ const blank = (width: number, height: number): Raster => ({
 function painted(width: number, height: number, ...boxes: [number, number, number, number][]): Picture {
   const picture = new Picture(blank(width, height));
   for (const [left, top, right, bottom] of boxes) {
-    const stroke = picture.stroke(PENDING);
-    stroke.add(rectangle({ x: left, y: top }, { x: right, y: bottom }));
+    const stroke = picture.stroke("hole");
+    stroke.add(polygon(rectangle({ x: left, y: top }, { x: right, y: bottom })));
     stroke.finish();
   }
   return picture;
@@ -36,6 +38,7 @@ const run = (picture: Picture, filler: Filler, signal = never): Promise<number> 
     picture,
     filler,
     signal,
+    seed: 0,
     progress: () => undefined,
     quiet: () => Promise.resolve(),
     pasted: () => undefined,
@@ -108,7 +111,7 @@ describe("ServerFiller", () => {
   }
 
   const filler = (askForToken = async (): Promise<string | null> => null): ServerFiller =>
-    new ServerFiller(codec, askForToken, URL_);
+    new ServerFiller(codec, new Server(askForToken, URL_));
 
   it("sends the region and the mask, white where the hole is, and reads the answer", async () => {
     const fetch = serve(answer);
@@ -119,6 +122,26 @@ describe("ServerFiller", () => {
     const file = async (name: string) => codec.readPng(new Uint8Array(await (body.get(name) as File).arrayBuffer()));
     expect(await file("image")).toEqual(request.image);
     expect((await file("mask")).data).toEqual(request.mask.map((hole) => 255 * hole));
+    expect([body.get("exclude"), body.get("seed")]).toEqual([null, null]);
+  });
+
+  it("sends what not to copy from, and which result is asked for", async () => {
+    const fetch = serve(answer);
+    const exclude = request.mask.map((hole) => 1 - hole);
+    await filler().fill({ ...request, exclude, seed: 3 }, never);
+    const { body } = fetch.mock.calls[0][1];
+    const bytes = new Uint8Array(await (body.get("exclude") as File).arrayBuffer());
+    expect((await codec.readPng(bytes)).data).toEqual(exclude.map((mark) => 255 * mark));
+    expect(body.get("seed")).toBe("3");
+  });
+
+  it("has an image converted by asking for nothing to be filled", async () => {
+    const fetch = serve(answer);
+    await filler().convert(new Blob(["tiff"]), "png");
+    const { body } = fetch.mock.calls[0][1];
+    expect([body.get("format"), body.get("resize_mask")]).toEqual(["png", "true"]);
+    const mask = new Uint8Array(await (body.get("mask") as File).arrayBuffer());
+    expect((await codec.readPng(mask)).data).toEqual(new Uint8Array(1));
   });
 
   it("shows the server's own words", async () => {
@@ -156,7 +179,9 @@ describe("ServerFiller", () => {
   it("waits while the server is busy, but not for ever", async () => {
     const busy = (): Response => problem(429, "the queue is full", { "Retry-After": "0" });
     const fetch = serve(busy, busy, answer);
-    await filler().fill(request, never);
+    const report = vi.fn();
+    await filler().fill(request, never, report);
+    expect(report.mock.calls).toEqual([[{ doing: "waiting", share: 0 }], [{ doing: "waiting", share: 0 }]]);
     expect(fetch).toHaveBeenCalledTimes(3);
     serve(busy, busy, busy, busy, busy, answer);
     await expect(filler().fill(request, never)).rejects.toThrow("the queue is full");
@@ -175,15 +200,6 @@ describe("ServerFiller", () => {
     expect(waited).toBeGreaterThan(0.55);
     expect(seconds).toBeGreaterThan(0);
     expect(seconds).toBeLessThan(waited - 0.55);
-  });
-
-  it("is probed without asking anybody", async () => {
-    serve(answer, () => problem(401, "no"));
-    const ask = vi.fn();
-    expect(await filler(ask).probe(request)).toBeGreaterThan(0);
-    expect(await filler(ask).probe(request)).toBeNull();
-    expect(await filler(ask).probe(request)).toBeNull();
-    expect(ask).not.toHaveBeenCalled();
   });
 
   it("stops waiting when it is stopped", async () => {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Box } from "../src/geometry";
 import { History } from "../src/image/history";
-import { FILLED, KEEP, PENDING, Picture } from "../src/image/picture";
+import { FILLED, KEEP, type Mark, PENDING } from "../src/image/marks";
+import { Picture } from "../src/image/picture";
 import { type Channels, type Raster, crop } from "../src/image/raster";
-import { rectangle, sweep } from "../src/image/shapes";
+import { polygon, rectangle, sweep } from "../src/image/shapes";
 import { Sheet } from "../src/image/sheet";
 import { equal, random } from "./support";
 
@@ -17,16 +18,9 @@ function noise(channels: Channels, depth: 8 | 16, { width, height }: Box = WHOLE
   return { width, height, channels, data };
 }
 
-function paint(
-  picture: Picture,
-  state: typeof PENDING | typeof KEEP,
-  left: number,
-  top: number,
-  right: number,
-  bottom: number,
-) {
-  const stroke = picture.stroke(state);
-  stroke.add(rectangle({ x: left, y: top }, { x: right, y: bottom }));
+function paint(picture: Picture, mark: Mark, left: number, top: number, right: number, bottom: number) {
+  const stroke = picture.stroke(mark);
+  stroke.add(polygon(rectangle({ x: left, y: top }, { x: right, y: bottom })));
   return picture.record("Stroke", stroke.finish());
 }
 
@@ -52,10 +46,10 @@ describe("Picture", () => {
     const source = noise(channels, depth);
     const copy = source.data.slice();
     const picture = new Picture(source);
-    paint(picture, PENDING, 200, 100, 300, 200);
+    paint(picture, "hole", 200, 100, 300, 200);
     fillWith(picture, 7);
-    paint(picture, PENDING, 250, 150, 590, 299);
-    paint(picture, KEEP, 400, 0, 450, 300);
+    paint(picture, "hole", 250, 150, 590, 299);
+    paint(picture, "erase", 400, 0, 450, 300);
     fillWith(picture, 9);
     const mask = picture.mask();
     const result = picture.current().data;
@@ -69,9 +63,9 @@ describe("Picture", () => {
 
   it("asks with the holes blanked and earlier fills in place", () => {
     const picture = new Picture(noise(3, 8));
-    paint(picture, PENDING, 10, 10, 20, 20);
+    paint(picture, "hole", 10, 10, 20, 20);
     fillWith(picture, 99);
-    paint(picture, PENDING, 15, 15, 30, 30);
+    paint(picture, "hole", 15, 15, 30, 30);
     const region = { left: 8, top: 4, width: 40, height: 32 };
     const { image, mask } = picture.request(region);
     expect(mask.reduce((sum, hole) => sum + hole, 0)).toBe(15 * 15);
@@ -85,10 +79,10 @@ describe("Picture", () => {
 
   it("pastes only in the core, only what was asked for and is still wanted", () => {
     const picture = new Picture(noise(3, 8));
-    paint(picture, PENDING, 100, 100, 200, 200);
+    paint(picture, "hole", 100, 100, 200, 200);
     const { image, mask } = picture.request(WHOLE);
-    paint(picture, KEEP, 100, 100, 120, 200); // erased while the server was at work
-    paint(picture, PENDING, 300, 100, 310, 200); // painted while the server was at work
+    paint(picture, "erase", 100, 100, 120, 200); // erased while the server was at work
+    paint(picture, "hole", 300, 100, 310, 200); // painted while the server was at work
     picture.paste(WHOLE, { left: 0, top: 0, width: 150, height: 300 }, mask, {
       ...image,
       data: image.data.slice().fill(5),
@@ -105,7 +99,7 @@ describe("Picture", () => {
     [{ data: new Uint16Array(600 * 300 * 3) }, "it has 16 bits instead of 8"],
   ] as const)("refuses an answer of another kind", (change, words) => {
     const picture = new Picture(noise(3, 8));
-    paint(picture, PENDING, 0, 0, 9, 9);
+    paint(picture, "hole", 0, 0, 9, 9);
     const { image, mask } = picture.request(WHOLE);
     expect(() => picture.paste(WHOLE, WHOLE, mask, { ...image, ...change } as Raster)).toThrow(words);
     expect(picture.holeAt(3, 3)).toBe(PENDING);
@@ -114,11 +108,11 @@ describe("Picture", () => {
   it("brings the original back under the eraser", () => {
     const source = noise(4, 16);
     const picture = new Picture(source);
-    paint(picture, PENDING, 0, 0, 600, 300);
+    paint(picture, "hole", 0, 0, 600, 300);
     fillWith(picture, 1);
-    paint(picture, KEEP, 0, 0, 600, 300);
+    paint(picture, "erase", 0, 0, 600, 300);
     expect(equal(picture.current().data, source.data)).toBe(true);
-    expect(picture.hasHoles).toBe(false);
+    expect(picture.hasMarks).toBe(false);
   });
 
   it("goes back and forth through strokes and results", () => {
@@ -126,10 +120,10 @@ describe("Picture", () => {
     const states = [picture.current().data];
     const masks = [picture.mask()];
     const steps = [
-      () => paint(picture, PENDING, 10, 10, 400, 280),
+      () => paint(picture, "hole", 10, 10, 400, 280),
       () => fillWith(picture, 3),
-      () => paint(picture, KEEP, 50, 50, 300, 100),
-      () => paint(picture, PENDING, 20, 20, 90, 90),
+      () => paint(picture, "erase", 50, 50, 300, 100),
+      () => paint(picture, "hole", 20, 20, 90, 90),
       () => fillWith(picture, 8),
     ];
     for (const step of steps) {
@@ -152,7 +146,7 @@ describe("Picture", () => {
 
   it("takes a stroke and the result it set off back together", () => {
     const picture = new Picture(noise(3, 8));
-    const stroke = paint(picture, PENDING, 10, 10, 400, 280);
+    const stroke = paint(picture, "hole", 10, 10, 400, 280);
     const { image, mask } = picture.request(WHOLE);
     picture.record("Fill", picture.paste(WHOLE, WHOLE, mask, image), stroke ?? undefined);
     picture.history.undo();
@@ -164,7 +158,7 @@ describe("Picture", () => {
 
   it("drops a cancelled stroke", () => {
     const picture = new Picture(noise(3, 8));
-    const stroke = picture.stroke(PENDING);
+    const stroke = picture.stroke("hole");
     stroke.add(sweep({ x: 0, y: 0, radius: 50 }, { x: 600, y: 300, radius: 50 }));
     expect(stroke.takeFresh().length).toBeGreaterThan(3);
     stroke.rollBack();
@@ -187,8 +181,8 @@ describe("Picture", () => {
 
   it("names the cells that wait to be filled", () => {
     const picture = new Picture(noise(1, 8));
-    paint(picture, PENDING, 60, 10, 70, 20);
-    paint(picture, PENDING, 599, 299, 600, 300);
+    paint(picture, "hole", 60, 10, 70, 20);
+    paint(picture, "hole", 599, 299, 600, 300);
     expect(picture.pendingCells().sort()).toEqual(
       [
         [0, 0],

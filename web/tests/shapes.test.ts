@@ -79,8 +79,8 @@ describe("polygon", () => {
 
   it("makes a rectangle of any two opposite corners", () => {
     const expected = wherever((x, y) => x > 3 && x < 9 && y > 4 && y < 12);
-    expect(pixels(rectangle({ x: 9, y: 4 }, { x: 3, y: 12 }))).toEqual(expected);
-    expect(pixels(rectangle({ x: 3, y: 12 }, { x: 9, y: 4 }))).toEqual(expected);
+    expect(pixels(polygon(rectangle({ x: 9, y: 4 }, { x: 3, y: 12 })))).toEqual(expected);
+    expect(pixels(polygon(rectangle({ x: 3, y: 12 }, { x: 9, y: 4 })))).toEqual(expected);
   });
 
   it("is empty without an inside", () => {

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
+
+import typer
 
 from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.declared import takes_options
-from wavepaint.errors import MissingExtraError
+from wavepaint.errors import needs_extra
 from wavepaint.options import Engine, Option
 from wavepaint.server.settings import MEBI, MEGAPIXEL, Limits, Settings, available_cores
 
@@ -39,12 +42,19 @@ class Serving:
 
 @app.command(
     epilog=examples(
-        "wavepaint serve",
+        "wavepaint serve --open",
+        "wavepaint serve holiday.jpg",
         "wavepaint serve --host 0.0.0.0 --port 80 --workers 4",
     )
 )
 @takes_options()
-def serve(*, serving: Serving, engine: Engine) -> None:
+def serve(
+    *,
+    images: Annotated[list[Path] | None, typer.Argument(help="Images to open in the browser.")] = None,
+    open: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    serving: Serving,
+    engine: Engine,
+) -> None:
     """Serve the mask editor and the HTTP interface."""
     limits = Limits(
         body_bytes=serving.max_megabytes * MEBI,
@@ -59,14 +69,14 @@ def serve(*, serving: Serving, engine: Engine) -> None:
         cors_origins=serving.cors_origin,
         allowed_hosts=tuple(name.lower() for name in serving.allowed_host),
     )
-    try:
+    with needs_extra("wavepaint serve", "server"):
         from wavepaint.server import run
-    except ImportError as error:
-        raise MissingExtraError("wavepaint serve", "server", str(error.name)) from None
     run.serve(
         engine,
         settings,
         host=serving.host,
         port=serving.port,
         insecure_no_token=serving.insecure_no_token,
+        images=images or (),
+        open_browser=open,
     )

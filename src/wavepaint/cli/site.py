@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -31,4 +32,5 @@ def site(
         f"{count / 1e6:.1f} MB" for count in (written.bytes, written.first_visit["wasm"], written.first_visit["webgpu"])
     )
     typer.echo(f"{written.folder}: {written.files} files, {size}")
+    typer.echo(f"to look at it: python -m http.server --directory {shlex.quote(str(output))}")
     typer.echo(f"a first visit transfers {wasm}, or {webgpu} with WebGPU; later ones nothing")

@@ -70,7 +70,7 @@ class ImageSource(ABC):
         """
         name = printable(self.name(index))
         try:
-            return _decode(self.encoded(index), max_pixels)
+            return decode_rgb(self.encoded(index), max_pixels)
         except (OSError, ImageError) as error:
             reason = str(error) if isinstance(error, ImageError) else (error.strerror or str(error))
             self._skipped[name] = reason
@@ -304,8 +304,8 @@ def _fetched(url: str, cache: Path) -> Path:
     return target
 
 
-def _decode(data: bytes, max_pixels: int | None) -> RGB:
-    """Decode one image file; the `ImageError` holds the reason only."""
+def decode_rgb(data: bytes, max_pixels: int | None = None) -> RGB:
+    """Decode one image file to 8-bit RGB `(h, w, 3)`; the `ImageError` holds the reason only."""
     if data.startswith(b"BM"):
         return _decode_bmp(data)
     try:
@@ -328,8 +328,8 @@ def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
     scale = (max_pixels / (photo.width * photo.height)) ** 0.5
     width, height = (max(1, round(scale * side)) for side in (photo.width, photo.height))
     try:
-        if photo.format == "tiff":
-            # libvips itself would turn damaged tiles black.
+        if photo.format in ("tiff", "heic"):
+            # libvips itself would turn damaged tiles black, and need not decode HEIC.
             image = vips.Image.new_from_array(photo.read_all())
             image = image.thumbnail_image(width, height=height, size="down").colourspace("srgb")
         else:

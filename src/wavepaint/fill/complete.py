@@ -17,8 +17,6 @@ from wavepaint.fill.units import from_unit, to_unit
 
 THIN = 2
 """Parts of a hole without a square of 2 * `THIN` + 1 samples come from the guide alone."""
-JUMP = 2
-"""How far on either side of a hole's border samples are compared with the guide's."""
 
 
 def complete(
@@ -76,40 +74,3 @@ def _fill_from_guide(filled: NDArray[Any], thin: Mask, hole: Mask, guide: Floats
     for channel in range(colours, filled.shape[2]):
         plane = haar_fill(to_unit(filled[..., channel]), hole)
         filled[thin, channel] = from_unit(plane[thin], filled.dtype)
-
-
-def correct_guide(samples: NDArray[Any], hole: Mask, guide: Floats) -> Floats:
-    """Take out the jump of tone at the border of a hole: spread it into the hole, and subtract it.
-
-    Args:
-        samples: (H, W, C) uint8, uint16 or float in [0, 1]; the first channels as many as the guide's.
-        hole: (H, W) bool, True = hole.
-        guide: (H, W, 1 or 3) float32, the network's fill; only the hole is looked at.
-
-    Returns:
-        Like `guide`, corrected in the hole, an array of its own; not clipped.
-    """
-    if not hole.any() or hole.all():
-        return guide.copy()
-    corrected = guide.copy()
-    side = dilate(~hole, 1) & hole
-    known_count = box_sums(~hole, JUMP)
-    hole_count = box_sums(hole, JUMP)
-    for channel in range(guide.shape[2]):
-        plane = np.where(hole, 0, to_unit(samples[..., channel])).astype(np.float64)
-        outside = _box_total(plane, JUMP) / np.maximum(known_count, 1)
-        inside = _box_total(np.where(hole, guide[..., channel], 0).astype(np.float64), JUMP) / np.maximum(hole_count, 1)
-        jump = np.where(side, outside - inside, 0).astype(np.float32)
-        corrected[..., channel] += np.where(hole, haar_fill(jump, ~side), 0)
-    return corrected
-
-
-def _box_total(values: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
-    """Sums over the square of `radius` around every sample, without the cancellation of running sums."""
-    for axis in (0, 1):
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (radius, radius)
-        padded = np.pad(values, pad)
-        length = values.shape[axis]
-        values = sum(np.take(padded, range(shift, shift + length), axis) for shift in range(2 * radius + 1))  # type: ignore[assignment]
-    return values

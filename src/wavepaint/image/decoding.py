@@ -11,6 +11,7 @@ import numpy as np
 from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError
+from wavepaint.image import hevc
 from wavepaint.image.formats.tiff_tiles import check_strips
 from wavepaint.image.header import Header, load_options, to_srgb
 from wavepaint.image.orientation import box_to_stored, to_upright
@@ -118,6 +119,9 @@ class Decoder:
 
     def _upright(self) -> Any:
         header = self._header
+        if header.loader == "hevc":
+            with self._file.open() as stream:
+                return hevc.load(stream, header.channels)
         if header.format == "tiff" and not self._is_checked:
             with self._file.open() as stream:
                 check_strips(stream, header.directory)

@@ -21,6 +21,8 @@ WEBP_QUALITY = 90
 """Quality of a WebP that is not lossless."""
 AVIF_QUALITY = 80
 """Quality of an AVIF or HEIC that is not lossless."""
+JXL_QUALITY = 90
+"""Quality of a JPEG XL that is not lossless."""
 _FULL_CHROMA_QUALITY = 90
 JPEG_SUBSAMPLINGS = ("4:4:4", "4:2:0")
 """What libvips can write; rarer kinds of chroma subsampling get the former, which loses nothing."""
@@ -32,8 +34,12 @@ SAVERS = {
     "tiff": "tiffsave",
     "avif": "heifsave",
     "heic": "heifsave",
+    "jxl": "jxlsave",
+    "bmp": "magicksave",
 }
 """The operations of libvips that write each of `options.FORMATS`."""
+SAVER_FORMAT = {"bmp": {"format": "bmp"}}
+"""What an operation that writes many formats has to be told."""
 # Of VipsForeignKeep: XMP, IPTC, profile, other. Of an EXIF block libvips writes only what it understands.
 ALL_BUT_EXIF = 2 | 4 | 8 | 16
 HEIF_COMPRESSION = {"avif": "av1", "heic": "hevc"}
@@ -99,7 +105,7 @@ class Stored:
         """Whether the file stores its samples exactly."""
         if self.tags.get(tiff.COMPRESSION) in _LOSSY_COMPRESSION:
             return False
-        return self.container in ("png", "gif", "tiff") or self.lossless_webp
+        return self.container in ("png", "gif", "tiff", "bmp") or self.lossless_webp
 
 
 def saver_options(stored: Stored, format: str, quality: int | None, patches: Iterable[NDArray[Any]]) -> dict[str, Any]:
@@ -116,7 +122,11 @@ def saver_options(stored: Stored, format: str, quality: int | None, patches: Ite
         return _tiff_options(stored, _depth_to_keep(stored, patches, (1,)))
     if format == "jpeg":
         return _jpeg_options(stored, quality)
+    if format in SAVER_FORMAT:
+        return dict(SAVER_FORMAT[format])
     lossless = stored.lossless and quality is None
+    if format == "jxl":
+        return {"lossless": True} if lossless else {"Q": quality or JXL_QUALITY}
     if format == "webp":
         # "exact" keeps the colours of transparent pixels.
         exact = {"lossless": True, "exact": True}

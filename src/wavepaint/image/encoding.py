@@ -12,6 +12,7 @@ from typing import Any
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError, ImageWarning
 from wavepaint.files import atomic_write
+from wavepaint.image import hevc
 from wavepaint.image.decoding import Decoder
 from wavepaint.image.encoders import JPEG_SUBSAMPLINGS, SAVERS, saver_options
 from wavepaint.image.formats import jpeg
@@ -21,10 +22,12 @@ from wavepaint.image.jpeg_editing import edit_jpeg
 from wavepaint.image.metadata import Metadata
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.strips import StripSource, patched_rows
+from wavepaint.image.suffixes import libvips_writes
 from wavepaint.image.types import Patch
-from wavepaint.image.vips import libvips, reason_of
-from wavepaint.options import check_format, check_quality
+from wavepaint.image.vips import has_operation, libvips, reason_of
+from wavepaint.options import Options
 
+_EIGHT_BIT = ("jpeg", "webp", "bmp")
 _ADVICE = (
     "JPEGs are compressed again as a whole, not only where something has changed: "
     "`pip install 'wavepaint[jpeg]'` keeps all other blocks"
@@ -37,7 +40,8 @@ class Encoder:
     def __init__(self, file: StoredFile, header: Header, decoder: Decoder, metadata: Metadata) -> None:
         self._file, self._header, self._decoder, self._metadata = file, header, decoder, metadata
         # Of what is written; None where the source states none that has been applied.
-        self._orientation = None if header.orientation == 1 else 1
+        # AVIF and HEIC state their orientation apart from EXIF and XMP, which may still state it, too.
+        self._orientation = None if header.orientation == 1 and header.stored.container != "heif" else 1
 
     def encode(self, patches: list[Patch], format: str, quality: int | None) -> bytes:
         """Return the bytes of a file."""
@@ -46,7 +50,7 @@ class Encoder:
         if edited is not None:
             return edited
         with self._encoding(self._file.name, patches, format, quality) as (image, options):
-            stream = io.BytesIO(getattr(image, SAVERS[format] + "_buffer")(**options))
+            stream = io.BytesIO(_encoded(image, format, options))
             self._metadata.complete(stream, format, image, self._orientation)
         return stream.getvalue()
 
@@ -66,19 +70,24 @@ class Encoder:
             ):
                 if format == "tiff" and bigtiff:
                     options["bigtiff"] = True
-                # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
-                descriptor = libvips().Target.new_to_descriptor(file.fileno())
-                getattr(image, SAVERS[format] + "_target")(descriptor, **options)
+                if has_operation(f"{SAVERS[format]}_target") and libvips_writes(format):
+                    # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
+                    descriptor = libvips().Target.new_to_descriptor(file.fileno())
+                    getattr(image, SAVERS[format] + "_target")(descriptor, **options)
+                else:
+                    file.write(_encoded(image, format, options))
                 self._metadata.complete(file, format, image, self._orientation)
 
     def conversion_warnings(self, format: str, quality: int | None) -> Iterator[str]:
         """See `ImageFile.conversion_warnings`."""
         name, header = self._file.name, self._header
-        if header.dtype.itemsize > 1 and format in ("jpeg", "webp"):
-            yield f"{name}: 16-bit samples become 8-bit in {format}"
+        if header.dtype.itemsize > 1 and format in _EIGHT_BIT:
+            yield f"{name}: {header.stored.bits}-bit samples become 8-bit in {format}"
         if header.stored.bits > 12 and format in ("avif", "heic"):
             yield f"{name}: {header.stored.bits}-bit samples become 12-bit in {format}"
-        if header.channels in (2, 4) and format == "jpeg":
+        if header.channels in (2, 4) and not header.has_alpha and format != "tiff":
+            yield f"{name}: a channel of unspecified meaning is left out in {format}"
+        if header.has_alpha and format == "jpeg":
             yield f"{name}: JPEG has no transparency, the image is laid on white"
         for loss in self._metadata.losses(format):
             yield f"{name}: {loss}"
@@ -92,12 +101,11 @@ class Encoder:
             with self._file.open() as stream:
                 behind = jpeg.bytes_behind(stream)
             if behind:
-                yield f"{name}: {behind} bytes behind the image (a video, a second image) are left out"
+                yield f"{name}: {behind} bytes behind the image (a gain map, a video, a second image) are left out"
 
     def _check(self, patches: list[Patch], format: str, quality: int | None) -> None:
-        check_format(format)
-        if quality is not None:
-            check_quality(quality)
+        check_options: Any = Options
+        check_options(format=format, quality=quality)
         header = self._header
         for box, samples in patches:
             check_inside(self._file.name, box, header)
@@ -115,6 +123,8 @@ class Encoder:
         rows = StripSource(header.width, header.height, header.channels, header.dtype, changed)
         try:
             image = self._metadata.attach(rows.image(), format, header.interpretation, self._orientation)
+            if format != "tiff" and not header.has_alpha:
+                image = _colours_alone(image)
             image = _in_range_of(format, image)
             kill_when_cancelled(image)
             yield image, options
@@ -148,9 +158,23 @@ def writing(target: str | Path, name: str) -> Iterator[Path]:
         raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from None
 
 
+def _colours_alone(image: Any) -> Any:
+    """Leave out a channel that is no transparency."""
+    colours = 3 if image.bands >= 3 else 1
+    narrow, wide = ("srgb", "rgb16") if colours == 3 else ("b-w", "grey16")
+    interpretation = wide if image.format == "ushort" else narrow
+    return image.extract_band(0, n=colours).copy(interpretation=interpretation)
+
+
+def _encoded(image: Any, format: str, options: dict[str, Any]) -> bytes:
+    if format == "heic" and not libvips_writes(format):
+        return hevc.encode(image, **options)
+    return bytes(getattr(image, SAVERS[format] + "_buffer")(**options))
+
+
 def _in_range_of(format: str, image: Any) -> Any:
     """Reduce depth and transparency to what the format holds (see `ImageFile.conversion_warnings`)."""
-    if format in ("jpeg", "webp") and image.format == "ushort":
+    if format in _EIGHT_BIT and image.format == "ushort":
         image = image.cast("uchar", shift=True).copy(interpretation="srgb" if image.bands >= 3 else "b-w")
     if format == "jpeg" and image.bands in (2, 4):
         image = image.flatten(background=255)

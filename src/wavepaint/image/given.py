@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
@@ -60,33 +59,13 @@ class Fill(Protocol[P]):
     @overload
     def __call__(
         self,
-        image: IO[bytes],
-        mask: MaskLike | None = None,
-        output: Output = None,
-        overwrite: bool = False,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> BytesIO: ...
-    @overload
-    def __call__(
-        self,
-        image: list[str],
+        image: IO[bytes] | Sequence[ImageLike | str],
         mask: Masks = None,
-        output: Sequence[Output] | None = None,
+        output: Output | Sequence[Output] = None,
         overwrite: bool = False,
         *args: P.args,
         **options: P.kwargs,
-    ) -> list[Path]: ...
-    @overload
-    def __call__(
-        self,
-        image: list[ImageT],
-        mask: Masks = None,
-        output: Sequence[Output] | None = None,
-        overwrite: bool = False,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> list[ImageT]: ...
+    ) -> Any: ...
 
 
 class Map(Protocol[P]):

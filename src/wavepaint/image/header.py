@@ -11,13 +11,14 @@ import numpy as np
 
 from wavepaint.box import Box
 from wavepaint.errors import ImageError
+from wavepaint.image import hevc
 from wavepaint.image.encoders import Stored
 from wavepaint.image.formats import jpeg, png, tiff, webp
-from wavepaint.image.formats.signature import is_heif_sequence, sniff
+from wavepaint.image.formats.signature import has_gain_map, is_heif_sequence, sniff
 from wavepaint.image.limits import check_plausible
 from wavepaint.image.metadata import Metadata, metadata_of
 from wavepaint.image.stored_file import StoredFile
-from wavepaint.image.vips import has_field, integer_field
+from wavepaint.image.vips import has_field, has_operation, integer_field
 
 DECODED_LIMIT = 256 * 2**20
 """Images of more decoded bytes than this are streamed instead of held in memory."""
@@ -33,7 +34,10 @@ _LOADERS = {
     "tiff": "tiffload",
     "gif": "gifload",
     "heif": "heifload",
+    "jxl": "jxlload",
+    "bmp": "magickload",
 }
+_NAMES = {"jxl": "JPEG XL", "bmp": "BMP"}
 _CIELAB = {8, 9, 10}
 _YCBCR = 6
 _JPEG_COMPRESSION = {6, 7}
@@ -45,10 +49,11 @@ class Header:
     """One image of a file, upright and in the colours in which it is handed out.
 
     Attributes:
-        format: "png", "jpeg", "webp", "tiff", "avif", "heic" or "gif".
+        format: one of `options.FORMATS`, or "gif".
         width: pixels.
         height: pixels.
         channels: 1 to 4.
+        has_alpha: whether the last channel is transparency, and not one of unspecified meaning, such as infrared.
         dtype: uint8 or uint16.
         interpretation: of libvips, of the samples.
         pages: images in the file.
@@ -56,7 +61,7 @@ class Header:
         tiff_pages: what a TIFF consists of.
         orientation: EXIF orientation of the image as it is stored.
         is_cmyk: whether it is stored as CMYK.
-        loader: operation of libvips that decodes it.
+        loader: operation of libvips that decodes it, or "hevc" where that has none.
         stored: how it is stored.
         warnings: what a user should know about how it is read, one line each.
     """
@@ -65,6 +70,7 @@ class Header:
     width: int
     height: int
     channels: int
+    has_alpha: bool
     dtype: np.dtype[Any]
     interpretation: str
     pages: int
@@ -100,6 +106,7 @@ class _Markers:
     lossless_webp: bool
     png_frames: int
     is_sequence: bool
+    gain_map: bool
 
 
 def read_header(
@@ -169,6 +176,7 @@ def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages
         lossless_webp=container == "webp" and webp.is_lossless(stream),
         png_frames=png.frames(stream) if container == "png" else 0,
         is_sequence=container == "heif" and is_heif_sequence(head),
+        gain_map=container == "heif" and has_gain_map(stream),
     )
 
 
@@ -177,8 +185,11 @@ def _container_of(name: str, head: bytes, page: int) -> str:
         raise ImageError(f"{name}: is empty")
     container = sniff(head)
     if container is None:
-        raise ImageError(f"{name}: is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC or GIF image")
-    if container in ("png", "jpeg") and page:
+        raise ImageError(f"{name}: is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF, JPEG XL or BMP image")
+    if container in _NAMES and not has_operation(f"{_LOADERS[container]}_buffer"):
+        kind = _NAMES[container]
+        raise ImageError(f"{name}: is a {kind} image, which this build of libvips cannot read; convert it to PNG first")
+    if container in ("png", "jpeg", "bmp", "jxl") and page:
         raise ImageError(f"{name}: has one page only, there is no page {page}")
     return container
 
@@ -202,7 +213,7 @@ def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: 
     container, tags = markers.container, tiff.integer_tags(markers.tags)
     width, height, channels = upright.width, upright.height, upright.bands
     if not 1 <= channels <= 4:
-        raise ImageError(f"{name}: images of {channels} channels are not supported")
+        raise ImageError(f"{name}: images of {channels} channels are not supported, only of one to four")
     dtype = DTYPES[upright.format]
     decoded_bytes = width * height * channels * dtype.itemsize
     pages = len(markers.tiff_pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1)
@@ -224,6 +235,7 @@ def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: 
         width=width,
         height=height,
         channels=channels,
+        has_alpha=channels in (2, 4) and not _ends_unspecified(markers.tags),
         dtype=dtype,
         interpretation=str(upright.interpretation),
         pages=pages,
@@ -231,10 +243,25 @@ def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: 
         tiff_pages=markers.tiff_pages,
         orientation=integer_field(raw, "orientation", 1),
         is_cmyk=raw.interpretation == "cmyk",
-        loader=_LOADERS[container],
+        loader=_loader_of(name, raw, container),
         stored=stored,
         warnings=tuple(_reading_notes(name, raw, markers, pages, only_page)),
     )
+
+
+def _ends_unspecified(tags: tiff.Directory) -> bool:
+    extra = tiff.integers(tags.get(tiff.EXTRA_SAMPLES))
+    return len(extra) > 0 and extra[-1] == _UNSPECIFIED
+
+
+def _loader_of(name: str, raw: Any, container: str) -> str:
+    if container != "heif" or _heif_format(raw) == "avif":
+        return _LOADERS[container]
+    if hevc.is_installed():
+        return "hevc"
+    if not hevc.libvips_decodes(raw):
+        raise ImageError(f"{name}: {hevc.ADVICE}")
+    return _LOADERS[container]
 
 
 def _heif_format(raw: Any) -> str:
@@ -247,12 +274,12 @@ def _reading_notes(name: str, raw: Any, markers: _Markers, pages: int, only_page
         yield f"{name}: CMYK is converted to sRGB through {profile}"
     if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _PREMULTIPLIED:
         yield f"{name}: colours that were multiplied by their transparency are stored straight"
-    if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _UNSPECIFIED and raw.hasalpha():
-        yield f"{name}: a channel of unspecified meaning counts as transparency"
     if pages > 1 and only_page is not None:
         yield f"{name}: has {pages} pages, only page {only_page + 1} is used"
     if markers.is_sequence and pages == 1:
         yield f"{name}: is an animation, only its first image is used"
+    if markers.gain_map:
+        yield f"{name}: its gain map, which brightens the image on HDR screens, is left out"
     if markers.tiff_pages.reduced_copies:
         yield f"{name}: reduced copies, such as pyramid levels and previews, are left out"
     if markers.png_frames > 1:

@@ -54,7 +54,8 @@ def read_samples(
     """Read a mask, in memory of a byte for each pixel beside its strips.
 
     - Two tones, or shades: values above the threshold are hole. Of colours the brightest channel counts, so that a hole
-      may be painted in red as well as in white. A mask with no value above 1 holds zeros and ones.
+      may be painted in red as well as in white. A mask with no value above 1 holds zeros and ones, and one of 16 bits
+      with none above 255, and no transparency, the values of 8 bits.
     - With transparency: if everything visible has one colour, the drawing is the hole, whatever its colour; otherwise
       transparent pixels are black.
     - With a palette that is more than greys: every colour but that of index 0 is hole.
@@ -74,8 +75,8 @@ def read_samples(
     limit = _limit(mask.full, threshold)
     for box, samples in mask.strips():
         np.greater(evidence.add(samples), limit, out=hole[box.slices])
-    if evidence.is_boolean and mask.full != 1:
-        return read_samples(replace(mask, full=1), threshold, image, mask_from)
+    if evidence.full != mask.full:
+        return read_samples(replace(mask, full=evidence.full), threshold, image, mask_from)
 
     comparison = None
     if image is not None and (mask_from == "difference" or (mask_from is None and evidence.may_be_copy)):
@@ -158,11 +159,14 @@ class _Evidence:
             self._most = most if self._most is None else np.maximum(self._most, most)
 
     @property
-    def is_boolean(self) -> bool:
-        """Whether the values can only be meant as no and yes."""
-        if isinstance(self._mask.full, float) or self.largest_colour > 1:
-            return False
-        return self._largest_alpha <= 1 or self.is_opaque
+    def full(self) -> float | int:
+        """The value of white: 1 where the values can only be meant as no and yes, 255 where 8 bits are in 16."""
+        full = self._mask.full
+        if isinstance(full, float):
+            return full
+        if self.largest_colour <= 1 and (self._largest_alpha <= 1 or self.is_opaque):
+            return 1
+        return 255 if full > 255 and self.largest_colour <= 255 and not self.has_alpha else full
 
     @property
     def is_opaque(self) -> bool:

@@ -18,7 +18,7 @@ _KINDS_OF_TAGS = {
     "GDAL": {42112, 42113},
     "ImageJ": {50838, 50839},
 }
-_UNSPECIFIED, _NO_UNIT = 0, 1
+_MULTIPLIED, _STRAIGHT, _NO_UNIT = 1, 2, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,10 @@ class Metadata:
 
     def _complete_tiff(self, stream: BinaryIO) -> None:
         if self.resolution is None:
-            tiff.set_integer(stream, tiff.RESOLUTION[2], _NO_UNIT)
-        if tiff.integer_tags(self.tags).get(tiff.EXTRA_SAMPLES) == _UNSPECIFIED:
-            tiff.set_integer(stream, tiff.EXTRA_SAMPLES, _UNSPECIFIED)
+            tiff.set_integers(stream, tiff.RESOLUTION[2], [_NO_UNIT])
+        # What was multiplied by its transparency is stored straight.
+        extra = tiff.integers(self.tags.get(tiff.EXTRA_SAMPLES)).tolist()
+        tiff.set_integers(stream, tiff.EXTRA_SAMPLES, [_STRAIGHT if each == _MULTIPLIED else each for each in extra])
         if self.container == "tiff":
             tiff.append_tags(stream, tiff.descriptive(self.tags))
         elif self.exif is not None:
@@ -128,6 +129,8 @@ class Metadata:
         """Name what a file of that format has no place for, in parts of sentences."""
         if self.iptc is not None and format not in ("jpeg", "tiff"):
             yield f"IPTC records are left out in {format}"
+        if format in ("jxl", "bmp") and (self.exif is not None or self.xmp is not None):
+            yield f"EXIF and XMP are left out in {format}"
         if self.exif is not None and format == "jpeg" and len(self.exif) > jpeg.MAX_EXIF_BYTES:
             yield f"{len(self.exif)} bytes of EXIF are left out, too many for a JPEG"
         if format != "png" and (names := png.names_of(self.png_chunks)):

@@ -13,7 +13,7 @@ from typing import IO, Any, BinaryIO, TypeGuard
 from wavepaint.cancellation import Cancelled, check_cancelled
 from wavepaint.errors import ImageError, WavepaintError
 from wavepaint.image.types import Source
-from wavepaint.image.vips import libvips, reason_of
+from wavepaint.image.vips import has_operation, libvips, reason_of
 
 
 def is_open_file(source: object) -> TypeGuard[IO[Any]]:
@@ -86,8 +86,9 @@ class StoredFile:
     def load(self, loader: str, **options: Any) -> Any:
         """Return a fresh libvips image of the file as it is stored; decodes nothing yet."""
         vips = libvips()
-        if isinstance(self._source, bytes):
-            return getattr(vips.Image, loader + "_buffer")(self._source, **options)
+        if isinstance(self._source, bytes) or not has_operation(f"{loader}_source"):
+            with self.open() as stream:
+                return getattr(vips.Image, loader + "_buffer")(stream.read(), **options)
         # By its descriptor, which libvips duplicates: a name need not be UTF-8, as libvips takes for granted.
         with self.open() as stream:
             source = vips.Source.new_from_descriptor(stream.fileno())

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path, PurePosixPath
 
-from wavepaint.errors import ImageError
-from wavepaint.image.encoders import HEIF_COMPRESSION, SAVERS
-from wavepaint.image.vips import libvips
+from wavepaint.errors import ImageError, OptionError
+from wavepaint.image.encoders import HEIF_COMPRESSION, SAVER_FORMAT, SAVERS
+from wavepaint.image.hevc import ADVICE, is_installed
+from wavepaint.image.vips import has_operation, libvips
 
 FORMAT_OF_SUFFIX = {
     ".png": "png",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
     ".jpe": "jpeg",
+    ".jfif": "jpeg",
     ".webp": "webp",
     ".tif": "tiff",
     ".tiff": "tiff",
     ".avif": "avif",
     ".heic": "heic",
     ".heif": "heic",
+    ".jxl": "jxl",
+    ".bmp": "bmp",
 }
 """The format of a file to write, one of `options.FORMATS`, by its suffix in lower case."""
 
-READABLE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".gif"}
-"""Suffixes of files that can be opened; what counts in the end is what a file contains, not its name."""
-
-IMAGE_SUFFIXES = READABLE_SUFFIXES | {".jfif", ".bmp", ".jxl"}
+IMAGE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".gif"}
 """Of files that are taken for images in folders and shards; one that cannot be read is reported by name."""
 
 
@@ -34,6 +36,20 @@ def is_image(name: str) -> bool:
     """Whether a file is taken for an image: by its suffix, unless it is hidden."""
     path = PurePosixPath(name)
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def suffix_in(format: str, suffix: str) -> str:
+    """The suffix of a file of that format, one of `options.FORMATS`: the one it has, if that will do."""
+    usual = {"jpeg": ".jpg", "tiff": ".tif"}.get(format, f".{format}")
+    return suffix if FORMAT_OF_SUFFIX.get(suffix.lower()) == format else usual
+
+
+def result_name(name: str, format: str | None) -> str:
+    """The name of an image as that of its result, in a format or in its own; `.png` follows that of one only read."""
+    stem, suffix = os.path.splitext(name)
+    if format is not None:
+        return stem + suffix_in(format, suffix)
+    return name if suffix.lower() in FORMAT_OF_SUFFIX else f"{name}.png"
 
 
 def format_of_name(target: str | Path) -> str | None:
@@ -44,16 +60,33 @@ def format_of_name(target: str | Path) -> str | None:
     """
     suffix = Path(target).suffix.lower()
     format = FORMAT_OF_SUFFIX.get(suffix)
+    if format == "heic" and not can_write(format):
+        raise ImageError(f"{target}: {ADVICE}")
     if suffix and (format is None or not can_write(format)):
         raise ImageError(f"{target}: cannot write {suffix} files, only {writable_suffixes()}")
     return format
 
 
-@functools.cache
 def can_write(format: str) -> bool:
+    """Whether there is an encoder for one of `options.FORMATS`."""
+    return libvips_writes(format) or (format == "heic" and is_installed())
+
+
+def check_writable(format: str | None) -> None:
+    """Refuse a format that is asked for and has no encoder: `OptionError`."""
+    if format is not None and not can_write(format):
+        raise OptionError(f"format {format} cannot be written here" + f": {ADVICE}" * (format == "heic"))
+
+
+@functools.cache
+def libvips_writes(format: str) -> bool:
     """Whether libvips has an encoder for one of `options.FORMATS`: HEIC is often left out, for its patents."""
-    options = {"compression": HEIF_COMPRESSION[format]} if format in HEIF_COMPRESSION else {}
+    options = SAVER_FORMAT.get(format, {})
+    if format in HEIF_COMPRESSION:
+        options = {"compression": HEIF_COMPRESSION[format]}
     vips = libvips()
+    if not has_operation(f"{SAVERS[format]}_buffer"):
+        return False
     try:
         getattr(vips.Image.black(16, 16, bands=3), SAVERS[format] + "_buffer")(**options)
     except vips.Error:

@@ -40,6 +40,11 @@ def _imported() -> tuple[Any, int]:
     return pyvips, os.getpid()
 
 
+def has_operation(name: str) -> bool:
+    """Whether this build of libvips has an operation; for files under its name for buffers."""
+    return bool(libvips().type_find("VipsOperation", name))
+
+
 def _drop_messages(pyvips: Any) -> None:
     """Let what libvips reports beside its errors end in C, instead of in a logger of Python or on standard error.
 

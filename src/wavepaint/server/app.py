@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -33,6 +34,8 @@ from wavepaint.server.uploads import read_form
 from wavepaint.server.work import WorkPool
 
 T = TypeVar("T")
+OPENED_PATH = "opened/{number}/{name}"
+"""Of a file that the server was started with; the name is for people, and no file is looked for by it."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,14 @@ class Model:
     default: bool = True
 
 
-def create_app(filler: Filler, model: Model, settings: Settings) -> FastAPI:
+def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequence[Path] = ()) -> FastAPI:
     """Build the application.
 
     Args:
         filler: does the work, in the threads of the pool.
         model: which network it uses.
         settings: limits, workers, access.
+        opened: files that the page fetches to open them, at `OPENED_PATH`.
 
     Returns:
         An ASGI application. Its `state.pool` is the `WorkPool`; setting `draining` there makes it refuse new work.
@@ -72,6 +76,7 @@ def create_app(filler: Filler, model: Model, settings: Settings) -> FastAPI:
     _add_work(app, filler, model, pool, settings)
     _add_operations(app, metrics, pool, settings)
     _add_pages(app)
+    _add_opened(app, opened, settings)
 
     if settings.cors_origins:
         app.add_middleware(
@@ -189,6 +194,18 @@ def _add_asset(app: FastAPI, path: str, asset: Asset) -> None:
         if request.headers.get("if-none-match") == asset.headers["ETag"]:
             return Response(status_code=304, headers=asset.headers)
         return Response(asset.content, headers=asset.headers)
+
+
+def _add_opened(app: FastAPI, opened: Sequence[Path], settings: Settings) -> None:
+    @app.get(f"/{OPENED_PATH}", dependencies=_bearer(settings.token), include_in_schema=False)
+    def given(number: int, name: str) -> Response:
+        if not 0 <= number < len(opened):
+            raise HTTPException(404)
+        try:
+            content = opened[number].read_bytes()
+        except OSError as error:
+            raise Problem(404, f"{opened[number].name} cannot be read: {error.strerror or error}") from None
+        return Response(content, headers={"Cache-Control": "no-store"}, media_type="application/octet-stream")
 
 
 # -- access ----------------------------------------------------------------------------------------------------------

@@ -21,16 +21,8 @@ from wavepaint.server.uploads import Form
 
 IMAGE = "image"
 MASK = "mask"
-PICTURES = frozenset({IMAGE, MASK})
-MEDIA_TYPES = {
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "tiff": "image/tiff",
-    "gif": "image/gif",
-    "avif": "image/avif",
-    "heic": "image/heic",
-}
+EXCLUDE = "exclude"
+PICTURES = frozenset({IMAGE, MASK, EXCLUDE})
 FIELDS = {option.name: option for option in declared(Options, "server")}
 OPTION_NAMES = frozenset(FIELDS)
 
@@ -42,7 +34,7 @@ class Job:
     Attributes:
         image: contents of the picture file.
         mask: contents of the mask file (white = hole), or None where `options` say what to fill.
-        options: as everywhere else.
+        options: as everywhere else; `exclude` is the contents of the file with what not to copy from, or None.
     """
 
     image: bytes
@@ -68,10 +60,11 @@ def read_job(form: Form) -> Job:
     if IMAGE not in form.files:
         raise Problem(422, "the form has no part 'image'")
     for name, content in form.files.items():
-        if sniff(content[:16]) is None:
-            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC or GIF picture")
+        if sniff(content[:16]) in (None, "bmp"):  # which would be read by ImageMagick
+            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF or JPEG XL picture")
     try:
-        options = Options(**{name: _parse(name, values) for name, values in form.fields.items()})
+        given = {name: _parse(name, values) for name, values in form.fields.items()}
+        options = Options(**given, exclude=form.files.get(EXCLUDE))
     except OptionError as error:
         raise Problem(422, str(error)) from error
     mask = form.files.get(MASK)
@@ -126,11 +119,14 @@ def check_headers(job: Job, limits: Limits) -> None:
         Problem: 413 for too many pixels or frames, 422 for a damaged file or a mask of another size.
     """
     image = _open(IMAGE, job.image, limits)
-    if job.mask is not None:
-        mask = _open(MASK, job.mask, limits)
-        if (mask.width, mask.height) != (image.width, image.height) and not job.options.resize_mask:
+    for name, content, remedy in ((MASK, job.mask, "; resize_mask fits it"), (EXCLUDE, job.options.exclude, "")):
+        if content is None:
+            continue
+        mask = _open(name, content, limits)
+        fits = (mask.width, mask.height) == (image.width, image.height)
+        if not fits and not (name == MASK and job.options.resize_mask):
             sizes = f"{mask.width}x{mask.height}, the image {image.width}x{image.height}"
-            raise Problem(422, f"the mask has another size than the image: it is {sizes}; resize_mask fits it")
+            raise Problem(422, f"the {name} has another size than the image: it is {sizes}{remedy}")
     format = job.options.format or image.format
     if format in HEIF_COMPRESSION and image.width * image.height > limits.heif_pixels:
         raise Problem(413, f"a result in {format} may have {limits.heif_pixels} pixels: ask for another format")
@@ -143,7 +139,7 @@ def as_picture(content: bytes) -> Picture:
         kind = "avif" if content[8:12] in (b"avif", b"avis") else "heic"
     if kind is None:
         raise ValueError("not an encoded picture")
-    return Picture(content, MEDIA_TYPES[kind], "jpg" if kind == "jpeg" else kind)
+    return Picture(content, f"image/{kind}", "jpg" if kind == "jpeg" else kind)
 
 
 def _open(name: str, content: bytes, limits: Limits) -> ImageFile:
@@ -240,6 +236,11 @@ def form_schema() -> dict[str, Any]:
             "type": "string",
             "format": "binary",
             "description": "A picture file of the same size, white where the picture is to be filled.",
+        },
+        EXCLUDE: {
+            "type": "string",
+            "format": "binary",
+            "description": "A picture file of the same size, white where nothing is to be copied from.",
         },
     }
     properties |= {name: _schema_of(option) for name, option in FIELDS.items()}

@@ -9,19 +9,24 @@ import socket
 import tempfile
 import threading
 import warnings
+import webbrowser
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from urllib.parse import quote, urlencode
 
 import uvicorn
 from fastapi import FastAPI
 
 from wavepaint.errors import ImageWarning, OptionError
+from wavepaint.files import sweep_scratch
+from wavepaint.image.file import ImageFile
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine
 from wavepaint.runtime.loading import DEFAULT_MODEL
-from wavepaint.server.app import Model, create_app
+from wavepaint.server.app import OPENED_PATH, Model, create_app
 from wavepaint.server.connections import ConnectionLimits, GuardedProtocol
 from wavepaint.server.filling import Filler
 from wavepaint.server.settings import Settings, check_binding, is_host_name, is_loopback
@@ -35,7 +40,16 @@ DRAIN_NOTICE = 1.0
 logger = logging.getLogger("wavepaint.server")
 
 
-def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_no_token: bool) -> None:
+def serve(
+    engine: Engine,
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    insecure_no_token: bool,
+    images: Sequence[Path] = (),
+    open_browser: bool = False,
+) -> None:
     """Serve until a signal ends it.
 
     Args:
@@ -44,14 +58,19 @@ def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_
         host: address to bind to; one that is not this machine's own loopback needs a token.
         port: TCP port; 0 for any free one.
         insecure_no_token: bind to any host without a token.
+        images: image files that the browser opens.
+        open_browser: show the page in this machine's browser, as is done for `images`.
 
     Raises:
+        ImageError: one of the images cannot be opened.
         OptionError: an open host without a token, or an address that cannot be bound to.
         CheckpointError, MissingExtraError: the network cannot be loaded.
     """
     host = host.lower()
     check_binding(host, settings.token, insecure_no_token)
     check_temporary_folder()
+    for image in images:
+        ImageFile.open(image)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # The form parser comments on every damaged upload; the client gets an answer, and that is enough.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -63,17 +82,28 @@ def serve(engine: Engine, settings: Settings, *, host: str, port: int, insecure_
     if is_host_name(host):
         settings = replace(settings, allowed_hosts=(*settings.allowed_hosts, host))
     model = Model(Path(engine.model or DEFAULT_MODEL).stem, runtime.name)
-    app = create_app(Filler(inpainter.fill, settings.limits), model, settings)
+    app = create_app(Filler(inpainter.fill, settings.limits), model, settings, images)
     if settings.token is None and not is_loopback(host):
         logger.warning("NO TOKEN: anybody who can reach %s may use this server", host)
     with listen(host, port) as listener:
         bound = listener.getsockname()[1]
         logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, bound)
+        if open_browser or images:
+            # Some browsers return only when they are closed.
+            threading.Thread(target=webbrowser.open, args=[page_address(host, bound, images)], daemon=True).start()
         run_until_stopped(app, settings, listener)
 
 
+def page_address(host: str, port: int, images: Sequence[Path]) -> str:
+    """Where this machine's browser finds the page, opening these images."""
+    # An address that stands for all of a machine's is none to connect to.
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    paths = [OPENED_PATH.format(number=number, name=quote(path.name)) for number, path in enumerate(images)]
+    return f"http://{reachable}:{port}/" + (f"?{urlencode({'open': paths}, doseq=True)}" if paths else "")
+
+
 def check_temporary_folder() -> None:
-    """Refuse to start where some images could not be filled.
+    """Refuse to start where some images could not be filled, and remove what killed processes have left.
 
     The pages of a TIFF are written one by one before they are put together, and libvips turns images of more than
     100 MB in a file.
@@ -81,6 +111,7 @@ def check_temporary_folder() -> None:
     Raises:
         OptionError: there is no folder for temporary files.
     """
+    sweep_scratch()
     try:
         with tempfile.TemporaryFile():
             pass

@@ -220,6 +220,7 @@ def two_tones() -> Iterator[Case]:
     yield Case("grey-4-bit", few_bits(4))
     yield Case("grey-16-bit", encoded(HOLE.astype(np.uint16) * 65535))
     yield Case("grey-16-bit-half", encoded(np.where(HOLE, 32768, 32767).astype(np.uint16)))
+    yield Case("grey-8-bits-in-16", encoded(HOLE.astype(np.uint16) * 255))
     yield Case("zeros-and-ones", encoded(HOLE.astype(np.uint8)))
     yield Case("interlaced", interlaced())
     yield Case("soft", encoded(SOFT), SOFT > 127)

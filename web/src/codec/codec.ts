@@ -12,7 +12,7 @@ import { upright } from "./orient";
 import { type PngChunk, decodePng, encodePng, labelBase } from "./png";
 import { isLosslessWebp, webpMetadata, withMetadata } from "./webp";
 
-export interface OpenedPhoto {
+export interface OpenedImage {
   /** Upright samples: the truth from now on, whatever decoded them. */
   readonly raster: Raster;
   /** The file's format, null when results can only be written as PNG. */
@@ -20,6 +20,8 @@ export interface OpenedPhoto {
   /** The file's metadata, for lossless results. */
   readonly chunks: PngChunk[];
   readonly displayP3: boolean;
+  /** Whether this browser does not hand out samples as they are: it protects against being recognised by them. */
+  readonly altered: boolean;
 }
 
 /** Rows that pass through a canvas at a time: bounds the copies of a large photograph. */
@@ -29,20 +31,20 @@ const STRIP = 512;
 const WEBP_QUALITY = 0.92;
 
 /** Throws a FormatError that says why the file cannot be opened. */
-export async function openPhoto(file: Blob): Promise<OpenedPhoto> {
+export async function openImage(file: Blob): Promise<OpenedImage> {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const format = recognise(bytes);
   if (format === "png") return openPng(bytes);
-  const metadata = format === "jpeg" ? jpegMetadata(bytes) : format === "webp" ? webpMetadata(bytes) : {};
+  const metadata: Metadata = format === "jpeg" ? jpegMetadata(bytes) : format === "webp" ? webpMetadata(bytes) : {};
   return {
-    raster: await decodeByBrowser(file, metadata),
+    ...(await decodeByBrowser(file, metadata)),
     format,
     chunks: await metadataChunks(metadata),
     displayP3: metadata.icc !== undefined && isDisplayP3(metadata.icc),
   };
 }
 
-async function openPng(bytes: Bytes): Promise<OpenedPhoto> {
+async function openPng(bytes: Bytes): Promise<OpenedImage> {
   const { raster, chunks } = await decodePng(bytes);
   const exif = chunks.find((chunk) => chunk.type === "eXIf")?.data;
   const profile = chunks.find((chunk) => chunk.type === "iCCP")?.data;
@@ -51,6 +53,7 @@ async function openPng(bytes: Bytes): Promise<OpenedPhoto> {
     format: "png",
     chunks: retouchedChunks(chunks),
     displayP3: profile !== undefined && isDisplayP3(await profileOf(profile)),
+    altered: false,
   };
 }
 
@@ -61,7 +64,7 @@ const profileOf = (data: Bytes): Promise<Bytes> => inflateSome(data.subarray(dat
 export async function openMask(file: Blob, image: Raster, options: MaskOptions = {}): Promise<ReadMask> {
   const bytes = new Uint8Array(await file.arrayBuffer());
   if (recognise(bytes) !== "png") {
-    const { raster } = await openPhoto(file);
+    const { raster } = await openImage(file);
     return readMask({ ...raster, base: gifBase(bytes) }, image, options);
   }
   const { raster, chunks, base } = await decodePng(bytes);
@@ -94,16 +97,26 @@ export async function encodeLike(
   if (format === "jpeg") {
     return withSourceSegments(await encodeByBrowser(raster, "jpeg", jpegQuality(original) / 100), original);
   }
-  const encoded = await encodeByBrowser(raster, "webp", isLosslessWebp(original) ? 1 : WEBP_QUALITY);
+  const lossless = isLosslessWebp(original);
+  const encoded = await encodeByBrowser(raster, "webp", lossless ? 1 : WEBP_QUALITY);
+  if (lossless && !(await holds(encoded, raster))) {
+    throw new FormatError("this browser cannot write WebP without loss; as PNG it can");
+  }
   return withMetadata(encoded, webpMetadata(original), raster.width, raster.height);
 }
 
-async function decodeByBrowser(file: Blob, metadata: Metadata): Promise<Raster> {
+/** Whether an encoded WebP has exactly these samples. */
+async function holds(encoded: Bytes, { data, channels }: Raster): Promise<boolean> {
+  const back = await decodeByBrowser(new Blob([encoded], { type: FORMATS.webp.mime }), {});
+  return back.raster.channels === channels && back.raster.data.every((sample, i) => sample === data[i]);
+}
+
+async function decodeByBrowser(file: Blob, metadata: Metadata): Promise<{ raster: Raster; altered: boolean }> {
   let bitmap: ImageBitmap;
   try {
     bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   } catch (error) {
-    throw new FormatError("it is not a picture that this browser can read", { cause: error });
+    throw new FormatError("it is not an image that this browser can read", { cause: error });
   }
   const { width, height } = bitmap;
   if (width * height > MAX_PIXELS) throw new FormatError(`it has more than ${MAX_PIXELS / 1e6} million pixels`);
@@ -119,8 +132,19 @@ async function decodeByBrowser(file: Blob, metadata: Metadata): Promise<Raster> 
   }
   bitmap.close();
   const decoded = { width, height, channels: 4, data: rgba } as const;
-  const straight = isOpaque(rgba) ? null : await decodeStraight(file, metadata);
-  return withoutNeedlessChannels(straight ?? decoded);
+  const faithful = canvasIsFaithful();
+  const straight = isOpaque(rgba) && faithful ? null : await decodeStraight(file, metadata);
+  return { raster: withoutNeedlessChannels(straight ?? decoded), altered: !faithful && !straight };
+}
+
+/** Whether a canvas gives back what was put into it: some browsers add noise, so that sites cannot recognise them. */
+function canvasIsFaithful(): boolean {
+  const side = 16;
+  const context = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
+  const samples = Uint8ClampedArray.from({ length: 4 * side * side }, (_, i) => (i % 4 === 3 ? 255 : (i * 37) % 256));
+  context?.putImageData(new ImageData(samples, side), 0, 0);
+  const back = context?.getImageData(0, 0, side, side).data;
+  return back !== undefined && samples.every((sample, i) => sample === back[i]);
 }
 
 /**
@@ -137,11 +161,12 @@ async function decodeStraight(file: Blob, { exif }: Metadata): Promise<Raster | 
   try {
     const { image } = await decoder.decode();
     const { codedWidth: width, codedHeight: height, format } = image;
-    if (format !== "RGBA" && format !== "BGRA") return null;
+    if (!format || !/^(RGB|BGR)[AX]$/.test(format)) return null;
     const data = new Uint8Array(width * height * 4);
     await image.copyTo(data);
     image.close();
-    if (format === "BGRA") {
+    if (format.endsWith("X")) for (let at = 3; at < data.length; at += 4) data[at] = 255;
+    if (format.startsWith("B")) {
       for (let at = 0; at < data.length; at += 4) [data[at], data[at + 2]] = [data[at + 2], data[at]];
     }
     return upright({ width, height, channels: 4, data }, exif ? orientationOf(exif) : 1);

@@ -1,7 +1,7 @@
-import { encodeLike, encodePng, openMask, openPhoto, readPng } from "./codec";
+import { encodeLike, encodePng, openMask, openImage, readPng } from "./codec";
 import { expose } from "./rpc";
 
-const codec = { encodeLike, encodePng, openMask, openPhoto, readPng };
+const codec = { encodeLike, encodePng, openMask, openImage, readPng };
 
 export type Codec = typeof codec;
 

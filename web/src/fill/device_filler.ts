@@ -8,14 +8,16 @@ export class DeviceFiller implements Filler {
   constructor(private readonly device: Pick<Device, "fill">) {}
 
   async fill(
-    { image, mask }: FillRequest,
+    { image, mask, seed = 0, exclude }: FillRequest,
     signal: AbortSignal,
     report?: (progress: Progress) => void,
   ): Promise<Filled> {
     if (!mask.includes(0)) throw new FillError("The mask covers everything around it: nothing is left to fill from.");
     const { width, height } = image;
     try {
-      return await this.device.fill(image, { width, height, data: mask }, { signal, onProgress: report });
+      const avoided = exclude ? { width, height, data: exclude } : null;
+      const options = { seed, exclude: avoided, signal, onProgress: report };
+      return await this.device.fill(image, { width, height, data: mask }, options);
     } catch (error) {
       signal.throwIfAborted();
       throw new FillError(`This device cannot fill it: ${(error as Error).message}.`, { cause: error });

@@ -8,6 +8,9 @@ export interface Filled {
   readonly seconds: number;
 }
 
+/** How far a fill is; "waiting" for a server that is busy. */
+export type FillProgress = Progress | { readonly doing: "waiting"; readonly share: 0 };
+
 /** Something that fills holes: a server, or a model in the page. */
 export interface Filler {
   /**
@@ -15,7 +18,7 @@ export interface Filler {
    * the holes are used. `report` is called with the progress by those that know it. Rejects with a FillError that can be shown,
    * or with the signal's reason when it is aborted.
    */
-  fill(request: FillRequest, signal: AbortSignal, report?: (progress: Progress) => void): Promise<Filled>;
+  fill(request: FillRequest, signal: AbortSignal, report?: (progress: FillProgress) => void): Promise<Filled>;
 }
 
 /** A fill that did not succeed, in words for the person who asked for it. */

@@ -1,16 +1,16 @@
-import type { Progress } from "../progress";
 import { area } from "../geometry";
 import type { Picture } from "../image/picture";
 import { type Region, cellMeets, planRegions } from "../image/regions";
 import type { TileChange } from "../image/sheet";
-import { FillError, type Filler } from "./filler";
+import { FillError, type FillProgress, type Filler } from "./filler";
 
 export interface FillRun {
   readonly picture: Picture;
   readonly filler: Filler;
+  readonly seed: number;
   readonly signal: AbortSignal;
   /** Called before each request, and whenever the filler tells how far it is with it. */
-  progress(done: number, total: number, within: Progress | null): void;
+  progress(done: number, total: number, within: FillProgress | null): void;
   /** Resolves when nobody is in the middle of a stroke, whose tiles a paste must not replace. */
   quiet(): Promise<void>;
   /** Called with what each answer changed, right after it was pasted. */
@@ -21,14 +21,22 @@ export interface FillRun {
  * Fill what is pending, one region after the other. Rejects with a FillError or the signal's reason; what was pasted
  * until then stays, the rest stays pending.
  */
-export async function fillPending({ picture, filler, signal, progress, quiet, pasted }: FillRun): Promise<number> {
+export async function fillPending({
+  picture,
+  filler,
+  seed,
+  signal,
+  progress,
+  quiet,
+  pasted,
+}: FillRun): Promise<number> {
   const waiting = planRegions(picture.pendingCells(), picture.size);
   const total = waiting.length;
   while (waiting.length) {
     const done = total - waiting.length;
     progress(done, total, null);
     const { core, region } = takeBestKnown(waiting, picture);
-    const request = picture.request(region);
+    const request = picture.request(region, seed);
     const { raster } = await filler.fill(request, signal, (within) => progress(done, total, within));
     await quiet();
     signal.throwIfAborted();

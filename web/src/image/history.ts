@@ -1,9 +1,11 @@
-import type { TileChange } from "./sheet";
+import { type TileChange, apply, takeBack } from "./sheet";
 
 /** Something the user did, by the name the page says when it is undone. */
 export interface Step {
-  label: string;
+  readonly label: string;
   readonly changes: TileChange[];
+  /** What it made of the image, small. */
+  thumbnail?: ImageData;
 }
 
 /** Bytes of tiles that steps may hold on to; beyond it the oldest steps are forgotten. */
@@ -40,10 +42,20 @@ export class History {
     return this.undone.length > 0;
   }
 
+  /** All steps that can be undone or done again, oldest first. */
+  get steps(): readonly Step[] {
+    return [...this.done, ...[...this.undone].reverse()];
+  }
+
+  /** How many of `steps` are done. */
+  get position(): number {
+    return this.done.length;
+  }
+
   undo(): Step | undefined {
     const step = this.done.pop();
     if (!step) return undefined;
-    for (const { sheet, index, before } of [...step.changes].reverse()) sheet.replace(index, before);
+    takeBack(step.changes);
     this.undone.push(step);
     return step;
   }
@@ -51,7 +63,7 @@ export class History {
   redo(): Step | undefined {
     const step = this.undone.pop();
     if (!step) return undefined;
-    for (const { sheet, index, after } of step.changes) sheet.replace(index, after);
+    apply(step.changes);
     this.done.push(step);
     return step;
   }

@@ -133,10 +133,10 @@ interface Evidence {
   readonly isMostlyMiddle: boolean;
 }
 
-/** The value of white: 1 where the values can only be meant as no and yes. */
+/** The value of white: 1 where the values can only be meant as no and yes, 255 where 8 bits are in 16. */
 function fullOf(mask: MaskImage): number {
   const { data, channels } = mask;
-  const full = data instanceof Uint8Array ? 255 : 65535;
+  const full = data instanceof Uint8Array || (!hasAlpha(mask) && data.every((value) => value <= 255)) ? 255 : 65535;
   const colours = hasAlpha(mask) ? channels - 1 : channels;
   let [largestAlpha, leastAlpha] = [0, full];
   for (let at = 0; at < data.length; at += channels) {

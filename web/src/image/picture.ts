@@ -1,15 +1,11 @@
 import { type Box, type Size, boxBetween, intersection } from "../geometry";
 import { History, type Step } from "./history";
+import { FILLED, type HoleState, KEEP, type Mark, PENDING } from "./marks";
 import { type Raster, type Samples, allocateLike, crop, mismatch } from "./raster";
 import { CELL, type Cell } from "./regions";
-import type { Shape } from "./shapes";
+import { eachRun } from "./runs";
 import { Edit, Sheet, TILE, type TileChange } from "./sheet";
-
-/** What a pixel of the mask is: kept as it was, a hole still to be filled, or a hole that has been filled. */
-export const KEEP = 0;
-export const PENDING = 1;
-export const FILLED = 2;
-export type HoleState = typeof KEEP | typeof PENDING | typeof FILLED;
+import { Stroke } from "./stroke";
 
 /** What is sent to a filler. */
 export interface FillRequest {
@@ -17,10 +13,14 @@ export interface FillRequest {
   readonly image: Raster;
   /** One byte per pixel of `image`, 1 = hole. */
   readonly mask: Uint8Array<ArrayBuffer>;
+  /** One byte per pixel of `image`, 1 = not to copy from; null = nowhere. */
+  readonly exclude?: Uint8Array<ArrayBuffer> | null;
+  /** Another number gives another plausible result; 0 by default. */
+  readonly seed?: number;
 }
 
 /**
- * An opened photograph, the mask painted on it and what the holes were filled with.
+ * An opened image, the mask painted on it and what the holes were filled with.
  *
  * The source's samples are never written to. Filled samples lie on a sheet above them, so that everything outside the
  * mask is the source's own by construction, and the eraser brings the original back.
@@ -28,15 +28,27 @@ export interface FillRequest {
 export class Picture {
   readonly holes: Sheet<Uint8Array<ArrayBuffer>>;
   readonly fills: Sheet<Samples>;
+  /** 1 = not to copy from. */
+  readonly avoided: Sheet<Uint8Array<ArrayBuffer>>;
   readonly history = new History();
 
-  constructor(readonly source: Raster) {
+  constructor(public source: Raster) {
     this.holes = new Sheet(source, () => new Uint8Array(TILE * TILE));
     this.fills = new Sheet(source, (index) => this.sourceTile(index));
+    this.avoided = new Sheet(source, () => new Uint8Array(TILE * TILE));
   }
 
   get size(): Size {
     return this.source;
+  }
+
+  /** Let go of the source's samples, which its file can give again, until `wake`. */
+  sleep(): void {
+    this.source = { ...this.source, data: allocateLike(this.source.data, 0) };
+  }
+
+  wake(source: Raster): void {
+    this.source = source;
   }
 
   holeAt(x: number, y: number): HoleState {
@@ -45,14 +57,14 @@ export class Picture {
   }
 
   /** Start a stroke; `Stroke.add` may be called many times before it is finished. */
-  stroke(state: typeof PENDING | typeof KEEP): Stroke {
-    return new Stroke(this, state);
+  stroke(mark: Mark): Stroke {
+    return new Stroke(this, mark);
   }
 
-  /** Holes wherever `white` is not zero: one byte per pixel of the picture. */
-  addMask(white: Uint8Array): TileChange[] {
+  /** Holes wherever `white` is not zero: one byte per pixel of the picture; see `Stroke.grow`. */
+  addMask(white: Uint8Array, grow = 0): TileChange[] {
     const { width, height } = this.size;
-    const stroke = this.stroke(PENDING);
+    const stroke = this.stroke("hole");
     stroke.add((span) => {
       for (let y = 0; y < height; y++) {
         eachRun(
@@ -62,6 +74,7 @@ export class Picture {
         );
       }
     });
+    stroke.grow(grow);
     return stroke.finish();
   }
 
@@ -69,7 +82,7 @@ export class Picture {
   mask(): Uint8Array<ArrayBuffer> {
     const { width, height } = this.size;
     const out = new Uint8Array(width * height);
-    this.eachHoleRow({ left: 0, top: 0, width, height }, (row, offset) => {
+    this.eachRow(this.holes, { left: 0, top: 0, width, height }, (row, offset) => {
       for (let x = 0; x < row.length; x++) if (row[x] !== KEEP) out[offset + x] = 255;
     });
     return out;
@@ -79,11 +92,13 @@ export class Picture {
     return this.holes.written().some((index) => this.tilePending(index));
   }
 
-  get hasHoles(): boolean {
-    return this.holes.written().some((index) => {
-      const tile = this.holes.tile(index);
-      return tile?.includes(PENDING) || tile?.includes(FILLED);
-    });
+  get hasFilled(): boolean {
+    return this.holes.written().some((index) => this.holes.tile(index)?.includes(FILLED));
+  }
+
+  /** Whether anything is marked: holes, filled or not, or places not to copy from. */
+  get hasMarks(): boolean {
+    return this.hasPending || this.hasFilled || this.avoided.written().some((index) => this.avoidsIn(index));
   }
 
   /** The cells of the planning grid that hold a pending pixel. */
@@ -121,11 +136,11 @@ export class Picture {
   }
 
   /** What a filler needs to fill the pending holes of a region. */
-  request(region: Box): FillRequest {
+  request(region: Box, seed = 0): FillRequest {
     const image = this.current(region);
     const mask = new Uint8Array(region.width * region.height);
     const { channels } = image;
-    this.eachHoleRow(region, (row, offset) => {
+    this.eachRow(this.holes, region, (row, offset) => {
       eachRun(
         row.length,
         (x) => row[x] === PENDING,
@@ -135,7 +150,13 @@ export class Picture {
         },
       );
     });
-    return { image, mask };
+    return { image, mask, exclude: this.excluded(region), seed };
+  }
+
+  private excluded(region: Box): Uint8Array<ArrayBuffer> | null {
+    const exclude = new Uint8Array(region.width * region.height);
+    this.eachRow(this.avoided, region, (row, offset) => exclude.set(row, offset));
+    return exclude.includes(1) ? exclude : null;
   }
 
   /**
@@ -173,7 +194,7 @@ export class Picture {
   /** Take every hole back, so that the picture is the source again. */
   clear(): TileChange[] {
     const { width, height } = this.size;
-    const stroke = this.stroke(KEEP);
+    const stroke = this.stroke("erase");
     stroke.add((span) => {
       for (let y = 0; y < height; y++) span(y, 0, width);
     });
@@ -205,86 +226,26 @@ export class Picture {
     return this.holes.tile(index)?.includes(PENDING) ?? false;
   }
 
-  /** The hole states inside a box, a piece of a row at a time, with the piece's offset in the box's pixels. */
-  private eachHoleRow(box: Box, visit: (row: Uint8Array, offset: number) => void): void {
-    for (const index of this.holes.written()) {
+  private avoidsIn(index: number): boolean {
+    return this.avoided.tile(index)?.includes(1) ?? false;
+  }
+
+  /** The states inside a box, a piece of a row at a time, with the piece's offset in the box's pixels. */
+  private eachRow(
+    sheet: Sheet<Uint8Array<ArrayBuffer>>,
+    box: Box,
+    visit: (row: Uint8Array, offset: number) => void,
+  ): void {
+    for (const index of sheet.written()) {
       const part = intersection(box, this.tileBox(index));
-      const tile = this.holes.tile(index);
+      const tile = sheet.tile(index);
       if (!part || !tile) continue;
-      const { left, top } = this.holes.origin(index);
+      const { left, top } = sheet.origin(index);
       for (let y = part.top; y < part.top + part.height; y++) {
         const from = (y - top) * TILE + part.left - left;
         visit(tile.subarray(from, from + part.width), (y - box.top) * box.width + part.left - box.left);
       }
     }
-  }
-}
-
-/** Holes being painted or erased; erasing a filled hole brings the source's samples back. */
-export class Stroke {
-  private readonly holes: Edit<Uint8Array<ArrayBuffer>>;
-  private readonly fills: Edit<Samples>;
-
-  constructor(
-    private readonly picture: Picture,
-    private readonly state: typeof PENDING | typeof KEEP,
-  ) {
-    this.holes = new Edit(picture.holes);
-    this.fills = new Edit(picture.fills);
-  }
-
-  add(shape: Shape): void {
-    const { width, height } = this.picture.size;
-    shape((y, left, right) => {
-      if (y < 0 || y >= height) return;
-      const stop = Math.min(right, width);
-      for (let start = Math.max(left, 0); start < stop;) {
-        const end = Math.min(stop, (Math.floor(start / TILE) + 1) * TILE);
-        this.addWithinTile(y, start, end);
-        start = end;
-      }
-    });
-  }
-
-  /** The tiles changed in place since the last call: what a renderer has to draw again. */
-  takeFresh(): Samples[] {
-    const fresh = [
-      ...this.holes.takeFresh().map((index) => this.picture.holes.tile(index)),
-      ...this.fills.takeFresh().map((index) => this.picture.fills.tile(index)),
-    ];
-    return fresh.filter((tile) => tile !== undefined);
-  }
-
-  finish(): TileChange[] {
-    return [...this.holes.finish(), ...this.fills.finish()];
-  }
-
-  rollBack(): void {
-    this.holes.rollBack();
-    this.fills.rollBack();
-  }
-
-  private addWithinTile(y: number, left: number, right: number): void {
-    const { holes, fills, source } = this.picture;
-    const index = holes.indexAt(left, y);
-    if (this.state === KEEP && !holes.tile(index)) return;
-    const start = (y % TILE) * TILE + (left % TILE);
-    this.holes.writable(index).fill(this.state, start, start + right - left);
-    if (this.state === KEEP && fills.tile(index)) {
-      const { channels, width, data } = source;
-      const from = (y * width + left) * channels;
-      this.fills.writable(index).set(data.subarray(from, from + (right - left) * channels), start * channels);
-    }
-  }
-}
-
-/** Call `use` with every longest run of positions below `length` that are `wanted`. */
-function eachRun(length: number, wanted: (at: number) => boolean, use: (first: number, behind: number) => void): void {
-  let first = 0;
-  for (let at = 0; at <= length; at++) {
-    if (at < length && wanted(at)) continue;
-    if (at > first) use(first, at);
-    first = at + 1;
   }
 }
 

@@ -82,8 +82,8 @@ export function polygon(corners: readonly Point[]): Shape {
   };
 }
 
-/** The upright rectangle with two opposite corners. */
-export const rectangle = (a: Point, b: Point): Shape => polygon([a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }]);
+/** The corners of the upright rectangle between two opposite ones. */
+export const rectangle = (a: Point, b: Point): Point[] => [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }];
 
 function emit(span: Span, y: number, left: number, right: number): void {
   const first = Math.ceil(left - 0.5);

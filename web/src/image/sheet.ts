@@ -12,6 +12,25 @@ export interface TileChange {
   readonly after: Samples | undefined;
 }
 
+export function apply(changes: readonly TileChange[]): void {
+  for (const { sheet, index, after } of changes) sheet.replace(index, after);
+}
+
+export function takeBack(changes: readonly TileChange[]): void {
+  for (const { sheet, index, before } of [...changes].reverse()) sheet.replace(index, before);
+}
+
+/** Whether nothing has been written since to the tiles that changed. */
+export function areShown(changes: readonly TileChange[]): boolean {
+  const seen = new Map<Sheet<Samples>, Set<number>>();
+  return [...changes].reverse().every(({ sheet, index, after }) => {
+    const indices = seen.get(sheet) ?? new Set();
+    if (indices.has(index)) return true; // an earlier change of the same tile
+    seen.set(sheet, indices.add(index));
+    return sheet.tile(index) === after;
+  });
+}
+
 /**
  * A picture-sized layer that stores only the tiles somebody has written to.
  *
@@ -73,6 +92,21 @@ export class Edit<T extends Samples> {
     this.before.set(index, current);
     this.sheet.replace(index, copy);
     return copy;
+  }
+
+  /** Whether this edit has written to a tile. */
+  has(index: number): boolean {
+    return this.before.has(index);
+  }
+
+  /** Indices of the tiles this edit has written to. */
+  touched(): number[] {
+    return [...this.before.keys()];
+  }
+
+  /** A tile that was written to as it was before. */
+  original(index: number): T | undefined {
+    return this.before.get(index);
   }
 
   /** The tiles written since the last call: what a renderer has to draw again. */

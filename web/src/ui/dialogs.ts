@@ -1,4 +1,4 @@
-import { SHORTCUTS } from "./shortcuts";
+import { HELD, SHORTCUTS } from "./shortcuts";
 import { element } from "./dom";
 
 /** Show a modal dialog and wait for the value of the button that closed it; "" when it was dismissed. */
@@ -40,17 +40,16 @@ export function fillHelpSheet(): void {
     Escape: "Esc",
   };
   const sheet = element("shortcut-sheet", HTMLElement);
-  const shown = Object.values(SHORTCUTS).filter((shortcut) => shortcut.says !== "");
+  const shown = [...Object.values(SHORTCUTS), ...HELD].filter((shortcut) => shortcut.says !== "");
   for (const group of new Set(shown.map((shortcut) => shortcut.group))) {
     const heading = document.createElement("h3");
     heading.textContent = group;
     const list = document.createElement("dl");
-    for (const { keys, says, onPicture } of shown.filter((shortcut) => shortcut.group === group)) {
+    for (const { keys, says } of shown.filter((shortcut) => shortcut.group === group)) {
       const term = document.createElement("dt");
       term.textContent = says;
       const detail = document.createElement("dd");
-      const chords =
-        onPicture && keys[0].startsWith("Arrow") ? ["ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight"] : keys;
+      const chords = keys[0].startsWith("Arrow") ? ["ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight"] : keys;
       for (const chord of chords) {
         const key = document.createElement("kbd");
         key.textContent = chord

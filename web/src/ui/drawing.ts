@@ -4,22 +4,29 @@ import type { Dab } from "../image/shapes";
 import type { TileChange } from "../image/sheet";
 import type { Stage } from "../view/stage";
 import type { PointerHandlers } from "../view/pointer";
-import { type DrawingTool, type Gesture, type ToolName, startGesture } from "./tools";
+import { type DrawingTool, type Gesture, ROUND, type ToolName, type ToolOptions, startGesture } from "./tools";
 
 /** CSS pixels that an arrow key moves the crosshair. */
 const STEP = 8;
 const LONG_STEP = 48;
 /** Share of a pen's stroke width that is left at no pressure. */
 const LIGHTEST = 0.25;
+/** How long the size of the brush is shown after it was changed. */
+const SIZING_MILLISECONDS = 800;
 
 /** What drawing needs to know about and tell the page. */
 export interface DrawingHost {
   readonly tool: ToolName;
+  /** Diameter of the brush in pixels of the image. */
   readonly brushSize: number;
+  readonly toolOptions: ToolOptions;
   readonly spaceHeld: boolean;
   drawn(label: string, changes: TileChange[]): void;
   say(text: string): void;
+  /** Whether nothing may be drawn now. */
+  readonly locked: boolean;
   viewChanged(): void;
+  resizeBrush(factor: number): void;
 }
 
 /** Turns pointers, or the crosshair and keys, into gestures on one picture. */
@@ -28,6 +35,10 @@ export class Drawing implements PointerHandlers {
   private penDown = false;
   private pointer: Point | null = null;
   private waiting: (() => void)[] = [];
+  /** Where the last stroke of a round tool ended: a straight one goes on from there. */
+  private lastEnd: Dab | null = null;
+  /** Whether the size of the brush is being chosen, and shown in the middle of the view. */
+  private sizing = 0;
 
   constructor(
     private readonly picture: Picture,
@@ -49,10 +60,13 @@ export class Drawing implements PointerHandlers {
     return this.host.tool === "hand" || this.host.spaceHeld;
   }
 
-  begin(point: Point, pressure: number): void {
+  begin(point: Point, pressure: number, straight: boolean): void {
+    if (this.host.locked) return;
     if (this.penDown) this.cancel();
     this.hideCrosshair();
-    this.start(this.dab(point, pressure));
+    const dab = this.dab(point, pressure);
+    this.start(straight && this.isRound && this.lastEnd ? { ...this.lastEnd, radius: dab.radius } : dab);
+    this.go(dab);
   }
 
   draw(points: readonly { point: Point; pressure: number }[]): void {
@@ -65,17 +79,20 @@ export class Drawing implements PointerHandlers {
     if (!gesture) return;
     const changes = gesture.finish();
     this.clear();
+    if (!this.isRound) this.lastEnd = null;
     this.host.drawn(gesture.label, changes);
   }
 
   cancel(): void {
     this.gesture?.cancel();
     this.clear();
+    this.lastEnd = null;
   }
 
-  hover(point: Point | null, pointerType: string): void {
+  hover(point: Point | null, pointerType: string, straight = false): void {
     this.pointer = pointerType === "touch" ? null : point;
     this.showCursor();
+    if (!this.gesture) this.showLine(straight && this.isRound ? point : null);
   }
 
   pan(dx: number, dy: number): void {
@@ -86,6 +103,10 @@ export class Drawing implements PointerHandlers {
   zoom(at: Point, factor: number): void {
     this.stage.camera.zoomAt(at, factor);
     this.host.viewChanged();
+  }
+
+  resize(factor: number): void {
+    this.host.resizeBrush(factor);
   }
 
   /** Move the crosshair (or, with the hand, the picture) as an arrow key says. */
@@ -117,7 +138,7 @@ export class Drawing implements PointerHandlers {
       this.end();
       return;
     }
-    if (this.host.tool === "hand" || this.gesture) return;
+    if (this.host.tool === "hand" || this.gesture || this.host.locked) return;
     const at = this.stage.crosshair ?? this.middle();
     this.stage.crosshair = at;
     this.start({ ...at, radius: this.radius });
@@ -127,14 +148,23 @@ export class Drawing implements PointerHandlers {
 
   /** Show the circle of the brush where the pointer, or else the crosshair, is. */
   showCursor(): void {
-    const round = this.host.tool === "brush" || this.host.tool === "eraser";
     const { crosshair, camera } = this.stage;
-    const at = this.pointer ?? (crosshair && camera.toScreen(crosshair));
-    this.cursor.hidden = !at || !round || this.host.spaceHeld;
+    const at = this.pointer ?? (crosshair && camera.toScreen(crosshair)) ?? (this.sizing ? camera.middle : null);
+    this.cursor.hidden = !at || !this.isRound || this.host.spaceHeld;
     if (!at) return;
-    const size = this.host.brushSize;
+    const size = this.host.brushSize * camera.scale;
     this.cursor.style.width = this.cursor.style.height = `${size}px`;
     this.cursor.style.transform = `translate(${at.x - size / 2}px, ${at.y - size / 2}px)`;
+  }
+
+  /** Show for a moment how large the brush is, though no pointer is over the image. */
+  showSize(): void {
+    clearTimeout(this.sizing);
+    this.sizing = window.setTimeout(() => {
+      this.sizing = 0;
+      this.showCursor();
+    }, SIZING_MILLISECONDS);
+    this.showCursor();
   }
 
   hideCrosshair(): void {
@@ -142,18 +172,32 @@ export class Drawing implements PointerHandlers {
     this.stage.invalidate();
   }
 
-  /** Half the brush in picture pixels. */
+  private get isRound(): boolean {
+    return ROUND[this.host.tool] !== undefined;
+  }
+
   private get radius(): number {
-    return this.host.brushSize / 2 / this.stage.camera.scale;
+    return this.host.brushSize / 2;
+  }
+
+  /** Show the straight line that a press would draw, or none. */
+  private showLine(to: Point | null): void {
+    const { stage, lastEnd } = this;
+    if (to && lastEnd) stage.outline = { points: [lastEnd, stage.camera.toPicture(to)], closed: false };
+    else if (stage.outline) stage.outline = null;
+    else return;
+    stage.invalidate();
   }
 
   private start(dab: Dab): void {
-    this.gesture = startGesture(this.host.tool as DrawingTool, this.picture, dab);
+    const { tool, toolOptions } = this.host;
+    this.gesture = startGesture(tool as DrawingTool, this.picture, dab, toolOptions);
     this.go(dab);
   }
 
   private go(dab: Dab): void {
     if (!this.gesture) return;
+    this.lastEnd = dab;
     const changed = this.gesture.moveTo(dab);
     this.stage.outline = this.gesture.outline;
     this.stage.invalidate(changed);

@@ -25,8 +25,8 @@ async function carryOut(editor: Editor, ask: Ask): Promise<Blob | null> {
       await editor.openForHost(new File([ask.file], ask.name, { type: ask.file.type }));
       return null;
     case "result":
-      return editor.result(ask.type === "source");
+      return editor.saving.result(editor.opened(), ask.type === "source");
     case "mask":
-      return editor.maskFile();
+      return editor.saving.mask(editor.opened());
   }
 }

@@ -1,34 +1,39 @@
-import type { Paces } from "./paces";
-
 export type Place = "server" | "device";
 
 /** What the page remembers between visits, in this browser only. */
 export interface Settings {
   theme: "auto" | "light" | "dark";
+  /** Diameter of the brush on the screen, in CSS pixels, when the image is fitted. */
   brushSize: number;
   fillOnRelease: boolean;
   singleKeys: boolean;
+  grow: number;
+  tolerance: number;
+  everywhere: boolean;
+  /** Whether work is kept in this browser, for a reload or a crash. */
+  keepWork: boolean;
   place: Place;
-  paces: Paces;
 }
 
 const KEY = "wavepaint";
 const DEFAULTS: Readonly<Settings> = {
   theme: "auto",
   brushSize: 40,
-  fillOnRelease: false,
+  fillOnRelease: true,
   singleKeys: true,
+  grow: 0,
+  tolerance: 24,
+  everywhere: false,
+  keepWork: true,
   place: "server",
-  paces: {},
 };
 
 export function loadSettings(): Settings {
   try {
     const stored: unknown = JSON.parse(localStorage.getItem(KEY) ?? "{}");
-    const settings = { ...DEFAULTS, ...(stored as Partial<Settings>) };
-    return { ...settings, paces: { ...settings.paces } };
+    return { ...DEFAULTS, ...(stored as Partial<Settings>) };
   } catch {
-    return { ...DEFAULTS, paces: {} }; // storage is blocked, or holds something else
+    return { ...DEFAULTS }; // storage is blocked, or holds something else
   }
 }
 

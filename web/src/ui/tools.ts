@@ -1,13 +1,33 @@
 import type { Point } from "../geometry";
-import { KEEP, PENDING, type Picture, type Stroke } from "../image/picture";
+import type { Mark } from "../image/marks";
+import type { Picture } from "../image/picture";
 import type { Samples } from "../image/raster";
 import { type Dab, polygon, rectangle, sweep } from "../image/shapes";
 import type { TileChange } from "../image/sheet";
+import type { Stroke } from "../image/stroke";
+import { matchColour } from "../image/wand";
 import type { Outline } from "../view/stage";
 
-export const TOOLS = ["brush", "eraser", "rectangle", "lasso", "hand"] as const;
+export const TOOLS = ["brush", "eraser", "rectangle", "lasso", "wand", "avoid", "hand"] as const;
 export type ToolName = (typeof TOOLS)[number];
 export type DrawingTool = Exclude<ToolName, "hand">;
+
+/** Tools that draw with a round tip, and what they make of what they touch. */
+export const ROUND: Partial<Record<ToolName, readonly [label: string, mark: Mark]>> = {
+  brush: ["Brush stroke", "hole"],
+  eraser: ["Eraser stroke", "erase"],
+  avoid: ["Avoid", "avoid"],
+};
+
+/** How tools that are not round mark, and how much is added around what is marked. */
+export interface ToolOptions {
+  /** Pixels to grow what is marked by; to shrink, below zero. */
+  readonly grow: number;
+  /** Of the magic wand: steps of 8 bits. */
+  readonly tolerance: number;
+  /** Whether the magic wand marks its colour all over the image. */
+  readonly everywhere: boolean;
+}
 
 /** One use of a tool, from press to release. Points are picture coordinates. */
 export interface Gesture {
@@ -19,17 +39,12 @@ export interface Gesture {
   cancel(): void;
 }
 
-export function startGesture(tool: DrawingTool, picture: Picture, at: Dab): Gesture {
-  switch (tool) {
-    case "brush":
-      return new BrushGesture("Brush stroke", picture.stroke(PENDING), at);
-    case "eraser":
-      return new BrushGesture("Eraser stroke", picture.stroke(KEEP), at);
-    case "rectangle":
-      return new RectangleGesture(picture, at);
-    case "lasso":
-      return new LassoGesture(picture, at);
-  }
+export function startGesture(tool: DrawingTool, picture: Picture, at: Dab, options: ToolOptions): Gesture {
+  const round = ROUND[tool];
+  if (round) return new BrushGesture(round[0], picture.stroke(round[1]), at, options.grow);
+  if (tool === "wand") return new WandGesture(picture, at, options);
+  const corners = tool === "rectangle" ? new Rectangle(at) : new Lasso(at);
+  return new ShapeGesture(picture, corners, options.grow);
 }
 
 class BrushGesture implements Gesture {
@@ -39,6 +54,7 @@ class BrushGesture implements Gesture {
     readonly label: string,
     private readonly stroke: Stroke,
     private last: Dab,
+    private readonly grow: number,
   ) {}
 
   moveTo(dab: Dab): Samples[] {
@@ -48,6 +64,7 @@ class BrushGesture implements Gesture {
   }
 
   finish(): TileChange[] {
+    this.stroke.grow(this.grow);
     return this.stroke.finish();
   }
 
@@ -56,18 +73,37 @@ class BrushGesture implements Gesture {
   }
 }
 
-abstract class ShapeGesture implements Gesture {
-  abstract readonly label: string;
-  abstract readonly outline: Outline;
+/** What a rectangle and a lasso differ in. */
+interface Corners {
+  readonly label: string;
+  readonly outline: Outline;
+  moveTo(point: Point): void;
+}
 
-  constructor(private readonly picture: Picture) {}
+class ShapeGesture implements Gesture {
+  readonly label: string;
 
-  abstract moveTo(point: Point): Samples[];
-  protected abstract addTo(stroke: Stroke): void;
+  constructor(
+    private readonly picture: Picture,
+    private readonly corners: Corners,
+    private readonly grow: number,
+  ) {
+    this.label = corners.label;
+  }
+
+  get outline(): Outline {
+    return this.corners.outline;
+  }
+
+  moveTo(point: Point): Samples[] {
+    this.corners.moveTo(point);
+    return [];
+  }
 
   finish(): TileChange[] {
-    const stroke = this.picture.stroke(PENDING);
-    this.addTo(stroke);
+    const stroke = this.picture.stroke("hole");
+    stroke.add(polygon(this.outline.points));
+    stroke.grow(this.grow);
     return stroke.finish();
   }
 
@@ -76,39 +112,28 @@ abstract class ShapeGesture implements Gesture {
   }
 }
 
-class RectangleGesture extends ShapeGesture {
+class Rectangle implements Corners {
   readonly label = "Rectangle";
-  private corner: Point;
+  private end: Point;
 
-  constructor(
-    picture: Picture,
-    private readonly start: Point,
-  ) {
-    super(picture);
-    this.corner = start;
+  constructor(private readonly start: Point) {
+    this.end = start;
   }
 
   get outline(): Outline {
-    const { start: a, corner: b } = this;
-    return { points: [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }], closed: true };
+    return { points: rectangle(this.start, this.end), closed: true };
   }
 
-  moveTo(point: Point): Samples[] {
-    this.corner = point;
-    return [];
-  }
-
-  protected addTo(stroke: Stroke): void {
-    stroke.add(rectangle(this.start, this.corner));
+  moveTo(point: Point): void {
+    this.end = point;
   }
 }
 
-class LassoGesture extends ShapeGesture {
+class Lasso implements Corners {
   readonly label = "Lasso";
   private readonly points: Point[];
 
-  constructor(picture: Picture, start: Point) {
-    super(picture);
+  constructor(start: Point) {
     this.points = [start];
   }
 
@@ -116,12 +141,35 @@ class LassoGesture extends ShapeGesture {
     return { points: this.points, closed: false };
   }
 
-  moveTo(point: Point): Samples[] {
+  moveTo(point: Point): void {
     this.points.push(point);
+  }
+}
+
+class WandGesture implements Gesture {
+  readonly label = "Magic wand";
+  readonly outline = null;
+
+  constructor(
+    private readonly picture: Picture,
+    private at: Point,
+    private readonly options: ToolOptions,
+  ) {}
+
+  moveTo(point: Point): Samples[] {
+    this.at = point;
     return [];
   }
 
-  protected addTo(stroke: Stroke): void {
-    stroke.add(polygon(this.points));
+  finish(): TileChange[] {
+    const { width, height } = this.picture.size;
+    const { x, y } = this.at;
+    if (x < 0 || y < 0 || x >= width || y >= height) return [];
+    const { tolerance, everywhere, grow } = this.options;
+    return this.picture.addMask(matchColour(this.picture, this.at, tolerance, everywhere), grow);
+  }
+
+  cancel(): void {
+    // Nothing was written yet.
   }
 }

@@ -23,14 +23,14 @@ export class Camera {
   constructor(private readonly picture: Size) {}
 
   resize(viewport: Size): void {
-    const center = this.toPicture({ x: this.viewport.width / 2, y: this.viewport.height / 2 });
+    const center = this.toPicture(this.middle);
     this.viewport = viewport;
     if (this.fitted) this.fit();
-    else this.show(center, { x: viewport.width / 2, y: viewport.height / 2 });
+    else this.show(center, this.middle);
   }
 
   fit(): void {
-    this.scale = Math.min(this.fittingScale, MAX_FITTED_SCALE);
+    this.scale = this.fittedScale;
     this.center();
     this.fitted = true;
   }
@@ -43,7 +43,7 @@ export class Camera {
   }
 
   zoomTo(scale: number): void {
-    this.zoomAt({ x: this.viewport.width / 2, y: this.viewport.height / 2 }, scale / this.scale);
+    this.zoomAt(this.middle, scale / this.scale);
   }
 
   panBy(dx: number, dy: number): void {
@@ -68,6 +68,16 @@ export class Camera {
 
   toScreen({ x, y }: Point): Point {
     return { x: (x - this.x) * this.scale, y: (y - this.y) * this.scale };
+  }
+
+  /** The middle of the viewport in screen coordinates. */
+  get middle(): Point {
+    return { x: this.viewport.width / 2, y: this.viewport.height / 2 };
+  }
+
+  /** CSS pixels per picture pixel when the picture is fitted. */
+  get fittedScale(): number {
+    return Math.min(this.fittingScale, MAX_FITTED_SCALE);
   }
 
   private get fittingScale(): number {

@@ -4,23 +4,28 @@ import type { Point } from "../geometry";
 export interface PointerHandlers {
   /** Whether a drag that starts now moves the picture instead of drawing. */
   pans(): boolean;
-  begin(point: Point, pressure: number): void;
+  /** `straight`: in a straight line from where the last stroke ended. */
+  begin(point: Point, pressure: number, straight: boolean): void;
   /** All positions since the last call, oldest first. */
   draw(points: readonly { point: Point; pressure: number }[]): void;
   end(): void;
   cancel(): void;
-  hover(point: Point | null, pointerType: string): void;
+  hover(point: Point | null, pointerType: string, straight?: boolean): void;
   pan(dx: number, dy: number): void;
   zoom(at: Point, factor: number): void;
+  /** Make the brush larger by this factor. */
+  resize(factor: number): void;
 }
 
 type Mode = "idle" | "draw" | "pan" | "pinch";
 
 const PRIMARY = 0;
 const MIDDLE = 1;
-/** Zoom factor per wheel pixel; a mouse's wheel makes about 100 of them a notch. */
-const WHEEL_ZOOM = 1.0015;
+/** Zoom factor per wheel pixel; a mouse's wheel makes about 100 of them a notch, which so zooms by 1.2. */
+const WHEEL_ZOOM = 1.2 ** (1 / 100);
 const PINCH_ZOOM = 1.01;
+/** Trackpads report a pinch as a wheel with Ctrl held, in smaller steps than a mouse's wheel makes. */
+const NOTCH = 50;
 const LINE_HEIGHT = 33;
 
 /** Turn an element's pointer, touch and wheel events into drawing, panning and zooming. */
@@ -46,12 +51,12 @@ export function listenToPointers(element: HTMLElement, handlers: PointerHandlers
       mode = "pan";
     } else {
       mode = "draw";
-      handlers.begin(at(event), pressureOf(event));
+      handlers.begin(at(event), pressureOf(event), event.shiftKey);
     }
   });
 
   element.addEventListener("pointermove", (event) => {
-    handlers.hover(at(event), event.pointerType);
+    handlers.hover(at(event), event.pointerType, event.shiftKey);
     const previous = pointers.get(event.pointerId);
     if (!previous) return;
     const point = at(event);
@@ -95,8 +100,8 @@ export function listenToPointers(element: HTMLElement, handlers: PointerHandlers
       event.preventDefault();
       const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE_HEIGHT : 1;
       const [dx, dy] = [event.deltaX * unit, event.deltaY * unit];
-      // Trackpads report a pinch as a wheel with Ctrl held.
-      if (event.ctrlKey) handlers.zoom(at(event), PINCH_ZOOM ** -dy);
+      if (event.altKey) handlers.resize(WHEEL_ZOOM ** -(dx || dy));
+      else if (event.ctrlKey) handlers.zoom(at(event), (Math.abs(dy) < NOTCH ? PINCH_ZOOM : WHEEL_ZOOM) ** -dy);
       else if (event.shiftKey) handlers.pan(-(dx || dy), 0);
       else if (Math.abs(dx) > Math.abs(dy)) handlers.pan(-dx, 0);
       else handlers.zoom(at(event), WHEEL_ZOOM ** -dy);

@@ -1,8 +1,9 @@
 import { type Point, clamp } from "../geometry";
-import { FILLED, PENDING, type Picture } from "../image/picture";
+import type { Picture } from "../image/picture";
 import { type Samples, hasAlpha, toRgba } from "../image/raster";
-import { TILE } from "../image/sheet";
+import { type Sheet, TILE } from "../image/sheet";
 import { Camera } from "./camera";
+import { MarksLayer } from "./marks_layer";
 import { type Bitmap, DISPLAY_TILE, Pyramid, bitmapOf } from "./pyramid";
 
 /** Milliseconds of one frame that may go into making tiles; the overview stands in for the rest. */
@@ -10,8 +11,6 @@ const TILE_BUDGET = 10;
 /** Device pixels per picture pixel from which on pixels are shown as squares. */
 const PIXELATED_FROM = 4;
 
-const PENDING_COLOUR = [244, 63, 94, 140] as const;
-const FILLED_COLOUR = [56, 189, 248, 90] as const;
 const CHECKER_SIDE = 8;
 
 /** A shape that is being drawn, in picture coordinates. */
@@ -31,16 +30,17 @@ export class Stage {
   /** Also tint holes that have been filled. */
   showFilled = false;
   showMask = true;
+  /** Show the source alone, without fills and marks. */
+  showSource = false;
   outline: Outline | null = null;
   crosshair: Point | null = null;
 
-  private readonly photo = layer("photo");
+  private readonly image = layer("image");
   private readonly overlay = layer("overlay");
   private readonly pyramid: Pyramid;
   private readonly colorSpace: PredefinedColorSpace;
   private fillBitmaps = new WeakMap<Samples, Bitmap>();
-  private holeBitmaps = new WeakMap<Samples, Bitmap>();
-  private holeBitmapsShowFilled = false;
+  private readonly marks: MarksLayer;
   private readonly observer: ResizeObserver;
   private frame = 0;
   private ratio = 1;
@@ -54,7 +54,8 @@ export class Stage {
     this.camera = new Camera(picture.size);
     this.colorSpace = displayP3 ? "display-p3" : "srgb";
     this.pyramid = new Pyramid(picture.source, this.colorSpace);
-    host.prepend(this.photo, this.overlay);
+    this.marks = new MarksLayer(picture);
+    host.prepend(this.image, this.overlay);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(host);
     this.resize();
@@ -63,7 +64,7 @@ export class Stage {
   dispose(): void {
     this.observer.disconnect();
     cancelAnimationFrame(this.frame);
-    this.photo.remove();
+    this.image.remove();
     this.overlay.remove();
   }
 
@@ -71,7 +72,7 @@ export class Stage {
   invalidate(changed: readonly Samples[] = []): void {
     for (const tile of changed) {
       this.fillBitmaps.delete(tile);
-      this.holeBitmaps.delete(tile);
+      this.marks.forget(tile);
     }
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
@@ -84,7 +85,7 @@ export class Stage {
     const { clientWidth: width, clientHeight: height } = this.host;
     if (width === 0 || height === 0) return;
     this.ratio = window.devicePixelRatio;
-    for (const canvas of [this.photo, this.overlay]) {
+    for (const canvas of [this.image, this.overlay]) {
       canvas.width = Math.round(width * this.ratio);
       canvas.height = Math.round(height * this.ratio);
     }
@@ -93,17 +94,18 @@ export class Stage {
   }
 
   private draw(): void {
-    const photo = this.photo.getContext("2d", { colorSpace: this.colorSpace });
+    const image = this.image.getContext("2d", { colorSpace: this.colorSpace });
     const overlay = this.overlay.getContext("2d");
-    if (!photo || !overlay) return;
-    for (const context of [photo, overlay]) context.clearRect(0, 0, this.photo.width, this.photo.height);
-    photo.imageSmoothingEnabled = this.scale < PIXELATED_FROM;
-    photo.imageSmoothingQuality = "medium";
+    if (!image || !overlay) return;
+    for (const context of [image, overlay]) context.clearRect(0, 0, this.image.width, this.image.height);
+    image.imageSmoothingEnabled = this.scale < PIXELATED_FROM;
+    image.imageSmoothingQuality = "medium";
 
-    if (!this.drawSource(photo)) this.invalidate();
-    const split = this.divider === null ? 0 : Math.round(this.divider * this.photo.width);
-    clipFrom(photo, split, () => this.drawFills(photo));
-    if (hasAlpha(this.picture.source)) this.drawChecker(photo);
+    if (!this.drawSource(image)) this.invalidate();
+    const share = this.showSource ? 1 : (this.divider ?? 0);
+    const split = Math.round(share * this.image.width);
+    clipFrom(image, split, () => this.drawFills(image));
+    if (hasAlpha(this.picture.source)) this.drawChecker(image);
     clipFrom(overlay, split, () => this.drawHoles(overlay));
     this.drawOutline(overlay);
     this.drawCrosshair(overlay);
@@ -134,8 +136,8 @@ export class Stage {
       x: Math.floor(Math.max(0, this.camera.x) / side),
       y: Math.floor(Math.max(0, this.camera.y) / side),
     };
-    const right = Math.min(width, this.camera.x + this.photo.width / this.scale);
-    const bottom = Math.min(height, this.camera.y + this.photo.height / this.scale);
+    const right = Math.min(width, this.camera.x + this.image.width / this.scale);
+    const bottom = Math.min(height, this.camera.y + this.image.height / this.scale);
     for (let row = first.y; row * side < bottom; row++) {
       for (let column = first.x; column * side < right; column++) {
         const [left, top] = [column * side, row * side];
@@ -198,29 +200,22 @@ export class Stage {
 
   private drawHoles(context: CanvasRenderingContext2D): void {
     if (!this.showMask) return;
-    if (this.holeBitmapsShowFilled !== this.showFilled) {
-      this.holeBitmaps = new WeakMap();
-      this.holeBitmapsShowFilled = this.showFilled;
-    }
     context.imageSmoothingEnabled = this.scale < PIXELATED_FROM;
-    this.eachTile(this.picture.holes, (tile, left, top, size) => {
-      let bitmap = this.holeBitmaps.get(tile);
-      if (!bitmap) {
-        bitmap = bitmapOf(tint(tile, this.showFilled), TILE, "srgb");
-        this.holeBitmaps.set(tile, bitmap);
-      }
-      const [x, y] = [this.deviceX(left), this.deviceY(top)];
-      const [right, bottom] = [this.deviceX(left + size.width), this.deviceY(top + size.height)];
-      context.drawImage(bitmap, 0, 0, size.width, size.height, x, y, right - x, bottom - y);
+    const { ratio, showFilled } = this;
+    this.marks.draw(context, {
+      ratio,
+      showFilled,
+      eachTile: (sheet, visit) => this.eachTile(sheet, visit),
+      place: (onto, bitmap, left, top, size) => {
+        const [x, y] = [this.deviceX(left), this.deviceY(top)];
+        const [right, bottom] = [this.deviceX(left + size.width), this.deviceY(top + size.height)];
+        onto.drawImage(bitmap, 0, 0, size.width, size.height, x, y, right - x, bottom - y);
+      },
     });
   }
 
   private eachTile<T extends Samples>(
-    sheet: {
-      written(): number[];
-      tile(index: number): T | undefined;
-      origin(index: number): { left: number; top: number };
-    },
+    sheet: Sheet<T>,
     visit: (tile: T, left: number, top: number, size: { width: number; height: number }) => void,
   ): void {
     const { width, height } = this.picture.size;
@@ -228,8 +223,8 @@ export class Stage {
       const { left, top } = sheet.origin(index);
       const size = { width: Math.min(TILE, width - left), height: Math.min(TILE, height - top) };
       const visible =
-        this.deviceX(left) < this.photo.width &&
-        this.deviceY(top) < this.photo.height &&
+        this.deviceX(left) < this.image.width &&
+        this.deviceY(top) < this.image.height &&
         this.deviceX(left + size.width) > 0 &&
         this.deviceY(top + size.height) > 0;
       const tile = sheet.tile(index);
@@ -304,14 +299,4 @@ function clipFrom(context: CanvasRenderingContext2D, left: number, draw: () => v
   context.clip();
   draw();
   context.restore();
-}
-
-function tint(states: Samples, showFilled: boolean): Uint8ClampedArray<ArrayBuffer> {
-  const colours = new Uint32Array(new Uint8Array([...PENDING_COLOUR, ...FILLED_COLOUR]).buffer);
-  const pixels = new Uint32Array(states.length);
-  for (let pixel = 0; pixel < states.length; pixel++) {
-    if (states[pixel] === PENDING) pixels[pixel] = colours[0];
-    else if (showFilled && states[pixel] === FILLED) pixels[pixel] = colours[1];
-  }
-  return new Uint8ClampedArray(pixels.buffer);
 }

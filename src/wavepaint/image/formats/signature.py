@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_JXL_SIGNATURES = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _HEIF_BRANDS = frozenset([b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"])
 
 
@@ -16,7 +19,7 @@ def is_heif_sequence(head: bytes) -> bool:
 
 
 def sniff(head: bytes) -> str | None:
-    """Name the image format by the first 16 bytes of a file: png, jpeg, webp, tiff, gif, heif or None.
+    """Name the image format by the first 16 bytes of a file: png, jpeg, webp, tiff, gif, heif, jxl, bmp or None.
 
     "heif" covers AVIF and HEIC, which share one container. Canon's CR2 is a TIFF by its signature but not
     an image one can write back, hence None.
@@ -33,4 +36,26 @@ def sniff(head: bytes) -> str | None:
         return "gif"
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         return "heif"
+    if head.startswith(_JXL_SIGNATURES):
+        return "jxl"
+    if head[:2] == b"BM" and head[6:10] == bytes(4):
+        return "bmp"
     return None
+
+
+_MAX_META_BYTES = 2**20
+_GAIN_MAPS = (b"hdrgainmap", b"tmap")
+
+
+def has_gain_map(stream: BinaryIO) -> bool:
+    """Whether an AVIF or HEIC has a second image that says how to brighten the first: Apple's kind, or ISO 21496-1."""
+    stream.seek(0)
+    while len(head := stream.read(8)) == 8:
+        size = int.from_bytes(head[:4], "big")
+        if head[4:] == b"meta":
+            meta = stream.read(min(size, _MAX_META_BYTES))
+            return any(name in meta for name in _GAIN_MAPS)
+        if size < 8:
+            break
+        stream.seek(size - 8, 1)
+    return False

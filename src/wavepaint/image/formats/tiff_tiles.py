@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
 from wavepaint.cancellation import check_cancelled
-from wavepaint.image.formats import tiff
+from wavepaint.image.formats import jpeg, tiff
 
 _WIDTH, _HEIGHT, _SAMPLES_PER_PIXEL, _BITS, _PLANAR = 256, 257, 277, 258, 284
 _STRIP_OFFSETS, _ROWS_PER_STRIP, _STRIP_BYTES = 273, 278, 279
@@ -26,6 +26,9 @@ _CODING = frozenset(
     [_BITS, 259, 262, 266, _SAMPLES_PER_PIXEL, _PLANAR, 292, 293, 317, 320, 332, 334, 338, 339, 347, *range(529, 533)]
 ) | {34675}
 _SEPARATE = 2
+_LZW, _JPEG, _DEFLATE, _PACKBITS, _JPEG_TABLES = 5, 7, (8, 32946), 32773, 347
+# Bits, compression, colours, fill order, channels, their order, predictor, format: libtiff ignores what is no number.
+_NUMBERS = (_BITS, 259, 262, 266, _SAMPLES_PER_PIXEL, _PLANAR, 317, 339)
 _PIECE_BYTES = 2**20
 _MAX_SIDE = 2**24
 
@@ -49,8 +52,7 @@ class TileTable:
     _coding: tiff.Directory
     _offsets: np.ndarray
     _sizes: np.ndarray
-    _tile_bytes: int
-    _compression: int
+    _parts: _Parts
 
     def as_strips(self, stream: BinaryIO, tiles: Sequence[int]) -> bytes:
         """Make a TIFF in which some tiles stand below one another.
@@ -82,14 +84,63 @@ class TileTable:
         if not (offset and size):
             raise ValueError(f"tile {number + 1} of {len(self._offsets)} is missing")
         # No encoder makes so much of a tile: a damaged size must not cost the memory that it claims.
-        wanted = min(size, 4 * self._tile_bytes + 2**16)
+        wanted = min(size, 4 * self._parts.most_bytes + 2**16)
         if offset + wanted > file_bytes:
             raise ValueError(f"tile {number + 1} of {len(self._offsets)} reaches beyond the end of the file")
-        stream.seek(offset)
-        data = stream.read(wanted)
-        if _is_damaged([data], self._compression, self._tile_bytes):
+        if self._parts.is_damaged(stream, offset, wanted, self.tile_height):
             raise ValueError(f"tile {number + 1} of {len(self._offsets)} is damaged")
-        return data
+        stream.seek(offset)
+        return stream.read(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """How the strips or tiles of a page are coded.
+
+    Attributes:
+        compression: as the tag says.
+        width: pixels.
+        rows: of all but, perhaps, the last strip.
+        most_bytes: of one that is not compressed.
+        tables: a JPEG that holds only tables.
+    """
+
+    compression: int
+    width: int
+    rows: int
+    most_bytes: int
+    tables: bytes
+
+    def is_damaged(self, stream: BinaryIO, offset: int, size: int, rows: int) -> bool:
+        """Whether one becomes too many bytes, a checksum is wrong, or a JPEG is no whole one: no codec minds these.
+
+        rows: that it must have at least.
+        """
+        stream.seek(offset)
+        expand = {_PACKBITS: _packbits_bytes, **dict.fromkeys(_DEFLATE, _deflate_bytes)}.get(self.compression)
+        if expand is not None:
+            # Some programs fill the last strip up.
+            most = self.most_bytes
+            expanded = expand(_pieces(stream, size), most)
+            return expanded > most or most * rows // self.rows < expanded < most
+        if self.compression == _LZW:  # of 12 bits a byte at most, and codes between them
+            return size > 3 * self.most_bytes // 2 + self.most_bytes // 1000 + 64
+        return self.compression == _JPEG and not jpeg.is_complete_part(stream, self.tables, self.width, rows)
+
+
+def _parts_of(directory: tiff.Directory, width: int, rows: int) -> _Parts:
+    tags = tiff.integer_tags(directory)
+    if wrong := [tag for tag in _NUMBERS if tag in directory and tag not in tags]:
+        raise ValueError(f"its tag {wrong[0]} is no number")
+    tables = directory.get(_JPEG_TABLES)
+    channels = 1 if tags.get(_PLANAR) == _SEPARATE else tags.get(_SAMPLES_PER_PIXEL, 1)
+    return _Parts(
+        tags.get(tiff.COMPRESSION, 1),
+        width,
+        rows,
+        rows * -(-width * channels * tags.get(_BITS, 1) // 8),
+        tables.data if isinstance(tables, tiff.Value) else b"",
+    )
 
 
 def check_strips(stream: BinaryIO, page: int) -> None:
@@ -100,32 +151,21 @@ def check_strips(stream: BinaryIO, page: int) -> None:
     """
     directory = tiff.read_directory(stream, page, limit=None)
     tags = tiff.integer_tags(directory)
-    compression = tags.get(tiff.COMPRESSION, 1)
-    rows = min(tags.get(_ROWS_PER_STRIP, _MAX_SIDE), tags.get(_HEIGHT, 0))
-    strips = zip(*(tiff.integers(directory.get(tag)).tolist() for tag in (_STRIP_OFFSETS, _STRIP_BYTES)), strict=False)
-    for number, (offset, size) in enumerate(strips if compression in _EXPANDED else ()):
+    height = tags.get(_HEIGHT, 0)
+    rows = max(1, min(tags.get(_ROWS_PER_STRIP, _MAX_SIDE), height))
+    parts = _parts_of(directory, tags.get(_WIDTH, 0), rows)
+    offsets, sizes = (tiff.integers(directory.get(tag)).tolist() for tag in (_STRIP_OFFSETS, _STRIP_BYTES))
+    for number, (offset, size) in enumerate(zip(offsets, sizes, strict=False)):
         check_cancelled()
-        if _is_damaged(_pieces(stream, offset, size), compression, rows * _row_bytes(tags, tags.get(_WIDTH, 0))):
+        top = number % -(-height // rows) * rows if height else 0
+        if parts.is_damaged(stream, offset, size, min(rows, height - top)):
             raise ValueError(f"strip {number + 1} is damaged")
 
 
-def _row_bytes(tags: dict[int, int], width: int) -> int:
-    """Bytes of a row of a strip or tile that is so wide, not compressed."""
-    channels = 1 if tags.get(_PLANAR) == _SEPARATE else tags.get(_SAMPLES_PER_PIXEL, 1)
-    return -(-width * channels * tags.get(_BITS, 1) // 8)
-
-
-def _pieces(stream: BinaryIO, offset: int, size: int) -> Iterator[bytes]:
-    stream.seek(offset)
+def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
     while size > 0 and (piece := stream.read(min(size, _PIECE_BYTES))):
         size -= len(piece)
         yield piece
-
-
-def _is_damaged(pieces: Iterable[bytes], compression: int, most: int) -> bool:
-    """Whether a strip or tile becomes more than `most` bytes, or a checksum is wrong: no codec of libtiff minds."""
-    expanded = _EXPANDED.get(compression)
-    return expanded is not None and expanded(pieces, most) > most
 
 
 def _deflate_bytes(pieces: Iterable[bytes], most: int) -> int:
@@ -160,14 +200,6 @@ def _packbits_bytes(pieces: Iterable[bytes], most: int) -> int:
     return size - max(0, position)
 
 
-_EXPANDED: dict[int, Callable[[Iterable[bytes], int], int]] = {
-    8: _deflate_bytes,
-    32946: _deflate_bytes,
-    32773: _packbits_bytes,
-}
-"""By compression."""
-
-
 def read_tile_table(stream: BinaryIO, page: int) -> TileTable:
     """Read where the tiles of a page are.
 
@@ -194,6 +226,5 @@ def read_tile_table(stream: BinaryIO, page: int) -> TileTable:
         {tag: value for tag, value in directory.items() if tag in _CODING},
         offsets[:count],
         sizes[:count],
-        tile_height * _row_bytes(tags, tile_width),
-        tags.get(tiff.COMPRESSION, 1),
+        _parts_of(directory, tile_width, tile_height),
     )

@@ -8,11 +8,12 @@ _ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[2-8]")
 _XMP_THUMBNAILS = re.compile(rb"<(\w+):Thumbnails\b(?:[^>]*/>|.*?</\1:Thumbnails\s*>)", re.DOTALL)
 
 
-# Google's and Apple's: a video, or further images, behind the JPEG.
+# Google's, Apple's and Adobe's: a video, a gain map or further images behind the JPEG.
+_COMPANION = rb"(?:\w+:(?:MicroVideo|MotionPhoto)|hdrgm:|HDRGainMap:)\w*"
 _XMP_COMPANIONS = re.compile(
     rb"""<(\w*Container):Directory\b(?:[^>]*/>|.*?</\1:Directory\s*>)"""
-    rb"""|<(\w+:(?:MicroVideo|MotionPhoto)\w*)\b(?:[^>]*/>|.*?</\2\s*>)"""
-    rb"""|\s\w+:(?:MicroVideo|MotionPhoto)\w*\s*=\s*(?:"[^"]*"|'[^']*')""",
+    rb"""|<(%b)\b(?:[^>]*/>|.*?</\2\s*>)"""
+    rb"""|\s%b\s*=\s*(?:"[^"]*"|'[^']*')""" % (_COMPANION, _COMPANION),
     re.DOTALL,
 )
 

@@ -1,0 +1,127 @@
+import { type UseStore, clear, createStore, get, set } from "idb-keyval";
+import { FILLED, KEEP } from "../image/marks";
+import type { Picture } from "../image/picture";
+import type { Samples } from "../image/raster";
+import type { Sheet, TileChange } from "../image/sheet";
+
+/** How long after a change it is stored: strokes come in bursts. */
+const DELAY_MILLISECONDS = 400;
+
+/** The images that were worked on, and which of them was shown. */
+export interface KeptWork {
+  readonly files: readonly File[];
+  readonly current: number;
+}
+
+type Tiles = readonly (readonly [index: number, tile: Samples])[];
+/** Of one image, the tiles of each of its sheets. */
+interface KeptMarks {
+  readonly holes: Tiles;
+  readonly fills: Tiles;
+  readonly avoided: Tiles;
+}
+
+/**
+ * Work kept in this browser's own storage, for a reload or a crash of the tab. A storage that is full or forbidden costs only
+ * that: `failed` is called once.
+ */
+export class Keeping {
+  private readonly store: UseStore | null;
+  private files: readonly File[] = [];
+  private begun = false;
+  private timer = 0;
+
+  constructor(
+    private readonly isOn: () => boolean,
+    private readonly failed: () => void,
+  ) {
+    this.store = openStore();
+  }
+
+  /** What was kept at the last visit; null for nothing. */
+  async found(): Promise<KeptWork | null> {
+    if (!this.store || !this.isOn()) return null;
+    return (await get<KeptWork>("work", this.store).catch(() => undefined)) ?? null;
+  }
+
+  /** Other images are worked on from now on. What was kept of others goes with the first change. */
+  begin(files: readonly File[]): void {
+    clearTimeout(this.timer);
+    this.files = files;
+    this.begun = false;
+  }
+
+  /** Go on with what was found. */
+  resume({ files }: KeptWork): void {
+    this.files = files;
+    this.begun = true;
+  }
+
+  /** Store how one image stands, soon. */
+  keep(index: number, picture: Picture): void {
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => void this.write(index, picture), DELAY_MILLISECONDS);
+  }
+
+  /** Bring back what was kept of one image, as one step; none for an image that had no marks. */
+  async restore(index: number, picture: Picture): Promise<TileChange[]> {
+    const kept = this.store && this.begun ? await get<KeptMarks>(keyOf(index), this.store).catch(() => null) : null;
+    return kept
+      ? [...put(picture.holes, kept.holes), ...put(picture.fills, kept.fills), ...put(picture.avoided, kept.avoided)]
+      : [];
+  }
+
+  /** Remove all that is kept, at once. */
+  async forget(): Promise<void> {
+    clearTimeout(this.timer);
+    this.begun = false;
+    if (this.store) await clear(this.store).catch(() => undefined);
+  }
+
+  private async write(index: number, picture: Picture): Promise<void> {
+    const { store, files } = this;
+    if (!store || !this.isOn()) return;
+    try {
+      if (!this.begun) {
+        await clear(store);
+        this.begun = true;
+      }
+      await set("work", { files, current: index } satisfies KeptWork, store);
+      await set(keyOf(index), marksOf(picture), store);
+    } catch {
+      this.failed();
+    }
+  }
+}
+
+const keyOf = (index: number): string => `image ${index}`;
+
+function openStore(): UseStore | null {
+  try {
+    return createStore("wavepaint", "work");
+  } catch {
+    return null; // storage is blocked
+  }
+}
+
+function marksOf(picture: Picture): KeptMarks {
+  const holes = tilesOf(picture.holes, (tile) => tile.some((state) => state !== KEEP));
+  const filled = new Set(holes.filter(([, tile]) => tile.includes(FILLED)).map(([index]) => index));
+  const fills = tilesOf(picture.fills, (_, index) => filled.has(index));
+  return { holes, fills, avoided: tilesOf(picture.avoided, (tile) => tile.includes(1)) };
+}
+
+function tilesOf<T extends Samples>(sheet: Sheet<T>, wanted: (tile: T, index: number) => boolean): [number, T][] {
+  return sheet
+    .written()
+    .map((index): [number, T] => [index, sheet.tile(index) as T])
+    .filter(([index, tile]) => wanted(tile, index));
+}
+
+function put<T extends Samples>(sheet: Sheet<T>, tiles: Tiles): TileChange[] {
+  return tiles.map(([index, after]) => {
+    const before = sheet.tile(index);
+    sheet.replace(index, after as T);
+    return { sheet: sheet as unknown as Sheet<Samples>, index, before, after };
+  });
+}

@@ -1,0 +1,13 @@
+import type { OpenFile } from "../codec/image_files";
+import type { Picture } from "../image/picture";
+import type { Stage } from "../view/stage";
+import type { Drawing } from "./drawing";
+
+/** What belongs to the image that is shown. */
+export interface Session {
+  readonly file: File;
+  readonly opened: OpenFile;
+  readonly picture: Picture;
+  readonly stage: Stage;
+  readonly drawing: Drawing;
+}
