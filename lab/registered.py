@@ -17,11 +17,9 @@ CLASSICAL = ("opencv-telea", "opencv-ns", "biharmonic", "patchmatch")
 
 def register() -> None:
     """Add `patchmatch` and `fid`; a second call changes nothing."""
-    if "patchmatch" not in METHODS:
-        words = "PatchMatch with voting, coarse to fine, patches up to 7x7"
-        METHODS.add("patchmatch", MethodEntry(_patchmatch, lambda: words))
-    if "fid" not in METRIC_LOADERS:
-        METRIC_LOADERS.add("fid", MetricEntry(("inception",), _inception))
+    words = "PatchMatch with voting, coarse to fine, patches up to 7x7"
+    METHODS["patchmatch"] = MethodEntry(_patchmatch, lambda: words)
+    METRIC_LOADERS["fid"] = MetricEntry(("inception",), _inception)
 
 
 def classical_fill(name: str) -> Fill:

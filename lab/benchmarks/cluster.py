@@ -22,7 +22,6 @@ import argparse
 import hashlib
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -39,8 +38,6 @@ from wavepaint import storage
 
 SIDES = (64, 96)
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
-MARK = "WAVEPAINT_BENCHMARK"
-"""Environment variable by which the processes of a command are known."""
 PATIENCE = 3600
 """Seconds after which a run that does not get on is given up."""
 RUNS = ("folder", "batch", "killed", "s3", "names")
@@ -71,21 +68,30 @@ def command(kind: str, inputs: str, output: str, *options: str) -> list[str]:
 
 
 def timed(arguments: list[str]) -> dict[str, Any]:
-    """Run a command; its seconds, and the processor seconds of all processes that have inherited its environment."""
-    load, start, token = os.getloadavg()[0], time.perf_counter(), f"{MARK}={secrets.token_hex(8)}"
-    environment = os.environ | dict([token.split("=")])
-    used: dict[tuple[str, str], float] = {}
-    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)
+    """Run a command; its seconds, and the processor seconds of it and all that it starts, also by name of process."""
+    load, start = os.getloadavg()[0], time.perf_counter()
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    known = {str(process.pid)}
+    used: dict[str, tuple[str, float]] = {}
     while process.poll() is None:
         time.sleep(0.2)
-        for entry in Path("/proc").glob("[0-9]*"):
+        for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
             with suppress(OSError):
-                if token.encode() in (entry / "environ").read_bytes():
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                    used[entry.name, fields[19]] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    assert process.returncode == 0
-    seconds, processor = time.perf_counter() - start, sum(used.values())
-    return {"seconds": round(seconds, 1), "processor_seconds": round(processor, 1), "load_before": round(load, 1)}
+                name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+                fields = rest.split()
+                if not known.isdisjoint((entry.name, fields[1])):
+                    known.add(entry.name)
+                    used[entry.name] = name, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    assert process.returncode == 0, f"status {process.returncode}: {' '.join(arguments)}"
+    by_name: Counter[str] = Counter()
+    for name, seconds in used.values():
+        by_name[name] += seconds
+    return {
+        "seconds": round(time.perf_counter() - start, 1),
+        "processor_seconds": round(by_name.total(), 1),
+        "by_process": {name: round(seconds, 1) for name, seconds in by_name.most_common() if seconds >= 0.1},
+        "load_before": round(load, 1),
+    }
 
 
 def results_in(output: str) -> dict[str, str]:

@@ -4,6 +4,9 @@ Every message is one line that names the file (or argument) and the reason; the 
 as it is and exits with status 2.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class WavepaintError(Exception):
     """Something about the input or the installation makes the work impossible."""
@@ -40,3 +43,12 @@ class MissingExtraError(WavepaintError):
 def one_line(error: Exception) -> str:
     """What an error says in one line, never an empty one; of an error of the system, its reason without the file."""
     return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+
+
+@contextmanager
+def needs_extra(feature: str, extra: str, package: str = "") -> Iterator[None]:
+    """Turn an `ImportError` of the block into a `MissingExtraError`; `package` where that is not the module's name."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(feature, extra, package or str(error.name)) from None

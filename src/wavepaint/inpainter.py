@@ -12,24 +12,25 @@ from dataclasses import dataclass
 from functools import partial
 from operator import length_hint
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from wavepaint.errors import OptionError
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.fill.options import ExemplarOptions
-from wavepaint.image.given import Fill, ImageLike, Map, MaskLike
+from wavepaint.image.given import Fill, ImageLike, Map, MaskLike, P
 from wavepaint.image.limits import limits_lifted
 from wavepaint.image.mask import Mask, excluded, find_hole
 from wavepaint.image.pages import fill_pages
 from wavepaint.image.several import images_of, joined, masks_of, outputs_of
 from wavepaint.image.sources import EncodedImage, InputImage, filled_name, open_image
 from wavepaint.image.stored_file import is_open_file, without_stream
+from wavepaint.image.suffixes import check_writable
+from wavepaint.image.tensors import is_tensor, tensor_of_array
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file
 from wavepaint.runtime.shared import SharedRuntime
 
-P = ParamSpec("P")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -191,6 +192,7 @@ class Inpainter:
         output: str | Path | None,
         on_hole: Callable[[float], None] | None,
     ) -> Any:
+        check_writable(options.format)
         picture = open_image(image, output, options.bgr)
         if isinstance(picture, EncodedImage) and (pages := picture.pages(options.format)) > 1:
             fill = partial(self._patches, options=options, on_hole=on_hole)
@@ -199,6 +201,8 @@ class Inpainter:
             # The hole, a byte for each pixel, is gone before the result is written.
             patches = self._patches(picture, find_hole(picture, mask, options), options, on_hole)
             result = picture.finish(patches, options)
+        if is_tensor(image):
+            return tensor_of_array(result, image)
         return io.BytesIO(result) if is_open_file(image) else result
 
     def load(self, expected_crops: int | None = None, shared: bool = False) -> Runtime:
@@ -240,7 +244,8 @@ class Inpainter:
         if options.detail != "image":
             return guide
         exclude = None if options.exclude is None else excluded(picture, options.exclude, options.threshold)
-        return guide + add_detail(picture, hole, guide, ExemplarOptions(seed=options.seed), exclude, options.progress)
+        seed = ExemplarOptions(seed=options.seed)
+        return guide + add_detail(picture, hole, guide, seed, exclude, options.progress, picture.has_alpha)
 
 
 def thread_count(threads: int | None) -> int:

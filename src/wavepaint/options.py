@@ -252,7 +252,8 @@ class Options:
     format: Annotated[
         Format | None,
         Option(
-            "Format of a result that has no file name; by default that of the image.", doors=("api", "cli", "server")
+            "Format of results without a file name, or of all in a folder; by default that of the image.",
+            doors=("api", "cli", "server"),
         ),
     ] = None
     quality: Annotated[
@@ -328,20 +329,6 @@ def take_options(*kinds: type) -> Callable[[Function], Function]:
         return function
 
     return decorate
-
-
-def check_quality(quality: Any) -> None:
-    """Refuse a quality that no encoder knows: `OptionError`."""
-    _named(Options, "quality").check(quality)
-
-
-def check_format(format: Any) -> None:
-    """Refuse the name of a format that cannot be written: `OptionError`, which lists the others."""
-    _named(Options, "format").check(format)
-
-
-def _named(kind: type, name: str) -> Declared:
-    return next(option for option in declared(kind) if option.name == name)
 
 
 def as_boxes(boxes: Iterable[BoxLike]) -> tuple[Box, ...]:

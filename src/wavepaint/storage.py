@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from wavepaint.errors import MissingExtraError, OptionError, one_line
+from wavepaint.errors import OptionError, needs_extra, one_line
 from wavepaint.files import atomic_write, expand_braces, is_part, sweep, sweep_scratch
 
 WHOLE_WRITERS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"})
@@ -35,14 +35,12 @@ def file_system(name: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path in it; `OptionError` for a protocol that cannot be used."""
     if "://" not in name:
         return _Local, name
-    try:
+    with needs_extra(f"{name}: a URL", "cluster"):
         from fsspec.core import url_to_fs
-
+    try:
         # A listing that is remembered would hide what others have written since.
         fs, path = url_to_fs(name, use_listings_cache=False)
     except (ImportError, ValueError) as error:
-        if getattr(error, "name", None) == "fsspec":
-            raise MissingExtraError(f"{name}: a URL", "cluster", "fsspec") from None
         raise OptionError(f"{name}: {one_line(error)}") from None
     return fs, path.rstrip("/")
 

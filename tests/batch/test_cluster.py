@@ -190,8 +190,24 @@ def test_an_address_where_nobody_answers_ends_it_at_once(
     tmp_path: Path, engine: Engine, address: str, words: str
 ) -> None:
     rows = write_images(tmp_path / "images", 1)
-    with pytest.raises(OptionError, match=f"^{address}: no Ray cluster at this HOST:PORT: .*{words}"):
+    with pytest.raises(OptionError, match=f"^{address}: Ray cannot be reached or started: .*{words}"):
         run_batch(Plan(rows, [], []), Job(str(tmp_path / "out"), OPTIONS, engine, Cluster(address=address)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_ray_that_does_not_start_is_one_line_and_status_2(
+    tmp_path: Path, images: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is too busy Ray gives up with a bare `Exception`."""
+
+    def init(*_: Any, **__: Any) -> None:
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    words = [str(images), "--box", "0,0,1,1", "-o", str(tmp_path / "out"), "--model", str(model)]
+    result = CliRunner().invoke(app, ["batch", *words])
+    assert result.exit_code == 2
+    assert "local: Ray cannot be reached or started: The current node timed out during startup." in result.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -15,13 +15,14 @@ from PIL import Image
 
 import wavepaint
 from commands import HOLE, MASK, PHOTO, SAMPLES, check_filled, files_in, run, samples_of
-from pictures import noise, pillow, png, soft
+from pictures import noise, pillow, png, soft, tiff
 from standin import Recorder
 from wavepaint import Inpainter, inpainter
 from wavepaint.batch.folder import inpaint_folder
 from wavepaint.batch.plan import make_plan
 from wavepaint.errors import ImageError, MaskError
 from wavepaint.image.comparison import GAP, write_comparison
+from wavepaint.image.suffixes import can_write
 from wavepaint.options import Options
 
 # -- one photograph -------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
         (["photo.png", "--box", "90,0,5,5", "-o", "out.png"], "lies outside the image of 50x40"),
         (["photo.png", "mask.png", "--dilate", "-1", "-o", "out.png"], "dilate must be 0 to"),
         (["photo.png", "mask.png", "--quality", "0", "-o", "out.png"], "quality must be 1 to 100"),
-        (["photo.png", "mask.png", "--format", "tiff", "-o", "out.png"], "--format is for standard output"),
+        (["photo.png", "mask.png", "--format", "tiff", "-o", "out.png"], "--format is for standard output and folders"),
         (
             ["photo.png", "mask.png", "--runtime", "x", "-o", "out.png"],
             "'--runtime': 'x' is not one of 'auto'",
@@ -268,7 +269,12 @@ def test_a_comparison_is_turned_and_in_srgb(tmp_path: Path) -> None:
         pillow(soft(30, 20), "JPEG", exif=turned, quality=95), png(deep.swapaxes(0, 1)), tmp_path / "both.jpg"
     )
     assert Image.open(tmp_path / "both.jpg").size == (30 + GAP + 30, 20)
-    with pytest.raises(ImageError, match=r"both\.png: the comparison cannot be made"):
+    film = tiff(np.dstack((soft(30, 20), np.zeros((30, 20, 1), np.uint8))), extrasamples=[0])
+    for path in (tmp_path / "both.png", tmp_path / "both.tif"):
+        write_comparison(film, film, path)
+        assert np.array_equal(samples_of(path)[:, :20], soft(30, 20))
+        path.unlink()
+    with pytest.raises(ImageError, match="is not a PNG"):
         write_comparison(b"not an image", b"nor this", tmp_path / "both.png")
     assert files_in(tmp_path) == ["both.jpg"]
 
@@ -417,9 +423,33 @@ def test_folders_that_cannot_be_used(here: Path, photos: Path, model: Path) -> N
     for arguments in (
         ["photos", "-", "-o", "out"],
         ["photos", "masks", "-o", "-"],
-        ["photos", "masks", "-o", "out", "--format", "png"],
+        ["photos", "masks", "--in-place", "--format", "png"],
     ):
         assert run("inpaint", *arguments).exit_code == 2
+    if not can_write("jxl"):
+        result = run("inpaint", "photos", "masks", "-o", "out", "--format", "jxl")
+        assert (result.exit_code, result.stderr) == (2, "wavepaint: format jxl cannot be written here\n")
+        assert not (here / "out").exists()
+
+
+def test_the_format_of_a_whole_folder(here: Path, photos: Path, model: Path) -> None:
+    (here / "photos/a.tiff").write_bytes(pillow(SAMPLES, "TIFF"))
+    result = run("inpaint", "photos", "-m", "mask.png", "-o", "out", "--format", "tif", "--model", model)
+    assert (result.exit_code, "failed" in result.stderr) == (0, True)
+    assert files_in(here / "out") == ["a.tif", "a.tiff", "sub/b.tif", "sub/deep/a.tif"]
+    for name in files_in(here / "out"):
+        assert (here / "out" / name).read_bytes().startswith((b"II*\0", b"MM\0*"))
+        check_filled(here / "out" / name)
+    result = run("inpaint", "photos", "-m", "mask.png", "-o", "png", "--format", "png", "--model", model)
+    assert result.exit_code == 1
+    assert re.search(r"photos/a\.tiff: its result would replace that of photos/a\.png", result.stderr)
+
+
+def test_the_format_of_several_images(here: Path, model: Path) -> None:
+    (here / "second.gif").write_bytes(pillow(SAMPLES, "GIF"))
+    arguments = ["photo.png", "second.gif", "-m", "mask.png", "-o", "out", "--format", "webp", "--quality", "80"]
+    assert run("inpaint", *arguments, "--model", model).exit_code == 0
+    assert files_in(here / "out") == ["photo.webp", "second.webp"]
 
 
 def test_the_network_is_told_how_long_the_job_is(photos: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

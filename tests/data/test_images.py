@@ -18,7 +18,7 @@ from wavepaint.data.images import Skipped, find_images, name_share, printable
 from wavepaint.errors import ImageError, OptionError
 
 torch = pytest.importorskip("torch")
-from wavepaint.data.crops import CropDataset, CropLoader, CropOptions, measure_loader, random_crop  # noqa: E402
+from wavepaint.data.crops import CropDataset, CropLoader, CropOptions, random_crop  # noqa: E402
 from wavepaint.data.masks import rng_for  # noqa: E402
 
 CROP = 48
@@ -478,10 +478,6 @@ def test_a_crop_at_native_scale_is_a_part_of_the_photograph():
     found = {random_crop(whole, 32, 1.0, rng_for(0, str(item))).tobytes() for item in range(60)}
     assert found <= windows
     assert len(found) > 40
-
-
-def test_the_rate_of_a_loader_is_measured(folder):
-    assert measure_loader(CropLoader(dataset(folder), 2), 0.05) > 1
 
 
 def test_masks_and_photographs_need_no_torch():

@@ -16,7 +16,7 @@ from pictures import SRGB_PROFILE, XMP, noise, pillow, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
-from wavepaint.errors import ImageError, ImageWarning
+from wavepaint.errors import ImageError, ImageWarning, OptionError
 from wavepaint.image import hevc, suffixes
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats.signature import has_gain_map
@@ -211,6 +211,8 @@ def test_what_libvips_cannot_read_or_write_is_named(fill: Inpainter, tmp_path: P
     (tmp_path / f"a.{format}").write_bytes(pillow(soft(64, 96), "BMP") if format == "bmp" else JXL)
     with pytest.raises(ImageError, match=rf"a\.{format}: is a {named} image, which this build of libvips cannot read"):
         fill(tmp_path / f"a.{format}", HOLE)
+    with pytest.raises(OptionError, match=f"format {format} cannot be written here"):
+        fill(pillow(soft(64, 96), "PNG"), HOLE, format=format)
     with pytest.raises(ImageError, match=rf"b\.{format}: cannot write \.{format} files, only \.png"):
         fill(soft(64, 96), HOLE, tmp_path / f"b.{format}")
 

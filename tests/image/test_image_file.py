@@ -420,6 +420,26 @@ def test_cmyk_becomes_srgb_with_a_warning(format: str) -> None:
     assert own.info["icc_profile"][16:20] == b"RGB "
 
 
+@pytest.mark.parametrize("kind", ["Adobe marker", "no Adobe marker", "YCCK", "TIFF"])
+def test_white_in_cmyk_stays_white(kind: str) -> None:
+    """Without the marker ink is stored inverted all the same, as every decoder has it."""
+    ink = np.zeros((32, 48, 4), np.uint8)
+    ink[:16, :24] = (0, 220, 220, 0)
+    data = pillow(Image.fromarray(ink, "CMYK"), "TIFF" if kind == "TIFF" else "JPEG")
+    if kind == "no Adobe marker":
+        start = data.index(b"\xff\xee\x00\x0eAdobe")
+        data = data[:start] + data[start + 16 :]
+    if kind == "YCCK":
+        import imagecodecs
+
+        data = imagecodecs.jpeg8_encode(255 - ink, colorspace="CMYK", outcolorspace="YCCK", level=95)
+    samples = ImageFile.open(data).read_all()
+    assert samples[24:].min() >= 252
+    assert np.abs(samples[4:12, 4:12].astype(int) - (235, 55, 45)).max() < 20
+    result = ImageFile.open(ImageFile.open(data).encode()).read_all()
+    assert result[24:].min() >= 252
+
+
 def test_cmyk_goes_through_the_profile_of_the_file() -> None:
     pyvips = pytest.importorskip("pyvips")
     profile = pyvips.Image.profile_load("cmyk")

@@ -12,7 +12,7 @@ import pyvips
 import tifffile
 
 from fuzzing import seeds
-from pictures import soft
+from pictures import noise, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
@@ -149,6 +149,24 @@ def test_a_tile_that_is_listed_with_no_place_is_missing() -> None:
         ImageFile.open(bytes(data)).read_all()
 
 
+@pytest.mark.parametrize("kind", ["predicted", "predicted strips"])
+def test_a_tag_of_another_type_is_not_left_out(kind: str) -> None:
+    data = bytearray((KINDS | STRIPS)[kind])
+    data[tifffile.TiffFile(io.BytesIO(data)).pages[0].tags["Predictor"].offset + 2] = 7
+    with pytest.raises(ImageError, match="its tag 317 is no number"):
+        ImageFile.open(bytes(data)).read_all()
+
+
+def test_lzw_of_far_more_than_its_samples_is_damaged() -> None:
+    noisy = noise(150, 170, 1)
+    data = bytearray(tiled(noisy, photometric="minisblack", compression="lzw"))
+    assert np.array_equal(ImageFile.open(bytes(data)).read_all(), noisy)
+    # Without this tag a sample has one bit.
+    data[tifffile.TiffFile(io.BytesIO(data)).pages[0].tags["BitsPerSample"].offset] ^= 0x20
+    with pytest.raises(ImageError, match="tile 1 of 12 is damaged"):
+        ImageFile.open(bytes(data)).read_all()
+
+
 @pytest.mark.parametrize("tile", [True, False])
 def test_jpegs_with_common_tables_are_whole(tile: bool) -> None:
     image = pyvips.Image.new_from_array(soft(150, 170))
@@ -166,6 +184,21 @@ def test_a_jpeg_that_is_smaller_or_lacks_a_table_is_damaged(kind: str, marker: b
     data[start] = data[start] - 1 if marker == b"\xff\xc0" else data[start] + 2
     with pytest.raises(ImageError, match=r"(tile|strip) 2.* is damaged"):
         ImageFile.open(bytes(data)).read_all()
+
+
+@pytest.mark.parametrize("compression", ["zlib", "packbits"])
+@pytest.mark.parametrize(("rows", "is_whole"), [(150, True), (151, False), (160, True)])
+def test_the_last_strip_ends_with_the_image_or_is_filled_up(compression: str, rows: int, is_whole: bool) -> None:
+    samples = np.full((rows, 170), 7, np.uint8)
+    options = {"photometric": "minisblack", "compression": compression}
+    data = bytearray(tiled(samples, tile=None, rowsperstrip=40, **options))
+    place = tifffile.TiffFile(io.BytesIO(data)).pages[0].tags["ImageLength"].valueoffset
+    data[place : place + 2] = (150).to_bytes(2, "little")
+    if is_whole:
+        assert np.array_equal(ImageFile.open(bytes(data)).read_all()[..., 0], samples[:150])
+    else:
+        with pytest.raises(ImageError, match="strip 4 is damaged"):
+            ImageFile.open(bytes(data)).read_all()
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
@@ -206,5 +239,6 @@ def test_no_damage_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixt
         except Exception:
             # tifffile is stricter in places, about what no sample depends on.
             expected = whole
-        assert np.array_equal(samples, expected), f"mutation {seed}"
+        # libtiff finds some strips without their sizes.
+        assert np.array_equal(samples, expected) or np.array_equal(samples, whole), f"mutation {seed}"
     assert accepted < tried

@@ -119,8 +119,8 @@ def _connected(cluster: Cluster, progress: bool) -> Iterator[Any]:
             host, _, port = address.rpartition(":")
             socket.create_connection((host.strip("[]"), int(port)), 5.0).close()
         connection = ray.init(address, **more)
-    except (OSError, ValueError, RuntimeError, OverflowError) as error:
-        raise OptionError(f"{address}: no Ray cluster at this HOST:PORT: {one_line(error)}") from None
+    except Exception as error:  # Ray raises whatever it does, a bare `Exception` where it cannot start in time
+        raise OptionError(f"{address}: Ray cannot be reached or started: {one_line(error)}") from None
     with connection:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars, context.print_on_execution_start = progress, False

@@ -12,7 +12,7 @@ from wavepaint.batch.settings import Cluster
 from wavepaint.cli.commands import CommandGroup, examples, new_app
 from wavepaint.cli.console import report, report_others
 from wavepaint.cli.declared import takes_options
-from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.errors import OptionError, needs_extra
 from wavepaint.options import Engine, Option, Options
 
 STATUSES = ("done", "skipped", "failed")
@@ -74,10 +74,8 @@ def run_batch(
     needs_mask = not (options.boxes or options.alpha)
     if files.masks is not None and not needs_mask:
         raise OptionError("give only one of --masks, --box and --alpha, to say what to fill")
-    try:
+    with needs_extra("wavepaint batch", "cluster"):
         from wavepaint.batch.cluster import read_report, run_batch
-    except ImportError as error:
-        raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
     from wavepaint.batch.plan import make_plan
     from wavepaint.batch.worker import Job
     from wavepaint.storage import absolute
@@ -102,10 +100,8 @@ def show_batch_status(
     failures: Annotated[int, typer.Option(help="Failures to list.")] = 10,
 ) -> None:
     """Count the results of a batch and read its report, while it runs or afterwards."""
-    try:
+    with needs_extra("wavepaint batch", "cluster"):
         from wavepaint.batch.cluster import REPORT, read_report
-    except ImportError as error:
-        raise MissingExtraError("wavepaint batch", "cluster", str(error.name)) from None
     from wavepaint.image.suffixes import is_image
     from wavepaint.storage import absolute, walk
 

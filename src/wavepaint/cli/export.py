@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wavepaint.cli.commands import examples, new_app
-from wavepaint.errors import ImageError, MissingExtraError
+from wavepaint.errors import ImageError, needs_extra
 
 app = new_app()
 
@@ -23,11 +23,9 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", help="ONNX file to write.")],
 ) -> None:
     """Write a checkpoint as an ONNX file, which needs no PyTorch to run."""
-    try:
+    with needs_extra("wavepaint export", "train"):
         from wavepaint.network import load_checkpoint
         from wavepaint.network.export import export_onnx
-    except ImportError as error:
-        raise MissingExtraError("wavepaint export", "train", str(error.name)) from None
     network = load_checkpoint(checkpoint)
     try:
         export_onnx(network, output)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wavepaint.cli.commands import examples, new_app
-from wavepaint.errors import MissingExtraError
+from wavepaint.errors import needs_extra
 
 app = new_app()
 
@@ -20,10 +20,8 @@ app = new_app()
 )
 def info(file: Annotated[str, typer.Argument(help='Checkpoint, ONNX file, or "default".')]) -> None:
     """Say what a network is: configuration, parameters, multiply-adds, size on disk."""
-    try:
+    with needs_extra("wavepaint info", "train"):
         from wavepaint.network.info import describe
-    except ImportError as error:
-        raise MissingExtraError("wavepaint info", "train", str(error.name)) from None
     found = describe(file)
     lines = {
         "file": found.path,

@@ -86,7 +86,10 @@ def inpaint(
     if files.compare is not None and (folder or len(images) > 1):
         raise OptionError("--compare is for one image")
     with interruptible() as check_interrupt:
+        from wavepaint.image.suffixes import check_writable
         from wavepaint.inpainter import Inpainter
+
+        check_writable(options.format)
 
         inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
         if folder:
@@ -112,7 +115,8 @@ def _split(names: list[str], files: Files, options: Options) -> tuple[list[str],
         raise OptionError(f"give {what}, to say what to fill")
     if len(given) > 1:
         raise OptionError(f"give only one of {' and '.join(given)}, to say what to fill")
-    if len(names) > 1 and files.output is not None and not _is_folder(files.output):
+    output = files.output or ""
+    if len(names) > 1 and (output == STREAM or (Path(output).suffix and not _is_folder(output))):
         if len(names) == 2:
             raise OptionError(f"give only one of MASK and {given[0]}; for two images, --output is a folder")
         raise OptionError(f"{files.output}: is no folder, which --output must be for several images")
@@ -120,10 +124,8 @@ def _split(names: list[str], files: Files, options: Options) -> tuple[list[str],
 
 
 def _is_folder(output: str) -> bool:
-    """Whether results go into `output` under their own names."""
-    if output == STREAM:
-        return False
-    return os.path.isdir(output) or output.endswith(("/", os.sep)) or not Path(output).suffix
+    """Whether `output` is one, or says that it is to be one."""
+    return os.path.isdir(output) or output.endswith(("/", os.sep))
 
 
 # -- files and streams ----------------------------------------------------------------------------------------------
@@ -137,11 +139,9 @@ def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, optio
         raise OptionError("only one of image and mask can come from standard input")
     if mask is not None and mask != STREAM and os.path.isdir(mask):
         raise OptionError(f"{mask}: a folder of masks is for a folder of images")
-    if options.format is not None and files.output != STREAM:
-        raise OptionError("--format is for standard output; the name of a file says its format")
     if files.output == STREAM:
         check_stdout()
-    targets = [_target(image, files, several=len(images) > 1) for image in images]
+    targets = [_target(image, files, options.format, several=len(images) > 1) for image in images]
     if len({target for target in targets if target is not None}) < len(images) > 1:
         raise OptionError(f"{files.output}: two of the results would have the same name")
     for image, target in zip(images, targets, strict=True):
@@ -161,26 +161,24 @@ def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, optio
     return well
 
 
-def _target(image: str, files: Files, several: bool) -> Path | None:
+def _target(image: str, files: Files, format: str | None, several: bool) -> Path | None:
     """The file to write; None for standard output."""
-    if files.in_place:
-        if image == STREAM:
-            raise OptionError("--in-place is for files, not for standard input")
-        return Path(image)
-    assert files.output is not None
     if files.output == STREAM:
         return None
-    if image == STREAM or not (several or (_is_folder(files.output) and not _is_new_file(files.output))):
-        return Path(files.output)
+    into_folder = files.output is not None and _is_folder(files.output)
+    named = files.in_place or image == STREAM or not (several or into_folder)
+    if named and format is not None:
+        raise OptionError("--format is for standard output and folders; the name of a file says its format")
+    if files.in_place and image == STREAM:
+        raise OptionError("--in-place is for files, not for standard input")
+    if named or files.output is None:
+        return Path(image if files.output is None else files.output)
     from wavepaint.image.sources import filled_name
+    from wavepaint.image.suffixes import suffix_in
 
     suffix = filled_name(Path(image)).suffix  # PNG for formats that are only read
+    suffix = suffix if format is None else suffix_in(format, suffix)
     return Path(files.output) / Path(image).with_suffix(suffix).name
-
-
-def _is_new_file(output: str) -> bool:
-    """Whether a name that might be a folder's is a file to write: for one image it is, unless it says otherwise."""
-    return not os.path.isdir(output) and not output.endswith(("/", os.sep))
 
 
 def _check_target(image: str, mask: str | None, target: Path | None, files: Files) -> None:
@@ -278,9 +276,7 @@ def _fill_folder(
         raise OptionError("--in-place is for single images: name an output folder with -o")
     if STREAM in (mask, files.output):
         raise OptionError("a folder of images needs a mask and an output with a name, not -")
-    if options.format is not None:
-        raise OptionError("--format is for standard output; in a folder each name says its format")
-    plan = make_plan(folder, mask, files.output, needs_mask=mask is not None)
+    plan = make_plan(folder, mask, files.output, needs_mask=mask is not None, format=options.format)
     if not files.quiet:
         report_others(plan.others)
     started = time.monotonic()

@@ -10,7 +10,7 @@ import typer
 
 from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.declared import takes_options
-from wavepaint.errors import MissingExtraError
+from wavepaint.errors import needs_extra
 from wavepaint.options import Engine, Option
 from wavepaint.server.settings import MEBI, MEGAPIXEL, Limits, Settings, available_cores
 
@@ -69,10 +69,8 @@ def serve(
         cors_origins=serving.cors_origin,
         allowed_hosts=tuple(name.lower() for name in serving.allowed_host),
     )
-    try:
+    with needs_extra("wavepaint serve", "server"):
         from wavepaint.server import run
-    except ImportError as error:
-        raise MissingExtraError("wavepaint serve", "server", str(error.name)) from None
     run.serve(
         engine,
         settings,

@@ -11,7 +11,7 @@ import typer
 from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.console import parse_weights
 from wavepaint.cli.declared import takes_options
-from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.errors import OptionError, needs_extra
 from wavepaint.options import Option
 
 app = new_app()
@@ -77,13 +77,11 @@ def train(
         raise OptionError(f"--hours must be above 0, and at most a year, not {options.hours}")
     from rich.console import Console
 
-    try:
+    with needs_extra("wavepaint train", "train"):
         from wavepaint.training import run
         from wavepaint.training.callbacks import Terminal
         from wavepaint.training.recipes import load_recipe
         from wavepaint.training.settings import Settings
-    except ImportError as error:
-        raise MissingExtraError("wavepaint train", "train", str(error.name)) from None
     seconds = None if options.hours is None else 3600 * options.hours
     hardware = run.Hardware(options.accelerator, options.devices, options.precision)
     callbacks = [Terminal(Console(stderr=True))]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -343,18 +342,6 @@ def random_crop(image: RGB, crop: int, max_scale: float, rng: np.random.Generato
     if window > crop:
         view = cv2.resize(view, (crop, crop), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return view
-
-
-def measure_loader(loader: CropLoader, seconds: float) -> float:
-    """Return the images per second that `loader` alone delivers, over about `seconds`, start-up excluded."""
-    batches = iter(loader)
-    next(batches)
-    images, begin = 0, time.perf_counter()
-    for batch in batches:
-        images += len(batch["name"])
-        if time.perf_counter() - begin >= seconds:
-            break
-    return images / (time.perf_counter() - begin)
 
 
 def _as_it_is(batch: Any) -> Any:

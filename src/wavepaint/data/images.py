@@ -70,7 +70,7 @@ class ImageSource(ABC):
         """
         name = printable(self.name(index))
         try:
-            return _decode(self.encoded(index), max_pixels)
+            return decode_rgb(self.encoded(index), max_pixels)
         except (OSError, ImageError) as error:
             reason = str(error) if isinstance(error, ImageError) else (error.strerror or str(error))
             self._skipped[name] = reason
@@ -304,8 +304,8 @@ def _fetched(url: str, cache: Path) -> Path:
     return target
 
 
-def _decode(data: bytes, max_pixels: int | None) -> RGB:
-    """Decode one image file; the `ImageError` holds the reason only."""
+def decode_rgb(data: bytes, max_pixels: int | None = None) -> RGB:
+    """Decode one image file to 8-bit RGB `(h, w, 3)`; the `ImageError` holds the reason only."""
     if data.startswith(b"BM"):
         return _decode_bmp(data)
     try:

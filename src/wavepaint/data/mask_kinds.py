@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import MissingExtraError
+from wavepaint.errors import needs_extra
 
 BoolMask = NDArray[np.bool_]
 Canvas = NDArray[np.uint8]
@@ -284,10 +284,8 @@ class Ellipses:
 
 def opencv() -> Any:
     """OpenCV, imported where it is first needed; `MissingExtraError` if it is not installed."""
-    try:
+    with needs_extra("training or evaluation", "train", "opencv-python-headless"):
         import cv2
-    except ImportError:
-        raise MissingExtraError("drawing masks", "train", "opencv-python-headless") from None
     return cv2
 
 

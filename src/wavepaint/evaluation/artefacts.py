@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import MissingExtraError
+from wavepaint.data.mask_kinds import opencv
 from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image
 
 PERIODS = (4, 8, 16)
@@ -45,7 +45,7 @@ def lattice_energy(image: NDArray[np.floating[Any]], mask: BoolMask, period: int
         mask: `(H, W)`, True = hole.
         period: in samples, along rows and columns.
     """
-    cv2 = _opencv()
+    cv2 = opencv()
     weight = cv2.blur(mask.astype(np.float64), (period, period))[..., None] + 1e-6
     blurred = cv2.blur(np.where(mask[..., None], image, 0), (period, period)) / weight
     detail = np.where(mask[..., None], image - blurred, 0)
@@ -76,7 +76,7 @@ def texture_ratio(image: NDArray[np.floating[Any]], mask: BoolMask) -> float:
     details = ((a + b - c - d) / 2, (a - b + c - d) / 2, (a - b - c + d) / 2)
     energy = np.mean([detail**2 for detail in details], axis=(0, -1))
     size = 2 * RING + 1
-    grown = _opencv().dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)
+    grown = opencv().dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)
     inside = _whole_windows(mask)
     if not inside.any():
         inside = ~_whole_windows(~mask)
@@ -91,11 +91,3 @@ def texture_ratio(image: NDArray[np.floating[Any]], mask: BoolMask) -> float:
 def _whole_windows(mask: BoolMask) -> BoolMask:
     """`(H - 1, W - 1)`: whether all four samples of a 2x2 window are marked."""
     return mask[:-1, :-1] & mask[:-1, 1:] & mask[1:, :-1] & mask[1:, 1:]
-
-
-def _opencv() -> Any:
-    try:
-        import cv2
-    except ImportError:
-        raise MissingExtraError("evaluation", "train", "opencv-python-headless") from None
-    return cv2

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from wavepaint.errors import MissingExtraError
+from wavepaint.errors import needs_extra
 from wavepaint.evaluation.metrics import Summary
 
 if TYPE_CHECKING:
@@ -37,11 +37,9 @@ def drawing() -> Iterator[type[Any]]:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
+    with needs_extra("charts", "train", "matplotlib"):
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("charts", "train", "matplotlib") from None
     with rc_context(_STYLE):
         yield Figure
 

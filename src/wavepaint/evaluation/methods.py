@@ -10,13 +10,14 @@ from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint import __version__
-from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.data.mask_kinds import opencv
+from wavepaint.errors import OptionError, needs_extra
 from wavepaint.evaluation.metrics import BoolMask, Image, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
 from wavepaint.evaluation.registry import METHODS, MethodEntry
@@ -171,7 +172,7 @@ class FolderMethod:
 
 
 def _opencv_fill(algorithm: str) -> Fill:
-    cv2 = _opencv()
+    cv2 = opencv()
     flag = {"telea": cv2.INPAINT_TELEA, "ns": cv2.INPAINT_NS}[algorithm]
 
     def fill(known: Image, mask: BoolMask) -> Image:
@@ -181,10 +182,8 @@ def _opencv_fill(algorithm: str) -> Fill:
 
 
 def _biharmonic_fill() -> Fill:
-    try:
+    with needs_extra("biharmonic inpainting", "train", "scikit-image"):
         from skimage.restoration import inpaint_biharmonic
-    except ImportError:
-        raise MissingExtraError("biharmonic inpainting", "train", "scikit-image") from None
 
     def fill(known: Image, mask: BoolMask) -> Image:
         filled = inpaint_biharmonic(known / 255.0, mask, channel_axis=-1)
@@ -216,7 +215,7 @@ def find_method(spec: str) -> Method:
     if spec in METHODS:
         return METHODS[spec].load()
     if not Path(spec).is_file():
-        known = ", ".join((*METHODS, "package:MODEL", "folder:RESULTS", "a checkpoint file"))
+        known = ", ".join((*sorted(METHODS), "package:MODEL", "folder:RESULTS", "a checkpoint file"))
         raise OptionError(f"unknown method {spec!r}; known: {known}")
     return _checkpoint_method(spec, spec)
 
@@ -254,35 +253,20 @@ def _checkpoint_method(model: str, name: str) -> RuntimeMethod:
 
 
 def _require_torch() -> None:
-    try:
+    with needs_extra("evaluating a network", "train", "torch"):
         import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("evaluating a network", "train", "torch") from None
 
 
 def _describe_opencv() -> str:
-    return f"OpenCV {_opencv().__version__}, radius {OPENCV_RADIUS}"
+    return f"OpenCV {opencv().__version__}, radius {OPENCV_RADIUS}"
 
 
-def _opencv() -> Any:
-    try:
-        import cv2
-    except ImportError:
-        raise MissingExtraError("evaluation", "train", "opencv-python-headless") from None
-    return cv2
-
-
-METHODS.add("package", MethodEntry(package_method, _describe_package))
-METHODS.add(
-    "network", MethodEntry(lambda: _checkpoint_method("default", "network"), lambda: _describe_network("default"))
-)
-METHODS.add("haar", MethodEntry(haar_method, lambda: f"the network's prefill alone, {HAAR_SWEEPS} sweeps"))
-METHODS.add("opencv-telea", MethodEntry(lambda: ImageMethod("opencv-telea", _opencv_fill("telea")), _describe_opencv))
-METHODS.add("opencv-ns", MethodEntry(lambda: ImageMethod("opencv-ns", _opencv_fill("ns")), _describe_opencv))
-METHODS.add(
-    "biharmonic",
-    MethodEntry(
-        lambda: ImageMethod("biharmonic", _biharmonic_fill()),
-        lambda: f"scikit-image {import_module('skimage').__version__}",
-    ),
+METHODS["package"] = MethodEntry(package_method, _describe_package)
+METHODS["network"] = MethodEntry(lambda: _checkpoint_method("default", "network"), lambda: _describe_network("default"))
+METHODS["haar"] = MethodEntry(haar_method, lambda: f"the network's prefill alone, {HAAR_SWEEPS} sweeps")
+METHODS["opencv-telea"] = MethodEntry(lambda: ImageMethod("opencv-telea", _opencv_fill("telea")), _describe_opencv)
+METHODS["opencv-ns"] = MethodEntry(lambda: ImageMethod("opencv-ns", _opencv_fill("ns")), _describe_opencv)
+METHODS["biharmonic"] = MethodEntry(
+    lambda: ImageMethod("biharmonic", _biharmonic_fill()),
+    lambda: f"scikit-image {import_module('skimage').__version__}",
 )

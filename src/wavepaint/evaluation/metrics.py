@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.data.masks import rng_for
-from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.errors import OptionError, needs_extra
 
 Image = NDArray[np.uint8]
 BoolMask = NDArray[np.bool_]
@@ -241,8 +241,6 @@ def gaussian_frechet_distance(mean_a: FloatArray, cov_a: FloatArray, mean_b: Flo
 
 
 def _skimage_metrics() -> Any:
-    try:
+    with needs_extra("scoring", "train", "scikit-image"):
         from skimage import metrics
-    except ImportError:
-        raise MissingExtraError("scoring", "train", "scikit-image") from None
     return metrics

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from wavepaint.errors import OptionError
 
@@ -20,35 +20,15 @@ Weights = Mapping[str, Path]
 """Files by the names of weights; what is not named is downloaded once."""
 
 
-class Registry(Generic[T]):
-    """A table of names.
-
-    Args:
-        kind: what an entry is called in errors.
-    """
+class Registry(dict[str, T]):
+    """A table of names; `kind` is what an entry is called in errors."""
 
     def __init__(self, kind: str) -> None:
+        super().__init__()
         self._kind = kind
-        self._entries: dict[str, T] = {}
 
-    def add(self, name: str, entry: T) -> None:
-        """Add an entry; `ValueError` when the name is taken."""
-        if name in self._entries:
-            raise ValueError(f"{self._kind} {name!r} is there already")
-        self._entries[name] = entry
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def __iter__(self) -> Iterator[str]:
-        """The names in alphabetical order."""
-        return iter(sorted(self._entries))
-
-    def __getitem__(self, name: str) -> T:
-        """The entry of a name; `OptionError` that lists the known names when there is none."""
-        if name not in self._entries:
-            raise OptionError(f"unknown {self._kind} {name!r}; known: {', '.join(self)}")
-        return self._entries[name]
+    def __missing__(self, name: str) -> T:
+        raise OptionError(f"unknown {self._kind} {name!r}; known: {', '.join(sorted(self))}")
 
 
 @dataclass(frozen=True)

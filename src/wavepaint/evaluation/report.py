@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wavepaint import __version__
-from wavepaint.errors import MissingExtraError
+from wavepaint.errors import needs_extra
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import METRICS
 from wavepaint.evaluation.results import RANKED_BY, Case, Results, SummaryRow
@@ -145,7 +145,7 @@ def _write_images(results: Results, folder: Path) -> dict[str, list[tuple[Case, 
             paths = []
             for column, image in enumerate((case.item.truth, case.item.known, *case.composites)):
                 name = f"{title}-{number:02d}-{column}.png"
-                (folder / name).write_bytes(encode_png(image, compressed=True))
+                (folder / name).write_bytes(encode_png(image))
                 paths.append(f"{folder.name}/{name}")
             written[title].append((case, paths))
     return written
@@ -178,10 +178,8 @@ def render(template: str, folder: Path | None = None, **values: Any) -> str:
     Raises:
         MissingExtraError: Jinja is not installed.
     """
-    try:
+    with needs_extra("reports", "train", "jinja2"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError:
-        raise MissingExtraError("reports", "train", "jinja2") from None
     folders = [Path(__file__).parent / "templates", *((folder,) if folder else ())]
     environment = Environment(
         loader=FileSystemLoader(folders),

@@ -65,7 +65,7 @@ def provenance_of(test_set: EvaluationSet, specs: Sequence[str], seed: int = 0) 
 def load_scorers(metrics: Sequence[str], weights: Weights) -> tuple[list[Scorer], list[SetScorer]]:
     """The scorers of images and of whole sets by their names in `METRIC_LOADERS`; see `evaluate_set`."""
     entries = [METRIC_LOADERS[name] for name in dict.fromkeys(metrics)]
-    known = dict.fromkeys(weight for name in METRIC_LOADERS for weight in METRIC_LOADERS[name].weights)
+    known = dict.fromkeys(weight for name in sorted(METRIC_LOADERS) for weight in METRIC_LOADERS[name].weights)
     for name in weights:
         if name not in known:
             raise OptionError(f"unknown weights {name!r}; known: {', '.join(known)}")
@@ -101,9 +101,10 @@ def _lpips(net: Net, backbone: str) -> MetricEntry:
 
 def _dists(weights: Weights) -> Scorer:
     from wavepaint.evaluation.perceptual import load_dists
-    from wavepaint.evaluation.scorers import DISTSScorer
+    from wavepaint.evaluation.scorers import DistanceScorer
 
-    return DISTSScorer(load_dists(weights.get("vgg16")))
+    model = load_dists(weights.get("vgg16"))
+    return DistanceScorer("dists", model.layers, model.distance)
 
 
 def _frechet_vgg(weights: Weights) -> SetScorer:
@@ -114,18 +115,18 @@ def _frechet_vgg(weights: Weights) -> SetScorer:
 
 
 def _vgg_distance(weights: Weights) -> Scorer:
-    from wavepaint.evaluation.features import DISTANCE_LAYERS
+    from wavepaint.evaluation.features import DISTANCE_LAYERS, feature_distance
     from wavepaint.evaluation.perceptual import load_vgg16
-    from wavepaint.evaluation.scorers import VGGDistanceScorer
+    from wavepaint.evaluation.scorers import DistanceScorer
 
-    return VGGDistanceScorer(load_vgg16(weights.get("vgg16"), DISTANCE_LAYERS))
+    return DistanceScorer("vgg_distance", load_vgg16(weights.get("vgg16"), DISTANCE_LAYERS), feature_distance)
 
 
-METRIC_LOADERS.add("pixels", MetricEntry((), lambda weights: pixel_scores))
-METRIC_LOADERS.add("artefacts", MetricEntry((), _artefacts))
-METRIC_LOADERS.add("ssim-zero-padded", MetricEntry((), lambda weights: zero_padded_ssim))
-METRIC_LOADERS.add("lpips-vgg", _lpips("vgg", "vgg16"))
-METRIC_LOADERS.add("dists", MetricEntry(("vgg16",), _dists))
-METRIC_LOADERS.add("frechet-vgg", MetricEntry(("vgg16",), _frechet_vgg))
-METRIC_LOADERS.add("lpips-alex", _lpips("alex", "alexnet"))
-METRIC_LOADERS.add("vgg", MetricEntry(("vgg16",), _vgg_distance))
+METRIC_LOADERS["pixels"] = MetricEntry((), lambda weights: pixel_scores)
+METRIC_LOADERS["artefacts"] = MetricEntry((), _artefacts)
+METRIC_LOADERS["ssim-zero-padded"] = MetricEntry((), lambda weights: zero_padded_ssim)
+METRIC_LOADERS["lpips-vgg"] = _lpips("vgg", "vgg16")
+METRIC_LOADERS["dists"] = MetricEntry(("vgg16",), _dists)
+METRIC_LOADERS["frechet-vgg"] = MetricEntry(("vgg16",), _frechet_vgg)
+METRIC_LOADERS["lpips-alex"] = _lpips("alex", "alexnet")
+METRIC_LOADERS["vgg"] = MetricEntry(("vgg16",), _vgg_distance)

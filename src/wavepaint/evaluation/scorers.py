@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepaint.evaluation.features import VGG16Features, feature_distance
+from wavepaint.evaluation.features import VGG16Features
 from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image, gaussian_frechet_distance
-from wavepaint.evaluation.perceptual import DISTS, LPIPS, Net
+from wavepaint.evaluation.perceptual import LPIPS, Net
 from wavepaint.evaluation.protocol import Evaluated
 
 FRECHET_LAYER = "relu3_3"
@@ -44,27 +44,6 @@ class DistanceScorer:
             reference = self._features(_tensor(truth))
             distances = [float(self._distance(self._features(_tensor(c)), reference)) for c in composites]
         return {self._name: np.array(distances)}
-
-
-class VGGDistanceScorer(DistanceScorer):
-    """The training loss `vgg-features` as a number: neither LPIPS nor FID, and no judge of networks trained with it.
-
-    Mean absolute difference of the activations relu1_2, relu2_2 and relu3_3, each relative to the truth's mean
-    absolute activation, averaged over the three layers.
-
-    Args:
-        features: VGG16 with the layers `features.DISTANCE_LAYERS`.
-    """
-
-    def __init__(self, features: VGG16Features) -> None:
-        super().__init__("vgg_distance", features, feature_distance)
-
-
-class DISTSScorer(DistanceScorer):
-    """DISTS of whole composites, `dists`; it compares statistics over all positions, so there is none of a hole."""
-
-    def __init__(self, model: DISTS) -> None:
-        super().__init__("dists", model.layers, model.distance)
 
 
 class LPIPSScorer:

@@ -55,19 +55,15 @@ def set_score_tables(results: Results, set_scores: Sequence[SetScore]) -> list[T
         scores = {(s.metric, s.method): s.value for s in set_scores if s.kind == kind}
         names = [name for name in SET_METRICS if any(metric == name for metric, _ in scores)]
         values = [[scores[name, method] for name in names] for method in results.methods]
-        metrics = [SET_METRICS[name] for name in names]
-        tables.append(
-            Table(
-                f"{kind}: scores of the whole set",
-                ("method", *(metric.label for metric in metrics)),
-                tuple(
-                    (method, *(f"{value:.{metric.digits}f}" for value, metric in zip(line, metrics, strict=True)))
-                    for method, line in zip(results.methods, values, strict=True)
-                ),
-                _best(values, metrics),
-            )
-        )
+        tables.append(_values(f"{kind}: scores of the whole set", results, values, [SET_METRICS[n] for n in names]))
     return tables
+
+
+def _values(title: str, results: Results, values: Sequence[Sequence[float]], metrics: Sequence[Metric]) -> Table:
+    """A number for every method and metric."""
+    rows = [[f"{value:.{metric.digits}f}" for value, metric in zip(line, metrics, strict=True)] for line in values]
+    lines = tuple((method, *row) for method, row in zip(results.methods, rows, strict=True))
+    return Table(title, ("method", *(metric.label for metric in metrics)), lines, _best(values, metrics))
 
 
 def markdown(table: Table) -> str:
@@ -81,15 +77,18 @@ def markdown(table: Table) -> str:
 
 
 def console_table(table: Table) -> RichTable:
-    """A table as it is, for the terminal."""
+    """A table for the terminal."""
     from rich.markup import escape
     from rich.table import Table as RichTable
 
     shown = RichTable(title=table.title)
-    for number, name in enumerate(table.header):
-        shown.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number == 0)
-    for row in table.rows:
-        shown.add_row(*map(escape, row))
+    widest = min(max((len(row[0]) for row in table.rows), default=0), 24)
+    shown.add_column(table.header[0], min_width=widest, overflow="fold")
+    for name in table.header[1:]:
+        shown.add_column(name, justify="right", overflow="fold")
+    for row, marks in zip(table.rows, table.bold, strict=True):
+        cells = zip(map(escape, row), marks, strict=True)
+        shown.add_row(*(f"[bold]{cell}[/bold]" if mark else cell for cell, mark in cells))
     return shown
 
 
@@ -130,25 +129,11 @@ def bin_label(index: int | None) -> str:
 
 def console_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[RichTable]:
     """One table per kind of mask for the terminal: the means of the most asked-for metrics."""
-    from rich.markup import escape as plain
-    from rich.table import Table as RichTable
-
-    widest = min(max(map(len, results.methods)), 24)
     names = [name for name in results.metrics if name in HEADLINE]
     tables = []
     for kind in results.kinds:
         rows = {(s.method, s.metric): s.summary for s in summaries if s.kind == kind and s.area_bin is None}
         values = [[rows[method, name].mean for name in names] for method in results.methods]
-        best = _best(values, [METRICS[name] for name in names])
-        count = rows[results.methods[0], names[0]].count
-        table = RichTable(title=f"{kind}, {count} holes")
-        table.add_column("method", min_width=widest, overflow="fold")
-        for name in names:
-            table.add_column(METRICS[name].label, justify="right")
-        for method, line, marks in zip(results.methods, values, best, strict=True):
-            cells = [f"{value:.{METRICS[name].digits}f}" for name, value in zip(names, line, strict=True)]
-            table.add_row(
-                plain(method), *(f"[bold]{c}[/bold]" if mark else c for c, mark in zip(cells, marks[1:], strict=True))
-            )
-        tables.append(table)
+        title = f"{kind}, {rows[results.methods[0], names[0]].count} holes"
+        tables.append(console_table(_values(title, results, values, [METRICS[name] for name in names])))
     return tables

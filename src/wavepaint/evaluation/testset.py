@@ -1,17 +1,14 @@
 """Test sets on disk, in the layout of the field: `KIND/NAME.png` with its hole `KIND/NAME_mask000.png`.
 
 A manifest holds the seed, every hole's area and how many masks were rejected before it, and SHA-256 hashes of
-the *samples*, so a set that was recompressed still matches. The files are uncompressed PNG written here:
-their bytes depend on no library's version. Sets of other programs in this layout, without a manifest, can
-be read as well.
+the *samples*, so a set that was recompressed still matches. Sets of other programs in this layout, without a
+manifest, can be read as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import struct
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.data.images import decode_rgb
+from wavepaint.errors import ImageError, OptionError, one_line
 from wavepaint.evaluation.metrics import BoolMask, Image
 from wavepaint.evaluation.protocol import KINDS, Item, make_items
 from wavepaint.files import atomic_dir
+from wavepaint.image.vips import libvips
 
 if TYPE_CHECKING:
     from wavepaint.data.images import ImageSource
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 FORMAT = "wavepaint-test-set-1"
 MASK_SUFFIX = "_mask000"
-_STORED_BLOCK = 65535
 
 
 @dataclass(frozen=True)
@@ -215,44 +213,14 @@ def samples_sha256(samples: Image | BoolMask) -> str:
     return digest.hexdigest()
 
 
-def encode_png(samples: NDArray[np.uint8], compressed: bool = False) -> bytes:
-    """A PNG of grey `(H, W)` or RGB `(H, W, 3)` uint8 samples.
-
-    Uncompressed it has the same bytes everywhere; compressed, wherever zlib is the same.
-    """
-    height, width = samples.shape[:2]
-    colour_type = 0 if samples.ndim == 2 else 2
-    rows = np.ascontiguousarray(samples).reshape(height, -1)
-    raw = np.concatenate((np.zeros((height, 1), np.uint8), rows), axis=1).tobytes()
-    if compressed:
-        return _png(width, height, colour_type, zlib.compress(raw))
-    blocks = [raw[start : start + _STORED_BLOCK] for start in range(0, len(raw), _STORED_BLOCK)]
-    stream = b"\x78\x01" + b"".join(
-        struct.pack("<BHH", index == len(blocks) - 1, len(block), len(block) ^ 0xFFFF) + block
-        for index, block in enumerate(blocks)
-    )
-    return _png(width, height, colour_type, stream + struct.pack(">I", zlib.adler32(raw)))
-
-
-def _png(width: int, height: int, colour_type: int, stream: bytes) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", stream), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
+def encode_png(samples: NDArray[np.uint8]) -> bytes:
+    """A PNG of grey `(H, W)` or RGB `(H, W, 3)` uint8 samples."""
+    return bytes(libvips().Image.new_from_array(np.ascontiguousarray(samples)).pngsave_buffer())
 
 
 def read_image(path: Path) -> Image:
     """An image file as uint8 RGB `(H, W, 3)`; `OptionError` when it cannot be read."""
     try:
-        import cv2
-    except ImportError:
-        raise MissingExtraError("evaluation", "train", "opencv-python-headless") from None
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise OptionError(f"{path}: {error.strerror}") from None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
-    if image is None:
-        raise OptionError(f"{path}: not an image that can be read")
-    return np.asarray(image)
+        return decode_rgb(path.read_bytes())
+    except (OSError, ImageError) as error:
+        raise OptionError(f"{path}: {one_line(error)}") from None

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wavepaint.errors import CheckpointError, MissingExtraError, WavepaintError
+from wavepaint.errors import CheckpointError, WavepaintError, needs_extra
 from wavepaint.files import cache_folder
 
 DOWNLOADS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -47,10 +47,8 @@ def fetch(name: str) -> Path:
             one (nothing stays).
         MissingExtraError: pooch is not installed.
     """
-    try:
+    with needs_extra("downloading weights", "train", "pooch"):
         import pooch
-    except ImportError:
-        raise MissingExtraError("downloading weights", "train", "pooch") from None
     url, sha256 = DOWNLOADS[name]
     folder = cache_folder()
     pooch.get_logger().setLevel("ERROR")

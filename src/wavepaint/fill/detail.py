@@ -31,6 +31,7 @@ def add_detail(
     options: ExemplarOptions,
     exclude: Mask | None = None,
     progress: Progress | None = None,
+    has_alpha: bool = True,
 ) -> list[Patch]:
     """Complete a hole from the image's own samples.
 
@@ -41,6 +42,7 @@ def add_detail(
         options: see `ExemplarOptions`.
         exclude: (H, W) bool, True = not to copy from, or None.
         progress: called with the share done, 0 to 1; it may return False to stop.
+        has_alpha: whether a second or fourth channel is transparency.
 
     Returns:
         Patches to paste after those of the guide.
@@ -61,6 +63,10 @@ def add_detail(
             avoided = None if exclude is None else exclude[piece.crop.slices]
             share = None if progress is None else _part_of(progress, done / work, piece.crop.area / work)
             patch = samples[piece.box.relative_to(piece.crop).slices].copy()
+            if has_alpha and samples.shape[2] in (2, 4):
+                # What is transparent as a whole has no colour to copy.
+                clear = samples[..., -1] == 0
+                avoided = clear if avoided is None else avoided | clear
             patch[piece.hole] = _complete(samples, piece, unknown, avoided, options, share)
             patches.append((piece.box, patch))
             filled.add(patches[-1])
@@ -125,9 +131,6 @@ def _complete(
     exclude = unknown & ~own
     if avoided is not None:
         exclude |= avoided
-    if samples.shape[2] > colours:
-        # What is transparent as a whole has no colour to copy.
-        exclude |= samples[..., -1] == 0
     filled, _ = complete(samples, own, to_unit(samples[..., :colours]), options, exclude, progress)
     completed: Samples = filled[own]
     return completed

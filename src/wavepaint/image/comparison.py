@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from wavepaint.errors import ImageError
-from wavepaint.files import atomic_write
-from wavepaint.image.vips import has_field, libvips
+from wavepaint.image.file import ImageFile
+from wavepaint.image.vips import has_field, libvips, reason_of
 
 GAP = 16
 """White pixels between the two."""
@@ -26,22 +26,15 @@ def write_comparison(before: Path | bytes, after: Path | bytes, target: Path) ->
     try:
         sides = [_as_srgb(source) for source in (before, after)]
         joined = sides[0].join(sides[1], "horizontal", shim=GAP, background=[255.0], expand=True)
-        content = joined.write_to_buffer(target.suffix)
+        content = joined.pngsave_buffer(compression=1)
     except libvips().Error as error:
-        raise ImageError(f"{target}: the comparison cannot be made: {str(error).strip().splitlines()[-1]}") from None
-    try:
-        with atomic_write(target) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise ImageError(f"{target}: cannot be written: {error.strerror or error}") from None
+        raise ImageError(f"{target}: the comparison cannot be made: {reason_of(error)}") from None
+    ImageFile.open(content).save(target)
 
 
 def _as_srgb(source: Path | bytes) -> Any:
-    if isinstance(source, bytes):
-        image = libvips().Image.new_from_buffer(source, "")
-    else:
-        image = libvips().Image.new_from_file(str(source))
-    image = image.autorot()
+    # Upright, and without what is neither colour nor transparency.
+    image = libvips().Image.new_from_buffer(ImageFile.open(source).encode(format="png"), "")
     if has_field(image, "icc-profile-data"):
         image = image.icc_transform("srgb")
     image = image.colourspace("srgb")

@@ -25,7 +25,7 @@ from wavepaint.image.strips import StripSource, patched_rows
 from wavepaint.image.suffixes import libvips_writes
 from wavepaint.image.types import Patch
 from wavepaint.image.vips import has_operation, libvips, reason_of
-from wavepaint.options import check_format, check_quality
+from wavepaint.options import Options
 
 _EIGHT_BIT = ("jpeg", "webp", "bmp")
 _ADVICE = (
@@ -82,10 +82,12 @@ class Encoder:
         """See `ImageFile.conversion_warnings`."""
         name, header = self._file.name, self._header
         if header.dtype.itemsize > 1 and format in _EIGHT_BIT:
-            yield f"{name}: 16-bit samples become 8-bit in {format}"
+            yield f"{name}: {header.stored.bits}-bit samples become 8-bit in {format}"
         if header.stored.bits > 12 and format in ("avif", "heic"):
             yield f"{name}: {header.stored.bits}-bit samples become 12-bit in {format}"
-        if header.channels in (2, 4) and format == "jpeg":
+        if header.channels in (2, 4) and not header.has_alpha and format != "tiff":
+            yield f"{name}: a channel of unspecified meaning is left out in {format}"
+        if header.has_alpha and format == "jpeg":
             yield f"{name}: JPEG has no transparency, the image is laid on white"
         for loss in self._metadata.losses(format):
             yield f"{name}: {loss}"
@@ -102,9 +104,8 @@ class Encoder:
                 yield f"{name}: {behind} bytes behind the image (a gain map, a video, a second image) are left out"
 
     def _check(self, patches: list[Patch], format: str, quality: int | None) -> None:
-        check_format(format)
-        if quality is not None:
-            check_quality(quality)
+        check_options: Any = Options
+        check_options(format=format, quality=quality)
         header = self._header
         for box, samples in patches:
             check_inside(self._file.name, box, header)
@@ -122,6 +123,8 @@ class Encoder:
         rows = StripSource(header.width, header.height, header.channels, header.dtype, changed)
         try:
             image = self._metadata.attach(rows.image(), format, header.interpretation, self._orientation)
+            if format != "tiff" and not header.has_alpha:
+                image = _colours_alone(image)
             image = _in_range_of(format, image)
             kill_when_cancelled(image)
             yield image, options
@@ -153,6 +156,14 @@ def writing(target: str | Path, name: str) -> Iterator[Path]:
             yield unfinished
     except OSError as error:
         raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from None
+
+
+def _colours_alone(image: Any) -> Any:
+    """Leave out a channel that is no transparency."""
+    colours = 3 if image.bands >= 3 else 1
+    narrow, wide = ("srgb", "rgb16") if colours == 3 else ("b-w", "grey16")
+    interpretation = wide if image.format == "ushort" else narrow
+    return image.extract_band(0, n=colours).copy(interpretation=interpretation)
 
 
 def _encoded(image: Any, format: str, options: dict[str, Any]) -> bytes:

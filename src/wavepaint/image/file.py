@@ -41,6 +41,7 @@ class ImageFile:
         height: pixels.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied). Palettes are resolved and CMYK
             is converted to sRGB.
+        has_alpha: whether the last channel is transparency; in a TIFF it may be of unspecified meaning, infrared say.
         dtype: uint8 or uint16. Samples of 1, 2 and 4 bits are spread over 0-255, of 10 and 12 over 0-65535.
         format: "png", "jpeg", "webp", "tiff", "avif", "heic" or "gif".
         pages: images in the file: pages of a TIFF, without pyramid levels and previews; frames of an animation.
@@ -60,7 +61,7 @@ class ImageFile:
         header = self._header
         self.name, self.format, self.pages, self.warnings = file.name, header.format, header.pages, header.warnings
         self.width, self.height, self.channels, self.dtype = header.width, header.height, header.channels, header.dtype
-        self.orientation = header.orientation
+        self.orientation, self.has_alpha = header.orientation, header.has_alpha
         self.decoded_bytes, self.lossless = header.stored.decoded_bytes, header.stored.lossless
 
     @classmethod
@@ -104,12 +105,15 @@ class ImageFile:
         return self.read(Box(0, 0, self.width, self.height))
 
     def stream(self, hold: bool = False) -> Iterator[tuple[Box, Samples]]:
-        """Yield the image in strips of full width, from top to bottom: (box, samples), not writable.
+        """Yield what can be seen of the image, colours and transparency, in strips of full width from top to bottom.
 
-        Decoded anew each time and never held, however small the image, unless `hold` asks for that. Raises `ImageError`
-        for a damaged file.
+        They are (box, samples), not writable. Decoded anew each time and never held, however small the image, unless
+        `hold` asks for that. Raises `ImageError` for a damaged file.
         """
-        return self._decoder.strips(self.height, hold)
+        strips = self._decoder.strips(self.height, hold)
+        if self.has_alpha or self.channels in (1, 3):
+            return strips
+        return ((box, samples[..., :-1]) for box, samples in strips)
 
     def label_base(self) -> Colour | None:
         """The colour of index 0, if the image has a palette that is more than greys."""
@@ -121,7 +125,7 @@ class ImageFile:
 
         Raises `MaskError` if it has no alpha channel.
         """
-        check_alpha(self.name, self.channels)
+        check_alpha(self.name, self.has_alpha)
         holes = np.empty((self.height, self.width), np.bool_)
         for strip, rows in self._decoder.strips(self.height):
             holes[strip.slices] = rows[..., -1] == 0
@@ -197,7 +201,7 @@ class ImageFile:
         return "png" if self.format == "gif" else self.format
 
 
-def check_alpha(name: str, channels: int) -> None:
+def check_alpha(name: str, has_alpha: bool) -> None:
     """Refuse an image without an alpha channel where the mask is to come from it: `MaskError`."""
-    if channels not in (2, 4):
+    if not has_alpha:
         raise MaskError(f"{name}: has no transparency to take the mask from")

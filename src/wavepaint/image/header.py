@@ -38,7 +38,6 @@ _LOADERS = {
     "bmp": "magickload",
 }
 _NAMES = {"jxl": "JPEG XL", "bmp": "BMP"}
-_UNKNOWN = "is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF, JPEG XL or BMP image"
 _CIELAB = {8, 9, 10}
 _YCBCR = 6
 _JPEG_COMPRESSION = {6, 7}
@@ -54,6 +53,7 @@ class Header:
         width: pixels.
         height: pixels.
         channels: 1 to 4.
+        has_alpha: whether the last channel is transparency, and not one of unspecified meaning, such as infrared.
         dtype: uint8 or uint16.
         interpretation: of libvips, of the samples.
         pages: images in the file.
@@ -70,6 +70,7 @@ class Header:
     width: int
     height: int
     channels: int
+    has_alpha: bool
     dtype: np.dtype[Any]
     interpretation: str
     pages: int
@@ -184,7 +185,7 @@ def _container_of(name: str, head: bytes, page: int) -> str:
         raise ImageError(f"{name}: is empty")
     container = sniff(head)
     if container is None:
-        raise ImageError(f"{name}: {_UNKNOWN}")
+        raise ImageError(f"{name}: is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF, JPEG XL or BMP image")
     if container in _NAMES and not has_operation(f"{_LOADERS[container]}_buffer"):
         kind = _NAMES[container]
         raise ImageError(f"{name}: is a {kind} image, which this build of libvips cannot read; convert it to PNG first")
@@ -212,7 +213,7 @@ def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: 
     container, tags = markers.container, tiff.integer_tags(markers.tags)
     width, height, channels = upright.width, upright.height, upright.bands
     if not 1 <= channels <= 4:
-        raise ImageError(f"{name}: images of {channels} channels are not supported")
+        raise ImageError(f"{name}: images of {channels} channels are not supported, only of one to four")
     dtype = DTYPES[upright.format]
     decoded_bytes = width * height * channels * dtype.itemsize
     pages = len(markers.tiff_pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1)
@@ -234,6 +235,7 @@ def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: 
         width=width,
         height=height,
         channels=channels,
+        has_alpha=channels in (2, 4) and not _ends_unspecified(markers.tags),
         dtype=dtype,
         interpretation=str(upright.interpretation),
         pages=pages,
@@ -245,6 +247,11 @@ def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: 
         stored=stored,
         warnings=tuple(_reading_notes(name, raw, markers, pages, only_page)),
     )
+
+
+def _ends_unspecified(tags: tiff.Directory) -> bool:
+    extra = tiff.integers(tags.get(tiff.EXTRA_SAMPLES))
+    return len(extra) > 0 and extra[-1] == _UNSPECIFIED
 
 
 def _loader_of(name: str, raw: Any, container: str) -> str:
@@ -267,8 +274,6 @@ def _reading_notes(name: str, raw: Any, markers: _Markers, pages: int, only_page
         yield f"{name}: CMYK is converted to sRGB through {profile}"
     if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _PREMULTIPLIED:
         yield f"{name}: colours that were multiplied by their transparency are stored straight"
-    if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _UNSPECIFIED and raw.hasalpha():
-        yield f"{name}: a channel of unspecified meaning counts as transparency"
     if pages > 1 and only_page is not None:
         yield f"{name}: has {pages} pages, only page {only_page + 1} is used"
     if markers.is_sequence and pages == 1:

@@ -11,7 +11,6 @@ import numpy as np
 from wavepaint.image.vips import libvips
 
 ADVICE = "HEIC needs pillow-heif: pip install 'wavepaint[heic]'"
-_NOT_BUILT_IN = "not been built in"
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -25,7 +24,7 @@ def libvips_decodes(raw: Any) -> bool:
     try:
         raw.crop(0, 0, 1, 1).avg()
     except libvips().Error as error:
-        return _NOT_BUILT_IN not in str(error)
+        return "not been built in" not in str(error)
     return True
 
 

@@ -18,7 +18,7 @@ _KINDS_OF_TAGS = {
     "GDAL": {42112, 42113},
     "ImageJ": {50838, 50839},
 }
-_UNSPECIFIED, _NO_UNIT = 0, 1
+_MULTIPLIED, _STRAIGHT, _NO_UNIT = 1, 2, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,10 @@ class Metadata:
 
     def _complete_tiff(self, stream: BinaryIO) -> None:
         if self.resolution is None:
-            tiff.set_integer(stream, tiff.RESOLUTION[2], _NO_UNIT)
-        if tiff.integer_tags(self.tags).get(tiff.EXTRA_SAMPLES) == _UNSPECIFIED:
-            tiff.set_integer(stream, tiff.EXTRA_SAMPLES, _UNSPECIFIED)
+            tiff.set_integers(stream, tiff.RESOLUTION[2], [_NO_UNIT])
+        # What was multiplied by its transparency is stored straight.
+        extra = tiff.integers(self.tags.get(tiff.EXTRA_SAMPLES)).tolist()
+        tiff.set_integers(stream, tiff.EXTRA_SAMPLES, [_STRAIGHT if each == _MULTIPLIED else each for each in extra])
         if self.container == "tiff":
             tiff.append_tags(stream, tiff.descriptive(self.tags))
         elif self.exif is not None:

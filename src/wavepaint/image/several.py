@@ -32,14 +32,11 @@ def masks_of(value: Any, count: int) -> list[Any]:
     Raises:
         MaskError: another number of masks.
     """
-    if _is_samples(value):
+    several = isinstance(value, (list, tuple)) or (_is_samples(value) and value.ndim == 4)
+    if not several and _is_samples(value) and value.ndim == 3:
         # (1, H, W) and (H, W, C) are single masks, as they are for a single image.
-        is_batch = value.ndim == 4 or (
-            value.ndim == 3 and (len(value) == count or (len(value) > 1 and value.shape[2] > 4))
-        )
-    else:
-        is_batch = isinstance(value, (list, tuple))
-    if not is_batch:
+        several = len(value) == count or (len(value) > 1 and value.shape[2] > 4)
+    if not several:
         return [value] * count
     if len(value) != count:
         raise MaskError(f"mask: there are {count} images, but {len(value)} masks")

@@ -30,14 +30,13 @@ from wavepaint.image.pil import (
 )
 from wavepaint.image.stored_file import is_open_file, without_stream
 from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, format_of_name
-from wavepaint.image.tensors import array_of_tensor, is_tensor, tensor_of_array
+from wavepaint.image.tensors import array_of_tensor, is_tensor
 from wavepaint.image.types import Patch, Samples
 from wavepaint.image.vips import libvips
 from wavepaint.options import Options
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from torch import Tensor
 
 
 class InputImage(Protocol):
@@ -46,6 +45,7 @@ class InputImage(Protocol):
     Attributes:
         name: what messages call it.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+        has_alpha: whether the last channel is transparency; in a TIFF it may be of unspecified meaning.
         dtype: uint8, uint16 or floating (then in [0, 1]).
         orientation: EXIF orientation of the stored samples; everything here is upright.
     """
@@ -54,6 +54,7 @@ class InputImage(Protocol):
     width: int
     height: int
     channels: int
+    has_alpha: bool
     dtype: np.dtype[Any]
     orientation: int
 
@@ -102,7 +103,7 @@ def open_image(image: Any, output: str | Path | None = None, bgr: bool = False) 
     if is_pil_image(image):
         return PilImage(image, target)
     if is_tensor(image):
-        return TensorImage(image, target, bgr)
+        return ArrayImage(array_of_tensor(image), target, bgr)
     if isinstance(image, np.ndarray):
         return ArrayImage(image, target, bgr)
     known = "an array, a tensor, a PIL image, bytes, an open file or a path"
@@ -125,7 +126,7 @@ class ArrayImage:
         self._array, self._target, self._metadata = array, target, metadata or PilMetadata()
         self._samples = array[..., None] if array.ndim == 2 else array
         self.height, self.width, self.channels = self._samples.shape
-        self.dtype = array.dtype
+        self.dtype, self.has_alpha = array.dtype, self.channels in (2, 4)
         self.orientation = self._metadata.orientation
         if target is not None:
             _check_target(target)
@@ -136,7 +137,7 @@ class ArrayImage:
 
     def alpha_holes(self) -> NDArray[np.bool_]:
         """See `InputImage`."""
-        check_alpha(self.name, self.channels)
+        check_alpha(self.name, self.has_alpha)
         return self._samples[..., -1] == 0  # type: ignore[no-any-return]
 
     def strips(self) -> Strips:
@@ -155,18 +156,6 @@ class ArrayImage:
             warn(file.conversion_warnings(file.output_format(self._target), options.quality))
             file.save(self._target, quality=options.quality)
         return result
-
-
-class TensorImage(ArrayImage):
-    """A PyTorch tensor, (H, W), (C, H, W) or (H, W, C), on any device."""
-
-    def __init__(self, tensor: Tensor, target: Path | None = None, bgr: bool = False) -> None:
-        super().__init__(array_of_tensor(tensor), target, bgr)
-        self._tensor = tensor
-
-    def finish(self, patches: list[Patch], options: Options) -> Tensor:
-        """See `InputImage`."""
-        return tensor_of_array(super().finish(patches, options), self._tensor)
 
 
 class PilImage(ArrayImage):
@@ -208,7 +197,7 @@ class EncodedImage:
         self._file = file
         self.name = self._file.name
         self.width, self.height, self.channels = self._file.width, self._file.height, self._file.channels
-        self.dtype, self.orientation = self._file.dtype, self._file.orientation
+        self.dtype, self.orientation, self.has_alpha = file.dtype, file.orientation, file.has_alpha
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """See `InputImage`."""
@@ -228,7 +217,8 @@ class EncodedImage:
 
     def _stays(self, format: str, patches: list[Patch], options: Options) -> bool:
         """Whether the result is the very file that was given."""
-        return not patches and options.quality is None and format == self._file.format
+        same = options.quality is None or format in ("png", "tiff")  # which have no quality
+        return not patches and same and format == self._file.format
 
     def pages(self, format: str | None) -> int:
         """How many pages the result has: all of a TIFF that becomes a TIFF, the first of anything else.

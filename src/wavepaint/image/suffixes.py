@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path, PurePosixPath
 
-from wavepaint.errors import ImageError
+from wavepaint.errors import ImageError, OptionError
 from wavepaint.image.encoders import HEIF_COMPRESSION, SAVER_FORMAT, SAVERS
 from wavepaint.image.hevc import ADVICE, is_installed
 from wavepaint.image.vips import has_operation, libvips
@@ -37,6 +38,20 @@ def is_image(name: str) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
+def suffix_in(format: str, suffix: str) -> str:
+    """The suffix of a file of that format, one of `options.FORMATS`: the one it has, if that will do."""
+    usual = {"jpeg": ".jpg", "tiff": ".tif"}.get(format, f".{format}")
+    return suffix if FORMAT_OF_SUFFIX.get(suffix.lower()) == format else usual
+
+
+def result_name(name: str, format: str | None) -> str:
+    """The name of an image as that of its result, in a format or in its own; `.png` follows that of one only read."""
+    stem, suffix = os.path.splitext(name)
+    if format is not None:
+        return stem + suffix_in(format, suffix)
+    return name if suffix.lower() in FORMAT_OF_SUFFIX else f"{name}.png"
+
+
 def format_of_name(target: str | Path) -> str | None:
     """The format that a file of that name gets by its suffix, one of `options.FORMATS`; None without a suffix.
 
@@ -55,6 +70,12 @@ def format_of_name(target: str | Path) -> str | None:
 def can_write(format: str) -> bool:
     """Whether there is an encoder for one of `options.FORMATS`."""
     return libvips_writes(format) or (format == "heic" and is_installed())
+
+
+def check_writable(format: str | None) -> None:
+    """Refuse a format that is asked for and has no encoder: `OptionError`."""
+    if format is not None and not can_write(format):
+        raise OptionError(f"format {format} cannot be written here" + f": {ADVICE}" * (format == "heic"))
 
 
 @functools.cache

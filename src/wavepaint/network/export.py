@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wavepaint.errors import MissingExtraError
+from wavepaint.errors import needs_extra
 from wavepaint.files import atomic_write
 from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
 from wavepaint.network.checkpoint import CONFIG_KEY
@@ -86,10 +86,8 @@ def largest_change(first: bytes, second: bytes, multiple: int) -> float:
 
 
 def _model_proto(model: WavePaint, half: bool) -> Any:
-    try:
+    with needs_extra("exporting to ONNX", "train", "onnx"):
         from onnx import TensorProto, helper
-    except ImportError:
-        raise MissingExtraError("exporting to ONNX", "train", "onnx") from None
     graph = _Graph(half)
     filled = _wavepaint(graph, model)
     graph.op("Identity", filled, output="filled")

@@ -10,7 +10,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from wavepaint.errors import CheckpointError, MissingExtraError, OptionError
+from wavepaint.errors import CheckpointError, OptionError, needs_extra
 from wavepaint.options import Engine
 from wavepaint.runtime.base import Runtime
 
@@ -155,9 +155,7 @@ def _graph(path: Path | None, checkpoint: bool) -> Path | bytes:
         return packaged if isinstance(packaged, Path) else packaged.read_bytes()
     if not checkpoint:
         return path
-    try:
+    with needs_extra(f"{path}: exporting a checkpoint", "train"):
         from wavepaint.network import load_checkpoint
         from wavepaint.network.export import onnx_bytes
-    except ImportError as error:
-        raise MissingExtraError(f"{path}: exporting a checkpoint", "train", str(error.name)) from None
     return onnx_bytes(load_checkpoint(path), half=False)

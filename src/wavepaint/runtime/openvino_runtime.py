@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wavepaint.errors import CheckpointError, MissingExtraError
+from wavepaint.errors import CheckpointError, needs_extra
 from wavepaint.runtime.base import Planes, check_names, read_multiple, read_octaves
 
 
@@ -31,10 +31,8 @@ class OpenVinoRuntime:
     name = "openvino"
 
     def __init__(self, graph: Path | bytes, label: str, threads: int | None = None, cache: Path | None = None) -> None:
-        try:
+        with needs_extra("the openvino runtime", "openvino", "openvino"):
             import openvino
-        except ImportError:
-            raise MissingExtraError("the openvino runtime", "openvino", "openvino") from None
 
         core = openvino.Core()
         hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

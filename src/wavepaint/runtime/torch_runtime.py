@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wavepaint.errors import MissingExtraError
+from wavepaint.errors import needs_extra
 from wavepaint.runtime.base import Planes
 
 if TYPE_CHECKING:
@@ -27,12 +27,10 @@ class TorchRuntime:
     name = "torch"
 
     def __init__(self, checkpoint: str | Path, threads: int | None = None) -> None:
-        try:
+        with needs_extra("the torch runtime", "train"):
             import torch
 
             from wavepaint.network import load_checkpoint
-        except ImportError as error:
-            raise MissingExtraError("the torch runtime", "train", str(error.name)) from None
 
         if threads:
             torch.set_num_threads(threads)

@@ -23,17 +23,6 @@ IMAGE = "image"
 MASK = "mask"
 EXCLUDE = "exclude"
 PICTURES = frozenset({IMAGE, MASK, EXCLUDE})
-MEDIA_TYPES = {
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "tiff": "image/tiff",
-    "gif": "image/gif",
-    "avif": "image/avif",
-    "heic": "image/heic",
-    "jxl": "image/jxl",
-    "bmp": "image/bmp",
-}
 FIELDS = {option.name: option for option in declared(Options, "server")}
 OPTION_NAMES = frozenset(FIELDS)
 
@@ -71,8 +60,8 @@ def read_job(form: Form) -> Job:
     if IMAGE not in form.files:
         raise Problem(422, "the form has no part 'image'")
     for name, content in form.files.items():
-        if sniff(content[:16]) is None:
-            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC or GIF picture")
+        if sniff(content[:16]) in (None, "bmp"):  # which would be read by ImageMagick
+            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF or JPEG XL picture")
     try:
         given = {name: _parse(name, values) for name, values in form.fields.items()}
         options = Options(**given, exclude=form.files.get(EXCLUDE))
@@ -150,7 +139,7 @@ def as_picture(content: bytes) -> Picture:
         kind = "avif" if content[8:12] in (b"avif", b"avis") else "heic"
     if kind is None:
         raise ValueError("not an encoded picture")
-    return Picture(content, MEDIA_TYPES[kind], "jpg" if kind == "jpeg" else kind)
+    return Picture(content, f"image/{kind}", "jpg" if kind == "jpeg" else kind)
 
 
 def _open(name: str, content: bytes, limits: Limits) -> ImageFile:

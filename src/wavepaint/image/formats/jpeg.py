@@ -13,7 +13,7 @@ import numpy as np
 from wavepaint.image.formats.splicing import splice
 
 MAX_EXIF_BYTES = 65527
-_SCAN, _COMMENT, _QUANTISATION, _HUFFMAN = 0xDA, 0xFE, 0xDB, 0xC4
+SCAN, END, COMMENT, _QUANTISATION, _HUFFMAN = 0xDA, 0xD9, 0xFE, 0xDB, 0xC4
 # Of start-of-frame markers: all but lossless ones, and those with one pass over all Huffman-coded coefficients.
 _DCT_FRAMES, _SEQUENTIAL_FRAMES = frozenset([0xC0, 0xC1, 0xC2, 0xC9, 0xCA]), frozenset([0xC0, 0xC1])
 _JFIF_BYTES = b"\x00\x10"
@@ -75,24 +75,43 @@ def quality_of_tables(tables: list[np.ndarray]) -> int:
     return int(quality[distance.argmin()])
 
 
+def segments(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield marker and contents of each segment of a JPEG, to the header of its first scan, after its first two bytes.
+
+    Ends early at the end of an image, and where no marker stands.
+    """
+    marker = -1
+    while marker != SCAN and (marker := _next_marker(stream)) not in (0, END):
+        yield marker, stream.read(max(int.from_bytes(stream.read(2), "big") - 2, 0))
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    """Make a segment."""
+    return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
+
+
+def is_frame(marker: int) -> bool:
+    """Whether a segment describes the image: its size, components and kind of coding."""
+    return 0xC0 <= marker <= 0xCF and marker not in (_HUFFMAN, 0xC8, 0xCC)
+
+
+def is_application(marker: int) -> bool:
+    """Whether a segment belongs to an application."""
+    return marker & 0xF0 == 0xE0
+
+
 def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
     """Read quality and chroma subsampling from the markers of a JPEG file; None where they make no sense."""
     stream.seek(2)
     tables: dict[int, np.ndarray] = {}
     components: list[tuple[int, int, int]] = []
     arithmetic = False
-    while marker := _next_marker(stream):
-        if marker == _SCAN:
-            break
-        length = max(int.from_bytes(stream.read(2), "big") - 2, 0)
+    for marker, body in segments(stream):
         if marker == _QUANTISATION:
-            tables.update(_quantisation_tables(stream.read(length)))
-        elif _is_frame(marker):
-            frame = stream.read(length)
+            tables.update(_quantisation_tables(body))
+        elif is_frame(marker):
             arithmetic = marker > 0xC8
-            components = [(b >> 4, b & 15, t) for b, t in zip(frame[7::3], frame[8::3], strict=False)]
-        else:
-            stream.seek(length, 1)
+            components = [(b >> 4, b & 15, t) for b, t in zip(body[7::3], body[8::3], strict=False)]
     used = dict.fromkeys(table for _, _, table in components)
     if not components or any(table not in tables for table in used):
         return None
@@ -106,10 +125,10 @@ def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
 def bytes_behind(stream: BinaryIO) -> int:
     """How much follows the end of a JPEG image: the video of a motion photo, further images; 0 without an end."""
     stream.seek(2)
-    while (marker := _next_marker(stream)) and marker != 0xD9:
+    while (marker := _next_marker(stream)) and marker != END:
         length = int.from_bytes(stream.read(2), "big") - 2
         stream.seek(max(length, 0), 1)
-        if marker == _SCAN:
+        if marker == SCAN:
             start = stream.tell()
             scan = stream.read()
             if scan.find(b"\xff\xd9") == len(scan) - 2:  # nearly always, and much faster than looking at every marker
@@ -135,12 +154,10 @@ def read_extras(stream: BinaryIO) -> tuple[bytes, tuple[str, ...]]:
     """Return the comments of a JPEG, as segments, and the names of application segments that nothing else reads."""
     stream.seek(2)
     comments, names = b"", dict[str, None]()
-    while (marker := _next_marker(stream)) and marker not in (_SCAN, 0xD9):
-        size = stream.read(2)
-        body = stream.read(max(int.from_bytes(size, "big") - 2, 0))
-        if marker == _COMMENT:
-            comments += b"\xff\xfe" + size + body
-        elif marker & 0xF0 == 0xE0 and not body.startswith(_READ_ELSEWHERE):
+    for marker, body in segments(stream):
+        if marker == COMMENT:
+            comments += segment(marker, body)
+        elif is_application(marker) and not body.startswith(_READ_ELSEWHERE):
             names[body.partition(b"\0")[0][:40].decode("ascii", "replace") or f"APP{marker & 15}"] = None
     return comments, tuple(names)
 
@@ -158,15 +175,14 @@ def is_complete_part(stream: BinaryIO, tables: bytes, width: int, rows: int) -> 
     frame, kind = b"", 0
     for source in (io.BytesIO(tables), stream):
         source.seek(2, 1)
-        while (marker := _next_marker(source)) and marker != 0xD9:
-            body = source.read(max(int.from_bytes(source.read(2), "big") - 2, 0))
+        for marker, body in segments(source):
             if marker == _QUANTISATION:
                 defined |= {(_QUANTISATION, number) for number in _quantisation_tables(body)}
             elif marker == _HUFFMAN:
                 defined |= {(_HUFFMAN, number) for number in _huffman_tables(body)}
-            elif _is_frame(marker):
+            elif is_frame(marker):
                 frame, kind = body, marker
-            elif marker == _SCAN:
+            elif marker == SCAN:
                 of_component = dict(zip(frame[6::3], frame[8::3], strict=False))
                 needed: set[tuple[int, int]] = set()
                 for component, huffman in zip(body[1:-3:2], body[2:-3:2], strict=False):
@@ -204,10 +220,8 @@ def insert_segments(stream: BinaryIO, jfif: bytes, exif: bytes | None, comments:
         exif: a block of at most `MAX_EXIF_BYTES`, without its prefix.
         comments: whole segments.
     """
-    segments = jfif
-    if exif is not None:
-        segments += b"\xff\xe1" + (len(exif) + 8).to_bytes(2, "big") + b"Exif\0\0" + exif
-    splice(stream, 2, 2, segments + comments)
+    block = b"" if exif is None else segment(0xE1, b"Exif\0\0" + exif)
+    splice(stream, 2, 2, jfif + block + comments)
 
 
 def _next_marker(stream: BinaryIO) -> int:
@@ -218,10 +232,6 @@ def _next_marker(stream: BinaryIO) -> int:
     while code == b"\xff":
         code = stream.read(1)
     return code[0] if code else 0
-
-
-def _is_frame(marker: int) -> bool:
-    return 0xC0 <= marker <= 0xCF and marker not in (_HUFFMAN, 0xC8, 0xCC)
 
 
 def _huffman_tables(segment: bytes) -> Iterator[int]:

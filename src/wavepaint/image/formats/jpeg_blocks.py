@@ -7,6 +7,7 @@ retouched. Needs jpeglib, which reads and writes coefficients (libjpeg inside).
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import threading
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.files import scratch_folder
+from wavepaint.image.formats.jpeg import COMMENT, END, SCAN, is_application, is_frame, segment, segments
 
 Samples = NDArray[np.uint8]
 Strip = tuple[int, Samples, Samples]
@@ -36,8 +38,7 @@ _SPACES = {1: "JCS_GRAYSCALE", 3: "JCS_YCbCr"}
 _PLANES = ("Y", "Cb", "Cr")
 # JFIF: luminance, and blue and red chrominance around 128.
 _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
-_APP0, _APP15, _COMMENT, _SCAN = 0xE0, 0xEF, 0xFE, 0xDA
-_FIRST_FRAME, _PROGRESSIVE_FRAME, _END = 0xC0, 0xC2, 0xD9
+_PROGRESSIVE_FRAME = 0xC2
 # In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it.
 _LINES_OF_LIBJPEG = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Inconsistent progression", b"DCT coefficient")
 _one_listener = threading.Lock()
@@ -104,47 +105,46 @@ def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> 
         with _without_lines_of_libjpeg(path.with_name("stderr")):
             blocks.jpeg.write_dct(str(path))
         edited = path.read_bytes()
-    return b"\xff\xd8" + _segments(metadata)[0] + _with_identifiers(_segments(edited)[1], blocks.identifiers)
-
-
-def _frame(jpeg: bytes) -> int:
-    """Where the number of components stands, behind which each has three bytes; 0 where there is none."""
-    position = 0 if jpeg[:2] != b"\xff\xd8" else 2
-    while jpeg[position : position + 1] == b"\xff" and position + 4 <= len(jpeg):
-        marker = jpeg[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if _FIRST_FRAME <= marker <= _PROGRESSIVE_FRAME:
-            return position + 9
-        if marker == _SCAN:
-            break
-        position += 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
-    return 0
+    return b"\xff\xd8" + _metadata(metadata) + _image(edited, blocks.identifiers)
 
 
 def _identifiers(jpeg: bytes) -> bytes:
     """By which numbers the scans of a JPEG name its components, in their order."""
-    start = _frame(jpeg)
-    return jpeg[start + 1 : start + 1 + 3 * jpeg[start] : 3] if start else b""
+    frames = (body[6::3] for marker, body in segments(_behind_start(jpeg)) if is_frame(marker))
+    return next(frames, b"")
 
 
-def _with_identifiers(image: bytes, identifiers: bytes) -> bytes:
-    """Return the segments of a sequential JPEG with other numbers of components: some decoders go by them."""
-    own = _identifiers(image)
-    if own == identifiers or len(own) != len(identifiers):
-        return image
-    number_of = dict(zip(own, identifiers, strict=True))
-    edited = bytearray(image)
-    start = _frame(image)
-    edited[start + 1 : start + 1 + 3 * len(own) : 3] = identifiers
-    scan = image.find(bytes([0xFF, _SCAN]), start)
-    while scan >= 0:
-        for index in range(image[scan + 4]):
-            position = scan + 5 + 2 * index
-            edited[position] = number_of.get(image[position], image[position])
-        scan = image.find(bytes([0xFF, _SCAN]), scan + 2)
-    return bytes(edited)
+def _metadata(jpeg: bytes) -> bytes:
+    """The application segments and comments of a JPEG."""
+    return b"".join(segment(*each) for each in segments(_behind_start(jpeg)) if _is_metadata(each[0]))
+
+
+def _image(jpeg: bytes, identifiers: bytes) -> bytes:
+    """What is needed to decode a JPEG of one scan, with other numbers of components: some decoders go by them."""
+    stream = _behind_start(jpeg)
+    numbers = dict(zip(_identifiers(jpeg), identifiers, strict=False))
+    image = b""
+    for marker, body in segments(stream):
+        if is_frame(marker) or marker == SCAN:
+            # Where the first component stands, and how many bytes each has.
+            first, step = (1, 2) if marker == SCAN else (6, 3)
+            changed = bytearray(body)
+            for position in range(first, first + step * body[first - 1], step):
+                changed[position] = numbers.get(body[position], body[position])
+            body = bytes(changed)
+        if not _is_metadata(marker):
+            image += segment(marker, body)
+    return image + stream.read()
+
+
+def _behind_start(jpeg: bytes) -> io.BytesIO:
+    stream = io.BytesIO(jpeg)
+    stream.seek(2)
+    return stream
+
+
+def _is_metadata(marker: int) -> bool:
+    return is_application(marker) or marker == COMMENT
 
 
 @contextmanager
@@ -233,19 +233,6 @@ def _dct(plane: Floats) -> Floats:
     return coefficients
 
 
-def _segments(jpeg: bytes) -> tuple[bytes, bytes]:
-    """The application segments and comments of a JPEG, and all that is needed to decode it."""
-    metadata, image, position = b"", b"", 2
-    while jpeg[position + 1] != _SCAN:
-        end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        if _APP0 <= jpeg[position + 1] <= _APP15 or jpeg[position + 1] == _COMMENT:
-            metadata += jpeg[position:end]
-        else:
-            image += jpeg[position:end]
-        position = end
-    return metadata, image + jpeg[position:]
-
-
 def _is_complete(jpeg: bytes) -> bool:
     """Whether the scans of a progressive JPEG hold every coefficient of every component down to its last bit."""
     missing_bits: dict[int, list[int]] = {}
@@ -256,13 +243,13 @@ def _is_complete(jpeg: bytes) -> bool:
             position += 1
             continue
         end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        if marker == _END or end > len(jpeg):
+        if marker == END or end > len(jpeg):
             break
         segment = jpeg[position + 4 : end]
         position = end
         if marker == _PROGRESSIVE_FRAME:
             missing_bits = {component: [16] * _SIDE**2 for component in segment[6::3]}
-        elif marker == _SCAN and len(segment) > 3:
+        elif marker == SCAN and len(segment) > 3:
             first, last, bits = segment[-3:]
             for component in segment[1:-3:2]:
                 missing_bits.get(component, [])[first : last + 1] = [bits & 15] * (last + 1 - first)

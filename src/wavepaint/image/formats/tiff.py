@@ -39,7 +39,7 @@ _OF_THE_FILE |= {700, IPTC, 34377, 34675, LAYERS, 40965}
 # Size of a value and of the units in it that have a byte order, by field type.
 _VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _UNIT_BYTES = {**_VALUE_BYTES, 5: 4, 10: 4}
-_INTEGERS = {1, 3, 4, 16}
+_INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _LONG, UNDEFINED, _IFD, _LONG8 = 4, 7, 13, 16
 _FIRST_PRIVATE, _MAKER_NOTE = 32768, 37500
 # Of thumbnails: a JPEG, or strips.
@@ -325,17 +325,20 @@ def private_tags(directory: Directory) -> list[int]:
     return [tag for tag in directory if tag >= _FIRST_PRIVATE and tag not in _PROVENANCE]
 
 
-def set_integer(stream: BinaryIO, tag: int, value: int) -> None:
-    """Replace the first value of an integer tag of the first page of a TIFF, if it is there and stands in place."""
+def set_integers(stream: BinaryIO, tag: int, values: list[int]) -> None:
+    """Replace the values of an integer tag of the first page of a TIFF, if it has as many."""
     layout, offset = _read_header(stream)
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
     for _ in range(count):
         entry = stream.tell()
         own, kind = _read(stream, layout.order + "HH")
-        (values,) = _read(stream, layout.offset)
-        if own == tag and kind in _INTEGERS and values * _VALUE_BYTES[kind] <= struct.calcsize(layout.offset):
-            stream.write(struct.pack(layout.order + {1: "B", 2: "H", 4: "I", 8: "Q"}[_VALUE_BYTES[kind]], value))
+        (number,) = _read(stream, layout.offset)
+        if own == tag and kind in _INTEGERS and number == len(values):
+            packed = struct.pack(f"{layout.order}{number}{_INTEGERS[kind]}", *values)
+            if len(packed) > struct.calcsize(layout.offset):
+                stream.seek(_read(stream, layout.offset)[0])
+            stream.write(packed)
             return
         stream.seek(entry + layout.entry_bytes)
 

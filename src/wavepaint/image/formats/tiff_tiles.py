@@ -26,7 +26,9 @@ _CODING = frozenset(
     [_BITS, 259, 262, 266, _SAMPLES_PER_PIXEL, _PLANAR, 292, 293, 317, 320, 332, 334, 338, 339, 347, *range(529, 533)]
 ) | {34675}
 _SEPARATE = 2
-_JPEG, _DEFLATE, _PACKBITS, _JPEG_TABLES = 7, (8, 32946), 32773, 347
+_LZW, _JPEG, _DEFLATE, _PACKBITS, _JPEG_TABLES = 5, 7, (8, 32946), 32773, 347
+# Bits, compression, colours, fill order, channels, their order, predictor, format: libtiff ignores what is no number.
+_NUMBERS = (_BITS, 259, 262, 266, _SAMPLES_PER_PIXEL, _PLANAR, 317, 339)
 _PIECE_BYTES = 2**20
 _MAX_SIDE = 2**24
 
@@ -115,15 +117,21 @@ class _Parts:
         rows: that it must have at least.
         """
         stream.seek(offset)
-        if self.compression in _DEFLATE:
-            return _deflate_bytes(_pieces(stream, size), self.most_bytes) > self.most_bytes
-        if self.compression == _PACKBITS:
-            return _packbits_bytes(_pieces(stream, size), self.most_bytes) > self.most_bytes
+        expand = {_PACKBITS: _packbits_bytes, **dict.fromkeys(_DEFLATE, _deflate_bytes)}.get(self.compression)
+        if expand is not None:
+            # Some programs fill the last strip up.
+            most = self.most_bytes
+            expanded = expand(_pieces(stream, size), most)
+            return expanded > most or most * rows // self.rows < expanded < most
+        if self.compression == _LZW:  # of 12 bits a byte at most, and codes between them
+            return size > 3 * self.most_bytes // 2 + self.most_bytes // 1000 + 64
         return self.compression == _JPEG and not jpeg.is_complete_part(stream, self.tables, self.width, rows)
 
 
 def _parts_of(directory: tiff.Directory, width: int, rows: int) -> _Parts:
     tags = tiff.integer_tags(directory)
+    if wrong := [tag for tag in _NUMBERS if tag in directory and tag not in tags]:
+        raise ValueError(f"its tag {wrong[0]} is no number")
     tables = directory.get(_JPEG_TABLES)
     channels = 1 if tags.get(_PLANAR) == _SEPARATE else tags.get(_SAMPLES_PER_PIXEL, 1)
     return _Parts(
