@@ -219,6 +219,7 @@ def package(browser: Browser, host: StaticServer) -> Iterator[Page]:
     page = context.new_page()
     page.set_default_timeout(SLOW)
     page.goto(f"{host.url}empty.html")
+    page.evaluate("localStorage.wavepaint = JSON.stringify({ fillOnRelease: false })")
     requests: list[str] = []
     context.on("request", lambda request: requests.append(request.url))
     yield page
