@@ -70,7 +70,7 @@ async function retouch(editor, { name, data }) {
     const within = frameOf(editor).contentDocument;
     const stage = within.querySelector("[role=application]");
     const box = stage.getBoundingClientRect();
-    const [width, height] = within.querySelector("#picture-size").textContent.split(" × ").map(Number);
+    const [width, height] = within.querySelector("#image-size").textContent.split(" × ").map(Number);
     const scale = Math.min((box.width - 32) / width, (box.height - 32) / height, 3);
     const toScreen = ([x, y]) => [
         box.x + box.width / 2 + (x - width / 2) * scale,

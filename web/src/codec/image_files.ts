@@ -11,6 +11,8 @@ const HEAD_BYTES = 4096;
 /** An image as the page works on it, and the format that it came in if results can be written in it. */
 export interface OpenFile extends OpenedImage {
   readonly sourceFormat: Format | ServerFormat | null;
+  /** Whether the whole file went to the server to be read. */
+  readonly byServer: boolean;
 }
 
 /** Opens files and writes results, with the help of a server for what a browser cannot. */
@@ -27,7 +29,8 @@ export class ImageFiles {
     if (other && this.server && !other.keptByBrowser) return this.openByServer(file, other);
     const opened = await this.openHere(file, other);
     if (opened.altered && this.server) return this.openByServer(file, { format: opened.format });
-    return { ...opened, sourceFormat: opened.format ?? (this.server && other?.keptByBrowser ? other.format : null) };
+    const sourceFormat = opened.format ?? (this.server && other?.keptByBrowser ? other.format : null);
+    return { ...opened, sourceFormat, byServer: false };
   }
 
   /** The image as it stands in the format that it came in, or as PNG. */
@@ -60,6 +63,6 @@ export class ImageFiles {
   /** The whole file travels: no less would do. */
   private async openByServer(file: Blob, { format }: Pick<OpenFile, "format"> | OtherFormat): Promise<OpenFile> {
     const png = await (this.server as ServerFiller).convert(file, "png");
-    return { ...(await this.codec.openImage(png)), sourceFormat: format };
+    return { ...(await this.codec.openImage(png)), sourceFormat: format, byServer: true };
   }
 }

@@ -205,7 +205,8 @@ export class Editor implements DrawingHost {
     element("image-name", HTMLElement).textContent = file.name;
     element("image-size", HTMLElement).textContent = `${width} × ${height}`;
     const kind = `${depthOf(opened.raster)} bit, ${KINDS[channels]}`;
-    this.notices.say(`Opened ${file.name}: ${width} × ${height} pixels, ${kind}.`);
+    const by = opened.byServer ? " The server has read it: the whole file went there." : "";
+    this.notices.say(`Opened ${file.name}: ${width} × ${height} pixels, ${kind}.${by}`);
     if (opened.altered) {
       const remedy = "Allow this page to read canvases, or open a PNG";
       this.notices.warn(`This browser changes samples a little, to protect against being recognised. ${remedy}.`);
