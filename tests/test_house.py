@@ -14,7 +14,7 @@ CODE = sorted(PRODUCT.rglob("*.py"))
 
 MAX_PRODUCT_LINES = 22_090
 """To be lowered with every clean-up; the aim is 15,000."""
-MAX_BATCH_LINES = 705
+MAX_BATCH_LINES = 700
 MAX_ROOMS = 12
 MAX_CLASS_LINES = 300
 MAX_METHODS = 20

@@ -147,7 +147,6 @@ def check_detail(source: np.ndarray, hole: np.ndarray, result: np.ndarray) -> No
     expected = Inpainter(runtime="onnxruntime", threads=1)(source, hole)
     step = 1 if source.dtype == np.uint8 else 257
     steps = np.abs(result.astype(int) - expected)[hole] / step
-    print("STEPS", (steps > TOLERANCE).mean(), steps.mean(), (steps > 0).mean())
     assert (steps > TOLERANCE).mean() < 0.1
     assert steps.mean() < 1
 
@@ -286,6 +285,7 @@ def test_package_takes_image_data(package: Page, host: StaticServer) -> None:
                 kind: filled.constructor.name,
                 changed: [...filled.data].flatMap((value, i) => (value === image.data[i] ? [] : [i >> 2])),
                 size: await failure(inpaint(image, new ImageData(8, 8))),
+                avoided: await failure(inpaint(image, mask, { exclude: new ImageData(8, 8) })),
                 all: await failure(inpaint(image, new ImageData(mask.data.map(() => 255), 48))),
                 aborted: await failure(inpaint(image, mask, { signal: stop.signal })),
             };
@@ -297,6 +297,7 @@ def test_package_takes_image_data(package: Page, host: StaticServer) -> None:
     assert answers["changed"]
     assert {pixel // 48 for pixel in answers["changed"]} <= {10, 11, 12, 13}
     assert answers["size"] == "RangeError: the mask is 8x8 pixels, but the image is 48x32"
+    assert answers["avoided"] == "RangeError: the exclude mask is 8x8 pixels, but the image is 48x32"
     assert answers["all"].startswith("RangeError: the mask cannot be used: it marks the whole image")
     assert answers["aborted"] == "Error: enough"
 

@@ -282,7 +282,7 @@ def test_a_mask_file_that_marks_nothing_is_a_warning(tmp_path: Path) -> None:
     with pytest.warns(ImageWarning, match=r"faint\.png: marks nothing: .* 100 of 255.* 0\.5 .*--threshold"):
         assert not find_hole(open_image(path), path, Options(mask_from="brightness")).any()
     with pytest.warns(ImageWarning, match="65535"):
-        find_hole(open_image(np.zeros((4, 4), np.uint8)), tiff(np.full((4, 4, 1), 9, np.uint16)), Options())
+        find_hole(open_image(np.zeros((4, 4), np.uint8)), tiff(np.full((4, 4, 1), 900, np.uint16)), Options())
 
 
 def test_an_animated_png_is_a_warning() -> None:

@@ -380,7 +380,7 @@ def test_there_is_no_page_that_describes_the_interface(client):
 def test_description_names_every_option_with_its_default(client):
     schema = client.get("/openapi.json").json()["paths"]["/v1/inpaint"]["post"]["requestBody"]
     properties = schema["content"]["multipart/form-data"]["schema"]["properties"]
-    assert set(properties) == {"image", "mask", *FIELDS}
+    assert set(properties) == {"image", "mask", "exclude", *FIELDS}
     assert properties["threshold"]["default"] == Options().threshold
     assert properties["dilate"]["default"] == Options().dilate
 

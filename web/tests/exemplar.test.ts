@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { decodePng } from "../src/codec/png";
 import { complete } from "../src/device/exemplar/complete";
+import { inpaint, workload } from "../src/device/inpaint";
 import type { Solution } from "../src/device/exemplar/solve";
 import type { Raster } from "../src/image/raster";
 
@@ -75,6 +76,31 @@ it.each(CASES)(
     expect(difference(outside(samples.data), outside(before)).count).toBe(0);
     expect(shares).toEqual([...shares].sort((a, b) => a - b));
     expect(shares.at(-1)).toBe(1);
+  },
+  60_000,
+);
+
+it.each(CASES.filter(({ name }) => ["square", "again", "avoided"].includes(name)))(
+  "is what a fill does with what the network has filled: $name",
+  async (vector) => {
+    const picture = await read(`${vector.name}.png`);
+    const size = { width: vector.width, height: vector.height };
+    const hole = marked(vector.boxes, vector);
+    const mask = { ...size, data: hole };
+    // In the hole the file holds the guide.
+    const network = { multiple: 1, octaves: 0, run: async (image: Float32Array) => image };
+    const exclude = { ...size, data: marked(vector.exclude, vector) };
+    const done: number[] = [];
+    const filled = await inpaint(picture, mask, {
+      network,
+      options: { detail: "image", seed: vector.seed, exclude },
+      step: async (work) => void done.push(work),
+    });
+    const expected = (await read(`${vector.name}-filled.png`)).data;
+    const inside = (data: Raster["data"]): Raster["data"] => data.filter((_, i) => hole[Math.floor(i / 3)]);
+    expect(difference(inside(filled.data), inside(expected)).most).toBeLessThanOrEqual(1);
+    expect(done).toEqual([...done].sort((a, b) => a - b));
+    expect(done.at(-1)).toBeCloseTo(workload(mask, 0));
   },
   60_000,
 );

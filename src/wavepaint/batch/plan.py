@@ -104,11 +104,6 @@ def make_plan(
     return Plan(rows, [], others)
 
 
-def result_of(name: str, format: str | None = None) -> str:
-    """The name of the result of an image, which never leads upwards."""
-    return result_name(posixpath.normpath(f"/{name}").lstrip("/"), format)
-
-
 def _folder_rows(source: str, masks: _Masks, output: str, format: str | None) -> tuple[list[Row], list[str]]:
     """The rows of a folder, and the names of other files in it; masks and results inside are neither."""
     root = real(source)
@@ -124,7 +119,7 @@ def _folder_rows(source: str, masks: _Masks, output: str, format: str | None) ->
         masks_of = _masks_of(names, candidates)
     rows: dict[str, Row] = {}
     for number, name in enumerate(names):
-        image, result, mask, problem = posixpath.join(source, name), result_of(name, format), masks.shared, ""
+        image, result, mask, problem = posixpath.join(source, name), result_name(name, format), masks.shared, ""
         if masks.folder is not None:
             count, where = len(masks_of[name]), posixpath.dirname(posixpath.join(masks.folder, name))
             mask, many = posixpath.join(masks.folder, *masks_of[name]), f"{count} masks" if count else "no mask"
@@ -176,7 +171,7 @@ def _list_rows(source: str, masks: _Masks) -> Iterator[Row]:
     for name, _, own in (line.partition("\t") for line in lines if line):
         image, short = _beside(source, name), posixpath.normpath(name)
         below = short if "://" not in name and not short.startswith(("/", "../")) else absolute(image).split("://")[-1]
-        if (result := result_of(below)) in seen:
+        if (result := result_name(below)) in seen:
             raise OptionError(f"{source}: names {image} more than once, or another whose result has the same name")
         seen.add(result)
         mask = _beside(source, own) if own and masks.own else masks.shared
@@ -232,7 +227,7 @@ def _parquet_rows(file: str, stem: str, masks: _Masks, columns: tuple[str, ...],
             for batch in chain.from_iterable(groups):
                 for row, number in zip(batch.to_pylist(), left, strict=False):
                     values = [_beside(file, row[name]) if isinstance(row[name], str) else row[name] for name in columns]
-                    label, result = f"{file}#{number}", result_of(f"{stem}/{number:07d}{_suffix_of(values[0])}")
+                    label, result = f"{file}#{number}", result_name(f"{stem}/{number:07d}{_suffix_of(values[0])}")
                     missing = [f"{label}: there is no {name} in this row" for name in columns if row[name] is None]
                     image, mask = (*values, masks.shared)[:2]
                     yield Row(label, result, None if missing else image, mask, *missing[:1])
@@ -274,7 +269,7 @@ def _sample_row(file: str, stem: str, masks: _Masks, key: str, files: dict[str, 
     """`KEY.jpg` with its mask `KEY.mask.png`; a key that comes again has its number at the end."""
     images = [name for name in files if name.split(".")[0] != "mask"]
     own = [files[name] for name in files if name not in images]
-    label, result = f"{file}/{key}", result_of(f"{stem}/{key}.{[*images, 'png'][0]}")
+    label, result = f"{file}/{key}", result_name(f"{stem}/{key}.{[*images, 'png'][0]}")
     if len(images) != 1 or (masks.own and len(own) != 1):
         problem = f"{label}: {len(images)} images and {len(own)} masks, KEY.mask.png, have this key"
         return Row(label, result, None, None, problem)

@@ -40,8 +40,9 @@ class Encoder:
     def __init__(self, file: StoredFile, header: Header, decoder: Decoder, metadata: Metadata) -> None:
         self._file, self._header, self._decoder, self._metadata = file, header, decoder, metadata
         # Of what is written; None where the source states none that has been applied.
-        # AVIF and HEIC state their orientation apart from EXIF and XMP, which may still state it, too.
-        self._orientation = None if header.orientation == 1 and header.stored.container != "heif" else 1
+        # AVIF and HEIC state it apart from EXIF, which still states it, too.
+        turned = header.orientation != 1 or (header.stored.container == "heif" and metadata.is_turned)
+        self._orientation = 1 if turned else None
 
     def encode(self, patches: list[Patch], format: str, quality: int | None) -> bytes:
         """Return the bytes of a file."""

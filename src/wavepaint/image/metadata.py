@@ -18,7 +18,7 @@ _KINDS_OF_TAGS = {
     "GDAL": {42112, 42113},
     "ImageJ": {50838, 50839},
 }
-_MULTIPLIED, _STRAIGHT, _NO_UNIT = 1, 2, 1
+_MULTIPLIED, _STRAIGHT, _NO_UNIT, _ORIENTATION = 1, 2, 1, 274
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ class Metadata:
     comments: bytes = b""
     segments: tuple[str, ...] = ()
     tags: tiff.Directory = field(default_factory=dict)
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the EXIF block states that the samples are turned."""
+        return self.exif is not None and tiff.integer_tags(tiff.directory_of(self.exif)).get(_ORIENTATION, 1) != 1
 
     def attach(self, image: Any, format: str, interpretation: str, orientation: int | None) -> Any:
         """Return the image of an encoder with the metadata that libvips writes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
+import posixpath
 from pathlib import Path, PurePosixPath
 
 from wavepaint.errors import ImageError, OptionError
@@ -44,9 +44,13 @@ def suffix_in(format: str, suffix: str) -> str:
     return suffix if FORMAT_OF_SUFFIX.get(suffix.lower()) == format else usual
 
 
-def result_name(name: str, format: str | None) -> str:
-    """The name of an image as that of its result, in a format or in its own; `.png` follows that of one only read."""
-    stem, suffix = os.path.splitext(name)
+def result_name(name: str, format: str | None = None) -> str:
+    """The relative name of a result, in a format or in its image's own; `.png` follows the name of one only read.
+
+    It never leads upwards.
+    """
+    name = posixpath.normpath(f"/{name}").lstrip("/")
+    stem, suffix = posixpath.splitext(name)
     if format is not None:
         return stem + suffix_in(format, suffix)
     return name if suffix.lower() in FORMAT_OF_SUFFIX else f"{name}.png"

@@ -65,26 +65,21 @@ export function boxMaxima(values: Uint8Array, { width, height }: Size, radius: n
  * outside the picture counts as hole.
  */
 export function depthsOf(hole: Uint8Array, { width, height }: Size, most: number): Uint8Array {
-  const depths = new Uint8Array(hole.length);
   const pitch = width + 2;
-  let left = new Uint8Array(pitch * (height + 2)).fill(1);
-  for (let y = 0; y < height; y++) left.set(hole.subarray(y * width, (y + 1) * width), (y + 1) * pitch + 1);
-  for (let step = 0; step < most; step++) {
-    const next = left.slice();
-    let any = 0;
-    for (let y = 0, i = 0; y < height; y++) {
-      for (let x = 0, p = (y + 1) * pitch + 1; x < width; x++, i++, p++) {
-        if (!left[p]) continue;
-        depths[i]++;
-        any = 1;
-        next[p] = left[p - 1] & left[p + 1] & left[p - pitch] & left[p + pitch];
-        if (step % 2) {
-          next[p] &= left[p - pitch - 1] & left[p - pitch + 1] & left[p + pitch - 1] & left[p + pitch + 1];
-        }
-      }
-    }
-    if (!any) break;
-    left = next;
+  const marks = new Uint8Array(pitch * (height + 2)).fill(1);
+  for (let y = 0; y < height; y++) marks.set(hole.subarray(y * width, (y + 1) * width), (y + 1) * pitch + 1);
+  const depths = new Uint8Array(hole.length);
+  let left = indicesOf(hole);
+  for (let step = 0; step < most && left.length; step++) {
+    const known = left.filter((at) => {
+      depths[at]++;
+      const p = at + pitch + 1 + 2 * Math.floor(at / width);
+      const straight = marks[p - 1] & marks[p + 1] & marks[p - pitch] & marks[p + pitch];
+      if (step % 2 === 0) return !straight;
+      return !(straight & marks[p - pitch - 1] & marks[p - pitch + 1] & marks[p + pitch - 1] & marks[p + pitch + 1]);
+    });
+    for (const at of known) marks[at + pitch + 1 + 2 * Math.floor(at / width)] = 0;
+    left = left.filter((at) => marks[at + pitch + 1 + 2 * Math.floor(at / width)]);
   }
   return depths;
 }

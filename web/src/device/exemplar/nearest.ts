@@ -5,7 +5,7 @@
  */
 
 import { each } from "./areas";
-import { type Descriptions, LENGTH } from "./patches";
+import { type Descriptions, LENGTH, squaredDistance } from "./patches";
 
 const LEAF = 12;
 
@@ -55,12 +55,19 @@ export class SourceTree {
     });
   }
 
-  /** The best sources of all targets, as indices of `offered`. */
-  nearest(targets: Descriptions): Int32Array {
+  /**
+   * The best sources of all targets, as indices of `offered`. `before`: other targets and their best sources; those that
+   * are the same need no search.
+   */
+  nearest(targets: Descriptions, before: { wanted: Descriptions; matches: Int32Array } | null = null): Int32Array {
     const matches = new Int32Array(targets.length / LENGTH);
     let place = 0;
+    this.target = targets;
     for (let i = 0; i < matches.length; i++) {
-      this.target = targets;
+      if (before && squaredDistance(targets, i, before.wanted, i) === 0) {
+        matches[i] = before.matches[i];
+        continue;
+      }
       this.at = i * LENGTH;
       // The match of the target before is often as good as any: with it most of the tree is left out.
       this.least = this.distance(place, 0x7fffffff);

@@ -104,12 +104,14 @@ export class Stage {
     const rounds = start ? MOST_ROUNDS : (ROUNDS[this.level.number] ?? MOST_ROUNDS);
     const pairs = targets.length * sourceIndices.length;
     const tree = start || pairs < ALL_PAIRS ? new SourceTree(offered, sourceIndices, this.bias()) : null;
+    let before: { wanted: Descriptions; matches: Int32Array } | null = null;
     let [unit, weights] = [0, new Float64Array()];
     for (let turn = 0; turn < rounds; turn++) {
       const wanted = this.wanted(now);
       let costs: Float32Array;
       if (tree && (turn === 0 || pairs < ALL_PAIRS * REPEATED)) {
-        matches = tree.nearest(wanted);
+        matches = tree.nearest(wanted, before);
+        before = { wanted, matches };
         costs = this.costsOf(matches, wanted);
       } else {
         if (turn === 0) unit = this.unit(this.costsOf(matches, wanted), 0.5);
