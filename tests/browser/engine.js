@@ -101,6 +101,7 @@ try {
     const work = await (await fetch("work.json")).json();
     answers.engine = await load();
     for (const item of work.cases) answers.cases[item.name] = await fillCase(inpaint, item);
+    localStorage.wavepaint = JSON.stringify({ fillOnRelease: false });
     const editor = document.createElement("wavepaint-editor");
     editor.style.cssText = "display: block; width: 1000px; height: 600px";
     document.body.append(editor);
