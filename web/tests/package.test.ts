@@ -20,7 +20,7 @@ it.skipIf(!existsSync(`${ROOT}/dist/types`))("packs the site, the module and its
     "package.json",
   ];
   expect(names).toEqual(expect.arrayContaining([...expected, "dist/types/package/index.d.ts"]));
-  expect(names.filter((name) => name.startsWith("dist/licenses/")).length).toBe(3);
+  expect(names.filter((name) => name.startsWith("dist/licenses/")).length).toBe(5);
   expect(names.filter((name) => name.endsWith(".wasm"))).toEqual([]);
   expect(names.filter((name) => /^(src|tests|build)\//.test(name))).toEqual([]);
   expect(files.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(16e6);
