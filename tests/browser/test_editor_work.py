@@ -434,3 +434,24 @@ def test_axe_finds_nothing_serious_on_a_phone_with_several_images(page: Page, se
     page.evaluate(AXE.read_text())
     violations = page.evaluate("axe.run()")["violations"]
     assert [v["id"] for v in violations if v["impact"] in {"serious", "critical"}] == []
+
+
+@pytest.mark.parametrize("has_decoder", [True, False], ids=["WebCodecs", "server"])
+def test_samples_are_kept_where_a_canvas_adds_noise(page: Page, server: str, has_decoder: bool) -> None:
+    page.add_init_script(
+        """const read = OffscreenCanvasRenderingContext2D.prototype.getImageData;
+        OffscreenCanvasRenderingContext2D.prototype.getImageData = function (...box) {
+            const image = read.apply(this, box);
+            for (let at = 0; at < image.data.length; at += 7) image.data[at] ^= 1;
+            return image;
+        };"""
+    )
+    if not has_decoder:
+        page.add_init_script("delete globalThis.ImageDecoder;")
+    page.goto(server)
+    editor = EditorPage(page, server)
+    source = photo()
+    editor.open(encode(source, ".webp", lossless=True), "waves.webp")
+    editor.drag(STROKE)
+    editor.fill()
+    assert_only_hole_changed(decode(editor.download("Download", "Result as PNG")[1]), source, editor.mask())
