@@ -196,8 +196,8 @@ def _packbits_bytes(pieces: Iterable[bytes], most: int) -> int:
             else:
                 position += 1
         position -= len(piece)
-    # The last bytes of the last literal may be missing.
-    return size - max(0, position)
+    # A run that ends beyond the data is damage, too.
+    return size if position <= 0 else most + 1
 
 
 def read_tile_table(stream: BinaryIO, page: int) -> TileTable:
