@@ -113,6 +113,7 @@ def test_completion_knows_commands_options_and_choices() -> None:
 
 def test_closed_choices_are_shown_and_checked() -> None:
     shown = " ".join(run("inpaint", "--help").stdout.split())
-    for choices in ("<auto|off>", "<png|jpeg|jpg|webp|tiff|tif|avif|heic|jxl|bmp>", "<auto|onnxruntime|openvino|torch>"):
+    formats = "<png|jpeg|jpg|webp|tiff|tif|avif|heic|jxl|bmp>"
+    for choices in ("<auto|off>", formats, "<auto|onnxruntime|openvino|torch>"):
         assert choices in shown
     assert "<auto|cpu|cuda|mps>" in run("train", "--help").stdout
