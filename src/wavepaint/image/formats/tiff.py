@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 COMPRESSION, PHOTOMETRIC, PREDICTOR, EXTRA_SAMPLES = 259, 262, 317, 338
+CODING_NUMBERS = (258, COMPRESSION, PHOTOMETRIC, 266, 277, 284, PREDICTOR, 339)
+"""What decides how samples are read. Without a number they are kept as empty values: libtiff would ignore them."""
 DNG_VERSION, IPTC, LAYERS = 50706, 33723, 37724
 RESOLUTION = (282, 283, 296)
 BIGTIFF_HEADER_BYTES = 16
@@ -388,6 +390,8 @@ def _read_entries(
         size = values * _VALUE_BYTES.get(kind, 0)
         # The first of equal tags counts, and directories that name each other a thousand times cost nothing.
         if tag in directory or not 0 < size <= min(file_bytes, limit or file_bytes):
+            if size == 0 and tag in CODING_NUMBERS:
+                directory.setdefault(tag, Value(kind, b""))
             continue
         try:
             if size > len(field):

@@ -27,8 +27,6 @@ _CODING = frozenset(
 ) | {34675}
 _SEPARATE = 2
 _LZW, _JPEG, _DEFLATE, _PACKBITS, _JPEG_TABLES = 5, 7, (8, 32946), 32773, 347
-# Bits, compression, colours, fill order, channels, their order, predictor, format: libtiff ignores what is no number.
-_NUMBERS = (_BITS, 259, 262, 266, _SAMPLES_PER_PIXEL, _PLANAR, 317, 339)
 _PIECE_BYTES = 2**20
 _MAX_SIDE = 2**24
 
@@ -130,7 +128,7 @@ class _Parts:
 
 def _parts_of(directory: tiff.Directory, width: int, rows: int) -> _Parts:
     tags = tiff.integer_tags(directory)
-    if wrong := [tag for tag in _NUMBERS if tag in directory and tag not in tags]:
+    if wrong := [tag for tag in tiff.CODING_NUMBERS if tag in directory and tag not in tags]:
         raise ValueError(f"its tag {wrong[0]} is no number")
     tables = directory.get(_JPEG_TABLES)
     channels = 1 if tags.get(_PLANAR) == _SEPARATE else tags.get(_SAMPLES_PER_PIXEL, 1)
