@@ -37,3 +37,15 @@ export function intersection(a: Box, b: Box): Box | null {
   const bottom = Math.min(a.top + a.height, b.top + b.height);
   return right > left && bottom > top ? boxBetween(left, top, right, bottom) : null;
 }
+
+/** The box of all cells of `side` pixels at these columns and rows; there is at least one. */
+export function boxOfCells(cells: readonly (readonly [column: number, row: number])[], side: number): Box {
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const [column, row] of cells) {
+    left = Math.min(left, column);
+    top = Math.min(top, row);
+    right = Math.max(right, column + 1);
+    bottom = Math.max(bottom, row + 1);
+  }
+  return boxBetween(left * side, top * side, right * side, bottom * side);
+}

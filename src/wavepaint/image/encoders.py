@@ -39,7 +39,7 @@ SAVERS = {
 }
 """The operations of libvips that write each of `options.FORMATS`."""
 SAVER_FORMAT = {"bmp": {"format": "bmp"}}
-"""What an operation that writes many formats has to be told."""
+"""What an operation that writes many formats needs besides."""
 # Of VipsForeignKeep: XMP, IPTC, profile, other. Of an EXIF block libvips writes only what it understands.
 ALL_BUT_EXIF = 2 | 4 | 8 | 16
 HEIF_COMPRESSION = {"avif": "av1", "heic": "hevc"}

@@ -21,7 +21,7 @@ def is_tensor(value: object) -> TypeGuard[Tensor]:
 def array_of_tensor(tensor: Tensor) -> NDArray[Any]:
     """The samples of a tensor on any device, (H, W) or (H, W, C), sharing its memory where that can be.
 
-    (C, H, W) is told from (H, W, C) by its first length: at most four channels. float16 and bfloat16 become float32.
+    Its channels come first where the first length is at most four: (C, H, W). float16 and bfloat16 become float32.
     """
     tensor = tensor.detach()
     if tensor.is_floating_point() and tensor.element_size() == 2:

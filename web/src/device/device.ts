@@ -52,7 +52,7 @@ export class Device {
     return this.loading;
   }
 
-  /** Fill the hole of a picture. Rejects with the signal's reason when it is aborted, at once. */
+  /** Fill the hole of an image. Rejects with the signal's reason when it is aborted, at once. */
   async fill(picture: Raster, mask: Mask, options: FillOptions = {}): Promise<Filled> {
     for (;;) {
       try {

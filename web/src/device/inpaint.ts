@@ -1,4 +1,4 @@
-/** The main path of `wavepaint.inpainter` in TypeScript: a picture, its hole, the crops around it, the result. */
+/** The main path of `wavepaint.inpainter` in TypeScript: an image, its hole, the crops around it, the result. */
 
 import { type Box, type Size, area, intersection } from "../geometry";
 import type { Raster } from "../image/raster";
@@ -49,7 +49,7 @@ export interface Network {
   readonly octaves: number;
   /**
    * Fill the hole of a crop: `image` holds three planes, `mask` one (1 = hole, 0.5 = hole that holds a guess). The
-   * answer holds three planes: `image` where it is known, the network's picture elsewhere, not clipped.
+   * answer holds three planes: `image` where it is known, the network's image elsewhere, not clipped.
    */
   run(image: Float32Array, mask: Float32Array, size: Size): Promise<Float32Array>;
 }
@@ -61,14 +61,14 @@ export interface Job {
   step(done: number): Promise<void>;
 }
 
-/** A filled box; the samples outside the hole are the picture's own. */
+/** A filled box; the samples outside the hole are the image's own. */
 interface Patch {
   readonly box: Box;
   readonly samples: Pixels;
 }
 
 /**
- * Fill the hole of a picture, as `wavepaint.inpaint` does. Samples outside the hole are returned as they are; the
+ * Fill the hole of an image, as `wavepaint.inpaint` does. Samples outside the hole are returned as they are; the
  * arguments are not changed.
  */
 export async function inpaint(picture: Raster, mask: Mask, job: Job): Promise<Raster> {
@@ -202,7 +202,7 @@ function feather({ box, samples }: Patch, piece: WideHole, guess: Pixels): void 
   }
 }
 
-/** The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the picture's own. */
+/** The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the image's own. */
 async function fillDepths(
   picture: Pixels,
   hole: Mask,
@@ -311,7 +311,7 @@ function addGrainFor(piece: WideHole, guess: FloatPixels, samples: Pixels, unkno
     });
   });
   const around: Grain = grainOf(planes, hole, 0);
-  // An enlarged picture has no grain of its own.
+  // An enlarged image has no grain of its own.
   const missing = missingGrain(around, null);
   if (!missing) return;
   drawGrain(missing, piece.box, seedOf(piece.box)).forEach((plane, c) => {

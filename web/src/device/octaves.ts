@@ -11,7 +11,7 @@ export interface FloatPixels extends Pixels {
 }
 
 /**
- * The picture at half resolution, from its known samples alone: their means in every 2x2 cell, and a mask of the cells
+ * The image at half resolution, from its known samples alone: their means in every 2x2 cell, and a mask of the cells
  * of which less than half is known. Where that would leave nothing known, a single known sample is enough.
  */
 export function halveKnown(pixels: Pixels, hole: Mask): { reduced: FloatPixels; unknown: Mask } {
@@ -50,7 +50,7 @@ export function halveKnown(pixels: Pixels, hole: Mask): { reduced: FloatPixels; 
   };
 }
 
-/** A part (in pixels of the result) of the picture at twice the resolution: bilinear, sample centres aligned. */
+/** A part (in pixels of the result) of the image at twice the resolution: bilinear, sample centres aligned. */
 export function enlarge({ width, height, channels, data }: FloatPixels, box: Box): FloatPixels {
   const out = new Float32Array(area(box) * channels);
   for (let y = 0, to = 0; y < box.height; y++) {

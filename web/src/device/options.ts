@@ -2,14 +2,14 @@
 
 import type { Mask } from "./planes";
 
-/** Where detail comes from: copied from the picture itself, noise like that of the surroundings, or nothing added. */
+/** Where detail comes from: copied from the image itself, noise like that of the surroundings, or nothing added. */
 export type Detail = "image" | "grain" | "network";
 
 export interface DetailOptions {
   readonly detail: Detail;
   /** Another whole number, not negative, gives another plausible result, for detail "image". */
   readonly seed: number;
-  /** Of the size of the picture, 1 = not to copy from, for detail "image". */
+  /** Of the size of the image, 1 = not to copy from, for detail "image". */
   readonly exclude: Mask | null;
 }
 

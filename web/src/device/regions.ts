@@ -1,5 +1,5 @@
 /**
- * Which crops of a picture a mask needs, and in which order to fill them: `wavepaint.fill.regions` in TypeScript. That module
+ * Which crops of an image a mask needs, and in which order to fill them: `wavepaint.fill.regions` in TypeScript. That module
  * says why; the names are its own, and tests/parity holds the two together.
  */
 
@@ -23,7 +23,7 @@ const MAX_WIDE_CONTEXT = 1024;
 
 /** One crop for the network. */
 export interface Region {
-  /** What the network sees; it lies inside the picture. */
+  /** What the network sees; it lies inside the image. */
   readonly crop: Box;
   /** The part of it whose hole samples are pasted back. */
   readonly holes: Box;
@@ -33,7 +33,7 @@ export interface Region {
 
 /** A piece of a wide hole whose depth is filled from a reduced copy. */
 export interface WideHole {
-  /** The window that is reduced; it lies inside the picture. */
+  /** The window that is reduced; it lies inside the image. */
   readonly crop: Box;
   /** The piece. */
   readonly box: Box;
@@ -74,7 +74,7 @@ export function findRegions(mask: Mask): Region[][] {
 /**
  * How many halvings a crop is filled at first, each result the guess of the next; at most `most`, which is what the
  * network has learned. What lies outside the crop counts as unknown: a hole meets the edge of its crop only where the
- * picture ends, or the hole goes on.
+ * image ends, or the hole goes on.
  */
 export function octavesOf(hole: Mask, most: number): number {
   const shorter = Math.min(hole.width, hole.height);
@@ -144,7 +144,7 @@ export function occupiedCells({ width, height, data }: Mask): Cell[] {
 
 /** The cells under all squares of `WIDE` that are hole as a whole: a morphological opening. */
 function wideCells(mask: Mask): Cell[] {
-  // At the right and the lower edge of the picture a cell may be smaller.
+  // At the right and the lower edge of the image a cell may be smaller.
   const extent = (position: number, length: number): number => Math.min(CELL, length - position * CELL);
   const cells = occupiedCells(mask).filter(
     ([row, column, count]) => count === extent(row, mask.height) * extent(column, mask.width),
@@ -198,7 +198,7 @@ const parted = (cells: readonly Cell[], axis: 0 | 1, position: number): [Cell[],
 ];
 
 function shareOf(mask: Mask, box: Box): Float32Array {
-  // Outside the picture nothing is known.
+  // Outside the image nothing is known.
   const around = { width: box.width + 2 * RIM, height: box.height + 2 * RIM };
   const known = new Uint8Array(area(around));
   for (let y = 0; y < around.height; y++) {
@@ -381,7 +381,7 @@ function cropAround(holes: Box, context: number, size: Size): Box {
   return { left, top, width, height };
 }
 
-/** Start and length of a crop along one axis: context, rounded up as far as the picture allows. */
+/** Start and length of a crop along one axis: context, rounded up as far as the image allows. */
 function span(start: number, stop: number, context: number, limit: number): [number, number] {
   const low = Math.max(0, start - context);
   const high = Math.min(limit, stop + context);

@@ -9,7 +9,7 @@ import { allocatePlane } from "./planes";
 const SIDE = 32;
 /** How far a known sample may be from what it was: it is copied, at worst in half precision. */
 const KNOWN_TOLERANCE = 1 / 1024;
-/** How far a filled sample may be from a smooth continuation of a smooth picture, on the average. */
+/** How far a filled sample may be from a smooth continuation of a smooth image, on the average. */
 const FILLED_TOLERANCE = 0.05;
 
 /** Fill a small crop whose outcome is known. Throws where the answer is far from it. */

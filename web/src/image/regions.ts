@@ -1,4 +1,4 @@
-import { type Box, type Size, area, boxBetween, clamp, intersection } from "../geometry";
+import { type Box, type Size, area, boxBetween, boxOfCells, clamp, intersection } from "../geometry";
 
 /** Side of the cells in which holes are looked for, pixels. */
 export const CELL = 64;
@@ -52,16 +52,7 @@ function withContext(core: Box, size: Size): Box {
   return boxBetween(left, top, right, bottom);
 }
 
-function cellBounds(cells: readonly Cell[]): Box {
-  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const [column, row] of cells) {
-    left = Math.min(left, column);
-    top = Math.min(top, row);
-    right = Math.max(right, column + 1);
-    bottom = Math.max(bottom, row + 1);
-  }
-  return boxBetween(left * CELL, top * CELL, right * CELL, bottom * CELL);
-}
+const cellBounds = (cells: readonly Cell[]): Box => boxOfCells(cells, CELL);
 
 /** Cut where the holes on both sides are more than two contexts apart. */
 function splitAtGap(cells: readonly Cell[]): [Cell[], Cell[]] | null {

@@ -62,7 +62,7 @@ export function boxMaxima(values: Uint8Array, { width, height }: Size, radius: n
 
 /**
  * Distance of hole samples to the nearest known one, in steps of a near-octagonal erosion, `most` at the most. What lies
- * outside the picture counts as hole.
+ * outside the image counts as hole.
  */
 export function depthsOf(hole: Uint8Array, { width, height }: Size, most: number): Uint8Array {
   const pitch = width + 2;

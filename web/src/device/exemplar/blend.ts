@@ -173,7 +173,7 @@ export function voteWithGradients(
   return { colours, ...wanted };
 }
 
-/** Differences to the sample `step` further on; 0 where the picture ends. */
+/** Differences to the sample `step` further on; 0 where the image ends. */
 function differences(plane: Float64Array, { width, height }: Size, step: number): Float64Array {
   const found = new Float64Array(plane.length);
   const [rows, columns] = step === 1 ? [height, width - 1] : [height - 1, width];

@@ -35,7 +35,7 @@ export async function complete(
   return solution;
 }
 
-/** What a square of 2 * `THIN` + 1 samples inside the hole cannot cover; outside the picture all counts as hole. */
+/** What a square of 2 * `THIN` + 1 samples inside the hole cannot cover; outside the image all counts as hole. */
 function thinParts(hole: Uint8Array, size: Size): Uint8Array {
   const known = hole.map((mark) => mark ^ 1);
   const counts = boxSums(known, size, THIN);

@@ -1,4 +1,4 @@
-/** `wavepaint.fill.detail` in TypeScript: the network's fill in, the same fill with samples copied from the picture out. */
+/** `wavepaint.fill.detail` in TypeScript: the network's fill in, the same fill with samples copied from the image out. */
 
 import { type Box, area } from "../../geometry";
 import type { DetailOptions } from "../options";
@@ -15,7 +15,7 @@ export const detailWork = (hole: Mask): number =>
   findPieces(hole).reduce((sum, { crop }) => sum + area(crop), 0) / PIXELS_FOR_ONE;
 
 /**
- * Complete a hole from the picture's own samples, in place: it is filled by the network, which is the guide. `step` is
+ * Complete a hole from the image's own samples, in place: it is filled by the network, which is the guide. `step` is
  * called with the work done, as of `detailWork`; what it throws stops the work.
  */
 export async function addDetail(

@@ -44,7 +44,7 @@ export function sourcesOf(level: Level): { sources: Uint8Array; whole: boolean }
   return { sources: (unfit.includes(0) ? unfit : hole).map((mark) => mark ^ 1), whole: false };
 }
 
-/** The finest level that is searched, `number` halvings from the picture. */
+/** The finest level that is searched, `number` halvings from the image. */
 export function firstLevel(
   samples: Pixels,
   hole: Uint8Array,

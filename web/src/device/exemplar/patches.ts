@@ -133,7 +133,7 @@ function padded(plane: Int32Array, { width, height }: Size): Int32Array {
   return wide;
 }
 
-/** A frequency of every window of `SIDE` rows: of a padded plane, which becomes as high as the picture. */
+/** A frequency of every window of `SIDE` rows: of a padded plane, which becomes as high as the image. */
 function transformDown(plane: Int32Array, table: Int32Array, { width, height }: Size): Int32Array {
   const pitch = width + 2 * RADIUS;
   return windows(plane, table, pitch * height, pitch);

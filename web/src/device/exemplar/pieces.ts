@@ -1,6 +1,6 @@
 /** `wavepaint.fill.pieces` in TypeScript: which parts of a hole are completed as one, and how far each of them looks. */
 
-import { type Box, type Size, area, boxBetween, intersection } from "../../geometry";
+import { type Box, type Size, area, boxBetween, boxOfCells, intersection } from "../../geometry";
 import type { Mask } from "../planes";
 import { CELL, type Cell, occupiedCells } from "../regions";
 
@@ -13,7 +13,7 @@ const SPARSE = 0.25;
 
 /** A part of a hole that is completed as one. */
 export interface Piece {
-  /** The window of the picture that it looks at. */
+  /** The window of the image that it looks at. */
   readonly crop: Box;
   /** Its box, inside the window. */
   readonly box: Box;
@@ -58,7 +58,7 @@ function deepCells(mask: Mask): Cell[] {
   return cells;
 }
 
-/** What of a box belongs to holes deeper than `THIN`: a morphological opening. Outside the picture all is known. */
+/** What of a box belongs to holes deeper than `THIN`: a morphological opening. Outside the image all is known. */
 function deepPart(mask: Mask, box: Box): Uint8Array {
   const margin = 3 * THIN;
   const around = { width: box.width + 2 * margin, height: box.height + 2 * margin };
@@ -137,16 +137,11 @@ function cutIfLong(cells: Cell[]): Cell[][] {
 
 const countOf = (cells: readonly Cell[]): number => cells.reduce((sum, [, , count]) => sum + count, 0);
 
-function boundsOf(cells: readonly Cell[]): Box {
-  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const [row, column] of cells) {
-    left = Math.min(left, column);
-    top = Math.min(top, row);
-    right = Math.max(right, column + 1);
-    bottom = Math.max(bottom, row + 1);
-  }
-  return boxBetween(left * CELL, top * CELL, right * CELL, bottom * CELL);
-}
+const boundsOf = (cells: readonly Cell[]): Box =>
+  boxOfCells(
+    cells.map(([row, column]) => [column, row] as const),
+    CELL,
+  );
 
 const clipped = (box: Box, { width, height }: Size): Box =>
   intersection(box, { left: 0, top: 0, width, height }) as Box;

@@ -18,7 +18,7 @@ const MOST_SEARCHED = 100_000;
 
 /** Where the samples of a hole come from. */
 export interface Solution {
-  /** Halvings of the picture, to the level that was searched; 0 unless the hole is very large. */
+  /** Halvings of the image, to the level that was searched; 0 unless the hole is very large. */
   readonly halvings: number;
   /** The hole on that level. */
   readonly searched: Uint8Array;
