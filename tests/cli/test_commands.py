@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import wavepaint
 from commands import check_filled, run
+from wavepaint.cli import app
 from wavepaint.cli.root import COMMANDS
+from wavepaint.evaluation.methods import find_method
 
 
 def test_info_and_export(here: Path) -> None:
@@ -117,3 +122,17 @@ def test_closed_choices_are_shown_and_checked() -> None:
     for choices in ("<auto|off>", formats, "<auto|onnxruntime|openvino|torch>"):
         assert choices in shown
     assert "<auto|cpu|cuda|mps>" in run("train", "--help").stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_of_the_help_are_calls_that_are_understood(name: str) -> None:
+    root = get_command(app)
+    shown = run(name, "--help").stdout.partition("Examples:")[2]
+    calls = [line.strip() for line in shown.splitlines() if line.strip().startswith("wavepaint ")]
+    assert calls
+    for call in calls:
+        words = shlex.split(re.split(r" [<>|] ", call)[0])[1:]
+        assert words[0] == name
+        context = root.get_command(None, name).make_context(name, words[1:])
+        for method in context.params.get("method") or ():
+            find_method(method)

@@ -15,7 +15,7 @@ app = new_app()
 
 @app.command(
     epilog=examples(
-        "wavepaint evaluate testset/ --method default --method opencv-telea -o report/",
+        "wavepaint evaluate testset/ --method package --method opencv-telea -o report/",
     )
 )
 def evaluate(

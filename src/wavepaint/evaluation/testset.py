@@ -111,7 +111,7 @@ def make_test_set(
         Every item after it was written, for a progress bar.
 
     Raises:
-        OptionError: see `protocol.make_items` and `outputs.atomic_dir`; or not one readable image.
+        OptionError: see `protocol.make_items` and `files.atomic_dir`; or not one readable image.
     """
     with atomic_dir(Path(folder), MANIFEST) as made:
         entries = []
