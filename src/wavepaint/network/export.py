@@ -21,6 +21,7 @@ from wavepaint.files import atomic_write
 from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
 from wavepaint.network.checkpoint import CONFIG_KEY
 from wavepaint.network.config import WavePaintConfig
+from wavepaint.network.damage import DamageNetwork
 from wavepaint.network.dwt import analysis_filters
 from wavepaint.network.model import WavePaint
 from wavepaint.network.prefill import PYRAMID_LEVELS, TINY
@@ -89,8 +90,12 @@ def _model_proto(model: WavePaint, half: bool) -> Any:
     with needs_extra("exporting to ONNX", "train", "onnx"):
         from onnx import TensorProto, helper
     graph = _Graph(half)
-    filled = _wavepaint(graph, model)
-    graph.op("Identity", filled, output="filled")
+    detects = isinstance(model, DamageNetwork)
+    inputs, output = ([("image", 3)], "damage") if detects else ([("image", 3), ("mask", 1)], "filled")
+    if isinstance(model, DamageNetwork):
+        graph.op("Sigmoid", _haar_module(graph, model.module, model.config, "image", ""), output=output)
+    else:
+        graph.op("Identity", _wavepaint(graph, model), output=output)
 
     def value(name: str, channels: int) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, "height", "width"])
@@ -98,8 +103,8 @@ def _model_proto(model: WavePaint, half: bool) -> Any:
     proto = helper.make_graph(
         graph.nodes,
         "wavepaint",
-        [value("image", 3), value("mask", 1)],
-        [value("filled", 3)],
+        [value(*each) for each in inputs],
+        [value(output, 3)],
         graph.initializers,
     )
     opset = [helper.make_opsetid("", OPSET)]
