@@ -10,6 +10,15 @@ from wavepaint.errors import OptionError
 
 STEMS = ("conv", "haar")
 PREFILLS = ("haar", "zero")
+OUTPUTS = ("image", "damage")
+
+DAMAGE_KINDS = ("scratches", "dust", "stamps")
+"""What the three output channels of a damage detector mark, in their order.
+
+* scratches: long, thin things: scratches, hairs, fibres, cracks, folds, torn edges;
+* dust: specks, spots, stains;
+* stamps: printed dates, captions, watermarks.
+"""
 
 _LIMITS = {
     "num_modules": (1, 64),
@@ -46,6 +55,7 @@ class WavePaintConfig:
         sweeps: smoothing sweeps per scale of the "haar" prefill.
         octaves: halvings, at most, at which a deep hole is filled first, each result the guess of the next; 0 for a
             network that has not learned to start from such a guess (`fill.depth.coarse_levels_of`, `network.coarse`).
+        output: "image" (the filled image) or "damage" (logits of `DAMAGE_KINDS`; see `network.damage`).
     """
 
     num_modules: int = 4
@@ -62,6 +72,7 @@ class WavePaintConfig:
     prefill: str = "zero"
     sweeps: int = 10
     octaves: int = 0
+    output: str = "image"
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -77,13 +88,20 @@ class WavePaintConfig:
             return f"final_dim must be a multiple of 4, got {self.final_dim}"
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             return f"dropout must be in [0, 1), got {self.dropout!r}"
-        for name, known in (("wavelet", None), ("stem", STEMS), ("prefill", PREFILLS)):
+        for name, known in (("wavelet", None), ("stem", STEMS), ("prefill", PREFILLS), ("output", OUTPUTS)):
             value = getattr(self, name)
             if not isinstance(value, str):
                 return f"{name} must be a name, got {value!r}"
             if known and value not in known:
                 return f"unknown {name} {value!r}; known: {', '.join(known)}"
+        if self.output == "damage" and (self.stem, self.num_modules, self.input_channels) != ("haar", 1, 3):
+            return "a damage detector has one module with the haar stem and three input channels"
         return None
+
+    @property
+    def mask_channels(self) -> int:
+        """Channels of the mask that a training sample of this network holds."""
+        return len(DAMAGE_KINDS) if self.output == "damage" else 1
 
     @property
     def stride(self) -> int:
@@ -124,6 +142,17 @@ PRESETS: Mapping[str, WavePaintConfig] = {
         stem="haar",
         prefill="haar",
         octaves=3,
+    ),
+    "damage": WavePaintConfig(
+        num_modules=1,
+        blocks_per_module=3,
+        final_dim=64,
+        ff_channel=64,
+        level=3,
+        dropout=0.0,
+        input_channels=3,
+        stem="haar",
+        output="damage",
     ),
 }
 
