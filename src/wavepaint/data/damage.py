@@ -19,7 +19,7 @@ from wavepaint.data import damage_kinds as draw
 from wavepaint.data.crops import Batch, CropSource, random_crop
 from wavepaint.data.damage_kinds import Coverage, Samples
 from wavepaint.data.images import RGB, ImageSource, Skipped
-from wavepaint.data.mask_kinds import BoolMask, Size, opencv
+from wavepaint.data.mask_kinds import Size, opencv
 from wavepaint.data.masks import rng_for
 from wavepaint.data.scenery import with_scenery
 from wavepaint.errors import ImageError
@@ -42,12 +42,12 @@ class Damaged:
     Attributes:
         image: (h, w, 3) uint8 RGB.
         mask: (3, h, w) bool, True = damage, a channel for each of `DAMAGE_KINDS`.
-        truth: (h, w, 3) uint8 RGB: the same image, aged and stored likewise, without damage.
+        truth: (h, w, 3) uint8 RGB: the same image, aged and stored likewise, without damage; None if not asked for.
     """
 
     image: RGB
     mask: NDArray[np.bool_]
-    truth: RGB
+    truth: RGB | None
 
 
 class _Canvas:
@@ -63,12 +63,14 @@ class _Canvas:
         covered = covered * np.float32(opacity)
         change = covered[..., None] * (colour.astype(np.float32) - self.image)
         self.image = self.image + change
-        self.mask[DAMAGE_KINDS.index(kind)] |= (np.abs(change).max(-1) >= VISIBLE) & (covered > 0.15)
+        red, green, blue = np.moveaxis(np.abs(change), -1, 0)
+        visible = np.maximum(np.maximum(red, green), blue) >= VISIBLE
+        self.mask[DAMAGE_KINDS.index(kind)] |= visible & (covered > 0.15)
 
     def contrasting(self, covered: Coverage, light: float, tint: float = 0.0) -> Samples:
         """A tone, light with probability `light`, that differs from what it will cover; `tint` is how coloured it is."""
         rng, weight = self.rng, float(covered.sum())
-        under = float((covered * self.image.mean(-1)).sum() / weight) if weight else 128.0
+        under = float((covered * self.image[..., 1]).sum() / weight) if weight else 128.0
         bright = rng.random() < (0 if under > 195 else 1 if under < 60 else light)
         tone = rng.uniform(215, 255) if bright else rng.uniform(0, 45)
         return np.clip(tone + tint * rng.normal(0, 70, 3), 0, 255).astype(np.float32)
@@ -96,8 +98,8 @@ def _dust(canvas: _Canvas) -> None:
         count = 1 + canvas.number(rng.choice((2, 6, 18)), 150)
         covered = draw.specks(size, unit, rng, count)
         canvas.paint("dust", covered, canvas.contrasting(covered, 0.65, 0.3 * rng.integers(2)), rng.uniform(0.5, 1))
-    if rng.integers(4) == 0:
-        for _ in range(1 + canvas.number(0.4, 6)):
+    if rng.integers(6) == 0:
+        for _ in range(1 + canvas.number(0.2, 6)):
             covered = draw.stain(size, unit, rng)
             darker = canvas.image.mean() > 90 or rng.integers(2)
             tint = rng.uniform(0.25, 0.7) * rng.uniform(0.7, 1.1, 3) if darker else rng.uniform(1.5, 2.5)
@@ -137,7 +139,13 @@ _DAMAGE: dict[str, tuple[float, Callable[[_Canvas], None]]] = {
 """How often a damaged image has each kind, and what draws it; in this order."""
 
 
-def damaged(image: RGB, rng: np.random.Generator, kinds: Sequence[str] | None = None, zoom: float = 1.0) -> Damaged:
+def damaged(
+    image: RGB,
+    rng: np.random.Generator,
+    kinds: Sequence[str] | None = None,
+    zoom: float = 1.0,
+    with_truth: bool = False,
+) -> Damaged:
     """Age and damage an image.
 
     Args:
@@ -145,6 +153,7 @@ def damaged(image: RGB, rng: np.random.Generator, kinds: Sequence[str] | None = 
         rng: of everything random.
         kinds: of `DAMAGE_KINDS`, all of which it gets; None to draw them, none at all for a third of the images.
         zoom: by how much the image was enlarged before; damage is up to about so much wider, too.
+        with_truth: whether the result holds the undamaged image, too.
     """
     unit = float(np.clip(zoom ** rng.uniform(0.4, 1.1) * np.exp(rng.normal(0, 0.2)), 0.85, 1.1 * _ZOOM))
     aged = _aged(image.astype(np.float32), unit, rng)
@@ -154,8 +163,8 @@ def damaged(image: RGB, rng: np.random.Generator, kinds: Sequence[str] | None = 
     for kind, (_, damage) in _DAMAGE.items():
         if kind in kinds:
             damage(canvas)
-    after, before = _stored((canvas.image, aged), unit, rng)
-    return Damaged(after, canvas.mask, before)
+    after, *before = _stored((canvas.image, aged) if with_truth else (canvas.image,), unit, rng)
+    return Damaged(after, canvas.mask, before[0] if with_truth else None)
 
 
 def _aged(image: Samples, unit: float, rng: np.random.Generator) -> Samples:
@@ -197,7 +206,13 @@ def _stored(images: Sequence[Samples], unit: float, rng: np.random.Generator) ->
     return results
 
 
-def damaged_crop(image: RGB, side: int, rng: np.random.Generator, kinds: Sequence[str] | None = None) -> Damaged:
+def damaged_crop(
+    image: RGB,
+    side: int,
+    rng: np.random.Generator,
+    kinds: Sequence[str] | None = None,
+    with_truth: bool = False,
+) -> Damaged:
     """A random part of an image at 1 to 4 times its size, (side, side), at times with more in its scene, damaged.
 
     See `damaged` for the arguments; an image smaller than the part is continued by reflection.
@@ -208,7 +223,7 @@ def damaged_crop(image: RGB, side: int, rng: np.random.Generator, kinds: Sequenc
         part = np.clip(with_scenery(part.astype(np.float32), rng), 0, 255).astype(np.uint8)
     if part.shape[0] != side:
         part = opencv().resize(part, (side, side), interpolation=opencv().INTER_CUBIC)
-    return damaged(part, rng, kinds, zoom)
+    return damaged(part, rng, kinds, zoom, with_truth)
 
 
 class DamagedCrops:
@@ -234,7 +249,8 @@ class DamagedCrops:
         rng = rng_for(self._seed, f"damage {self._done} of process {self._rank}")
         results = [damaged_crop(image.permute(1, 2, 0).numpy(), side, rng) for image in batch["image"].cpu()]
         self._done += 1
-        return Batch(**_tensors(results), name=batch["name"])
+        image, mask = _tensors(results)
+        return Batch(image=image, mask=mask, name=batch["name"])
 
     def state_dict(self) -> dict[str, Any]:
         """Where it is, in plain values."""
@@ -282,10 +298,10 @@ class DamagedSet:
 
     def batch(self, kind: str, start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Crops `start` to `stop`: (B, 3, H, W) float32 in [0, 1], and damage (B, 3, H, W) float32, 1 = damage."""
-        tensors = _tensors(self._crops[kind][start:stop])
-        return tensors["image"].to(device).float() / 255, tensors["mask"].to(device).float()
+        image, mask = _tensors(self._crops[kind][start:stop])
+        return image.to(device).float() / 255, mask.to(device).float()
 
 
-def _tensors(crops: Sequence[Damaged]) -> dict[str, Tensor]:
+def _tensors(crops: Sequence[Damaged]) -> tuple[Tensor, Tensor]:
     images = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2)
-    return {"image": images, "mask": torch.from_numpy(np.stack([crop.mask for crop in crops]))}
+    return images, torch.from_numpy(np.stack([crop.mask for crop in crops]))

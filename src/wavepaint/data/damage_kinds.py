@@ -175,7 +175,7 @@ def specks(size: Size, unit: float, rng: np.random.Generator, count: int) -> Cov
 def stain(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     """A stain with a soft edge, half of the time with a darker rim."""
     cv2, (h, w) = opencv(), size
-    radius = unit * rng.uniform(4, 22)
+    radius = unit * rng.uniform(3, 14)
     angle = np.linspace(0, 2 * math.pi, 48, endpoint=False)
     distance = 1 + sum(rng.normal(0, 0.16 / k) * np.cos(k * angle + rng.uniform(0, 6.3)) for k in range(1, 6))
     outline = np.stack([np.cos(angle), np.sin(angle)], 1) * distance[:, None] * (rng.uniform(1, 1.5), 1)

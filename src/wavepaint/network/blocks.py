@@ -135,11 +135,7 @@ class HaarModule(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, 3, H, W), (B, 1, H, W) -> the residual to add, (B, 3, H, W)."""
         centred = x - 0.5
-        return self.refine(torch.cat((centred, mask), dim=1) if self.input_channels == 4 else centred)
-
-    def refine(self, x: Tensor) -> Tensor:
-        """(B, input_channels, H, W) -> (B, 3, H, W)."""
-        skip = h = self.analyse(x)
+        skip = h = self.analyse(torch.cat((centred, mask), dim=1) if self.input_channels == 4 else centred)
         for block in self.layers:
             h = block(h) + h
         h = self.merge(torch.cat((self.depthconv(h), skip), dim=1))

@@ -31,6 +31,7 @@ _LIMITS = {
     "packet_levels": (1, 5),
     "sweeps": (0, 1000),
     "octaves": (0, 3),
+    "stem_channels": (1, 256),
 }
 """Least and largest sensible values: a damaged file must not make anybody allocate terabytes."""
 
@@ -56,6 +57,7 @@ class WavePaintConfig:
         octaves: halvings, at most, at which a deep hole is filled first, each result the guess of the next; 0 for a
             network that has not learned to start from such a guess (`fill.depth.coarse_levels_of`, `network.coarse`).
         output: "image" (the filled image) or "damage" (logits of `DAMAGE_KINDS`; see `network.damage`).
+        stem_channels: channels at full resolution of a damage detector.
     """
 
     num_modules: int = 4
@@ -73,6 +75,7 @@ class WavePaintConfig:
     sweeps: int = 10
     octaves: int = 0
     output: str = "image"
+    stem_channels: int = 8
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -94,8 +97,6 @@ class WavePaintConfig:
                 return f"{name} must be a name, got {value!r}"
             if known and value not in known:
                 return f"unknown {name} {value!r}; known: {', '.join(known)}"
-        if self.output == "damage" and (self.stem, self.num_modules, self.input_channels) != ("haar", 1, 3):
-            return "a damage detector has one module with the haar stem and three input channels"
         return None
 
     @property
@@ -106,6 +107,8 @@ class WavePaintConfig:
     @property
     def stride(self) -> int:
         """Pixels per position of the blocks; an image's sides must be multiples of it."""
+        if self.output == "damage":
+            return 4
         return 2 if self.stem == "conv" else 2**self.packet_levels
 
     @property
@@ -146,12 +149,11 @@ PRESETS: Mapping[str, WavePaintConfig] = {
     "damage": WavePaintConfig(
         num_modules=1,
         blocks_per_module=3,
-        final_dim=64,
-        ff_channel=64,
+        final_dim=48,
+        ff_channel=48,
         level=3,
         dropout=0.0,
         input_channels=3,
-        stem="haar",
         output="damage",
     ),
 }

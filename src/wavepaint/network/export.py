@@ -100,7 +100,7 @@ def _model_proto(model: Network, half: bool) -> Any:
     detects = isinstance(model, DamageNetwork)
     inputs, output = ([("image", 3)], "damage") if detects else ([("image", 3), ("mask", 1)], "filled")
     if isinstance(model, DamageNetwork):
-        graph.op("Sigmoid", _haar_module(graph, model.module, model.config, "image", ""), output=output)
+        graph.op("Sigmoid", _damage(graph, model), output=output)
     else:
         graph.op("Identity", _wavepaint(graph, model), output=output)
 
@@ -276,6 +276,23 @@ def _conv_module(graph: _Graph, module: WaveMixModule, config: WavePaintConfig, 
     h = _conv_transpose_and_norm(graph, module.decoder1, graph.op("Concat", h, skip, axis=1))
     last = module.last
     return graph.conv(graph.op("Concat", h, x, axis=1), last.weight, last.bias)
+
+
+def _damage(graph: _Graph, model: DamageNetwork) -> str:
+    """Logits of a damage detector."""
+
+    def conv(x: str, layers: nn.Module, stride: int) -> str:
+        assert isinstance(layers, nn.Sequential)
+        scale, shift = _scale_and_shift(layers[1])
+        weight = layers[0].weight.detach().double() * scale.view(-1, 1, 1, 1)  # type: ignore[operator, union-attr]
+        return graph.op("Relu", graph.conv(x, weight, shift, strides=[stride] * 2, pads=[1] * 4))
+
+    fine = conv(graph.op("Sub", "image", graph.constant(0.5)), model.down[0], 1)
+    middle = conv(fine, model.down[1], 2)
+    h = _blocks(graph, model.layers, model.config, conv(middle, model.down[2], 2))
+    for skip, layers in ((middle, model.up[0]), (fine, model.up[1])):
+        h = graph.op("Add", skip, graph.op("DepthToSpace", conv(h, layers, 1), blocksize=2, mode="CRD"))
+    return graph.conv(h, model.last.weight, model.last.bias, pads=[1] * 4)
 
 
 def _depth_conv(graph: _Graph, sequence: nn.Sequential, h: str) -> str:
