@@ -19,7 +19,8 @@ from wavepaint.fill.padding import Padding
 from wavepaint.fill.patches import dilate as dilate_square
 from wavepaint.fill.regions import in_groups
 from wavepaint.fill.units import to_unit
-from wavepaint.image.sources import EncodedImage, InputImage, open_image
+from wavepaint.image.sources import BytesImage, EncodedImage, InputImage, open_image
+from wavepaint.image.vips import libvips
 from wavepaint.options import DAMAGE_KINDS, Finding, Options, take_options
 from wavepaint.runtime import load_detector
 
@@ -217,10 +218,16 @@ def _infrared(image: EncodedImage | InputImage, given: Any) -> NDArray[np.uint8]
     return infrared
 
 
+def encode_mask(mask: Mask) -> bytes:
+    """A mask, (H, W) bool, as a grey PNG: white = damage."""
+    grey = np.where(mask, np.uint8(255), np.uint8(0))
+    return libvips().Image.new_from_array(grey).pngsave_buffer()  # type: ignore[no-any-return]
+
+
 def write_mask(mask: Mask, path: Path) -> None:
     """Write a mask, (H, W) bool, as a grey image: white = damage; it appears whole or not at all.
 
     Raises:
         ImageError: the file cannot be written, or its suffix is no format.
     """
-    open_image(np.where(mask, np.uint8(255), np.uint8(0)), path).finish([], Options())
+    BytesImage(encode_mask(mask), path).finish([], Options())
