@@ -68,7 +68,7 @@ class _Canvas:
         self.mask[DAMAGE_KINDS.index(kind)] |= visible & (covered > 0.15)
 
     def contrasting(self, covered: Coverage, light: float, tint: float = 0.0) -> Samples:
-        """A tone, light with probability `light`, that differs from what it will cover; `tint` is how coloured it is."""
+        """A tone, light with probability `light`, that differs from what it covers; `tint` is how coloured it is."""
         rng, weight = self.rng, float(covered.sum())
         under = float((covered * self.image[..., 1]).sum() / weight) if weight else 128.0
         bright = rng.random() < (0 if under > 195 else 1 if under < 60 else light)
@@ -185,7 +185,7 @@ def _aged(image: Samples, unit: float, rng: np.random.Generator) -> Samples:
         if rng.integers(2):
             grain = cv2.GaussianBlur(grain, (0, 0), 0.45 * unit) * (0.8 * unit + 0.6)
         image = image + grain * np.float32(14 * rng.uniform() ** 2)
-    return np.clip(image, 0, 255)  # type: ignore[no-any-return]
+    return np.clip(image, 0, 255)
 
 
 def _stored(images: Sequence[Samples], unit: float, rng: np.random.Generator) -> list[RGB]:
