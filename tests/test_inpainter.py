@@ -171,6 +171,29 @@ def test_a_constant_picture_is_continued_exactly(fill: Inpainter, channels: int,
         assert np.array_equal(result, image)
 
 
+@pytest.mark.parametrize("scale", [np.uint8(1), np.uint16(257)])
+@pytest.mark.parametrize(
+    "hole", [Box(100, 110, 40, 25), Box(0, 50, 60, 150), Box(60, 60, 300, 300), Box(0, 0, 300, 300)], ids=str
+)
+def test_the_packaged_network_alone_continues_a_constant_exactly(hole: Box, scale: np.integer[Any]) -> None:
+    mask = np.zeros((420, 430), np.bool_)
+    mask[hole.slices] = True
+    fill = Inpainter()
+    for colour in ((0, 0, 0), (255, 255, 255), (0, 255, 0), (200, 30, 30), (13, 120, 201), (128, 128, 128), (1, 2, 3)):
+        image = np.broadcast_to(np.array(colour, scale.dtype) * scale, (*mask.shape, 3))
+        damaged = np.where(mask[..., None], np.uint8(77), image)
+        assert np.array_equal(fill(damaged, mask, detail="network"), image), colour
+
+
+def test_the_network_alone_continues_a_gradient_plane(fill: Inpainter) -> None:
+    row, column = np.mgrid[:150, :200]
+    planes = 40 + 0.6 * column, 200 - 0.4 * row, 90 + 0.3 * row + 0.2 * column
+    image = np.stack(planes, axis=2).round().astype(np.uint8)
+    mask = block(150, 200)
+    damaged = np.where(mask[..., None], np.uint8(0), image)
+    assert np.abs(fill(damaged, mask, detail="network").astype(int) - image).max() <= 1
+
+
 def test_the_network_sees_unit_samples_and_a_mask_of_ones(recorder: Recorder) -> None:
     image, mask = picture(33, 41, 3, np.uint16), block(33, 41)
     Inpainter()(image, mask)
@@ -208,7 +231,7 @@ def test_values_are_rounded_and_clipped(monkeypatch: pytest.MonkeyPatch) -> None
             return np.broadcast_to(planes, image.shape).astype(np.float32)
 
     monkeypatch.setattr(inpainter, "load_runtime", lambda *_: Constant())
-    image, mask = np.zeros((20, 20, 3), np.uint8), block(20, 20)
+    image, mask = picture(20, 20, 3, np.uint8), block(20, 20)
     assert np.array_equal(np.unique(Inpainter()(image, mask, detail="network")[mask], axis=0), [[0, 255, 101]])
     assert np.allclose(Inpainter()(image / 255, mask, detail="network")[mask], [0, 1, 100.5 / 255])
 

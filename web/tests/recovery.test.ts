@@ -65,7 +65,11 @@ const continuing: Answer = async (image) => {
   return image.map((value, i) => value || 0.35 + 0.2 * Math.floor(i / plane));
 };
 
-const picture: Raster = { ...SIZE, channels: 1, data: new Uint8Array(SIZE.width * SIZE.height).fill(100) };
+const picture: Raster = {
+  ...SIZE,
+  channels: 1,
+  data: Uint8Array.from({ length: SIZE.width * SIZE.height }, (_, i) => 90 + ((i * 7) % 23)),
+};
 const mask = { ...SIZE, data: new Uint8Array(SIZE.width * SIZE.height) };
 for (const column of HOLES) mask.data.fill(1, 16 * SIZE.width + column, 16 * SIZE.width + column + 8);
 const filledWith = ({ data }: Raster): number[] => HOLES.map((column) => data[16 * SIZE.width + column]);

@@ -59,7 +59,7 @@ def fill_flat(samples: NDArray[Any], hole: Mask) -> tuple[NDArray[Any], Mask]:
             held = extreme.reduceat(np.divmod(around, hole.shape[1])[axis], first)[number]
             out = np.divmod(inside, hole.shape[1])[axis] - held
             beyond = out < -1 if extreme is np.minimum else out > 1
-            planar[number[beyond]] = False
+            planar[number[beyond & has_band]] = False
     chosen = has_band & planar[number] & ~constant[number]
     row, column = np.divmod(inside[chosen], hole.shape[1])
     coordinates = np.stack((np.ones_like(row), row, column), axis=1).astype(np.float64)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled
 from wavepaint.fill.depth import coarse_levels_of, work_pixels
+from wavepaint.fill.flat import fill_flat
 from wavepaint.fill.grain import draw_grain, grain_of, missing_grain
 from wavepaint.fill.padding import Padding
 from wavepaint.fill.pyramid import enlarge, haar_fill, halve_known
@@ -225,7 +226,10 @@ def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
 
 
 def _blend(crop: _Crop, guess: Planes, grain: bool) -> Samples:
-    """Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation."""
+    """Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation.
+
+    What lies in one colour, or in a gradient plane, continues it exactly, unless grain is wanted.
+    """
     samples, colours = crop.samples, _colours(crop.samples)
     planes: Planes = guess.mean(axis=0, keepdims=True) if colours == 1 else guess
     if grain:
@@ -237,6 +241,9 @@ def _blend(crop: _Crop, guess: Planes, grain: bool) -> Samples:
         alpha = haar_fill(to_unit(samples[..., -1]), crop.hole)
         planes = np.concatenate((planes, alpha[None]))
     blended: Samples = np.where(crop.hole[..., None], from_unit(planes.transpose(1, 2, 0), samples.dtype), samples)
+    if not grain:
+        plain, flat = fill_flat(samples, crop.hole)
+        blended[flat] = plain[flat]
     return blended
 
 

@@ -12,7 +12,7 @@ class ExemplarOptions:
     Attributes:
         seed: 0, or another number for another plausible result.
         trust: depth in samples at which belief in the guide has fallen to 1/e.
-        floor: least belief in the guide, on all levels but the finest, where there is none.
+        floor: least belief in the guide on all levels but the finest, which believes it in narrow holes alone.
         coherence: what a match costs for each neighbour with another offset, in units of a typical distance.
         uniformity: what further uses of a source cost, in the same units.
         starts: depths of the hole, in samples of a level, at which candidates start; the best one is carried on.

@@ -3,6 +3,7 @@
 import { type Box, type Size, area, intersection } from "../geometry";
 import type { Raster } from "../image/raster";
 import { addDetail, detailWork } from "./exemplar/detail";
+import { fillFlat } from "./exemplar/flat";
 import { type Grain, drawGrain, grainOf, missingGrain } from "./grain";
 import { haarFill } from "./haar_fill";
 import { type FloatPixels, enlarge, halveKnown } from "./octaves";
@@ -264,7 +265,10 @@ function clear(mask: Mask, part: Box | null, origin: Box): void {
   for (let y = top; y < top + height; y++) mask.data.fill(0, y * mask.width + left, y * mask.width + left + width);
 }
 
-/** Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation. */
+/**
+ * Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation. What lies in one
+ * colour, or in a gradient plane, continues it exactly, unless grain is wanted.
+ */
 function blend(samples: Pixels, planes: Plane[], guess: Plane[], hole: Mask, box: Box, grain: boolean): void {
   const colours = planes.length === 1 ? [mean(guess)] : guess;
   if (grain) {
@@ -278,8 +282,9 @@ function blend(samples: Pixels, planes: Plane[], guess: Plane[], hole: Mask, box
   const { channels } = samples;
   if (channels > planes.length) colours.push(haarFill(channelOf(samples, channels - 1), hole));
   const range = rangeOf(samples);
+  const flat = grain ? null : fillFlat(samples, hole.data);
   for (let i = 0; i < hole.data.length; i++) {
-    if (!hole.data[i]) continue;
+    if (!hole.data[i] || flat?.[i]) continue;
     for (let c = 0; c < channels; c++) samples.data[i * channels + c] = fromUnit(colours[c].data[i], range);
   }
 }
