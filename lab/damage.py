@@ -6,31 +6,36 @@ a kind are over all samples of images that have this kind of damage alone.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from wavepaint.find import Finder
 
+from lab.benchmark.machine import describe_machine
+from wavepaint import __version__
 from wavepaint.data.damage import Damaged, damaged_crop
 from wavepaint.data.images import RGB, ImageSource
 from wavepaint.data.masks import rng_for
+from wavepaint.find import Finder
 from wavepaint.inpainter import Inpainter
-from wavepaint.options import DAMAGE_KINDS, Finding
+from wavepaint.network.checkpoint import DAMAGE_NAME, packaged
+from wavepaint.options import DamageKind, Finding
 
 SIDE = 320
 GROW = 2
 """Pixels by which masks grow before a fill."""
-TUNED_ON = 100
+TUNED_ON = 60
 """Training images on which the baselines' thresholds are chosen."""
 HAT_SIZES = (5, 9, 15)
-HAT_LEVELS = (12, 20, 30, 45, 60, 80, 110)
-HOUGH_VOTES = (15, 25, 40, 60, 90)
+HAT_LEVELS = (15, 30, 50, 80, 110)
+HOUGH_VOTES = (15, 30, 60, 90)
 MAX_PIXELS = 2**18
 
+KINDS: tuple[DamageKind, ...] = get_args(DamageKind)
 Mask = NDArray[np.bool_]
 Detector = Callable[[RGB], Mask]
 
@@ -45,12 +50,7 @@ class Counts:
     hit: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*(a + b for a, b in zip(self.values, other.values, strict=True)))
-
-    @property
-    def values(self) -> tuple[int, int, int, int]:
-        """All four."""
-        return self.found, self.right, self.true, self.hit
+        return Counts(self.found + other.found, self.right + other.right, self.true + other.true, self.hit + other.hit)
 
     @property
     def precision(self) -> float:
@@ -59,7 +59,7 @@ class Counts:
 
     @property
     def recall(self) -> float:
-        """Share of the true samples that were hit."""
+        """Share of the true samples that were hit; 1 if there are none."""
         return self.hit / self.true if self.true else 1.0
 
     @property
@@ -70,23 +70,23 @@ class Counts:
 
 
 def count(found: Mask, true: Mask) -> Counts:
-    """Compare two masks with one pixel of tolerance."""
-    right, hit = found & _grown(true, 1), true & _grown(found, 1)
+    """Compare two masks, (H, W) bool, with one pixel of tolerance."""
+    right, hit = found & grown(true, 1), true & grown(found, 1)
     return Counts(*(int(np.count_nonzero(mask)) for mask in (found, right, true, hit)))
 
 
-def test_crops(source: ImageSource, kinds: Sequence[str], count: int, seed: int) -> list[Damaged]:
+def grown(mask: Mask, by: int) -> Mask:
+    """A mask and what is at most so many pixels from it, also diagonally."""
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8)) > 0)
+
+
+def damaged_crops(source: ImageSource, kinds: Sequence[str], number: int, seed: int) -> list[Damaged]:
     """One crop of each of the first images, with these kinds of damage."""
     crops = []
-    for index in range(min(count, len(source))):
+    for index in range(min(number, len(source))):
         rng = rng_for(seed, f"{','.join(kinds)}/{source.name(index)}")
         crops.append(damaged_crop(source.read(index, MAX_PIXELS), SIDE, rng, kinds, with_truth=True))
     return crops
-
-
-def network(finder: Finder, kind: str) -> Detector:
-    """What the network finds of one kind."""
-    return lambda image: finder.find(image, Finding(kinds=(kind,), grow=0))
 
 
 def top_hat(size: int, level: int) -> Detector:
@@ -96,7 +96,7 @@ def top_hat(size: int, level: int) -> Detector:
     def find(image: RGB) -> Mask:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         hats = (cv2.morphologyEx(grey, how, disc) for how in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
-        return np.maximum(*hats) >= level  # type: ignore[no-any-return]
+        return np.asarray(np.maximum(*hats) >= level)
 
     return find
 
@@ -115,76 +115,94 @@ def hough(votes: int) -> Detector:
     return find
 
 
-def score(detector: Detector, crops: Sequence[Damaged], kind: str) -> Counts:
+def score(detector: Detector, crops: Sequence[Damaged], kind: DamageKind) -> Counts:
     """Counts over all crops."""
-    channel = DAMAGE_KINDS.index(kind)  # type: ignore[arg-type]
-    return sum((count(detector(crop.image), crop.mask[channel]) for crop in crops), Counts())
+    return sum((count(detector(crop.image), crop.mask[KINDS.index(kind)]) for crop in crops), Counts())
 
 
-def best_of(detectors: Mapping[str, Detector], crops: Sequence[Damaged], kind: str) -> str:
+def best_of(detectors: Mapping[str, Detector], crops: Sequence[Damaged], kind: DamageKind) -> str:
     """Name of the detector with the highest F1."""
     return max(detectors, key=lambda name: score(detectors[name], crops, kind).f1)
 
 
-def clean_shares(detector: Detector, source: ImageSource, count: int) -> list[float]:
-    """Shares of the first images, as they are, that are marked, in percent."""
-    read = (source.read(index, MAX_PIXELS) for index in range(min(count, len(source))))
-    return [100 * float(detector(image).mean()) for image in read]
+def clean_shares(detector: Detector, images: Sequence[RGB]) -> list[float]:
+    """Shares of images without damage that are marked, in percent."""
+    return [100 * float(detector(image).mean()) for image in images]
 
 
-def restored(finder: Finder, crops: Sequence[Damaged]) -> dict[str, list[float]]:
-    """PSNR of whole images: damaged, filled where damage was found, filled where it truly is."""
-    fill, scores = Inpainter(), {"damaged": [], "found": [], "true": []}  # type: ignore[var-annotated]
-    for crop in crops:
-        masks = {"found": finder.find(crop.image, Finding(grow=GROW)), "true": _grown(crop.mask.any(0), GROW)}
-        results = {name: fill(crop.image, mask) if mask.any() else crop.image for name, mask in masks.items()}
-        for name, image in {"damaged": crop.image, **results}.items():
-            error = np.square(np.asarray(image, np.float64) - crop.truth).mean()
-            scores[name].append(float(10 * np.log10(255**2 / max(error, 1e-3))))
-    return scores
-
-
-def measure(held_out: ImageSource, training: ImageSource, count: int, filled: int, seed: int) -> list[dict[str, Any]]:
-    """The tables of the result; see `lab.results.stored`."""
-    finder = Finder()
-    rows: dict[str, list[float | str | None]] = {}
-    baselines = {
-        f"top-hat, disc of {size}, level {level}": top_hat(size, level) for size in HAT_SIZES for level in HAT_LEVELS
-    }
+def found_rows(
+    finder: Finder, held_out: ImageSource, training: ImageSource, number: int, seed: int
+) -> dict[str, list[float | None]]:
+    """Precision, recall, F1, and the mean and largest share of clean images, for every kind and detector."""
+    clean = [held_out.read(index, MAX_PIXELS) for index in range(min(number, len(held_out)))]
+    hats = {f"top-hat, disc {size}, level {level}": top_hat(size, level) for size in HAT_SIZES for level in HAT_LEVELS}
     lines = {f"Hough, {votes} votes": hough(votes) for votes in HOUGH_VOTES}
-    for kind in DAMAGE_KINDS:
-        tuning = test_crops(training, [kind], TUNED_ON, seed + 1)
-        crops = test_crops(held_out, [kind], count, seed)
-        detectors = {"wavepaint": network(finder, kind)}
-        for candidates in (baselines, lines) if kind == "scratches" else (baselines,):
+    rows: dict[str, list[float | None]] = {}
+    for kind in KINDS:
+        finding = Finding(kinds=(kind,), grow=0)
+        detectors: dict[str, Detector] = {"wavepaint": lambda image, finding=finding: finder.find(image, finding)}  # type: ignore[misc]
+        tuning = damaged_crops(training, [kind], TUNED_ON, seed + 1)
+        for candidates in (hats, lines) if kind == "scratches" else (hats,):
             chosen = best_of(candidates, tuning, kind)
             detectors[chosen] = candidates[chosen]
+        crops = damaged_crops(held_out, [kind], number, seed)
         for name, detector in detectors.items():
-            result, shares = score(detector, crops, kind), clean_shares(detector, held_out, count)
-            cells = [result.precision, result.recall, result.f1, float(np.mean(shares)), max(shares)]
-            rows[f"{kind}: {name}"] = cells
-    shares = clean_shares(lambda image: finder.find(image, Finding(grow=0)), held_out, count)
-    rows["all kinds: wavepaint"] = [None, None, None, float(np.mean(shares)), max(shares)]
-    mixed = restored(finder, test_crops(held_out, DAMAGE_KINDS, filled, seed))
-    return [
-        {
-            "id": "found",
-            "title": f"{count} held-out images, {SIDE} pixels, one kind of damage each; marked on the clean images",
-            "columns": [["precision", 3], ["recall", 3], ["F1", 3], ["clean, mean %", 3], ["clean, largest %", 2]],
-            "rows": rows,
-        },
-        {
-            "id": "restored",
-            "title": f"{filled} held-out images with all kinds of damage, mean",
-            "columns": [["PSNR, dB", 2]],
-            "rows": {
-                "damaged": [float(np.mean(mixed["damaged"]))],
-                "filled where damage was found": [float(np.mean(mixed["found"]))],
-                "filled where damage is": [float(np.mean(mixed["true"]))],
+            result, shares = score(detector, crops, kind), clean_shares(detector, clean)
+            rows[f"{kind}: {name}"] = [
+                result.precision,
+                result.recall,
+                result.f1,
+                float(np.mean(shares)),
+                max(shares),
+            ]
+    shares = clean_shares(lambda image: finder.find(image, Finding(grow=0)), clean)
+    return {**rows, "all kinds: wavepaint": [None, None, None, float(np.mean(shares)), max(shares)]}
+
+
+def restored_rows(finder: Finder, crops: Sequence[Damaged]) -> dict[str, list[float]]:
+    """Mean PSNR of whole images: damaged, filled where damage was found, filled where it truly is."""
+    fill = Inpainter()
+    scores: dict[str, list[float]] = {"damaged": [], "filled where damage is found": [], "filled where damage is": []}
+    for crop in crops:
+        assert crop.truth is not None
+        masks = (finder.find(crop.image, Finding(grow=GROW)), grown(crop.mask.any(0), GROW))
+        results = [np.asarray(fill(crop.image, mask)) if mask.any() else crop.image for mask in masks]
+        for name, image in zip(scores, (crop.image, *results), strict=True):
+            error = float(np.square(image.astype(np.float64) - crop.truth).mean())
+            scores[name].append(10 * np.log10(255**2 / max(error, 1e-3)))
+    return {name: [float(np.mean(values))] for name, values in scores.items()}
+
+
+def stored(held_out: ImageSource, training: ImageSource, number: int, filled: int, seed: int) -> dict[str, Any]:
+    """The whole measurement as `lab.results.stored` reads it, without a conclusion."""
+    finder, machine = Finder(), describe_machine()
+    with packaged(DAMAGE_NAME) as path:
+        digest = hashlib.sha256(path.with_suffix(".onnx").read_bytes()).hexdigest()
+    found = found_rows(finder, held_out, training, number, seed)
+    restored = restored_rows(finder, damaged_crops(held_out, KINDS, filled, seed))
+    return {
+        "title": "Finding damage",
+        "question": "How much of drawn damage is found, to one pixel; how much of clean images is marked; and what filling "
+        "makes of it. Each crop has one kind of damage alone. The levels of the top-hat and the votes of the Hough "
+        "transform are those with the highest F1 on training images.",
+        "command": "python -m lab damage val-0000.tar 'train-{0000..0008}.tar'",
+        "seed": seed,
+        "machine": f"{machine['processor']}, {machine['cores']} cores",
+        "wavepaint": __version__,
+        "network": digest,
+        "tables": [
+            {
+                "id": "found",
+                "title": f"{number} held-out crops of {SIDE} pixels for each kind; and the whole images, clean",
+                "columns": [["precision", 3], ["recall", 3], ["F1", 3], ["clean, mean %", 3], ["clean, largest %", 2]],
+                "rows": found,
             },
-        },
-    ]
-
-
-def _grown(mask: Mask, by: int) -> Mask:
-    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8)).astype(bool)  # type: ignore[no-any-return]
+            {
+                "id": "restored",
+                "title": f"{filled} held-out crops with all kinds of damage, mean",
+                "columns": [["PSNR, dB", 2]],
+                "rows": restored,
+            },
+        ],
+        "conclusion": "",
+    }

@@ -139,7 +139,7 @@ def fold(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
 def torn(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     """A small torn corner of the image."""
     cv2, (h, w) = opencv(), size
-    reach = np.minimum(unit * rng.uniform(8, 32, 2), 0.35 * min(h, w))
+    reach = np.minimum(unit * rng.uniform(6, 24, 2), 0.35 * min(h, w))
     edge = np.linspace((reach[0], 0), (0, reach[1]), 14) + rng.normal(0, 0.06 * reach.mean(), (14, 2))
     corner = np.vstack([[-9, -9], [reach[0], -9], edge, [-9, reach[1]]])
     sheet = np.zeros((h * _FINE, w * _FINE), np.uint8)
@@ -166,7 +166,7 @@ def specks(size: Size, unit: float, rng: np.random.Generator, count: int) -> Cov
 def stain(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     """A stain with a soft edge, half of the time with a darker rim."""
     cv2, (h, w) = opencv(), size
-    radius = unit * rng.uniform(3, 14)
+    radius = unit * rng.uniform(2.5, 10)
     angle = np.linspace(0, 2 * math.pi, 48, endpoint=False)
     distance = np.ones(48) + sum(rng.normal(0, 0.16 / k) * np.cos(k * angle + rng.uniform(0, 6.3)) for k in range(1, 6))
     outline = np.stack([np.cos(angle), np.sin(angle)], 1) * distance[:, None] * (rng.uniform(1, 1.5), 1)
