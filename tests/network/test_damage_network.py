@@ -10,6 +10,7 @@ import torch
 
 from networks import randomised
 from wavepaint.errors import CheckpointError
+from wavepaint.find import find_damage
 from wavepaint.network import load_checkpoint, load_network, preset, save_checkpoint
 from wavepaint.network.damage import DamageNetwork
 from wavepaint.network.export import HALF_TOLERANCE, largest_change, onnx_bytes
@@ -78,11 +79,8 @@ def test_the_packaged_network_finds_a_scratch_and_leaves_a_gradient_alone() -> N
     gradient = np.linspace(40, 200, 192, dtype=np.float32)[None, :, None].repeat(192, 0).repeat(3, 2)
     scratched = gradient.copy()
     scratched[20:180, 96:98] = 250
-    data = (WEIGHTS / "damage.onnx").read_bytes()
-    images = np.stack([gradient, scratched]).transpose(0, 3, 1, 2) / np.float32(255)
-    clean, found = find(data, np.ascontiguousarray(images)) >= 0.5
-    assert not clean.any()
-    scratches = found[0]
+    assert not find_damage(gradient.round().astype(np.uint8), grow=0).any()
+    scratches = find_damage(scratched.round().astype(np.uint8), grow=0, kinds="scratches")
     assert scratches[20:180, 96:98].mean() > 0.9
     scratches[18:182, 94:100] = False
     assert scratches.mean() < 0.001

@@ -210,7 +210,8 @@ def _stored(images: Sequence[Samples], unit: float, rng: np.random.Generator) ->
 
 
 def _bytes(image: Samples) -> RGB:
-    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    samples: RGB = np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    return samples
 
 
 def damaged_crop(
