@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -42,21 +42,32 @@ def inpaint_folder(
         CheckpointError, MissingExtraError: the network cannot be loaded.
     """
     threads = thread_count(threads)
-    there = results_in(output)
-    done = set() if overwrite else there
+    done = set() if overwrite else results_in(output)
     if waiting := sum(not row.problem and row.result not in done for row in rows):
         inpainter.load(expected_crops=CROPS_PER_IMAGE * waiting)
-    yield from in_order(partial(_do, inpainter, output, options, done), rows, threads)
+
+    def fill(row: Row, target: Path) -> None:
+        image, mask = (Path(each) if isinstance(each, str) else each for each in (row.image, row.mask))
+        inpainter.fill(image, mask, options, target)
+
+    yield from do_rows(fill, rows, output, overwrite, threads)
 
 
-def _do(inpainter: Inpainter, output: str, options: Options, done: set[str], row: Row) -> Outcome:
+def do_rows(
+    work: Callable[[Row, Path], None], rows: Sequence[Row], output: str, overwrite: bool = False, threads: int = 1
+) -> Iterator[Outcome]:
+    """`inpaint_folder` for any work, which writes the result of a row to a file."""
+    there = results_in(output)
+    yield from in_order(partial(_do, work, output, set() if overwrite else there), rows, threads)
+
+
+def _do(work: Callable[[Row, Path], None], output: str, done: set[str], row: Row) -> Outcome:
     if row.problem or row.result in done:
         return Outcome(row, "failed" if row.problem else "skipped", row.problem)
     target = Path(posixpath.join(output, row.result))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        image, mask = (Path(each) if isinstance(each, str) else each for each in (row.image, row.mask))
-        inpainter.fill(image, mask, options, target)
+        work(row, target)
     except Exception as error:  # whatever one file does, the others are filled
         return Outcome(row, "failed", reason_of(row.input, error))
     return Outcome(row, "filled")

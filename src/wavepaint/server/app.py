@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,7 +19,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from wavepaint import __version__
-from wavepaint.server.filling import OPTION_NAMES, PICTURES, Filler, Picture, form_schema, read_job
+from wavepaint.server.filling import (
+    FINDING_FIELDS,
+    IMAGE,
+    OPTION_NAMES,
+    PICTURES,
+    Filler,
+    Picture,
+    finding_schema,
+    form_schema,
+    read_finding,
+    read_job,
+)
 from wavepaint.server.metrics import Metrics
 from wavepaint.server.middleware import (
     SECURITY_HEADERS,
@@ -30,10 +43,12 @@ from wavepaint.server.middleware import (
 from wavepaint.server.page import INDEX, Asset, load_page
 from wavepaint.server.problems import CLIENT_GONE, MEDIA_TYPE, SCHEMA, ClientGone, Problem, busy
 from wavepaint.server.settings import Limits, Settings
-from wavepaint.server.uploads import read_form
+from wavepaint.server.uploads import Form, read_form
 from wavepaint.server.work import WorkPool
 
 T = TypeVar("T")
+Work = Callable[[threading.Event], Picture]
+"""What is done in a thread of the pool; it stops once the event is set."""
 OPENED_PATH = "opened/{number}/{name}"
 """Of a file that the server was started with; the name is for people, and no file is looked for by it."""
 
@@ -100,22 +115,28 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
 def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settings: Settings) -> None:
     limits = settings.limits
 
-    async def fill(request: Request) -> Picture:
+    async def run(
+        request: Request, files: frozenset[str], fields: frozenset[str], work: Callable[[Form], Work]
+    ) -> Picture:
+        """Read a form, and do in the pool what `work` makes of it."""
         if pool.draining:
             # The connection will be closed, and a client that is still sending would not see the answer.
             await _discard_body(request, limits)
         with pool.admit() as place:
             try:
                 async with asyncio.timeout(limits.seconds) as deadline:
-                    form = await read_form(
-                        request.headers, request.stream(), files=PICTURES, fields=OPTION_NAMES, limits=limits
-                    )
-                    job = read_job(form)
-                    return await _unless_gone(request, place.run(lambda stop: filler(job, stop)))
+                    form = await read_form(request.headers, request.stream(), files=files, fields=fields, limits=limits)
+                    return await _unless_gone(request, place.run(work(form)))
             except TimeoutError:
                 if not deadline.expired():
                     raise
                 raise busy(f"not done within {limits.seconds:g} seconds", 5, status=503) from None
+
+    def fill(form: Form) -> Work:
+        return partial(filler, read_job(form))
+
+    def find(form: Form) -> Work:
+        return partial(filler.find, *read_finding(form))
 
     @app.post(
         "/v1/inpaint",
@@ -133,9 +154,25 @@ def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settin
 
         What to fill is said by one of: the part `mask`, `boxes`, `alpha`. Samples outside the hole do not change.
         """
-        picture = await fill(request)
+        picture = await run(request, PICTURES, OPTION_NAMES, fill)
         headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="filled.{picture.suffix}"'}
         return Response(picture.content, headers=headers, media_type=picture.media_type)
+
+    @app.post(
+        "/v1/find",
+        summary="Find the damage of an image",
+        dependencies=_bearer(settings.token),
+        response_class=Response,
+        responses={
+            200: {"description": "The mask.", "content": {"image/png": {"schema": _BINARY}}},
+            **_problems(_INPAINT_PROBLEMS),
+        },
+        openapi_extra={"requestBody": {"required": True, "content": {_MULTIPART: {"schema": finding_schema()}}}},
+    )
+    async def damage(request: Request) -> Response:
+        """Find scratches, dust and stamps; the answer is a mask for `/v1/inpaint`, white = damage."""
+        mask = await run(request, frozenset({IMAGE}), frozenset(FINDING_FIELDS), find)
+        return Response(mask.content, headers={"Cache-Control": "no-store"}, media_type=mask.media_type)
 
     @app.get(
         "/v1/models",
@@ -261,6 +298,7 @@ async def _disconnected(request: Request) -> None:
 
 # -- descriptions ----------------------------------------------------------------------------------------------------
 
+_MULTIPART = "multipart/form-data"
 _BINARY = {"type": "string", "format": "binary"}
 _TOKEN_PROBLEM = {401: "The token is missing or wrong."}
 _INPAINT_PROBLEMS = {
@@ -288,7 +326,7 @@ def _problems(descriptions: dict[int, str]) -> dict[int | str, dict[str, Any]]:
 def _form() -> dict[str, Any]:
     # Boxes are repeated parts, as browsers send them, not one part that holds a JSON array.
     encoding = {"boxes": {"style": "form", "explode": True}}
-    return {"required": True, "content": {"multipart/form-data": {"schema": form_schema(), "encoding": encoding}}}
+    return {"required": True, "content": {_MULTIPART: {"schema": form_schema(), "encoding": encoding}}}
 
 
 # -- answers to errors -----------------------------------------------------------------------------------------------

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from wavepaint.cancellation import cancellable, check_cancelled
 from wavepaint.errors import ImageError, OptionError, WavepaintError
+from wavepaint.find import Finder, Mask, encode_mask
 from wavepaint.image.encoders import HEIF_COMPRESSION
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats.signature import sniff
 from wavepaint.image.limits import limits_lifted
-from wavepaint.options import Declared, Options, declared
+from wavepaint.options import Declared, Finding, Options, declared
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits
 from wavepaint.server.uploads import Form
 
+T = TypeVar("T")
 IMAGE = "image"
 MASK = "mask"
 EXCLUDE = "exclude"
 PICTURES = frozenset({IMAGE, MASK, EXCLUDE})
 FIELDS = {option.name: option for option in declared(Options, "server")}
 OPTION_NAMES = frozenset(FIELDS)
+FINDING_FIELDS = {option.name: option for option in declared(Finding, "server")}
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,29 @@ def read_job(form: Form) -> Job:
     Raises:
         Problem: 415 for a file that is no picture, 422 for a missing part or an option that makes no sense.
     """
-    if IMAGE not in form.files:
-        raise Problem(422, "the form has no part 'image'")
-    for name, content in form.files.items():
-        if sniff(content[:16]) in (None, "bmp"):  # which would be read by ImageMagick
-            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF or JPEG XL picture")
-    try:
-        given = {name: _parse(name, values) for name, values in form.fields.items()}
-        options = Options(**given, exclude=form.files.get(EXCLUDE))
-    except OptionError as error:
-        raise Problem(422, str(error)) from error
+    options = _read(form, Options, FIELDS, exclude=form.files.get(EXCLUDE))
     mask = form.files.get(MASK)
     if sum((mask is not None, bool(options.boxes), options.alpha)) != 1:
         raise Problem(422, "say what to fill by one of: the part 'mask', boxes, alpha")
     return Job(form.files[IMAGE], mask, options)
+
+
+def read_finding(form: Form) -> tuple[bytes, Finding]:
+    """The image in which a form asks for damage, and what kinds of it; raises what `read_job` does."""
+    finding = _read(form, Finding, FINDING_FIELDS)
+    return form.files[IMAGE], finding
+
+
+def _read(form: Form, kind: Callable[..., T], fields: Mapping[str, Declared], **more: Any) -> T:
+    if IMAGE not in form.files:
+        raise Problem(422, "the form has no part 'image'")
+    for name, content in form.files.items():
+        if sniff(content[:16]) in (None, "bmp"):  # which would be read by ImageMagick
+            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF or JPEG XL image")
+    try:
+        return kind(**{name: _parse(fields[name], values) for name, values in form.fields.items()}, **more)
+    except OptionError as error:
+        raise Problem(422, str(error)) from error
 
 
 class Filler:
@@ -80,11 +92,18 @@ class Filler:
         inpaint: (image, mask, options) -> the filled picture, encoded; what it raises of `WavepaintError` is the
             client's fault.
         limits: of pixels and frames.
+        find: (image, finding) -> (H, W) bool, True = damage; by default with the packaged network.
     """
 
-    def __init__(self, inpaint: Callable[[bytes, bytes | None, Options], bytes], limits: Limits) -> None:
+    def __init__(
+        self,
+        inpaint: Callable[[bytes, bytes | None, Options], bytes],
+        limits: Limits,
+        find: Callable[[bytes, Finding], Mask] | None = None,
+    ) -> None:
         self._inpaint = inpaint
         self._limits = limits
+        self._find = find or Finder().find
 
     def __call__(self, job: Job, stop: threading.Event) -> Picture:
         """Fill one picture.
@@ -105,6 +124,16 @@ class Filler:
             except WavepaintError as error:
                 raise Problem(422, _reason(error)) from error
         return as_picture(content)
+
+    def find(self, image: bytes, finding: Finding, stop: threading.Event) -> Picture:
+        """The mask of an image's damage, white = damage; arguments and errors as those of a call."""
+        with cancellable(stop.is_set):
+            _open(IMAGE, image, self._limits)
+            try:
+                mask = self._find(image, finding)
+            except WavepaintError as error:
+                raise Problem(422, _reason(error)) from error
+        return as_picture(encode_mask(mask))
 
 
 def _reason(error: WavepaintError) -> str:
@@ -197,8 +226,8 @@ def _read_text(option: Declared, text: str) -> Any:
         raise ValueError("a number") from None
 
 
-def _parse(name: str, values: tuple[str, ...]) -> Any:
-    option = FIELDS[name]
+def _parse(option: Declared, values: tuple[str, ...]) -> Any:
+    name = option.name
     if len(values) > 1 and not option.repeated:
         raise Problem(422, f"form field {name!r} is given twice")
     try:
@@ -226,6 +255,13 @@ def _schema_of(option: Declared) -> dict[str, Any]:
     if option.default not in (None, ()):
         schema["default"] = option.default
     return schema
+
+
+def finding_schema() -> dict[str, Any]:
+    """The JSON schema of the form that asks for damage."""
+    image = {"type": "string", "format": "binary", "description": "The image file."}
+    properties = {IMAGE: image, **{name: _schema_of(option) for name, option in FINDING_FIELDS.items()}}
+    return {"type": "object", "required": [IMAGE], "additionalProperties": False, "properties": properties}
 
 
 def form_schema() -> dict[str, Any]:
