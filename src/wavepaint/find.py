@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from wavepaint.image.vips import libvips
 from wavepaint.options import DAMAGE_KINDS, Finding, Options, take_options
 from wavepaint.runtime import load_detector
 
+if TYPE_CHECKING:
+    from wavepaint.runtime.onnx_runtime import OnnxDetector
+
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
 Progress = Callable[[float], bool | None]
@@ -37,7 +41,7 @@ FAINTER = 2.0
 REACH = 4
 """How near, pixels; and so often in turn."""
 TURNS = 4
-CORE, MARGIN = 960, 64
+CORE, MARGIN = 960, 96
 """Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
 BLOCK = 64
 """Side of the blocks in which the brightness of clear film is measured in infrared, pixels."""
@@ -64,8 +68,15 @@ class Finder:
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
         self._model, self._threads = model, threads
-        self._detector: Callable[[Planes], Planes] | None = None
-        self._multiple = 1
+        self._detector: OnnxDetector | None = None
+        self._loading = threading.Lock()
+
+    def load(self) -> OnnxDetector:
+        """Load the network now, if it is not loaded yet."""
+        with self._loading:
+            if self._detector is None:
+                self._detector = load_detector(self._model, self._threads)
+            return self._detector
 
     def find(self, image: Any, finding: Finding | None = None, on_progress: Progress | None = None) -> Mask:
         """See `find_damage`; `on_progress` is called with the share done and may return False to stop.
@@ -82,9 +93,7 @@ class Finder:
         return dilate(found, finding.grow)
 
     def _look(self, image: EncodedImage | InputImage, finding: Finding, on_progress: Progress | None) -> Mask:
-        if self._detector is None:
-            detector = load_detector(self._model, self._threads)
-            self._detector, self._multiple = detector, detector.multiple
+        detector = self.load()
         found = np.zeros((image.height, image.width), np.bool_)
         tiles = list(_tiles(image.width, image.height))
         done = 0
@@ -94,19 +103,9 @@ class Finder:
                 check_cancelled()
                 if on_progress is not None and on_progress(done / len(tiles)) is False:
                     raise Cancelled
-                marked = damage_of(self._probabilities(samples), finding)
+                marked = damage_of(_probabilities(detector, samples), finding)
                 found[tile.core.slices] = marked[tile.core.relative_to(tile.crop).slices]
                 done += 1
-        return found
-
-    def _probabilities(self, samples: NDArray[Any]) -> Planes:
-        """(h, w, channels) -> (3, h, w), one plane for each of `options.DAMAGE_KINDS`."""
-        assert self._detector is not None
-        colours = 3 if samples.shape[2] >= 3 else 1
-        planes = to_unit(samples[..., :colours]).transpose(2, 0, 1)
-        padding = Padding.to_multiple(samples.shape[0], samples.shape[1], self._multiple)
-        image = padding.apply(np.broadcast_to(planes, (3, *planes.shape[1:])))
-        found: Planes = padding.crop(self._detector(np.ascontiguousarray(image[None])))[0]
         return found
 
 
@@ -181,6 +180,16 @@ def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> M
         above, weight = int(place), place - int(place)
         level = wide[above] + weight * (wide[min(above + 1, rows - 1)] - wide[above])
         found[y] = infrared[y] < share * level
+    return found
+
+
+def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
+    """(h, w, channels) -> (3, h, w), one plane for each of `options.DAMAGE_KINDS`."""
+    colours = 3 if samples.shape[2] >= 3 else 1
+    planes = to_unit(samples[..., :colours]).transpose(2, 0, 1)
+    padding = Padding.to_multiple(samples.shape[0], samples.shape[1], detector.multiple)
+    image = padding.apply(np.broadcast_to(planes, (3, *planes.shape[1:])))
+    found: Planes = padding.crop(detector(np.ascontiguousarray(image[None])))[0]
     return found
 
 

@@ -12,7 +12,7 @@ const FAINTER = 2;
 const REACH = 4;
 const TURNS = 4;
 const CORE = 960;
-const MARGIN = 64;
+const MARGIN = 96;
 
 /** A loaded detector. */
 export interface Detector {
