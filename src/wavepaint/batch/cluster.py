@@ -30,7 +30,8 @@ REPORT = "report.parquet"
 PARTS = ".wavepaint/report"
 """Below the output folder: the rows of the report that runs have written so far."""
 BLOCK_ROWS, BLOCK_BYTES = 32, 4 * 2**20
-"""What is handed out together, at most: rows of names; and rows with the contents of files, through Ray's store."""
+"""What is handed out together: so many rows of names, or a sixteenth of a worker's share if that is more; and, at most,
+rows with the contents of files, through Ray's store."""
 
 
 def run_batch(plan: Plan, job: Job, overwrite: bool = False, progress: bool = False) -> Counter[str]:
@@ -73,7 +74,8 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
         data = ray.data.from_items(parts, override_num_blocks=len(parts))
         data = data.flat_map(_rows_of, fn_args=(done,), num_cpus=0, concurrency=1 + workers // 4)
     else:
-        blocks = max(-(-len(plan.rows) // BLOCK_ROWS), min(len(plan.rows), 4 * workers))
+        rows = max(BLOCK_ROWS, len(plan.rows) // (16 * workers))
+        blocks = max(-(-len(plan.rows) // rows), min(len(plan.rows), 4 * workers))
         data = ray.data.from_items([{"row": pickle.dumps(row)} for row in plan.rows], override_num_blocks=blocks)
     resources: dict[str, Any] = {"num_cpus": cluster.cores}
     if with_gpu and without:  # a mixed pool: the first have a share
@@ -114,6 +116,8 @@ def _connected(cluster: Cluster, progress: bool) -> Iterator[Any]:
         there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         more |= {"num_cpus": max(there, (cluster.workers or 1) * cluster.cores), "object_store_memory": 200 * 2**20}
         more |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        # The process that writes the report waits for the next rows, instead of starting anew each time.
+        more |= {"_system_config": {"idle_worker_killing_time_threshold_ms": 600_000}}
     try:
         if address not in ("local", "auto"):  # Ray itself would wait for minutes if nobody listens
             host, _, port = address.rpartition(":")
