@@ -23,8 +23,8 @@ describe("findDamage", () => {
       for (let y = core.top; y < core.top + core.height; y++) {
         for (let x = core.left; x < core.left + core.width; x++) seen[y * size.width + x]++;
       }
-      expect(crop.left).toBe(Math.max(core.left - 64, 0));
-      expect(crop.left + crop.width).toBe(Math.min(core.left + 1024, size.width));
+      expect(crop.left).toBe(Math.max(core.left - 96, 0));
+      expect(crop.left + crop.width).toBe(Math.min(core.left + 1056, size.width));
     }
     expect(seen.every((count) => count === 1)).toBe(true);
   });
