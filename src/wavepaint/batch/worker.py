@@ -19,10 +19,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from wavepaint import storage
-from wavepaint.batch.folder import reason_of
 from wavepaint.batch.plan import Row
 from wavepaint.batch.settings import Cluster
-from wavepaint.errors import ImageError
+from wavepaint.errors import ImageError, failure_of
 from wavepaint.files import scratch_folder, sweep_scratch
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine, Options
@@ -100,7 +99,7 @@ class Worker:
                 digest = self._fill(row)
                 status, reason = "done", "; ".join(dict.fromkeys(str(each.message) for each in heard))
             except Exception as error:  # stores and decoders raise whatever they do
-                reason = reason_of(row.input, error)
+                reason = failure_of(row.input, error)
         timer.cancel()
         self._unmark(row)
         return record(row, status, reason, digest, time.monotonic() - started, self._node)
@@ -127,7 +126,7 @@ class Worker:
             try:
                 self._inpainter.fill(image, mask, self._job.options, written)
             except Exception as error:
-                reason = reason_of(row.input, error).replace(str(folder / f"image{suffix}"), row.input)
+                reason = failure_of(row.input, error).replace(str(folder / f"image{suffix}"), row.input)
                 called = row.mask if isinstance(row.mask, str) else f"the mask of {row.input}"
                 raise ImageError(reason.replace(str(folder / "mask"), called)) from None
             content = written.read_bytes()

@@ -112,9 +112,7 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
 # -- routes ----------------------------------------------------------------------------------------------------------
 
 
-def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settings: Settings) -> None:
-    limits = settings.limits
-
+def _runner(pool: WorkPool, limits: Limits) -> Callable[..., Awaitable[Picture]]:
     async def run(
         request: Request, files: frozenset[str], fields: frozenset[str], work: Callable[[Form], Work]
     ) -> Picture:
@@ -131,6 +129,12 @@ def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settin
                 if not deadline.expired():
                     raise
                 raise busy(f"not done within {limits.seconds:g} seconds", 5, status=503) from None
+
+    return run
+
+
+def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settings: Settings) -> None:
+    run = _runner(pool, settings.limits)
 
     def fill(form: Form) -> Work:
         return partial(filler, read_job(form))
