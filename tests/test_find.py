@@ -129,6 +129,16 @@ def test_the_infrared_channel_finds_dust_in_uneven_light(tmp_path: Path) -> None
         assert np.array_equal(found, dust)
 
 
+def test_the_holder_of_a_film_is_no_dust() -> None:
+    rng = np.random.default_rng(0)
+    infrared = rng.integers(165, 176, (256, 512))
+    infrared[:, :256] = rng.integers(0, 9, (256, 256))
+    infrared[100:110, 400:420] = 60
+    found = find_in_infrared(infrared.astype(np.uint8))
+    assert not found[:, :128].any()
+    assert found[:, 288:].sum() == 200
+
+
 def test_bad_input_is_one_line(tmp_path: Path, finder: Finder) -> None:
     image = damaged()
     cases: list[tuple[type[WavepaintError], str, Callable[[], object]]] = [

@@ -47,6 +47,8 @@ BLOCK = 64
 """Side of the blocks in which the brightness of clear film is measured in infrared, pixels."""
 CLEAR = 90
 """Percentile of a block that is clear film."""
+HOLDER = 0.1
+"""Where the clearest is darker than this share of the clearest of all, there is no film, but its holder."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> M
     around = np.pad(clear, 1, mode="edge")
     usual = np.median([around[y : y + rows, x : x + columns] for y in range(3) for x in range(3)], axis=0)
     clear = np.maximum(clear, usual)
+    clear[clear < HOLDER * clear.max()] = 0
     share = 1 - (0.3 - 0.2 * sensitivity)
     centres = (np.arange(columns) + 0.5) * BLOCK - 0.5
     middles = (np.arange(rows) + 0.5) * BLOCK - 0.5
