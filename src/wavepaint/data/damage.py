@@ -1,7 +1,7 @@
 """Images with damage that is known to the sample: what a detector learns from and is measured with.
 
 An image may get more thin things that belong to its scene, ages (grey, sepia, faded, grain), is damaged, and is stored
-(blur, noise, JPEG). Many get no damage at all. Everything follows from a seed.
+(blur, noise, JPEG). Some stay as they are but for the damage, and many get no damage. Everything follows from a seed.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class _Canvas:
         self.mask[DAMAGE_KINDS.index(kind)] |= visible & (covered > 0.15)
 
     def contrasting(self, covered: Coverage, light: float, tint: float = 0.0) -> Samples:
-        """A tone, light with probability `light`, that differs from what it will cover; `tint` is how coloured it is."""
+        """A tone, light with probability `light`, that differs from what it covers; `tint` is how coloured it is."""
         rng, weight = self.rng, float(covered.sum())
         under = float((covered * self.image[..., 1]).sum() / weight) if weight else 128.0
-        bright = rng.random() < (0 if under > 195 else 1 if under < 60 else light)
+        bright = rng.random() < (0 if under > 170 else 1 if under < 75 else light)
         tone = rng.uniform(215, 255) if bright else rng.uniform(0, 45)
         return np.clip(tone + tint * rng.normal(0, 70, 3), 0, 255).astype(np.float32)
 
@@ -83,13 +83,13 @@ class _Canvas:
 def _scratches(canvas: _Canvas) -> None:
     rng = canvas.rng
     kinds = (draw.scratches, draw.scratches, draw.hairs, draw.hairs, draw.cracks, draw.fold, draw.torn)
-    weights = np.array((5, 4, 5, 3, 3, 2, 1)) / 23
+    weights = np.array((5, 4, 5, 4, 3, 2, 0.5)) / 23.5
     for _ in range(1 + canvas.number(0.8, 10)):
         kind = kinds[rng.choice(len(kinds), p=weights)]
         covered = kind(canvas.size, canvas.unit, rng)
         light = {draw.hairs: 0.4, draw.cracks: 0.6, draw.fold: 0.85, draw.torn: 0.7}.get(kind, 0.6)
         colour = canvas.contrasting(covered, light, float(rng.integers(7) == 0))
-        canvas.paint("scratches", covered, colour, rng.uniform(0.45, 1))
+        canvas.paint("scratches", covered, colour, rng.uniform(0.55, 1))
 
 
 def _dust(canvas: _Canvas) -> None:
@@ -97,9 +97,9 @@ def _dust(canvas: _Canvas) -> None:
     for _ in range(rng.choice((1, 1, 2))):
         count = 1 + canvas.number(rng.choice((2, 6, 18)), 150)
         covered = draw.specks(size, unit, rng, count)
-        canvas.paint("dust", covered, canvas.contrasting(covered, 0.65, 0.3 * rng.integers(2)), rng.uniform(0.5, 1))
-    if rng.integers(6) == 0:
-        for _ in range(1 + canvas.number(0.2, 6)):
+        canvas.paint("dust", covered, canvas.contrasting(covered, 0.65, 0.3 * rng.integers(2)), rng.uniform(0.55, 1))
+    if rng.integers(8) == 0:
+        for _ in range(1 + canvas.number(0.1, 4)):
             covered = draw.stain(size, unit, rng)
             darker = canvas.image.mean() > 90 or rng.integers(2)
             tint = rng.uniform(0.25, 0.7) * rng.uniform(0.7, 1.1, 3) if darker else rng.uniform(1.5, 2.5)
@@ -145,25 +145,28 @@ def damaged(
     kinds: Sequence[str] | None = None,
     zoom: float = 1.0,
     with_truth: bool = False,
+    plain: bool = False,
 ) -> Damaged:
     """Age and damage an image.
 
     Args:
         image: (h, w, 3) uint8 RGB.
         rng: of everything random.
-        kinds: of `DAMAGE_KINDS`, all of which it gets; None to draw them, none at all for a third of the images.
+        kinds: of `DAMAGE_KINDS`, all of which it gets; None to draw them, none at all for two of five images.
         zoom: by how much the image was enlarged before; damage is up to about so much wider, too.
         with_truth: whether the result holds the undamaged image, too.
+        plain: neither age nor store it: damage alone.
     """
     unit = float(np.clip(zoom ** rng.uniform(0.4, 1.1) * np.exp(rng.normal(0, 0.2)), 0.85, 1.1 * _ZOOM))
-    aged = _aged(image.astype(np.float32), unit, rng)
+    aged = image.astype(np.float32) if plain else _aged(image.astype(np.float32), unit, rng)
     canvas = _Canvas(aged, unit, rng)
     if kinds is None:
-        kinds = [kind for kind, (often, _) in _DAMAGE.items() if rng.random() < often] if rng.integers(3) else []
+        kinds = [kind for kind, (often, _) in _DAMAGE.items() if rng.random() < often] if rng.random() < 0.6 else []
     for kind, (_, damage) in _DAMAGE.items():
         if kind in kinds:
             damage(canvas)
-    after, *before = _stored((canvas.image, aged) if with_truth else (canvas.image,), unit, rng)
+    images = (canvas.image, aged) if with_truth else (canvas.image,)
+    after, *before = [_bytes(each) for each in images] if plain else _stored(images, unit, rng)
     return Damaged(after, canvas.mask, before[0] if with_truth else None)
 
 
@@ -185,7 +188,7 @@ def _aged(image: Samples, unit: float, rng: np.random.Generator) -> Samples:
         if rng.integers(2):
             grain = cv2.GaussianBlur(grain, (0, 0), 0.45 * unit) * (0.8 * unit + 0.6)
         image = image + grain * np.float32(14 * rng.uniform() ** 2)
-    return np.clip(image, 0, 255)  # type: ignore[no-any-return]
+    return np.clip(image, 0, 255)
 
 
 def _stored(images: Sequence[Samples], unit: float, rng: np.random.Generator) -> list[RGB]:
@@ -197,13 +200,18 @@ def _stored(images: Sequence[Samples], unit: float, rng: np.random.Generator) ->
     results = []
     for image in images:
         sharp = cv2.GaussianBlur(image, (0, 0), blur) if blur > 0.3 else image
-        result = np.clip(sharp + noise + 0.5, 0, 255).astype(np.uint8)
+        result = _bytes(sharp + noise)
         if quality:
             result = cv2.imdecode(
                 cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
             )
         results.append(result)
     return results
+
+
+def _bytes(image: Samples) -> RGB:
+    samples: RGB = np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    return samples
 
 
 def damaged_crop(
@@ -217,13 +225,14 @@ def damaged_crop(
 
     See `damaged` for the arguments; an image smaller than the part is continued by reflection.
     """
-    zoom = 1.0 if rng.integers(5) < 2 else _ZOOM ** rng.uniform()
+    plain = rng.random() < 0.3  # what most images are
+    zoom = 1.0 if plain or rng.integers(4) == 0 else _ZOOM ** rng.uniform()
     part = random_crop(image, round(side / zoom), 1.0, rng)
-    if rng.integers(5) < 2:
+    if not plain and rng.integers(2):
         part = np.clip(with_scenery(part.astype(np.float32), rng), 0, 255).astype(np.uint8)
     if part.shape[0] != side:
         part = opencv().resize(part, (side, side), interpolation=opencv().INTER_CUBIC)
-    return damaged(part, rng, kinds, zoom, with_truth)
+    return damaged(part, rng, kinds, zoom, with_truth, plain)
 
 
 class DamagedCrops:

@@ -8,7 +8,8 @@ for a scan at four times that resolution.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from wavepaint.data.lettering import random_date, random_words
 from wavepaint.data.mask_kinds import Path, Size, opencv, turned
 
-Coverage = NDArray[np.float32]
-Samples = NDArray[np.float32]
+Coverage = NDArray[np.floating[Any]]
+Samples = NDArray[np.floating[Any]]
 """An image in work: (h, w, 3) RGB in [0, 255]."""
 Stroke = tuple[Path, float | NDArray[np.float64]]
 """A path and its width in pixels, one number or one per point."""
@@ -26,24 +27,14 @@ _FINE = 3
 """Strokes are drawn at this many times the resolution, and averaged."""
 _CAPITAL = 21
 """Height of a capital in pixels at OpenCV's font scale 1."""
-_BARS = {
-    "a": (0, 0, 1, 0),
-    "b": (1, 0, 1, 1),
-    "c": (1, 1, 1, 2),
-    "d": (0, 2, 1, 2),
-    "e": (0, 1, 0, 2),
-    "f": (0, 0, 0, 1),
-}
-_BARS |= {
-    "g": (0, 1, 1, 1),
-    ".": (0.5, 1.9, 0.5, 2),
-    "'": (0.5, 0, 0.5, 0.3),
-    "/": (0, 2, 1, 0),
-    ":": (0.5, 0.9, 0.5, 1.1),
-}
-_SEGMENTS = dict(zip("0123456789", "abcdef bc abged abgcd fgbc afgcd afgedc abc abcdefg abcdfg".split(), strict=True))
-_SEGMENTS |= {"-": "g", ".": ".", "'": "'", "/": "/", ":": ":", " ": ""}
-"""Seven-segment digits: the bars of a character, in a cell of 1 x 2."""
+_BARS = np.fromstring(
+    "0 0 2 0  2 0 2 2  2 2 2 4  0 4 2 4  0 2 0 4  0 0 0 2  0 2 2 2  1 3.8 1 4  1 0 1 0.6  0 4 2 0  1 1.8 1 2.2", sep=" "
+).reshape(-1, 2, 2)
+"""Ends (x, y) of the seven bars of a digit in a cell of 2 x 4, and of a point, an apostrophe, a slash and a colon."""
+_SEGMENTS = {"0": (0, 1, 2, 3, 4, 5), "1": (1, 2), "2": (0, 1, 6, 4, 3), "3": (0, 1, 6, 2, 3), "4": (5, 6, 1, 2)}
+_SEGMENTS |= {"5": (0, 5, 6, 2, 3), "6": (0, 5, 6, 4, 3, 2), "7": (0, 1, 2), "8": (0, 1, 2, 3, 4, 5, 6), "-": (6,)}
+_SEGMENTS |= {"9": (0, 1, 2, 3, 5, 6), ".": (7,), "'": (8,), "/": (9,), ":": (10,), " ": ()}
+"""The bars of a character."""
 
 
 def strokes(size: Size, parts: Iterable[Stroke]) -> Coverage:
@@ -148,7 +139,7 @@ def fold(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
 def torn(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     """A small torn corner of the image."""
     cv2, (h, w) = opencv(), size
-    reach = np.minimum(unit * rng.uniform(8, 32, 2), 0.35 * min(h, w))
+    reach = np.minimum(unit * rng.uniform(6, 24, 2), 0.35 * min(h, w))
     edge = np.linspace((reach[0], 0), (0, reach[1]), 14) + rng.normal(0, 0.06 * reach.mean(), (14, 2))
     corner = np.vstack([[-9, -9], [reach[0], -9], edge, [-9, reach[1]]])
     sheet = np.zeros((h * _FINE, w * _FINE), np.uint8)
@@ -175,9 +166,9 @@ def specks(size: Size, unit: float, rng: np.random.Generator, count: int) -> Cov
 def stain(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     """A stain with a soft edge, half of the time with a darker rim."""
     cv2, (h, w) = opencv(), size
-    radius = unit * rng.uniform(3, 14)
+    radius = unit * rng.uniform(2.5, 10)
     angle = np.linspace(0, 2 * math.pi, 48, endpoint=False)
-    distance = 1 + sum(rng.normal(0, 0.16 / k) * np.cos(k * angle + rng.uniform(0, 6.3)) for k in range(1, 6))
+    distance = np.ones(48) + sum(rng.normal(0, 0.16 / k) * np.cos(k * angle + rng.uniform(0, 6.3)) for k in range(1, 6))
     outline = np.stack([np.cos(angle), np.sin(angle)], 1) * distance[:, None] * (rng.uniform(1, 1.5), 1)
     outline = rng.uniform(0, 1, 2) * (w, h) + radius * turned(outline, rng.uniform(0, math.pi))
     sheet = np.zeros((h, w), np.uint8)
@@ -201,8 +192,7 @@ def _segment_text(text: str, height: float, rng: np.random.Generator) -> NDArray
     sheet = np.zeros((math.ceil(height) + 2 * margin, math.ceil(pitch * len(text) + height) + 2 * margin), np.uint8)
     for place, character in enumerate(text):
         for bar in _SEGMENTS[character]:
-            ends = np.array(_BARS[bar], float).reshape(2, 2)
-            ends = ends * (0.9 * half, half) + (place * pitch, 0)
+            ends = _BARS[bar] * (0.45 * half, 0.5 * half) + (place * pitch, 0)
             ends[:, 0] += slant * (height - ends[:, 1])
             gap = 0.12 * (ends[1] - ends[0])
             start, stop = np.rint([ends[0] + gap + margin, ends[1] - gap + margin]).astype(int).tolist()
@@ -270,7 +260,9 @@ def caption(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     height = min(unit * rng.uniform(6, 24), 0.25 * min(h, w))
     centre, stretch = rng.uniform(0.1, 0.9, 2) * (w, h), rng.uniform(0.75, 1.25)
     lines = [lettering(random_words(rng, int(rng.integers(1, 4))), height, rng) for _ in range(rng.integers(1, 3))]
-    return placed(size, [(line, centre + (0, 1.7 * height * row)) for row, line in enumerate(lines)], 0.0, stretch)
+    return placed(
+        size, [(line, centre + np.array([0, 1.7 * height * row])) for row, line in enumerate(lines)], 0.0, stretch
+    )
 
 
 def watermark(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
@@ -284,8 +276,5 @@ def watermark(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     columns, rows = np.minimum(np.ceil(0.5 * math.hypot(h, w) / pitch).astype(int), 6)
     grid = [(c + 0.5 * (r % 2), r) for r in range(-rows, rows + 1) for c in range(-columns, columns + 1)]
     centres = rng.uniform(0.3, 0.7, 2) * (w, h) + turned(np.array(grid) * pitch, angle)
-    near = ((centres > -pitch.max()) & (centres < (w, h) + pitch.max())).all(1)
+    near = ((centres > -pitch.max()) & (centres < np.array([w, h]) + pitch.max())).all(1)
     return placed(size, [(sheet, centre) for centre in centres[near]], angle, 1.0)
-
-
-Drawing = Callable[[Size, float, np.random.Generator], Coverage]

@@ -11,7 +11,7 @@ import numpy as np
 
 from wavepaint.data.damage_kinds import Coverage, Samples, Stroke, curl, lettering, placed, smooth_field, strokes
 from wavepaint.data.lettering import random_words
-from wavepaint.data.mask_kinds import Size, opencv, turned
+from wavepaint.data.mask_kinds import Path, Size, opencv, turned
 
 
 def with_scenery(image: Samples, rng: np.random.Generator) -> Samples:
@@ -26,7 +26,8 @@ def with_scenery(image: Samples, rng: np.random.Generator) -> Samples:
     around = cv2.GaussianBlur(image, (0, 0), 6)
     colour = (tone + rng.normal(0, 12, 3)) * (0.6 + 0.5 * smooth_field(size, rng.uniform(2, 8), rng)[..., None])
     colour = 0.75 * colour + 0.25 * around
-    return image + covered[..., None] * (colour.astype(np.float32) - image)
+    result: Samples = image + covered[..., None] * (colour.astype(np.float32) - image)
+    return result
 
 
 def _wires(size: Size, rng: np.random.Generator) -> Coverage:
@@ -44,7 +45,7 @@ def _branches(size: Size, rng: np.random.Generator) -> Coverage:
     h, w = size
     parts: list[Stroke] = []
 
-    def grow(start: np.ndarray, heading: float, length: float, width: float) -> None:
+    def grow(start: Path, heading: float, length: float, width: float) -> None:
         path = curl(start, length, 0.6, rng, heading)
         parts.append((path, np.linspace(width, 0.55 * width, len(path))))
         if width > 0.7 and len(parts) < 60:
@@ -98,7 +99,7 @@ def _lattice(size: Size, rng: np.random.Generator) -> Coverage:
     for turn in (0.0, math.pi / 2) if rng.integers(3) else (0.0,):
         for across in np.arange(-reach, reach, pitch):
             line = turned(np.array([[across, -reach], [across, reach]]), lean + turn)
-            parts.append((line + (w / 2, h / 2), float(width)))
+            parts.append((line + np.array([w / 2, h / 2]), float(width)))
     return strokes(size, parts)
 
 
@@ -123,4 +124,5 @@ def _with_sign(image: Samples, rng: np.random.Generator) -> Samples:
         front = (back + 128) % 256
     if rng.integers(4):
         image = image + plate[..., None] * (back * light - image)
-    return (image + ink[..., None] * rng.uniform(0.6, 1) * (front * light - image)).astype(np.float32)
+    result: Samples = image + ink[..., None] * rng.uniform(0.6, 1) * (front * light - image)
+    return result

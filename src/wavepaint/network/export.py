@@ -284,7 +284,7 @@ def _damage(graph: _Graph, model: DamageNetwork) -> str:
     def conv(x: str, layers: nn.Module, stride: int) -> str:
         assert isinstance(layers, nn.Sequential)
         scale, shift = _scale_and_shift(layers[1])
-        weight = layers[0].weight.detach().double() * scale.view(-1, 1, 1, 1)  # type: ignore[operator, union-attr]
+        weight = layers[0].weight.detach().double() * scale.view(-1, 1, 1, 1)  # type: ignore[operator]
         return graph.op("Relu", graph.conv(x, weight, shift, strides=[stride] * 2, pads=[1] * 4))
 
     fine = conv(graph.op("Sub", "image", graph.constant(0.5)), model.down[0], 1)

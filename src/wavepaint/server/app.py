@@ -20,12 +20,12 @@ from starlette.requests import ClientDisconnect
 
 from wavepaint import __version__
 from wavepaint.server.filling import (
+    FILE_PARTS,
     FINDING_FIELDS,
     IMAGE,
     OPTION_NAMES,
-    PICTURES,
+    Answer,
     Filler,
-    Picture,
     finding_schema,
     form_schema,
     read_finding,
@@ -47,7 +47,7 @@ from wavepaint.server.uploads import Form, read_form
 from wavepaint.server.work import WorkPool
 
 T = TypeVar("T")
-Work = Callable[[threading.Event], Picture]
+Work = Callable[[threading.Event], Answer]
 """What is done in a thread of the pool; it stops once the event is set."""
 OPENED_PATH = "opened/{number}/{name}"
 """Of a file that the server was started with; the name is for people, and no file is looked for by it."""
@@ -80,7 +80,7 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
     app = FastAPI(
         title="WavePaint",
         version=__version__,
-        description="Fills holes in photographs. Outside the hole nothing changes.",
+        description="Fills holes in images. Outside the hole nothing changes.",
         docs_url=None,
         redoc_url=None,
     )
@@ -112,10 +112,10 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
 # -- routes ----------------------------------------------------------------------------------------------------------
 
 
-def _runner(pool: WorkPool, limits: Limits) -> Callable[..., Awaitable[Picture]]:
+def _runner(pool: WorkPool, limits: Limits) -> Callable[..., Awaitable[Answer]]:
     async def run(
         request: Request, files: frozenset[str], fields: frozenset[str], work: Callable[[Form], Work]
-    ) -> Picture:
+    ) -> Answer:
         """Read a form, and do in the pool what `work` makes of it."""
         if pool.draining:
             # The connection will be closed, and a client that is still sending would not see the answer.
@@ -144,23 +144,23 @@ def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settin
 
     @app.post(
         "/v1/inpaint",
-        summary="Fill the hole of a picture",
+        summary="Fill the hole of an image",
         dependencies=_bearer(settings.token),
         response_class=Response,
         responses={
-            200: {"description": "The filled picture.", "content": {"image/*": {"schema": _BINARY}}},
+            200: {"description": "The filled image.", "content": {"image/*": {"schema": _BINARY}}},
             **_problems(_INPAINT_PROBLEMS),
         },
         openapi_extra={"requestBody": _form()},
     )
     async def inpaint(request: Request) -> Response:
-        """Fill the hole of a picture and return the picture itself, in its own format and with its metadata.
+        """Fill the hole of an image and return the image itself, in its own format and with its metadata.
 
         What to fill is said by one of: the part `mask`, `boxes`, `alpha`. Samples outside the hole do not change.
         """
-        picture = await run(request, PICTURES, OPTION_NAMES, fill)
-        headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="filled.{picture.suffix}"'}
-        return Response(picture.content, headers=headers, media_type=picture.media_type)
+        answer = await run(request, FILE_PARTS, OPTION_NAMES, fill)
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="filled.{answer.suffix}"'}
+        return Response(answer.content, headers=headers, media_type=answer.media_type)
 
     @app.post(
         "/v1/find",
@@ -310,8 +310,8 @@ _INPAINT_PROBLEMS = {
     **_TOKEN_PROBLEM,
     403: "The request comes from a page of another site.",
     413: "The upload is larger, or has more pixels, frames or parts, than the server accepts.",
-    415: "Not a multipart form, or not a picture of a known format.",
-    422: "A damaged picture, an unfit mask, or an option that makes no sense.",
+    415: "Not a multipart form, or not an image of a known format.",
+    422: "A damaged image, an unfit mask, or an option that makes no sense.",
     429: "All workers are busy and the queue is full; Retry-After says when to try again.",
     421: "The request calls the server by a name that is not its own.",
     503: "The server is shutting down, or the work took longer than it may.",

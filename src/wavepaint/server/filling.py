@@ -1,4 +1,4 @@
-"""From an uploaded form to a filled picture: what the form asks for, what its headers admit to, and the work itself."""
+"""From an uploaded form to a filled image: what the form asks for, what its headers admit to, and the work itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 IMAGE = "image"
 MASK = "mask"
 EXCLUDE = "exclude"
-PICTURES = frozenset({IMAGE, MASK, EXCLUDE})
+FILE_PARTS = frozenset({IMAGE, MASK, EXCLUDE})
 FIELDS = {option.name: option for option in declared(Options, "server")}
 OPTION_NAMES = frozenset(FIELDS)
 FINDING_FIELDS = {option.name: option for option in declared(Finding, "server")}
@@ -32,10 +32,10 @@ FINDING_FIELDS = {option.name: option for option in declared(Finding, "server")}
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to fill.
+    """One image to fill.
 
     Attributes:
-        image: contents of the picture file.
+        image: contents of the image file.
         mask: contents of the mask file (white = hole), or None where `options` say what to fill.
         options: as everywhere else; `exclude` is the contents of the file with what not to copy from, or None.
     """
@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Answer:
     """A file to send: its contents, media type and usual suffix."""
 
     content: bytes
@@ -58,7 +58,7 @@ def read_job(form: Form) -> Job:
     """What a form asks for.
 
     Raises:
-        Problem: 415 for a file that is no picture, 422 for a missing part or an option that makes no sense.
+        Problem: 415 for a file that is no image, 422 for a missing part or an option that makes no sense.
     """
     options = _read(form, Options, FIELDS, exclude=form.files.get(EXCLUDE))
     mask = form.files.get(MASK)
@@ -89,7 +89,7 @@ class Filler:
     """Does a job, in whichever thread calls it.
 
     Args:
-        inpaint: (image, mask, options) -> the filled picture, encoded; what it raises of `WavepaintError` is the
+        inpaint: (image, mask, options) -> the filled image, encoded; what it raises of `WavepaintError` is the
             client's fault.
         limits: of pixels and frames.
         find: (image, finding) -> (H, W) bool, True = damage; by default with the packaged network.
@@ -105,12 +105,12 @@ class Filler:
         self._limits = limits
         self._find = find or Finder().find
 
-    def __call__(self, job: Job, stop: threading.Event) -> Picture:
-        """Fill one picture.
+    def __call__(self, job: Job, stop: threading.Event) -> Answer:
+        """Fill one image.
 
         Args:
             job: what to do.
-            stop: set once nobody waits for the picture; then the work is given up.
+            stop: set once nobody waits for the image; then the work is given up.
 
         Raises:
             Problem: 413 or 422, with the reason.
@@ -123,9 +123,9 @@ class Filler:
                 content = self._inpaint(job.image, job.mask, job.options)
             except WavepaintError as error:
                 raise Problem(422, _reason(error)) from error
-        return as_picture(content)
+        return answer_of(content)
 
-    def find(self, image: bytes, finding: Finding, stop: threading.Event) -> Picture:
+    def find(self, image: bytes, finding: Finding, stop: threading.Event) -> Answer:
         """The mask of an image's damage, white = damage; arguments and errors as those of a call."""
         with cancellable(stop.is_set):
             _open(IMAGE, image, self._limits)
@@ -133,7 +133,7 @@ class Filler:
                 mask = self._find(image, finding)
             except WavepaintError as error:
                 raise Problem(422, _reason(error)) from error
-        return as_picture(encode_mask(mask))
+        return answer_of(encode_mask(mask))
 
 
 def _reason(error: WavepaintError) -> str:
@@ -161,36 +161,36 @@ def check_headers(job: Job, limits: Limits) -> None:
         raise Problem(413, f"a result in {format} may have {limits.heif_pixels} pixels: ask for another format")
 
 
-def as_picture(content: bytes) -> Picture:
-    """An encoded picture with the media type of what it really is."""
+def answer_of(content: bytes) -> Answer:
+    """An encoded image with the media type of what it really is."""
     kind = sniff(content[:16])
     if kind == "heif":
         kind = "avif" if content[8:12] in (b"avif", b"avis") else "heic"
     if kind is None:
-        raise ValueError("not an encoded picture")
-    return Picture(content, f"image/{kind}", "jpg" if kind == "jpeg" else kind)
+        raise ValueError("not an encoded image")
+    return Answer(content, f"image/{kind}", "jpg" if kind == "jpeg" else kind)
 
 
 def _open(name: str, content: bytes, limits: Limits) -> ImageFile:
     try:
         # The limits here are the server's own.
         with limits_lifted():
-            photo = ImageFile.open(content)
-            if photo.pages > limits.frames:
-                raise Problem(413, f"the {name} has {photo.pages} frames: more than {limits.frames}")
-            _check_pixels(name, photo, limits)
+            file = ImageFile.open(content)
+            if file.pages > limits.frames:
+                raise Problem(413, f"the {name} has {file.pages} frames: more than {limits.frames}")
+            _check_pixels(name, file, limits)
     except ImageError as error:
         raise Problem(422, f"the {name} cannot be used: {_reason(error)}") from error
-    return photo
+    return file
 
 
-def _check_pixels(name: str, photo: ImageFile, limits: Limits) -> None:
+def _check_pixels(name: str, file: ImageFile, limits: Limits) -> None:
     """Refuse a file by the sizes of all its pages; of an animation, all frames have the size of the first."""
-    pages = photo.pages if photo.format == "tiff" else 1
+    pages = file.pages if file.format == "tiff" else 1
     total = 0
     for page in range(pages):
         check_cancelled()
-        header = photo.at_page(page) if page else photo
+        header = file.at_page(page) if page else file
         where = f"page {page + 1} of the {name}" if pages > 1 else f"the {name}"
         pixels = header.width * header.height
         if pixels > limits.pixels:
@@ -267,16 +267,16 @@ def finding_schema() -> dict[str, Any]:
 def form_schema() -> dict[str, Any]:
     """The JSON schema of the form, from the declaration of the options."""
     properties: dict[str, Any] = {
-        IMAGE: {"type": "string", "format": "binary", "description": "The picture file."},
+        IMAGE: {"type": "string", "format": "binary", "description": "The image file."},
         MASK: {
             "type": "string",
             "format": "binary",
-            "description": "A picture file of the same size, white where the picture is to be filled.",
+            "description": "An image file of the same size, white where the image is to be filled.",
         },
         EXCLUDE: {
             "type": "string",
             "format": "binary",
-            "description": "A picture file of the same size, white where nothing is to be copied from.",
+            "description": "An image file of the same size, white where nothing is to be copied from.",
         },
     }
     properties |= {name: _schema_of(option) for name, option in FIELDS.items()}

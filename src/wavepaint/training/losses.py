@@ -95,7 +95,7 @@ class CrossEntropy(Loss):
 
 
 class Dice(Loss):
-    """1 - soft Dice of a damage detector's logits and the true damage, the mean over its kinds (Milletari et al., 2016)."""
+    """1 - soft Dice of a damage detector's logits and the true damage, mean over kinds (Milletari et al., 2016)."""
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """See `CrossEntropy`."""

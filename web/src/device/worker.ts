@@ -161,7 +161,7 @@ const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "pr
 
 async function fill({ id, picture, mask, options }: Extract<Order, { kind: "fill" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
-  const total = workload(mask, network.octaves, options.detail);
+  const total = workload(mask, network.coarseLevels, options.detail);
   const pause = pauses(id);
   const step = async (done: number): Promise<void> => {
     await pause();
