@@ -75,9 +75,9 @@ def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     """As far as the margin reaches what the network sees, 4 samples, and where faint damage is followed to, 16."""
     finder = Finder(write_detector(tmp_path / "blurred.onnx", reach=4))
     image = soft(150, 210) // 2 + 40
-    image[np.random.default_rng(0).random((150, 210)) < np.linspace(0, 0.7, 210)] = RED
+    image[np.random.default_rng(0).random((150, 210)) < np.linspace(0, 1.2, 210)] = RED
     whole = finder.find(image, Finding(grow=0))
-    assert 0.3 < whole.mean() < 0.7
+    assert 0.1 < whole.mean() < 0.7
     monkeypatch.setattr(find, "CORE", core)
     monkeypatch.setattr(find, "MARGIN", margin)
     shares: list[float] = []
@@ -99,7 +99,7 @@ def test_a_grey_image_is_three_equal_planes(finder: Finder) -> None:
 
 def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_what_is_sure() -> None:
     plane = np.full((60, 60), 0.001, np.float32)
-    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = 0.9, 0.2, 0.2
+    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = 0.98, 0.8, 0.8
     probabilities = np.stack((plane, plane * 0, plane * 0))
     usual = damage_of(probabilities, Finding())
     assert usual[30, 5:25].all()
