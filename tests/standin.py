@@ -52,8 +52,8 @@ def write_standin(path: Path, multiple: str | None = str(MULTIPLE), mask: str = 
     return path
 
 
-def write_detector(path: Path) -> Path:
-    """A detector: scratches are pure red, dust pure green, stamps pure blue samples."""
+def write_detector(path: Path, reach: int = 0) -> Path:
+    """A detector: scratches are pure red, dust pure green, stamps pure blue samples; or their share within `reach`."""
     values = {
         "bright": np.array(0.99, np.float32),
         "opposite": np.array([[1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32).reshape(3, 3, 1, 1),
@@ -61,7 +61,8 @@ def write_detector(path: Path) -> Path:
     nodes = [
         helper.make_node("Conv", ["image", "opposite"], ["pure"]),
         helper.make_node("Greater", ["pure", "bright"], ["found"]),
-        helper.make_node("Cast", ["found"], ["damage"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["found"], ["marked"], to=TensorProto.FLOAT),
+        helper.make_node("AveragePool", ["marked"], ["damage"], kernel_shape=[2 * reach + 1] * 2, pads=[reach] * 4),
     ]
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, "height", "width"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,14 @@ from wavepaint.image.vips import libvips
 from wavepaint.options import DAMAGE_KINDS, Finding, Options, take_options
 from wavepaint.runtime import load_detector
 
+if TYPE_CHECKING:
+    from wavepaint.runtime.onnx_runtime import OnnxDetector
+
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
 Progress = Callable[[float], bool | None]
 
-THRESHOLDS = {"scratches": 0.5, "dust": 0.5, "stamps": 0.5}
+THRESHOLDS = {"scratches": 0.95, "dust": 0.95, "stamps": 0.9}
 """Probabilities from which on a sample is damage, at sensitivity 0.5."""
 SPREAD = 8.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
@@ -37,12 +41,14 @@ FAINTER = 2.0
 REACH = 4
 """How near, pixels; and so often in turn."""
 TURNS = 4
-CORE, MARGIN = 960, 64
+CORE, MARGIN = 960, 96
 """Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
 BLOCK = 64
 """Side of the blocks in which the brightness of clear film is measured in infrared, pixels."""
 CLEAR = 90
 """Percentile of a block that is clear film."""
+HOLDER = 0.1
+"""Where the clearest is darker than this share of the clearest of all, there is no film, but its holder."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,15 @@ class Finder:
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
         self._model, self._threads = model, threads
-        self._detector: Callable[[Planes], Planes] | None = None
-        self._multiple = 1
+        self._detector: OnnxDetector | None = None
+        self._loading = threading.Lock()
+
+    def load(self) -> OnnxDetector:
+        """Load the network now, if it is not loaded yet."""
+        with self._loading:
+            if self._detector is None:
+                self._detector = load_detector(self._model, self._threads)
+            return self._detector
 
     def find(self, image: Any, finding: Finding | None = None, on_progress: Progress | None = None) -> Mask:
         """See `find_damage`; `on_progress` is called with the share done and may return False to stop.
@@ -82,9 +95,7 @@ class Finder:
         return dilate(found, finding.grow)
 
     def _look(self, image: EncodedImage | InputImage, finding: Finding, on_progress: Progress | None) -> Mask:
-        if self._detector is None:
-            detector = load_detector(self._model, self._threads)
-            self._detector, self._multiple = detector, detector.multiple
+        detector = self.load()
         found = np.zeros((image.height, image.width), np.bool_)
         tiles = list(_tiles(image.width, image.height))
         done = 0
@@ -94,19 +105,9 @@ class Finder:
                 check_cancelled()
                 if on_progress is not None and on_progress(done / len(tiles)) is False:
                     raise Cancelled
-                marked = damage_of(self._probabilities(samples), finding)
+                marked = damage_of(_probabilities(detector, samples), finding)
                 found[tile.core.slices] = marked[tile.core.relative_to(tile.crop).slices]
                 done += 1
-        return found
-
-    def _probabilities(self, samples: NDArray[Any]) -> Planes:
-        """(h, w, channels) -> (3, h, w), one plane for each of `options.DAMAGE_KINDS`."""
-        assert self._detector is not None
-        colours = 3 if samples.shape[2] >= 3 else 1
-        planes = to_unit(samples[..., :colours]).transpose(2, 0, 1)
-        padding = Padding.to_multiple(samples.shape[0], samples.shape[1], self._multiple)
-        image = padding.apply(np.broadcast_to(planes, (3, *planes.shape[1:])))
-        found: Planes = padding.crop(self._detector(np.ascontiguousarray(image[None])))[0]
         return found
 
 
@@ -171,6 +172,7 @@ def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> M
     around = np.pad(clear, 1, mode="edge")
     usual = np.median([around[y : y + rows, x : x + columns] for y in range(3) for x in range(3)], axis=0)
     clear = np.maximum(clear, usual)
+    clear[clear < HOLDER * clear.max()] = 0
     share = 1 - (0.3 - 0.2 * sensitivity)
     centres = (np.arange(columns) + 0.5) * BLOCK - 0.5
     middles = (np.arange(rows) + 0.5) * BLOCK - 0.5
@@ -181,6 +183,16 @@ def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> M
         above, weight = int(place), place - int(place)
         level = wide[above] + weight * (wide[min(above + 1, rows - 1)] - wide[above])
         found[y] = infrared[y] < share * level
+    return found
+
+
+def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
+    """(h, w, channels) -> (3, h, w), one plane for each of `options.DAMAGE_KINDS`."""
+    colours = 3 if samples.shape[2] >= 3 else 1
+    planes = to_unit(samples[..., :colours]).transpose(2, 0, 1)
+    padding = Padding.to_multiple(samples.shape[0], samples.shape[1], detector.multiple)
+    image = padding.apply(np.broadcast_to(planes, (3, *planes.shape[1:])))
+    found: Planes = padding.crop(detector(np.ascontiguousarray(image[None])))[0]
     return found
 
 

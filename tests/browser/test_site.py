@@ -171,6 +171,12 @@ def test_finds_damage_on_the_device(site: EditorPage) -> None:
     mask = site.mask()
     expected = dilate((source == (255, 0, 0)).all(axis=2) | (source == (0, 255, 0)).all(axis=2), 2)
     np.testing.assert_array_equal(mask, expected)
+    site.fill()
+    # What was filled is no damage any more.
+    site.button("Mask").click()
+    site.page.get_by_role("button", name="Find damage").click()
+    expect(site.status).to_contain_text("No damage found", timeout=SLOW)
+    expect(site.button("Fill")).to_be_disabled()
 
 
 def test_says_what_it_runs_on(site: EditorPage) -> None:

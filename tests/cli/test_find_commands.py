@@ -80,22 +80,37 @@ def test_folders(here: Path) -> None:
         (("find", "scan.png", "-o", "mask.png", "--kinds", "hair"), "kinds must be some of scratches, dust, stamps"),
         (("find", "scan.png", "-o", "mask.png", "--infrared", "band"), "has no fourth channel"),
         (("find", "scans", "-o", "masks", "--infrared", "ir.png"), "one infrared image is for one image"),
+        (("find", "scans", "-o", "masks", "--model", "nothere.onnx"), "nothere.onnx: no such file"),
+        (("find", "scan.png", "-o", "ir.png", "--infrared", "ir.png"), "ir.png: is the infrared image itself"),
+        (("find", "scan.png", "-o", "no/mask.png"), "no/mask.png: there is no directory no"),
+        (("restore", "scan.png", "-o", "clean.xyz"), "clean.xyz: cannot write .xyz files"),
+        (("restore", "scan.png", "-o", "ir.png", "--infrared", "ir.png"), "ir.png: is the infrared image itself"),
+        (("restore", "scan.png", "-o", "clean.png", "--infrared", "clean-mask.png"), "is the infrared image itself"),
+        (("restore", "red.png", "-o", "out.png", "--model", "detector.onnx"), "the mask covers the whole image"),
         (("restore", "clean-mask.png", "-o", "clean.png"), "clean-mask.png: is the image itself"),
         (("restore", "", "-o", "clean.png"), "IMAGE is empty"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(here: Path, arguments: tuple[str, ...], said: str) -> None:
-    (here / "clean-mask.png").write_bytes((here / "scan.png").read_bytes())
+    for name in ("clean-mask.png", "ir.png"):
+        (here / name).write_bytes((here / "scan.png").read_bytes())
+    (here / "red.png").write_bytes(png(np.full((20, 30, 3), (255, 0, 0), np.uint8)))
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     result = run(*arguments)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert said in result.stderr
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
+    assert not (here / "masks").exists()
 
 
-def test_a_mask_never_replaces_the_result_of_another_image(here: Path) -> None:
-    (here / "scans" / "clean-mask.png").write_bytes((here / "scan.png").read_bytes())
-    result = run("restore", "scans", "-o", "out")
-    assert result.exit_code == 2
-    assert "its mask would replace the result of another image" in result.stderr
-    assert not (here / "out").exists()
+@pytest.mark.parametrize("other", ["clean-mask.png", "clean.jpg"])
+def test_a_mask_never_replaces_what_is_written_for_another_image(here: Path, other: str) -> None:
+    Image.open(here / "scan.png").save(here / "scans" / other)
+    result = run("restore", "scans", "-o", "out", "--model", "detector.onnx")
+    assert result.exit_code == 1
+    assert (
+        f"scans/clean.png: its mask would replace what is written for scans/{other}, out/clean-mask.png"
+        in result.stderr
+    )
+    assert result.stderr.endswith("2 done, 0 skipped, 1 failed\n")
+    assert "clean.png" not in files_in(here / "out")

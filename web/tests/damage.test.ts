@@ -8,7 +8,7 @@ const ALL = { kinds: DAMAGE_KINDS, sensitivity: 0.5 };
 /** Finds samples above 250: in red scratches, in green dust, in blue stamps. */
 const detector: Detector = {
   multiple: 32,
-  run: async (image) => image.map((value) => (value > 250 / 255 ? 0.9 : 0.001)),
+  run: async (image) => image.map((value) => (value > 250 / 255 ? 0.99 : 0.001)),
 };
 
 function picture(width: number, height: number): Raster & { data: Uint8Array<ArrayBuffer> } {
@@ -23,8 +23,8 @@ describe("findDamage", () => {
       for (let y = core.top; y < core.top + core.height; y++) {
         for (let x = core.left; x < core.left + core.width; x++) seen[y * size.width + x]++;
       }
-      expect(crop.left).toBe(Math.max(core.left - 64, 0));
-      expect(crop.left + crop.width).toBe(Math.min(core.left + 1024, size.width));
+      expect(crop.left).toBe(Math.max(core.left - 96, 0));
+      expect(crop.left + crop.width).toBe(Math.min(core.left + 1056, size.width));
     }
     expect(seen.every((count) => count === 1)).toBe(true);
   });
@@ -46,8 +46,8 @@ describe("findDamage", () => {
   it("takes what is fainter beside what is sure, and more with more sensitivity", () => {
     const size = { width: 60, height: 60 };
     const plane = new Float32Array(3600).fill(0.001);
-    plane.fill(0.9, 30 * 60 + 5, 30 * 60 + 15).fill(0.2, 30 * 60 + 15, 30 * 60 + 25);
-    plane[50 * 60 + 50] = 0.2;
+    plane.fill(0.98, 30 * 60 + 5, 30 * 60 + 15).fill(0.8, 30 * 60 + 15, 30 * 60 + 25);
+    plane[50 * 60 + 50] = 0.8;
     const none = new Float32Array(3600);
     const count = (sensitivity: number): number =>
       damageOf([plane, none, none], size, { ...ALL, sensitivity }).reduce((sum, value) => sum + value, 0);

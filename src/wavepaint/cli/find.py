@@ -8,21 +8,28 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.console import print_line, progress_bar, report_others
 from wavepaint.cli.declared import takes_options
+from wavepaint.cli.inpaint import is_same
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.errors import OptionError
 from wavepaint.options import Finding, Option
+
+if TYPE_CHECKING:
+    from wavepaint.batch.plan import Row
+    from wavepaint.find import Finder
 
 app = new_app()
 
 Work = Callable[[Path, Path], str]
 """Image, result -> what is said about it."""
+Outputs = Callable[[Path], list[Path]]
+"""Result -> all files that are written with it."""
 Images = Annotated[str, typer.Argument(metavar="IMAGE", help="An image, or a folder of them.")]
 
 
@@ -60,41 +67,69 @@ def find(image: Images, *, files: Files, finding: Finding) -> None:
         write_mask(mask, target)
         return share(float(mask.mean()), "found")
 
-    run(image, files, finding, work, masks_only=True)
+    run(image, files, finding, finder, work)
 
 
-def run(image: str, files: Files, finding: Finding, work: Work, masks_only: bool = False) -> None:
-    """Do one image or a folder; exit status 1 if some of a folder failed."""
+def run(
+    image: str, files: Files, finding: Finding, finder: Finder, work: Work, outputs: Outputs = lambda target: [target]
+) -> None:
+    """Do one image or a folder; exit status 1 if some of a folder failed. What is written is never what is read."""
     if not (image and files.output):
         raise OptionError(f"{'--output' if image else 'IMAGE'} is empty: name a file or a folder")
-    if os.path.isdir(image):
-        if finding.infrared not in (None, "band"):
-            raise OptionError(f"{finding.infrared}: one infrared image is for one image; folders take --infrared band")
-        _do_folder(image, files, work, masks_only)
-        return
-    target = Path(files.output)
-    if target.is_dir() or files.output.endswith(("/", os.sep)):
-        raise OptionError(f"{files.output}: is a folder: name a file, as for one image")
-    if os.path.realpath(target) == os.path.realpath(image):
-        raise OptionError(f"{target}: is the image itself: name another file with -o")
-    started = time.monotonic()
-    with interruptible():
-        said = work(Path(image), target)
+    own = finding.infrared in (None, "band")
+    with interruptible() as check_interrupt:
+        if os.path.isdir(image):
+            if not own:
+                only = "one infrared image is for one image; folders take --infrared band"
+                raise OptionError(f"{finding.infrared}: {only}")
+            rows = _plan(image, files, outputs)
+        else:
+            _check_targets([image] if own else [image, finding.infrared], files.output, outputs)
+        if finding.infrared is None:
+            finder.load()
+        if os.path.isdir(image):
+            _do_folder(rows, files, work, check_interrupt)
+            return
+        started = time.monotonic()
+        said = work(Path(image), Path(files.output))
     if not files.quiet:
-        print_line(f"{target}: {said} in {time.monotonic() - started:.1f} s")
+        print_line(f"{files.output}: {said} in {time.monotonic() - started:.1f} s")
 
 
-def _do_folder(folder: str, files: Files, work: Work, masks_only: bool) -> None:
-    from wavepaint.batch.folder import do_rows
-    from wavepaint.batch.plan import Row, make_plan
+def _check_targets(inputs: list[str], output: str, outputs: Outputs) -> None:
+    """Fail before the work, not after it, and write over nothing that is read."""
+    from wavepaint.image.sources import check_target
 
-    plan = make_plan(folder, None, files.output, needs_mask=False, format="png" if masks_only else None)
-    results = {row.result for row in plan.rows}
-    for row in () if masks_only else plan.rows:
-        if str(mask_beside(Path(row.result))) in results:
-            raise OptionError(f"{row.input}: its mask would replace the result of another image: rename one of them")
+    if os.path.isdir(output) or output.endswith(("/", os.sep)):
+        raise OptionError(f"{output}: is a folder: name a file, as for one image")
+    for target in outputs(Path(output)):
+        for number, name in enumerate(inputs):
+            if is_same(target, name):
+                raise OptionError(f"{target}: is the {('image', 'infrared image')[number]} itself: name another output")
+        check_target(target)
+
+
+def _plan(folder: str, files: Files, outputs: Outputs) -> list[Row]:
+    """The images of a folder; one whose mask would replace what is written for another has a problem."""
+    from wavepaint.batch.plan import make_plan
+
+    plan = make_plan(folder, None, files.output, needs_mask=False, format=None if outputs is with_mask else "png")
     if not files.quiet:
         report_others(plan.others)
+    rows: list[Row] = []
+    written = {Path(row.result): row.input for row in plan.rows}
+    for row in plan.rows:
+        taken = [path for path in outputs(Path(row.result)) if written.setdefault(path, row.input) != row.input]
+        if taken and not row.problem:
+            whose = f"what is written for {written[taken[0]]}, {Path(files.output) / taken[0]}"
+            row = row._replace(problem=f"{row.input}: its mask would replace {whose}")
+        rows.append(row)
+    return rows
+
+
+def _do_folder(rows: list[Row], files: Files, work: Work, check_interrupt: Callable[[], None]) -> None:
+    from wavepaint.batch.folder import do_rows
+
     counts: Counter[str] = Counter()
     said: dict[str, str] = {}
 
@@ -102,9 +137,9 @@ def _do_folder(folder: str, files: Files, work: Work, masks_only: bool) -> None:
         assert isinstance(row.image, str)
         said[row.result] = work(Path(row.image), target)
 
-    with interruptible() as check_interrupt, progress_bar("count", hidden=files.quiet) as progress:
-        task = progress.add_task("", total=len(plan.rows))
-        for outcome in do_rows(do, plan.rows, files.output, files.overwrite):
+    with progress_bar("count", hidden=files.quiet) as progress:
+        task = progress.add_task("", total=len(rows))
+        for outcome in do_rows(do, rows, files.output, files.overwrite):
             check_interrupt()
             status = "done" if outcome.status == "filled" else outcome.status
             counts[status] += 1
@@ -121,9 +156,9 @@ def _do_folder(folder: str, files: Files, work: Work, masks_only: bool) -> None:
         raise typer.Exit(1)
 
 
-def mask_beside(result: Path) -> Path:
-    """Where the mask of a result is kept."""
-    return result.with_name(f"{result.stem}-mask.png")
+def with_mask(result: Path) -> list[Path]:
+    """A result and where its mask is kept."""
+    return [result, result.with_name(f"{result.stem}-mask.png")]
 
 
 def share(part: float, what: str) -> str:

@@ -183,19 +183,20 @@ def _target(image: str, files: Files, format: str | None, several: bool) -> Path
 
 def _check_target(image: str, mask: str | None, target: Path | None, files: Files) -> None:
     """Refuse to write over what is read, unless that was asked for, and a comparison that cannot be written."""
-    if target is not None and not files.in_place and _is_same(target, image):
+    if target is not None and not files.in_place and is_same(target, image):
         raise OptionError(f"{target}: is the image itself: --in-place writes over it, or name another file with -o")
-    if target is not None and mask is not None and _is_same(target, mask):
+    if target is not None and mask is not None and is_same(target, mask):
         raise OptionError(f"{target}: is the mask: name another file with -o")
     if files.compare is not None:
         from wavepaint.image.suffixes import format_of_name
 
         format_of_name(Path(files.compare))
-        if any(name is not None and _is_same(Path(files.compare), str(name)) for name in (image, mask, target)):
+        if any(name is not None and is_same(Path(files.compare), str(name)) for name in (image, mask, target)):
             raise OptionError(f"{files.compare}: is an image, the mask or the result: name another file")
 
 
-def _is_same(target: Path, name: str) -> bool:
+def is_same(target: Path, name: str) -> bool:
+    """Whether an output is the file that an input names."""
     if name == STREAM:
         return False
     try:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.declared import takes_options
-from wavepaint.cli.find import Files, Images, mask_beside, run, share
-from wavepaint.errors import OptionError
+from wavepaint.cli.find import Files, Images, run, share, with_mask
 from wavepaint.options import Finding
 
 app = new_app()
@@ -28,21 +27,21 @@ def restore(image: Images, *, files: Files, finding: Finding) -> None:
     The mask of what was found is kept beside each result, as NAME-mask.png. Nothing else changes; an image in which
     nothing is found is copied as it is.
     """
-    from wavepaint.find import Finder, write_mask
+    from wavepaint.find import Finder, encode_mask
+    from wavepaint.image.encoding import writing
     from wavepaint.inpainter import Inpainter
     from wavepaint.options import Options
 
     finder, inpainter, options = Finder(files.model), Inpainter(), Options()
 
     def work(source: Path, target: Path) -> str:
-        beside = mask_beside(target)
-        if beside.exists() and beside.samefile(source):
-            raise OptionError(f"{beside}: is the image itself, and the mask would replace it: name another output")
         mask = finder.find(source, finding)
-        write_mask(mask, beside)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "mask: marks nothing")  # the line below says so
-            inpainter.fill(source, mask, options, target)
+        beside = with_mask(target)[1]
+        with writing(beside, str(beside)) as unfinished:
+            unfinished.write_bytes(encode_mask(mask))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "mask: marks nothing")  # the line below says so
+                inpainter.fill(source, mask, options, target)
         return share(float(mask.mean()), "found and filled" if mask.any() else "found")
 
-    run(image, files, finding, work)
+    run(image, files, finding, finder, work, with_mask)

@@ -129,7 +129,7 @@ class ArrayImage:
         self.dtype, self.has_alpha = array.dtype, self.channels in (2, 4)
         self.orientation = self._metadata.orientation
         if target is not None:
-            _check_target(target)
+            check_target(target)
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """See `InputImage`."""
@@ -212,7 +212,7 @@ class EncodedImage:
         return self._file.stream(hold=True)
 
     def _check_target(self, target: Path) -> None:
-        _check_target(target)
+        check_target(target)
         self._file.output_format(target)
 
     def _stays(self, format: str, patches: list[Patch], options: Options) -> bool:
@@ -305,8 +305,8 @@ def _check_array(array: NDArray[Any]) -> None:
         raise ImageError(f"image: samples must be uint8, uint16 or float, not {array.dtype}")
 
 
-def _check_target(target: Path) -> None:
-    """Fail before the work, not after it."""
+def check_target(target: Path) -> None:
+    """Raise `ImageError` for a file that cannot be written, before the work, not after it."""
     try:
         replaceable_mode(target)
     except OSError as error:

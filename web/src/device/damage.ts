@@ -6,13 +6,13 @@ import { type Box, type Size, area, intersection } from "../geometry";
 import { dilate } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels } from "./planes";
 
-const THRESHOLDS = { scratches: 0.5, dust: 0.5, stamps: 0.5 } as const;
+const THRESHOLDS = { scratches: 0.95, dust: 0.95, stamps: 0.9 } as const;
 const SPREAD = 8;
 const FAINTER = 2;
 const REACH = 4;
 const TURNS = 4;
 const CORE = 960;
-const MARGIN = 64;
+const MARGIN = 96;
 
 /** A loaded detector. */
 export interface Detector {
