@@ -5,15 +5,27 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
 from editor_page import EditorPage, decode, encode
 from live_server import serving
 from playwright.sync_api import Page, Route, expect
 
+from serving import MODEL, HalfInpainter
+from standin import write_detector
 from wavepaint import Inpainter
+from wavepaint.fill.dilation import dilate
+from wavepaint.find import Finder
+from wavepaint.server.app import create_app
+from wavepaint.server.connections import ConnectionLimits
+from wavepaint.server.filling import Filler
+from wavepaint.server.run import configure, listen
+from wavepaint.server.settings import Settings
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 VECTORS = Path(__file__).parents[1] / "vectors" / "masks"
@@ -641,6 +653,42 @@ def test_finds_damage_on_the_server_as_one_step(editor: EditorPage) -> None:
     editor.button("Undo").click()
     editor.button("Undo").click()
     expect(editor.button("Fill")).to_be_disabled()
+
+
+@pytest.fixture
+def stand_in_detector(tmp_path: Path) -> Iterator[str]:
+    """The address of a server whose detector finds pure red, green and blue."""
+    settings = Settings()
+    finder = Finder(write_detector(tmp_path / "detector.onnx"))
+    app = create_app(Filler(HalfInpainter().fill, settings.limits, finder.find), MODEL, settings)
+    with listen("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(configure(app, settings, ConnectionLimits()))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            server.force_exit = server.should_exit = True
+            thread.join(10)
+
+
+def test_the_server_understands_what_the_editor_asks(page: Page, stand_in_detector: str) -> None:
+    editor = EditorPage(page, stand_in_detector)
+    source = photo() // 2
+    source[40, 20:90] = 255, 0, 0
+    source[60:63, 30:33] = 0, 255, 0
+    source[20:24, 60:64] = 0, 0, 255
+    editor.open(encode(source), "waves.png")
+    editor.button("Mask").click()
+    page.get_by_role("switch", name="Dates and captions").click()
+    page.get_by_role("button", name="Find damage").click()
+    expect(editor.status).to_contain_text("Damage is marked")
+    found = dilate((source == (255, 0, 0)).all(axis=2) | (source == (0, 255, 0)).all(axis=2), 2)
+    np.testing.assert_array_equal(editor.mask(), found)
+    expect(editor.button("Fill")).to_be_enabled()
+    editor.button("Undo").click()
+    expect(editor.button("Fill")).to_be_disabled()
+    assert editor.errors == []
 
 
 def test_says_why_damage_cannot_be_looked_for(editor: EditorPage) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from PIL import Image
 from pictures import png, soft
 from serving import MODEL, HalfInpainter, assert_problem
 from standin import write_detector
+from wavepaint.cancellation import Cancelled
 from wavepaint.find import Finder
+from wavepaint.options import Finding
 from wavepaint.server.app import create_app
 from wavepaint.server.filling import Filler
 from wavepaint.server.settings import Limits, Settings
@@ -71,3 +74,22 @@ def test_the_form_is_described(client: TestClient) -> None:
     properties = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     assert set(properties) == {"image", "kinds", "sensitivity", "grow"}
     assert properties["kinds"]["default"] == "scratches,dust,stamps"
+
+
+def test_the_token_is_asked_for(tmp_path: Path) -> None:
+    settings = Settings(token="secret")
+    finder = Finder(write_detector(tmp_path / "detector.onnx"))
+    app = create_app(Filler(HalfInpainter().fill, settings.limits, finder.find), MODEL, settings)
+    client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+    assert_problem(client.post("/v1/find", files={"image": png(damaged())}), 401, "send the token")
+    allowed = {"Authorization": "Bearer secret"}
+    assert mask_in(client.post("/v1/find", files={"image": png(damaged())}, headers=allowed)).any()
+
+
+def test_work_that_nobody_waits_for_stops_before_the_next_tile(tmp_path: Path) -> None:
+    filler = Filler(HalfInpainter().fill, Limits(), Finder(write_detector(tmp_path / "detector.onnx")).find)
+    stop = threading.Event()
+    assert filler.find(png(damaged()), Finding(), stop).media_type == "image/png"
+    stop.set()
+    with pytest.raises(Cancelled):
+        filler.find(png(damaged()), Finding(), stop)

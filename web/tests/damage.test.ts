@@ -67,5 +67,7 @@ describe("findDamage", () => {
       expect(numbersAt(here, name), name).toBeDefined();
       expect(numbersAt(here, name), name).toEqual(numbersAt(python, name));
     }
+    const tiles = [numbersAt(here, "CORE"), numbersAt(here, "MARGIN")].flat();
+    expect(tiles).toEqual(numbersAt(python, "CORE, MARGIN"));
   });
 });
