@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickle
 import platform
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from wavepaint import storage
 from wavepaint.batch.folder import reason_of
@@ -30,13 +32,17 @@ from wavepaint.runtime.loading import OPENVINO_REPAYS
 
 
 class Job(NamedTuple):
-    """What every worker has to know: `output` is a folder or URL, `model` the contents of `engine.model`."""
+    """What every worker has to know.
+
+    `output` is a folder or URL, `model` the contents of `engine.model`, `report` the folder or URL for its rows.
+    """
 
     output: str
     options: Options
     engine: Engine
     cluster: Cluster
     model: bytes = b""
+    report: str = ""
 
 
 class Worker:
@@ -71,7 +77,7 @@ class Worker:
             self._inpainter.load(OPENVINO_REPAYS, shared=self._concurrency > 1)
 
     def __call__(self, batch: dict[str, Any]) -> pa.Table:
-        """Rows, pickled in column `row`, to rows of the report."""
+        """Rows, pickled in column `row`, to rows of the report, which are written, too, under a name for this batch."""
         rows = [pickle.loads(row) for row in batch["row"]]
         begun = [self._begun(row) for row in rows]
         with ThreadPoolExecutor(1 if any(begun) else self._concurrency) as pool:
@@ -79,7 +85,12 @@ class Worker:
         for row, times in zip(rows, begun, strict=True):
             if times >= self._job.cluster.max_retries:
                 self._unmark(row)  # not before the others are done: one of them may end this worker
-        return pa.Table.from_pylist(records)
+        table, stream = pa.Table.from_pylist(records), io.BytesIO()
+        if self._job.report:
+            pq.write_table(table, stream)
+            name = hashlib.sha256(b"".join(batch["row"])).hexdigest()
+            storage.write(posixpath.join(self._job.report, f"{name}.parquet"), stream.getvalue())
+        return table
 
     def do(self, row: Row, begun: int = 0) -> dict[str, Any]:
         """Fill an image that was begun so often before; returns a row of the report."""
