@@ -53,17 +53,17 @@ def run_batch(plan: Plan, job: Job, overwrite: bool = False, progress: bool = Fa
         engine = job.engine
         load_runtime(engine.model, engine.runtime, job.cluster.cores, OPENVINO_REPAYS)  # its errors here, and once
         model = model_file(engine.model)
-        job = job._replace(model=model.read_bytes() if model else b"", report=posixpath.join(job.output, PARTS, run))
+        job = job if model is None else job._replace(model=model.read_bytes())
         with _connected(job.cluster, progress) as ray:
-            _spread(ray, plan._replace(rows=rows), done, job)
+            _spread(ray, plan._replace(rows=rows), done, job, posixpath.join(job.output, PARTS, run))
         for name in there:
             if name.endswith(".begun"):  # of an input that is gone
                 storage.remove(posixpath.join(job.output, name))
     return _merge(job.output, run, [record(row, "skipped") for row in plan.rows if row.result in done])
 
 
-def _spread(ray: Any, plan: Plan, done: set[str], job: Job) -> None:
-    """Rows or parts -> workers, which write the report."""
+def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None:
+    """Rows or parts -> workers -> the report."""
     cluster = job.cluster
     without, with_gpu = cluster.sizes(ray.cluster_resources())
     workers = without + with_gpu
@@ -85,9 +85,9 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job) -> None:
     with warnings.catch_warnings(action="ignore"):  # what makes a mixed pool is gone from Ray 2.64
         data = data.map_batches(Worker, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
     try:
-        # A Write operator would cost a task for each group.
-        for _ in data.iter_internal_ref_bundles():
-            pass
+        # Written here: tasks of Ray's that write took as long for a group as its images.
+        for number, table in enumerate(data.iter_batches(batch_size=None, batch_format="pyarrow")):
+            _write(f"{report}/{number:07d}.parquet", table)
     except ray.exceptions.RayError as error:
         raise WavepaintError(f"Ray gave up: {one_line(error)[-500:]}") from None
 
@@ -143,11 +143,14 @@ def _latest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _parts(output: str, run: str = "") -> list[str]:
-    return [
-        f"{PARTS}/{name}"
-        for name in storage.walk(posixpath.join(output, PARTS))
-        if name.startswith(run) and name.endswith(".parquet")
-    ]
+    names = storage.results_in(posixpath.join(output, PARTS))
+    return [f"{PARTS}/{name}" for name in names if name.startswith(run) and name.endswith(".parquet")]
+
+
+def _write(name: str, table: pa.Table) -> None:
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    storage.write(name, stream.getvalue())
 
 
 def _rows_in(output: str, names: list[str]) -> Iterator[dict[str, Any]]:
@@ -161,9 +164,7 @@ def _merge(output: str, run: str, skipped: list[dict[str, Any]]) -> Counter[str]
     counts = Counter(row["status"] for row in _latest(_rows_in(output, _parts(output, run))))
     parts = _parts(output)
     rows = _latest([*_rows_in(output, [REPORT, *parts]), *skipped])
-    stream = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), stream)
-    storage.write(posixpath.join(output, REPORT), stream.getvalue())
+    _write(posixpath.join(output, REPORT), pa.Table.from_pylist(rows))
     for part in parts:
         storage.remove(posixpath.join(output, part))
     return counts + Counter(skipped=len(skipped))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import pickle
 import platform
@@ -18,13 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from wavepaint import storage
-from wavepaint.batch.folder import reason_of
 from wavepaint.batch.plan import Row
 from wavepaint.batch.settings import Cluster
-from wavepaint.errors import ImageError
+from wavepaint.errors import ImageError, failure_of
 from wavepaint.files import scratch_folder, sweep_scratch
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine, Options
@@ -32,17 +29,13 @@ from wavepaint.runtime.loading import OPENVINO_REPAYS
 
 
 class Job(NamedTuple):
-    """What every worker has to know.
-
-    `output` is a folder or URL, `model` the contents of `engine.model`, `report` the folder or URL for its rows.
-    """
+    """What every worker has to know: `output` is a folder or URL, `model` the contents of `engine.model`."""
 
     output: str
     options: Options
     engine: Engine
     cluster: Cluster
     model: bytes = b""
-    report: str = ""
 
 
 class Worker:
@@ -77,7 +70,7 @@ class Worker:
             self._inpainter.load(OPENVINO_REPAYS, shared=self._concurrency > 1)
 
     def __call__(self, batch: dict[str, Any]) -> pa.Table:
-        """Rows, pickled in column `row`, to rows of the report, which are written, too, under a name for this batch."""
+        """Rows, pickled in column `row`, to rows of the report."""
         rows = [pickle.loads(row) for row in batch["row"]]
         begun = [self._begun(row) for row in rows]
         with ThreadPoolExecutor(1 if any(begun) else self._concurrency) as pool:
@@ -85,12 +78,7 @@ class Worker:
         for row, times in zip(rows, begun, strict=True):
             if times >= self._job.cluster.max_retries:
                 self._unmark(row)  # not before the others are done: one of them may end this worker
-        table, stream = pa.Table.from_pylist(records), io.BytesIO()
-        if self._job.report:
-            pq.write_table(table, stream)
-            name = hashlib.sha256(b"".join(batch["row"])).hexdigest()
-            storage.write(posixpath.join(self._job.report, f"{name}.parquet"), stream.getvalue())
-        return table
+        return pa.Table.from_pylist(records)
 
     def do(self, row: Row, begun: int = 0) -> dict[str, Any]:
         """Fill an image that was begun so often before; returns a row of the report."""
@@ -111,7 +99,7 @@ class Worker:
                 digest = self._fill(row)
                 status, reason = "done", "; ".join(dict.fromkeys(str(each.message) for each in heard))
             except Exception as error:  # stores and decoders raise whatever they do
-                reason = reason_of(row.input, error)
+                reason = failure_of(row.input, error)
         timer.cancel()
         self._unmark(row)
         return record(row, status, reason, digest, time.monotonic() - started, self._node)
@@ -132,13 +120,14 @@ class Worker:
     def _fill(self, row: Row) -> str:
         """Write a result; return the SHA-256 of its file."""
         target, suffix = posixpath.join(self._job.output, row.result), posixpath.splitext(row.result)[1]
-        with scratch_folder() as folder:
+        copied = any(isinstance(each, bytes) or "://" in (each or "") for each in (target, row.image, row.mask))
+        with scratch_folder() if copied else nullcontext(Path(os.devnull)) as folder:
             image, mask = self._local(row.image, folder / f"image{suffix}"), self._local(row.mask, folder / "mask")
             written = folder / f"result{suffix}" if "://" in target else Path(target)
             try:
                 self._inpainter.fill(image, mask, self._job.options, written)
             except Exception as error:
-                reason = reason_of(row.input, error).replace(str(folder / f"image{suffix}"), row.input)
+                reason = failure_of(row.input, error).replace(str(folder / f"image{suffix}"), row.input)
                 called = row.mask if isinstance(row.mask, str) else f"the mask of {row.input}"
                 raise ImageError(reason.replace(str(folder / "mask"), called)) from None
             content = written.read_bytes()
