@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 STATIC = "src/wavepaint/server/static"
 WEB_FOLDERS = ("src", "public", "build", "licenses")
 WEB_FILES = ("index.html", "package*.json", "tsconfig*.json", "vite.config.ts")
-OTHER_SOURCES = ("LICENSE", "src/wavepaint/weights/default.onnx")
+OTHER_SOURCES = ("LICENSE", "src/wavepaint/weights/default.onnx", "src/wavepaint/weights/damage.onnx")
 """What the page is built from besides `web/`: it holds the licence, and the size of the network."""
 HINT = """\
 The mask editor is built from web/ with Node 20.19 or later, which was not there when this package was built:

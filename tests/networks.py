@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import nn
 
 from wavepaint.network import WavePaint, WavePaintConfig
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def small_config(**changes: object) -> WavePaintConfig:
@@ -23,14 +27,18 @@ def small_config(**changes: object) -> WavePaintConfig:
 
 def random_network(config: WavePaintConfig, seed: int = 0) -> WavePaint:
     """A network in evaluation mode of which every parameter and statistic matters to the result."""
+    return randomised(WavePaint(config), seed)
+
+
+def randomised(model: Model, seed: int = 0) -> Model:
+    """The same for any network, in place."""
     generator = torch.Generator().manual_seed(seed)
-    model = WavePaint(config).eval()
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             fan_in = module.weight[0].numel()
             module.weight.data = torch.randn(module.weight.shape, generator=generator) / fan_in**0.5
-            assert module.bias is not None
-            module.bias.data = 0.1 * torch.randn(module.bias.shape, generator=generator)
+            if module.bias is not None:
+                module.bias.data = 0.1 * torch.randn(module.bias.shape, generator=generator)
         elif isinstance(module, nn.BatchNorm2d):
             for tensor, low, high in (
                 (module.weight.data, 0.5, 1.5),
@@ -40,7 +48,7 @@ def random_network(config: WavePaintConfig, seed: int = 0) -> WavePaint:
             ):
                 assert tensor is not None
                 tensor.copy_(low + (high - low) * torch.rand(tensor.shape, generator=generator))
-    return model
+    return model.eval()
 
 
 def random_sample(

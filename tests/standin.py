@@ -52,6 +52,32 @@ def write_standin(path: Path, multiple: str | None = str(MULTIPLE), mask: str = 
     return path
 
 
+def write_detector(path: Path) -> Path:
+    """A detector: scratches are pure red, dust pure green, stamps pure blue samples."""
+    values = {
+        "bright": np.array(0.99, np.float32),
+        "opposite": np.array([[1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32).reshape(3, 3, 1, 1),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "opposite"], ["pure"]),
+        helper.make_node("Greater", ["pure", "bright"], ["found"]),
+        helper.make_node("Cast", ["found"], ["damage"], to=TensorProto.FLOAT),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, "height", "width"])
+        for name in ("image", "damage")
+    ]
+    weights = [numpy_helper.from_array(value, name) for name, value in values.items()]
+    model = helper.make_model(
+        helper.make_graph(nodes, "detector", ends[:1], ends[1:], weights),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    helper.set_model_props(model, {"multiple": "8"})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
 class Recorder:
     """A runtime that fills with the mean and remembers what it was given."""
 

@@ -187,7 +187,8 @@ def test_the_packaged_network_alone_continues_a_constant_exactly(hole: Box, scal
 
 def test_the_network_alone_continues_a_gradient_plane(fill: Inpainter) -> None:
     row, column = np.mgrid[:150, :200]
-    image = np.stack([40 + 0.6 * column, 200 - 0.4 * row, 90 + 0.3 * row + 0.2 * column], axis=2).round().astype(np.uint8)
+    planes = 40 + 0.6 * column, 200 - 0.4 * row, 90 + 0.3 * row + 0.2 * column
+    image = np.stack(planes, axis=2).round().astype(np.uint8)
     mask = block(150, 200)
     damaged = np.where(mask[..., None], np.uint8(0), image)
     assert np.abs(fill(damaged, mask, detail="network").astype(int) - image).max() <= 1

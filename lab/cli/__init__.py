@@ -8,7 +8,7 @@ from wavepaint.cli.commands import LazyCommands, new_app
 class _Commands(LazyCommands):
     modules = {  # noqa: RUF012
         "evaluate": "wavepaint.cli.evaluate",
-        **{name: f"lab.cli.{name}" for name in ("ablate", "study", "benchmark", "prepare", "results")},
+        **{name: f"lab.cli.{name}" for name in ("ablate", "study", "benchmark", "damage", "prepare", "results")},
     }
 
 

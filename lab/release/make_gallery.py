@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from skimage import data
 
 import wavepaint
+from wavepaint.data.damage import damaged
 from wavepaint.data.masks import random_mask, rng_for
+from wavepaint.find import Finder
 
 FOLDER = Path(__file__).parents[2] / "docs" / "gallery"
 SIDE = 256
@@ -193,6 +195,41 @@ CASES = (
 )
 
 
+@dataclass(frozen=True)
+class Damage:
+    """One strip of damage that is found and filled: the image, and the kinds of damage that are drawn on it."""
+
+    name: str
+    source: str
+    look_for: str
+    image: Callable[[], Image]
+    kinds: tuple[str, ...]
+
+
+DAMAGES = (
+    Damage("damage-portrait", ASTRONAUT, "scratches and dust; letters and badges stay", photograph("astronaut", 60, 0),
+           ("scratches", "dust")),
+    Damage("damage-camera", CAMERA, "dust on a grey image; the tripod stays", photograph("camera", 120, 30), ("dust",)),
+    Damage("damage-coffee", COFFEE, "a date or a caption", photograph("coffee", 250, 140), ("stamps",)),
+    Damage("damage-cat", CAT, "hairs and scratches; whiskers stay", photograph("chelsea", 100, 20), ("scratches",)),
+    Damage("damage-rocket", ROCKET, "dust and scratches; struts and wires stay", photograph("rocket", 180, 100),
+           ("scratches", "dust")),
+    Damage("damage-page", "page, public domain", "scratches; the print stays", photograph("page", 60, 0, 190),
+           ("scratches",)),
+)  # fmt: skip
+
+
+def damage_strip(case: Damage, finder: Finder, inpainter: wavepaint.Inpainter) -> NDArray[np.uint8]:
+    """(SIDE, 3 * SIDE, 3) uint8 RGB: damaged, what is found in magenta, restored."""
+    image = damaged(case.image(), rng_for(0, case.name), case.kinds).image
+    mask = finder.find(image)
+    restored = inpainter(image, mask)
+    assert np.array_equal(restored[~mask], image[~mask])
+    found = image.copy()
+    found[mask] = (255, 0, 255)
+    return np.hstack((image, found, restored))
+
+
 def strip(case: Case, inpainter: wavepaint.Inpainter) -> NDArray[np.uint8]:
     """(SIDE, 5 * SIDE, 3) uint8 RGB."""
     picture, mask = case.picture(), case.mask()
@@ -218,19 +255,27 @@ def page(cases: tuple[Case, ...]) -> Iterator[str]:
     yield "Failures: brick, camera-sky, coffee-rim, document, face-box, line-art, rocket-tower.\n"
     for case in cases:
         yield f"**{case.name}** ({case.source}): {case.look_for}\n\n![{case.name}]({case.name}.jpg)\n"
+    yield "## Finding damage\n"
+    yield "From left to right: an image on which damage was drawn, what is found (magenta), restored.\n"
+    for damage in DAMAGES:
+        yield f"**{damage.name}** ({damage.source}): {damage.look_for}\n\n![{damage.name}]({damage.name}.jpg)\n"
 
 
 def main() -> None:
     """Write every strip and the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", help="checkpoint or ONNX file; the packaged one if not given")
+    parser.add_argument("--detector", help="network that finds damage; the packaged one if not given")
+    parser.add_argument("--damage", action="store_true", help="only the strips of found damage")
     parser.add_argument("-o", "--output", type=Path, default=FOLDER)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     inpainter = wavepaint.Inpainter(options.model)
-    for case in CASES:
-        drawn = strip(case, inpainter)
-        cv2.imwrite(str(options.output / f"{case.name}.jpg"), drawn[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    finder = Finder(options.detector)
+    strips = [(case.name, strip(case, inpainter)) for case in (() if options.damage else CASES)]
+    strips += [(damage.name, damage_strip(damage, finder, inpainter)) for damage in DAMAGES]
+    for name, drawn in strips:
+        cv2.imwrite(str(options.output / f"{name}.jpg"), drawn[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
     (options.output / "README.md").write_text("\n".join(page(CASES)))
 
 

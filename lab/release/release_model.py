@@ -1,6 +1,8 @@
-"""Makes a trained network the packaged one: `default.safetensors` with kernels as float16, and `default.onnx` from it.
+"""Makes a trained network a packaged one: `default.safetensors` with kernels as float16, and `default.onnx` from it.
 
     python lab/release/release_model.py RUN/best.safetensors [-o FOLDER]
+
+A network that finds damage becomes `damage.safetensors` and `damage.onnx`.
 
 Prints sizes and SHA-256 of both. Afterwards measure the network (the command stands in the model card), and write the
 table, the hashes and what the checkpoint says of its training there.
@@ -14,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wavepaint.errors import WavepaintError
-from wavepaint.network import load_checkpoint, save_checkpoint
-from wavepaint.network.checkpoint import read_metadata
+from wavepaint.network import load_network, save_checkpoint
+from wavepaint.network.checkpoint import DAMAGE_NAME, DEFAULT_NAME, read_metadata
 from wavepaint.network.export import export_onnx
 
 WEIGHTS = Path(__file__).parents[2] / "src" / "wavepaint" / "weights"
@@ -29,14 +31,15 @@ def release(checkpoint: Path, folder: Path) -> list[Path]:
     Raises:
         WavepaintError: no checkpoint, or a folder that cannot be written to.
     """
-    network, note = load_checkpoint(checkpoint), read_metadata(checkpoint)
-    weights, graph = folder / "default.safetensors", folder / "default.onnx"
+    network, note = load_network(checkpoint), read_metadata(checkpoint)
+    name = DAMAGE_NAME if network.config.output == "damage" else DEFAULT_NAME
+    weights, graph = folder / f"{name}.safetensors", folder / f"{name}.onnx"
     extra = {key: note[key] for key in RECORD if key in note}
     extra["source"] = f"SHA-256 {hashlib.sha256(checkpoint.read_bytes()).hexdigest()}"
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(network, weights, half=True, extra=extra)
     # From the rounded kernels: both files hold the same network.
-    export_onnx(load_checkpoint(weights), graph)
+    export_onnx(load_network(weights), graph)
     return [weights, graph]
 
 

@@ -11,38 +11,37 @@ from lab.benchmark.machine import describe_machine
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.metrics import METRICS
 from wavepaint.evaluation.report import SUMMARY_FILE
+from wavepaint.evaluation.results import SET_METRICS
 from wavepaint.evaluation.tables import HEADLINE
 
 
 def stored_evaluation(report: Path, title: str, command: str, conclusion: str) -> dict[str, Any]:
-    """The headline scores of a report of `wavepaint evaluate`, a table per kind of mask; see `stored`.
+    """The headline scores of a report of `wavepaint evaluate`, and its scores of whole sets; see `stored`.
 
     Raises:
         OptionError: a folder that holds no such report.
     """
     try:
         provenance = json.loads((report / "provenance.json").read_text(encoding="utf-8"))
-        with (report / SUMMARY_FILE).open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["area_percent"] == "all"]
+        rows = [row for row in _rows(report / SUMMARY_FILE) if row["area_percent"] == "all"]
+        sets = _rows(report / "sets.csv")
     except (OSError, ValueError, KeyError) as error:
         raise OptionError(f"{report}: no report of an evaluation: {error}") from None
-    metrics = [name for name in HEADLINE if any(row["metric"] == name for row in rows)]
-    cells = {
-        (row["kind"], row["method"], row["metric"]): [float(row[key]) for key in ("mean", "low", "high")]
-        for row in rows
-    }
-    tables = []
-    for kind in dict.fromkeys(row["kind"] for row in rows):
-        methods = dict.fromkeys(row["method"] for row in rows if row["kind"] == kind)
-        count = next(row["count"] for row in rows if row["kind"] == kind)
-        tables.append(
-            {
-                "id": kind,
-                "title": f"{kind}, {count} holes",
-                "columns": [[METRICS[name].label, METRICS[name].digits] for name in metrics],
-                "rows": {method: [cells[kind, method, name] for name in metrics] for method in methods},
-            }
-        )
+    tables = _tables(rows)
+    chosen = {row["metric"]: SET_METRICS[row["metric"]] for row in sets}
+    kinds = dict.fromkeys(row["kind"] for row in sets)
+    values = {(row["method"], row["kind"], row["metric"]): float(row["value"]) for row in sets}
+    tables.append(
+        {
+            "id": "sets",
+            "title": "Scores of all holes of a kind together",
+            "columns": [[f"{metric.label}, {kind}", metric.digits] for metric in chosen.values() for kind in kinds],
+            "rows": {
+                method: [values[method, kind, name] for name in chosen for kind in kinds]
+                for method in provenance["methods"]
+            },
+        }
+    )
     machine = describe_machine()
     described = "; ".join(f"{name}: {text}" for name, text in provenance["methods"].items())
     return {
@@ -56,3 +55,33 @@ def stored_evaluation(report: Path, title: str, command: str, conclusion: str) -
         "tables": tables,
         "conclusion": conclusion,
     }
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _tables(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Means with intervals, and paired differences to the first method: a row for each kind of mask and method."""
+    metrics = [name for name in HEADLINE if any(row["metric"] == name for row in rows)]
+    columns = [[METRICS[name].label, METRICS[name].digits] for name in metrics]
+    cells = {(f"{row['kind']}: {row['method']}", row["metric"]): row for row in rows}
+    first, count = rows[0]["method"], rows[0]["count"]
+    shown = {
+        "overview": (f"Means over {count} holes of each kind", ("mean", "low", "high")),
+        "differences": (f"Paired differences to {first}", ("difference", "difference_low", "difference_high")),
+    }
+    return [
+        {
+            "id": name,
+            "title": title,
+            "columns": columns,
+            "rows": {
+                label: [[float(cells[label, metric][key]) for key in keys] for metric in metrics]
+                for label in dict.fromkeys(label for label, _ in cells)
+                if name == "overview" or not label.endswith(f": {first}")
+            },
+        }
+        for name, (title, keys) in shown.items()
+    ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         OptionError,
         WavepaintError,
     )
+    from wavepaint.find import find_damage
     from wavepaint.inpainter import Inpainter, inpaint
     from wavepaint.options import Options
 
@@ -34,10 +35,11 @@ __all__ = [
     "Options",
     "WavepaintError",
     "__version__",
+    "find_damage",
     "inpaint",
 ]
 
-_MODULES = {"Box": "box", "Options": "options", "Inpainter": "inpainter", "inpaint": "inpainter"}
+_MODULES = {"Box": "box", "Options": "options", "Inpainter": "inpainter", "inpaint": "inpainter", "find_damage": "find"}
 
 
 def __getattr__(name: str) -> Any:

@@ -45,6 +45,12 @@ def one_line(error: Exception) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
 
 
+def failure_of(name: str, error: Exception) -> str:
+    """One line that names a file and says what failed."""
+    said = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    return " ".join((str(error) if isinstance(error, WavepaintError) else f"{name}: {said}").split())
+
+
 @contextmanager
 def needs_extra(feature: str, extra: str, package: str = "") -> Iterator[None]:
     """Turn an `ImportError` of the block into a `MissingExtraError`; `package` where that is not the module's name."""

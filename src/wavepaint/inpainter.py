@@ -1,4 +1,4 @@
-"""The main path, top to bottom: a picture, its hole, the crops around it, the network, the result."""
+"""The main path, top to bottom: an image, its hole, the crops around it, the network, the result."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ MAX_THREADS = 8
 
 
 class Inpainter:
-    """Fills holes in photographs with one network, loaded when it is first needed.
+    """Fills holes in images with one network, loaded when it is first needed.
 
-    Calls are safe from several threads at once. `runtime` "auto" decides at the first call, by the work in that picture
+    Calls are safe from several threads at once. `runtime` "auto" decides at the first call, by the work in that image
     alone: before a long loop, `load(expected_crops=...)` has it decide by all the work to come.
 
     Args:
@@ -193,14 +193,14 @@ class Inpainter:
         on_hole: Callable[[float], None] | None,
     ) -> Any:
         check_writable(options.format)
-        picture = open_image(image, output, options.bgr)
-        if isinstance(picture, EncodedImage) and (pages := picture.pages(options.format)) > 1:
+        opened = open_image(image, output, options.bgr)
+        if isinstance(opened, EncodedImage) and (pages := opened.pages(options.format)) > 1:
             fill = partial(self._patches, options=options, on_hole=on_hole)
-            result: Any = fill_pages(picture, pages, mask, options, fill)
+            result: Any = fill_pages(opened, pages, mask, options, fill)
         else:
             # The hole, a byte for each pixel, is gone before the result is written.
-            patches = self._patches(picture, find_hole(picture, mask, options), options, on_hole)
-            result = picture.finish(patches, options)
+            patches = self._patches(opened, find_hole(opened, mask, options), options, on_hole)
+            result = opened.finish(patches, options)
         if is_tensor(image):
             return tensor_of_array(result, image)
         return io.BytesIO(result) if is_open_file(image) else result
@@ -226,9 +226,9 @@ class Inpainter:
             return self._runtime
 
     def _patches(
-        self, picture: InputImage, hole: Mask, options: Options, on_hole: Callable[[float], None] | None
+        self, opened: InputImage, hole: Mask, options: Options, on_hole: Callable[[float], None] | None
     ) -> list[Patch]:
-        """The boxes to paste: filled inside the hole, the picture's own samples around it."""
+        """The boxes to paste: filled inside the hole, the image's own samples around it."""
         if on_hole is not None:
             on_hole(float(hole.mean()))
         plan = Plan.of(hole)
@@ -238,14 +238,14 @@ class Inpainter:
         # Decoding and loading the network keep one core busy each: together they take as long as the longer one.
         with ThreadPoolExecutor(1) as loader:
             loading = loader.submit(self.load, int(pixels) // CROP_PIXELS)
-            picture.read_boxes([])
+            opened.read_boxes([])
             runtime = loading.result()
-        guide = fill_holes(runtime, picture, plan, options.detail == "grain")
+        guide = fill_holes(runtime, opened, plan, options.detail == "grain")
         if options.detail != "image":
             return guide
-        exclude = None if options.exclude is None else excluded(picture, options.exclude, options.threshold)
+        exclude = None if options.exclude is None else excluded(opened, options.exclude, options.threshold)
         seed = ExemplarOptions(seed=options.seed)
-        return guide + add_detail(picture, hole, guide, seed, exclude, options.progress, picture.has_alpha)
+        return guide + add_detail(opened, hole, guide, seed, exclude, options.progress, opened.has_alpha)
 
 
 def thread_count(threads: int | None) -> int:

@@ -28,6 +28,7 @@ Grain: TypeAlias = Literal["auto", "off"]
 Progress: TypeAlias = Callable[[float], bool | None]
 Format: TypeAlias = Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif", "heic", "jxl", "bmp"]
 RuntimeName: TypeAlias = Literal["auto", "onnxruntime", "openvino", "torch"]
+DamageKind: TypeAlias = Literal["scratches", "dust", "stamps"]
 
 Door: TypeAlias = Literal["api", "cli", "server", "batch"]
 """A way into the package that takes options."""
@@ -305,6 +306,57 @@ class Engine:
         check(self)
         if not isinstance(self.model, (str, Path, types.NoneType)):
             raise OptionError(f"model must be the path of a file, not {self.model!r}")
+
+
+DAMAGE_KINDS: tuple[DamageKind, ...] = get_args(DamageKind)
+
+
+def parse_kinds(text: str | Sequence[str]) -> tuple[DamageKind, ...]:
+    """Kinds of damage, separated by commas or one by one; `OptionError` for anything else."""
+    names = text.split(",") if isinstance(text, str) else list(text)
+    kinds = tuple(kind for kind in DAMAGE_KINDS if kind in [name.strip() for name in names])
+    if not kinds or len(kinds) < len(set(names)):
+        raise OptionError(f"kinds must be some of {', '.join(DAMAGE_KINDS)}, got {text!r}")
+    return kinds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What damage to look for in an image, and how eagerly; `kinds` becomes a tuple.
+
+    Raises:
+        OptionError: a value that makes no sense.
+    """
+
+    kinds: Annotated[
+        str | Sequence[DamageKind],
+        Option(
+            "What to look for: scratches (and hairs, fibres, cracks, folds), dust (specks, spots, stains), stamps "
+            "(printed dates, captions, watermarks); separated by commas.",
+            parse=str,
+            metavar="KIND,...",
+        ),
+    ] = ",".join(DAMAGE_KINDS)
+    sensitivity: Annotated[
+        float, Option("How eagerly: more finds fainter damage, and takes more that is none for it.", least=0, most=1)
+    ] = 0.5
+    grow: Annotated[
+        int, Option("Grow what is found by this many pixels, for soft edges.", least=0, most=50, metavar="PX")
+    ] = 2
+    infrared: Annotated[
+        Any,
+        Option(
+            "Infrared channel of a film scan, which shows dust and scratches alone: an image of the same size, or "
+            '"band" for the fourth channel of the image itself. The network is not used then.',
+            doors=("api", "cli"),
+            parse=str,
+            metavar="FILE|band",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(self)
+        object.__setattr__(self, "kinds", parse_kinds(self.kinds))
 
 
 def take_options(*kinds: type) -> Callable[[Function], Function]:

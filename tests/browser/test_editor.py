@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from editor_page import EditorPage, decode, encode
 from live_server import serving
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from wavepaint import Inpainter
 
@@ -611,3 +611,43 @@ def test_axe_finds_nothing_serious(editor: EditorPage, colors: str) -> None:
         page.keyboard.press("Escape")
     page.keyboard.press("?")
     check("help")
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+def test_finds_damage_on_the_server_as_one_step(editor: EditorPage) -> None:
+    source, damage = photo(), np.zeros((80, 112), np.uint8)
+    damage[40, 20:90] = 255
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.post_data_buffer.decode("latin-1"))
+        route.fulfill(content_type="image/png", body=encode(damage))
+
+    editor.page.route("**/v1/find", answer)
+    editor.open(encode(source), "waves.png")
+    editor.button("Mask").click()
+    editor.page.get_by_role("switch", name="Dates and captions").click()
+    editor.page.get_by_role("button", name="Find damage").click()
+    expect(editor.status).to_contain_text("Damage is marked")
+    mask = editor.mask()
+    assert mask[38:43, 20:90].all()
+    assert not mask[:37].any()
+    assert "scratches,dust" in asked[0]
+    assert "stamps" not in asked[0]
+    editor.fill()
+    assert_only_hole_changed(editor.result(), source, mask)
+    editor.button("Undo").click()
+    editor.button("Undo").click()
+    expect(editor.button("Fill")).to_be_disabled()
+
+
+def test_says_why_damage_cannot_be_looked_for(editor: EditorPage) -> None:
+    problem = '{"title": "Unprocessable", "detail": "it is too odd"}'
+    editor.page.route("**/v1/find", lambda route: route.fulfill(status=422, body=problem))
+    editor.open(encode(photo()), "waves.png")
+    editor.button("Mask").click()
+    editor.page.get_by_role("button", name="Find damage").click()
+    expect(editor.page.get_by_role("alert")).to_contain_text("The server says: it is too odd.")
+    editor.errors.clear()  # the browser reports the status in its console

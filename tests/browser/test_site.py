@@ -19,7 +19,9 @@ from playwright.sync_api import Browser, Page, expect
 from static_server import ISOLATION, StaticServer
 
 from parity.make import CASES
+from standin import write_detector
 from wavepaint import Inpainter
+from wavepaint.fill.dilation import dilate
 from wavepaint.server.page import STATIC
 from wavepaint.server.site import write_site
 
@@ -69,11 +71,18 @@ def photo(channels: int = 3, dtype: type = np.uint8, height: int = 80, width: in
     return (np.clip(waves + rng.normal(0, 0.02, waves.shape), 0.05, 1) * scale).astype(dtype)
 
 
+def page_with_another_detector(folder: Path) -> Path:
+    """The built page, with a network that finds pure red, green and blue."""
+    shutil.copytree(STATIC, folder, dirs_exist_ok=True)
+    write_detector(folder / "damage.onnx")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticServer]:
     """A host that isolates its pages and has a content security policy, with the site below a sub-path."""
     folder = tmp_path_factory.mktemp("host")
-    write_site(folder / "site")
+    write_site(folder / "site", page=page_with_another_detector(tmp_path_factory.mktemp("page")))
     (folder / "empty.html").write_text("<!doctype html><title>empty</title>")
     (folder / "host.html").write_text(HOST_PAGE)
     (folder / "blocked.html").write_text(BLOCKED_PAGE)
@@ -149,6 +158,19 @@ def check_detail(source: np.ndarray, hole: np.ndarray, result: np.ndarray) -> No
     steps = np.abs(result.astype(int) - expected)[hole] / step
     assert (steps > TOLERANCE).mean() < 0.1
     assert steps.mean() < 1
+
+
+def test_finds_damage_on_the_device(site: EditorPage) -> None:
+    source = photo() // 2
+    source[40, 20:90] = 255, 0, 0
+    source[60:63, 30:33] = 0, 255, 0
+    site.open(encode(source), "waves.png")
+    site.button("Mask").click()
+    site.page.get_by_role("button", name="Find damage").click()
+    expect(site.status).to_contain_text("Damage is marked", timeout=SLOW)
+    mask = site.mask()
+    expected = dilate((source == (255, 0, 0)).all(axis=2) | (source == (0, 255, 0)).all(axis=2), 2)
+    np.testing.assert_array_equal(mask, expected)
 
 
 def test_says_what_it_runs_on(site: EditorPage) -> None:

@@ -100,7 +100,7 @@ def test_a_report_becomes_a_result_with_the_same_numbers(tmp_path: Path) -> None
                 "wavepaint": "0.1.0",
                 "test_set": "SET",
                 "test_set_manifest_sha256": "cd",
-                "methods": {"a": "one"},
+                "methods": {"a": "one", "b": "two"},
                 "bootstrap_seed": 5,
             }
         )
@@ -109,11 +109,16 @@ def test_a_report_becomes_a_result_with_the_same_numbers(tmp_path: Path) -> None
         "kind,area_percent,method,metric,count,mean,std,low,high,difference,difference_low,difference_high\n"
         "thin,all,a,hole_psnr,9,20.5,1,20,21,,,\n"
         "thin,all,a,vgg_distance,9,0.5,1,0.4,0.6,,,\n"
+        "thin,all,b,hole_psnr,9,19.5,1,19,20,-1,-1.5,-0.5\n"
         "thin,0-10,a,hole_psnr,4,30,1,29,31,,,\n"
     )
+    (tmp_path / "sets.csv").write_text("kind,method,metric,value\nthin,a,vgg_frechet,3.25\nthin,b,vgg_frechet,4.5\n")
     result = Result("x", stored_evaluation(tmp_path, "T", "wavepaint evaluate SET", "So."))
-    assert "| a | 20.50 [20.00, 21.00] |" in result.table("thin")
-    assert "0.5" not in result.table("thin").replace("20.50", "")
+    overview = result.table("overview")
+    assert "| thin: a | 20.50 [20.00, 21.00] |\n| thin: b | 19.50 [19.00, 20.00] |" in overview
+    assert "0.5" not in overview.replace("20.50", "")
+    assert result.table("differences").endswith("|---|---|\n| thin: b | -1.00 [-1.50, -0.50] |\n")
+    assert "| a | 3.25 |\n| b | 4.50 |" in result.table("sets")
     assert "seed: 5" in result.section()
     with pytest.raises(OptionError, match="no report of an evaluation"):
         stored_evaluation(tmp_path / "gone", "T", "c", "So.")

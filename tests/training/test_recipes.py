@@ -130,7 +130,7 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
         ("- 1", "bad.yaml: must be a mapping"),
         (
             "base: best",
-            "base: unknown recipe 'best'; known: default, finetune, film, stamps, faces, published, published-celeba",
+            "base: unknown recipe 'best'; known: default, finetune, film, stamps, faces, damage, published, ",
         ),
         ("batch: 3", "bad.yaml: missing key network"),
     ):

@@ -95,7 +95,7 @@ def validations_of(folder: Path) -> list[dict[str, float]]:
     return [row for row in read_metrics(folder) if "validation/metric" in row]
 
 
-def assert_same_run(first: Path, second: Path) -> None:
+def assert_same_run(first: Path, second: Path, load: Callable[[Path], torch.nn.Module] = load_checkpoint) -> None:
     """Every tensor of the two states is equal to the last bit, and so is all else but the clock."""
     states = []
     for folder in (first, second):
@@ -120,7 +120,7 @@ def assert_same_run(first: Path, second: Path) -> None:
 
     compare(*states, "state")
     for name in (LAST, BEST):
-        one, other = (load_checkpoint(folder / name).state_dict() for folder in (first, second))
+        one, other = (load(folder / name).state_dict() for folder in (first, second))
         assert all(torch.equal(one[key], other[key]) for key in one), name
 
 

@@ -10,6 +10,7 @@ import type { Plugin } from "vite";
 /** ONNX Runtime's builds that are used, by backend; the others stay out. */
 const BUILDS = { wasm: "ort-wasm-simd-threaded", webgpu: "ort-wasm-simd-threaded.asyncify" } as const;
 const MODEL = new URL("../../src/wavepaint/weights/default.onnx", import.meta.url);
+const DETECTOR = new URL("../../src/wavepaint/weights/damage.onnx", import.meta.url);
 /** Of ONNX Runtime, which must travel with it. */
 const LICENSES = new URL("../licenses/", import.meta.url);
 const LICENSE = new URL("../../LICENSE", import.meta.url);
@@ -52,6 +53,7 @@ export function runtimeFiles(): Plugin {
         this.emitFile({ type: "asset", fileName: loader, source: loaderSource });
         this.emitFile({ type: "asset", fileName: binary, source: binarySource });
       }
+      this.emitFile({ type: "asset", fileName: "damage.onnx", source: readFileSync(DETECTOR) });
       this.emitFile({ type: "asset", fileName: "licenses/wavepaint-LICENSE.txt", source: readFileSync(LICENSE) });
       for (const name of readdirSync(LICENSES)) {
         this.emitFile({ type: "asset", fileName: `licenses/${name}`, source: readFileSync(new URL(name, LICENSES)) });

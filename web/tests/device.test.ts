@@ -7,7 +7,7 @@ import { traitsOf } from "../src/device/model_file";
 import { overrides } from "../src/device/overrides";
 import { normals } from "../src/device/noise";
 import { DeviceFiller } from "../src/fill/device_filler";
-import { FillError } from "../src/fill/filler";
+import { FillError, type Filled } from "../src/fill/filler";
 import type { Raster } from "../src/image/raster";
 import { folderOf } from "../src/package/address";
 
@@ -45,9 +45,9 @@ describe("traitsOf", () => {
     const entry = [...field(1, ascii("multiple")), ...field(2, ascii("16"))];
     const other = [...field(1, ascii("weights")), ...field(2, ascii("12"))];
     const model = [8, 9, ...field(7, ascii("a graph")), ...field(14, other), ...field(14, entry)];
-    expect(traitsOf(Uint8Array.from(model))).toEqual({ multiple: 16, octaves: 0 });
+    expect(traitsOf(Uint8Array.from(model))).toEqual({ multiple: 16, coarseLevels: 0 });
     const octaves = field(14, [...field(1, ascii("octaves")), ...field(2, ascii("3"))]);
-    expect(traitsOf(Uint8Array.from([...model, ...octaves]))).toEqual({ multiple: 16, octaves: 3 });
+    expect(traitsOf(Uint8Array.from([...model, ...octaves]))).toEqual({ multiple: 16, coarseLevels: 3 });
   });
 
   it.each([[[]], [ascii("not a model")], [[114, 200, 1]], [field(14, field(1, ascii("multiple")))]])(
@@ -89,6 +89,7 @@ it("takes its place and its settings from addresses", () => {
 describe("DeviceFiller", () => {
   const image: Raster = { width: 2, height: 1, channels: 1, data: Uint8Array.from([1, 2]) };
   const never = new AbortController().signal;
+  const find = async (picture: Raster): Promise<Uint8Array> => Uint8Array.from(picture.data, (value) => value - 1);
 
   it("hands the region over and says why it fails", async () => {
     const masks: unknown[] = [];
@@ -97,20 +98,31 @@ describe("DeviceFiller", () => {
         masks.push(mask);
         return { raster: picture, seconds: 2 };
       },
+      find,
     });
     expect(await filler.fill({ image, mask: Uint8Array.from([1, 0]) }, never)).toEqual({ raster: image, seconds: 2 });
     expect(masks).toEqual([{ width: 2, height: 1, data: Uint8Array.from([1, 0]) }]);
-    const broken = new DeviceFiller({ fill: () => Promise.reject(new Error("out of memory")) });
+    const broken = new DeviceFiller({ fill: () => Promise.reject(new Error("out of memory")), find });
     await expect(broken.fill({ image, mask: Uint8Array.from([1, 0]) }, never)).rejects.toThrow(
       new FillError("This device cannot fill it: out of memory."),
     );
     await expect(filler.fill({ image, mask: Uint8Array.from([1, 1]) }, never)).rejects.toThrow("nothing is left");
   });
 
+  it("finds damage, and says why it cannot", async () => {
+    const finding = { kinds: ["dust"], sensitivity: 0.5 } as const;
+    const fill = (): Promise<Filled> => Promise.reject(new Error("not asked for"));
+    expect(await new DeviceFiller({ fill, find }).find(image, finding, never)).toEqual(Uint8Array.from([0, 1]));
+    const broken = new DeviceFiller({ fill, find: () => Promise.reject(new Error("no memory")) });
+    await expect(broken.find(image, finding, never)).rejects.toThrow(
+      new FillError("This device cannot look for damage: no memory."),
+    );
+  });
+
   it("passes the reason of an abort on", async () => {
     const stop = new AbortController();
     stop.abort(new Error("enough"));
-    const filler = new DeviceFiller({ fill: () => Promise.reject(new Error("whatever")) });
+    const filler = new DeviceFiller({ fill: () => Promise.reject(new Error("whatever")), find });
     await expect(filler.fill({ image, mask: Uint8Array.from([1, 0]) }, stop.signal)).rejects.toThrow("enough");
   });
 });

@@ -88,7 +88,7 @@ it.each(CASES.filter(({ name }) => ["square", "again", "avoided"].includes(name)
     const hole = marked(vector.boxes, vector);
     const mask = { ...size, data: hole };
     // In the hole the file holds the guide.
-    const network = { multiple: 1, octaves: 0, run: async (image: Float32Array) => image };
+    const network = { multiple: 1, coarseLevels: 0, run: async (image: Float32Array) => image };
     const exclude = { ...size, data: marked(vector.exclude, vector) };
     const done: number[] = [];
     const filled = await inpaint(picture, mask, {

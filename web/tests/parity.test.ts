@@ -8,7 +8,7 @@ import { inpaint, workload } from "../src/device/inpaint";
 import { type LoadedNetwork, loadNetwork } from "../src/device/network";
 import { DEFAULT_OPTIONS, type Detail } from "../src/device/options";
 import { type Mask, bottom, cropMask, right } from "../src/device/planes";
-import { type Region, findRegions, findWide, octavesOf, withoutDepths } from "../src/device/regions";
+import { type Region, findRegions, findWide, coarseLevelsOf, withoutInteriors } from "../src/device/regions";
 import { tryOut } from "../src/device/trial";
 import type { Box } from "../src/geometry";
 import type { Raster } from "../src/image/raster";
@@ -67,7 +67,7 @@ function unknownIn(mask: Mask, { crop, known }: Region): Mask {
 
 function planOf(mask: Mask): unknown {
   const wide = findWide(mask);
-  const rest = withoutDepths(mask, wide);
+  const rest = withoutInteriors(mask, wide);
   return {
     wide: wide.map(({ crop, box, share }) => ({
       crop: edges(crop),
@@ -80,7 +80,7 @@ function planOf(mask: Mask): unknown {
         crop: edges(region.crop),
         holes: edges(region.holes),
         known: region.known.map(edges).sort(byEdges),
-        octaves: octavesOf(unknownIn(rest, region), 3),
+        octaves: coarseLevelsOf(unknownIn(rest, region), 3),
       })),
     ),
   };
@@ -136,7 +136,7 @@ describe("with ONNX Runtime Web", () => {
       expect(outside).toBe(0);
       expect(inside).toBeLessThanOrEqual(TOLERANCE);
       expect(steps[0]).toBe(0);
-      expect(workload(mask, network.octaves)).toBeGreaterThan(steps[steps.length - 1]);
+      expect(workload(mask, network.coarseLevels)).toBeGreaterThan(steps[steps.length - 1]);
     },
     240_000,
   );
@@ -146,7 +146,7 @@ describe("with ONNX Runtime Web", () => {
     const mask = maskOf({ width: 900, height: 100, boxes: [[10, 40, 880, 9]], discs: [], plan: null });
     let steps = 0;
     const job = {
-      network: { multiple: 16, octaves: 3, run: async (image: Float32Array) => image },
+      network: { multiple: 16, coarseLevels: 3, run: async (image: Float32Array) => image },
       options: { ...DEFAULT_OPTIONS, detail: "network" as const },
       step: async () => {
         if (steps++) throw new Error("enough");
@@ -156,7 +156,7 @@ describe("with ONNX Runtime Web", () => {
     expect(steps).toBe(2);
   });
 
-  it("stops between the octaves of a crop", async () => {
+  it("stops between the coarse levels of a crop", async () => {
     const source: Raster = { width: 240, height: 240, channels: 1, data: new Uint8Array(240 ** 2).fill(9) };
     const mask = maskOf({ width: 240, height: 240, boxes: [[60, 60, 120, 120]], discs: [], plan: null });
     const sides: number[] = [];
@@ -164,7 +164,7 @@ describe("with ONNX Runtime Web", () => {
     const job = {
       network: {
         multiple: 16,
-        octaves: 3,
+        coarseLevels: 3,
         run: async (image: Float32Array, _mask: Float32Array, { width }: { width: number }) => {
           sides.push(width);
           return image;

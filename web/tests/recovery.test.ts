@@ -287,7 +287,7 @@ describe("a fill that was stopped", () => {
 it("keeps trying to recover as long as there is nothing to go on with", async () => {
   const network = (run: LoadedNetwork["run"]): LoadedNetwork => ({
     multiple: 16,
-    octaves: 3,
+    coarseLevels: 3,
     backend: "wasm",
     threads: 1,
     run,

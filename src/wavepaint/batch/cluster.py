@@ -27,10 +27,9 @@ from wavepaint.errors import OptionError, WavepaintError, one_line
 from wavepaint.runtime.loading import OPENVINO_REPAYS, load_runtime, model_file
 
 REPORT = "report.parquet"
-PARTS = ".wavepaint/report"
-"""Below the output folder: the rows of the report that runs have written so far."""
+PARTS = ".wavepaint/report"  # below the output folder: the rows of the report that runs have written so far
 BLOCK_ROWS, BLOCK_BYTES = 32, 4 * 2**20
-"""What is handed out together, at most: rows of names; and rows with the contents of files, through Ray's store."""
+"""What is handed out together: names, or a sixteenth of a worker's share of them; contents of files, at most."""
 
 
 def run_batch(plan: Plan, job: Job, overwrite: bool = False, progress: bool = False) -> Counter[str]:
@@ -50,10 +49,9 @@ def run_batch(plan: Plan, job: Job, overwrite: bool = False, progress: bool = Fa
     rows = [row for row in plan.rows if row.result not in done]
     run = secrets.token_hex(8)
     if rows or plan.parts:
-        engine = job.engine
-        load_runtime(engine.model, engine.runtime, job.cluster.cores, OPENVINO_REPAYS)  # its errors here, and once
-        model = model_file(engine.model)
-        job = job if model is None else job._replace(model=model.read_bytes())
+        load_runtime(job.engine.model, job.engine.runtime, job.cluster.cores, OPENVINO_REPAYS)  # its errors once
+        if (model := model_file(job.engine.model)) is not None:
+            job = job._replace(model=model.read_bytes())
         with _connected(job.cluster, progress) as ray:
             _spread(ray, plan._replace(rows=rows), done, job, posixpath.join(job.output, PARTS, run))
         for name in there:
@@ -73,7 +71,8 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
         data = ray.data.from_items(parts, override_num_blocks=len(parts))
         data = data.flat_map(_rows_of, fn_args=(done,), num_cpus=0, concurrency=1 + workers // 4)
     else:
-        blocks = max(-(-len(plan.rows) // BLOCK_ROWS), min(len(plan.rows), 4 * workers))
+        blocks = -(-len(plan.rows) // max(BLOCK_ROWS, len(plan.rows) // (16 * workers)))
+        blocks = max(blocks, min(len(plan.rows), 4 * workers))
         data = ray.data.from_items([{"row": pickle.dumps(row)} for row in plan.rows], override_num_blocks=blocks)
     resources: dict[str, Any] = {"num_cpus": cluster.cores}
     if with_gpu and without:  # a mixed pool: the first have a share
@@ -85,7 +84,7 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
     with warnings.catch_warnings(action="ignore"):  # what makes a mixed pool is gone from Ray 2.64
         data = data.map_batches(Worker, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
     try:
-        # Written here: tasks of Ray's that write took as long for a group as its images.
+        # Not by Ray's `write_parquet`, which starts a task for each group.
         for number, table in enumerate(data.iter_batches(batch_size=None, batch_format="pyarrow")):
             _write(f"{report}/{number:07d}.parquet", table)
     except ray.exceptions.RayError as error:
@@ -114,6 +113,8 @@ def _connected(cluster: Cluster, progress: bool) -> Iterator[Any]:
         there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         more |= {"num_cpus": max(there, (cluster.workers or 1) * cluster.cores), "object_store_memory": 200 * 2**20}
         more |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        # The process that writes the report waits for the next rows, instead of starting anew each time:
+        more["_system_config"] = {"idle_worker_killing_time_threshold_ms": 600_000}
     try:
         if address not in ("local", "auto"):  # Ray itself would wait for minutes if nobody listens
             host, _, port = address.rpartition(":")

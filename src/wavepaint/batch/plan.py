@@ -18,11 +18,10 @@ from pathlib import PurePosixPath
 from typing import IO, NamedTuple, cast
 
 from wavepaint.errors import ImageError, MaskError, OptionError, one_line
-from wavepaint.image.formats.signature import sniff
+from wavepaint.image.formats.signature import suffix_of
 from wavepaint.image.suffixes import is_image, result_name
 from wavepaint.storage import absolute, expand, is_folder, open_file, read, real, walk
 
-_SUFFIX_OF_KIND = {"jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "gif": ".gif", "heif": ".heic"}
 _MASK_ENDING = re.compile(r"[_-]mask\d*$", re.IGNORECASE)
 
 
@@ -227,19 +226,13 @@ def _parquet_rows(file: str, stem: str, masks: _Masks, columns: tuple[str, ...],
             for batch in chain.from_iterable(groups):
                 for row, number in zip(batch.to_pylist(), left, strict=False):
                     values = [_beside(file, row[name]) if isinstance(row[name], str) else row[name] for name in columns]
-                    label, result = f"{file}#{number}", result_name(f"{stem}/{number:07d}{_suffix_of(values[0])}")
+                    label, result = f"{file}#{number}", result_name(f"{stem}/{number:07d}{suffix_of(values[0] or '')}")
                     missing = [f"{label}: there is no {name} in this row" for name in columns if row[name] is None]
                     image, mask = (*values, masks.shared)[:2]
                     yield Row(label, result, None if missing else image, mask, *missing[:1])
     except Exception as error:  # Arrow and stores raise whatever they do
         for label, number in ((f"{file}#{number}", number) for number in left):
             yield Row(label, f"{stem}/{number:07d}.png", None, None, f"{label}: cannot be read: {one_line(error)}")
-
-
-def _suffix_of(image: str | bytes | None) -> str:
-    if isinstance(image, bytes):
-        return ".avif" if image[8:12] in (b"avif", b"avis") else _SUFFIX_OF_KIND.get(sniff(image[:16]) or "", ".png")
-    return posixpath.splitext(image or "")[1]
 
 
 def _shard_rows(file: str, stem: str, masks: _Masks) -> Iterator[Row]:

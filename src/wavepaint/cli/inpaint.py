@@ -211,15 +211,15 @@ def _fill_file(
 
     started = time.monotonic()
     name = "standard input" if image == STREAM else image
-    picture: Path | BytesImage = Path(image)
+    source: Path | BytesImage = Path(image)
     before: Path | bytes = Path(image)
     if image == STREAM or target is None or (files.in_place and files.compare):
         before = read_stdin() if image == STREAM else _read_file(image)
-        picture = BytesImage(before, target, name)
+        source = BytesImage(before, target, name)
     shares: list[float] = []
     if target is not None:
         _make_folder(target, files)
-    result = inpainter.fill(picture, mask, options, target, on_hole=shares.append)
+    result = inpainter.fill(source, mask, options, target, on_hole=shares.append)
     if target is None:
         write_stdout(result)
     if files.compare is not None:

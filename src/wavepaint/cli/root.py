@@ -9,7 +9,7 @@ import typer
 from wavepaint import __version__
 from wavepaint.cli.commands import LazyCommands, examples, new_app
 
-COMMANDS = ("inpaint", "info", "export", "masks", "train", "evaluate", "serve", "site", "batch")
+COMMANDS = ("inpaint", "find", "restore", "info", "export", "masks", "train", "evaluate", "serve", "site", "batch")
 
 
 class _Commands(LazyCommands):

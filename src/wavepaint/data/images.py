@@ -309,28 +309,28 @@ def decode_rgb(data: bytes, max_pixels: int | None = None) -> RGB:
     if data.startswith(b"BM"):
         return _decode_bmp(data)
     try:
-        photo = ImageFile.open(data)
-        if max_pixels is not None and photo.width * photo.height > max_pixels:
-            return _decode_reduced(photo, data, max_pixels)
-        samples = photo.read_all()
+        file = ImageFile.open(data)
+        if max_pixels is not None and file.width * file.height > max_pixels:
+            return _decode_reduced(file, data, max_pixels)
+        samples = file.read_all()
     except ImageError as error:
         raise ImageError(str(error).removeprefix("<bytes>: ")) from None
     if samples.dtype == np.uint16:
         samples = samples >> 8
-    colours = samples[:, :, :3] if photo.channels >= 3 else np.repeat(samples[:, :, :1], 3, axis=2)
+    colours = samples[:, :, :3] if file.channels >= 3 else np.repeat(samples[:, :, :1], 3, axis=2)
     return np.ascontiguousarray(colours, dtype=np.uint8)
 
 
-def _decode_reduced(photo: ImageFile, data: bytes, max_pixels: int) -> RGB:
+def _decode_reduced(file: ImageFile, data: bytes, max_pixels: int) -> RGB:
     """Decode at a lower resolution, which for JPEG and WebP takes a fraction of the time."""
     vips = libvips()
 
-    scale = (max_pixels / (photo.width * photo.height)) ** 0.5
-    width, height = (max(1, round(scale * side)) for side in (photo.width, photo.height))
+    scale = (max_pixels / (file.width * file.height)) ** 0.5
+    width, height = (max(1, round(scale * side)) for side in (file.width, file.height))
     try:
-        if photo.format in ("tiff", "heic"):
+        if file.format in ("tiff", "heic"):
             # libvips itself would turn damaged tiles black, and need not decode HEIC.
-            image = vips.Image.new_from_array(photo.read_all())
+            image = vips.Image.new_from_array(file.read_all())
             image = image.thumbnail_image(width, height=height, size="down").colourspace("srgb")
         else:
             image = vips.Image.thumbnail_buffer(

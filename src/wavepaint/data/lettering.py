@@ -34,7 +34,7 @@ class Text:
 
     def _date_stamp(self, canvas: Canvas, rng: np.random.Generator) -> None:
         h, w = canvas.shape
-        pen = Pen.fitting([text := _date(rng)], h * rng.uniform(0.04, 0.09), 0.8 * w, rng)
+        pen = Pen.fitting([text := random_date(rng)], h * rng.uniform(0.04, 0.09), 0.8 * w, rng)
         inset_x, inset_y = min(h, w) * rng.uniform(0.03, 0.08, 2)
         left = inset_x if rng.integers(4) == 0 else w - inset_x - pen.width_of(text)
         baseline = inset_y + pen.height if rng.integers(5) == 0 else h - inset_y
@@ -42,7 +42,7 @@ class Text:
 
     def _caption(self, canvas: Canvas, rng: np.random.Generator) -> None:
         h, w = canvas.shape
-        texts = [_words(rng, int(rng.integers(1, 6))) for _ in range(rng.integers(1, 4))]
+        texts = [random_words(rng, int(rng.integers(1, 6))) for _ in range(rng.integers(1, 4))]
         pen = Pen.fitting(texts, h * rng.uniform(0.05, 0.14), 0.92 * w, rng)
         angle = rng.uniform(-0.5, 0.5) if rng.integers(3) == 0 else 0.0
         centre = np.array([w, h]) * (0.5, rng.uniform(0.1, 0.95))
@@ -55,7 +55,7 @@ class Text:
 
     def _watermark(self, canvas: Canvas, rng: np.random.Generator) -> None:
         h, w = canvas.shape
-        text = _words(rng, int(rng.integers(1, 3)))
+        text = random_words(rng, int(rng.integers(1, 3)))
         pen = Pen.fitting([text], min(h, w) * rng.uniform(0.05, 0.12), 0.7 * w, rng)
         gap_x, gap_y = min(h, w) * rng.uniform(0.08, 0.35, 2)
         pitch_x, pitch_y = pen.width_of(text) + gap_x, pen.height + gap_y
@@ -114,7 +114,8 @@ class Pen:
         canvas |= sheet[down.clip(0, 2 * reach - 1), across.clip(0, 2 * reach - 1)].reshape(h, w)
 
 
-def _date(rng: np.random.Generator) -> str:
+def random_date(rng: np.random.Generator) -> str:
+    """Return a date, now and then with a time, as cameras print it."""
     year, month, day = int(rng.integers(1980, 2031)), int(rng.integers(1, 13)), int(rng.integers(1, 29))
     hour, minute = int(rng.integers(24)), int(rng.integers(60))
     formats = (
@@ -127,7 +128,7 @@ def _date(rng: np.random.Generator) -> str:
     return formats[rng.integers(len(formats))]
 
 
-def _words(rng: np.random.Generator, count: int) -> str:
+def random_words(rng: np.random.Generator, count: int) -> str:
     """Return `count` pronounceable words without meaning, in one of three capitalisations."""
     words = [
         "".join(_SYLLABLES[i] for i in rng.integers(len(_SYLLABLES), size=rng.integers(1, 5))) for _ in range(count)

@@ -1,11 +1,11 @@
-"""Grain: what a network smooths away in a hole, the photograph's own noise, is put back.
+"""Grain: what a network smooths away in a hole, the image's own noise, is put back.
 
 A network trained to be close to the truth leaves noise out, as nobody can guess it; beside film grain or sensor
 noise the hole then looks like a smear. So the noise around the hole is measured, and where the filled samples have
 less of it, what is missing is drawn at random.
 
 Noise is described by its standard deviation in the diagonal Haar band, at two scales and in three colour components
-(luminance and two opponent colours). The diagonal band holds least of a photograph's structure; the median of its
+(luminance and two opponent colours). The diagonal band holds least of an image's structure; the median of its
 absolute values ignores the few coefficients at edges (Donoho and Johnstone, "Ideal spatial adaptation by wavelet
 shrinkage", 1994); two scales tell fine noise from the coarser grain of film and of demosaiced sensors; the
 components tell grey grain from coloured noise.
@@ -40,7 +40,7 @@ _OPPONENT = np.array(
 
 
 def grain_of(planes: Floats, where: Mask) -> Floats:
-    """Measure the noise of a part of a picture.
+    """Measure the noise of a part of an image.
 
     Args:
         planes: (C, H, W) float32 in [0, 1], C = 1 or 3.

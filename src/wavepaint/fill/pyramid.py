@@ -56,7 +56,7 @@ def haar_fill(plane: Floats, hole: NDArray[np.bool_], sweeps: int = SWEEPS) -> F
 
 
 def halve_known(samples: NDArray[Any], hole: Mask) -> tuple[Floats, Mask]:
-    """The picture at half resolution, from its known samples alone.
+    """The image at half resolution, from its known samples alone.
 
     Args:
         samples: (H, W, channels) uint8, uint16 or float in [0, 1]; what it holds inside the hole is ignored.
@@ -83,11 +83,11 @@ def halve_known(samples: NDArray[Any], hole: Mask) -> tuple[Floats, Mask]:
 
 
 def enlarge(samples: Floats, box: Box) -> Floats:
-    """A part of the picture at twice the resolution: bilinear, sample centres aligned, the border repeated outwards.
+    """A part of the image at twice the resolution: bilinear, sample centres aligned, the border repeated outwards.
 
     Args:
         samples: (h, w, channels) float32.
-        box: the part to return, in pixels of the enlarged picture; inside its 2h x 2w pixels.
+        box: the part to return, in pixels of the enlarged image; inside its 2h x 2w pixels.
 
     Returns:
         (box.height, box.width, channels) float32.

@@ -1,9 +1,9 @@
-"""Which crops of a image a mask needs, and in which order to fill them.
+"""Which crops of an image a mask needs, and in which order to fill them.
 
 The mask is reduced to a grid of small cells, and the occupied cells are divided by straight cuts, much as a
 bounding-volume hierarchy is built: wherever the contexts of both sides stay apart, wherever cutting saves
 work, and wherever a hole is too large for one crop. The pieces' boxes are therefore disjoint and together hold
-every hole sample, be it one blob, a thousand scratches or one scratch across the whole picture.
+every hole sample, be it one blob, a thousand scratches or one scratch across the whole image.
 
 Pieces of one hole touch each other. They are filled from the outside in, and a later piece sees what its
 neighbours have filled as known samples, so that nothing is guessed twice and no seam has two opinions.

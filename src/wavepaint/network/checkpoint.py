@@ -18,18 +18,39 @@ from torch import Tensor
 from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.files import atomic_write
 from wavepaint.network.config import WavePaintConfig
+from wavepaint.network.damage import DamageNetwork
 from wavepaint.network.model import WavePaint
+
+Network = WavePaint | DamageNetwork
 
 CONFIG_KEY = "wavepaint_config"
 DEFAULT_NAME = "default"
+DAMAGE_NAME = "damage"
+
+
+def build_network(config: WavePaintConfig) -> Network:
+    """A network of that configuration with random weights."""
+    return DamageNetwork(config) if config.output == "damage" else WavePaint(config)
 
 
 def load_checkpoint(path: str | Path) -> WavePaint:
-    """Read a network, ready for inference.
+    """Read a network that fills holes, ready for inference; arguments and result as those of `load_network`.
+
+    Raises:
+        CheckpointError: see `load_network`; or the network finds damage.
+    """
+    network = load_network(path)
+    if isinstance(network, DamageNetwork):
+        raise CheckpointError(f"{path}: this network finds damage; it cannot fill")
+    return network
+
+
+def load_network(path: str | Path) -> Network:
+    """Read a network of any kind, ready for inference.
 
     Args:
         path: a safetensors file of ours, a published `.pth` state dict (also wrapped in `state_dict` or
-            `model`, also with a `module.` prefix), or "default" for the packaged network.
+            `model`, also with a `module.` prefix), or "default" or "damage" for the packaged networks.
 
     Returns:
         The network in evaluation mode, float32, on the CPU.
@@ -37,9 +58,9 @@ def load_checkpoint(path: str | Path) -> WavePaint:
     Raises:
         CheckpointError: no such file, a folder, not a checkpoint, or keys missing or left over.
     """
-    if str(path) == DEFAULT_NAME:
-        with packaged() as file:
-            return load_checkpoint(file)
+    if str(path) in (DEFAULT_NAME, DAMAGE_NAME):
+        with packaged(str(path)) as file:
+            return load_network(file)
     path = Path(path)
     if path.is_dir():
         raise CheckpointError(f"{path}: is a folder")
@@ -49,21 +70,21 @@ def load_checkpoint(path: str | Path) -> WavePaint:
     try:
         config = config or infer_config(state)
         with torch.device("meta"):
-            _check_state(WavePaint(config).state_dict(), state)
+            _check_state(build_network(config).state_dict(), state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    model = WavePaint(config)
+    model = build_network(config)
     model.load_state_dict(state)
     return model.eval()
 
 
-def packaged() -> AbstractContextManager[Path]:
-    """The packaged network's checkpoint as a file."""
-    return as_file(files("wavepaint") / "weights" / f"{DEFAULT_NAME}.safetensors")
+def packaged(name: str = DEFAULT_NAME) -> AbstractContextManager[Path]:
+    """A packaged network's checkpoint as a file."""
+    return as_file(files("wavepaint") / "weights" / f"{name}.safetensors")
 
 
 def save_checkpoint(
-    model: WavePaint,
+    model: Network,
     path: str | Path,
     *,
     half: bool = False,

@@ -10,6 +10,15 @@ from wavepaint.errors import OptionError
 
 STEMS = ("conv", "haar")
 PREFILLS = ("haar", "zero")
+OUTPUTS = ("image", "damage")
+
+DAMAGE_KINDS = ("scratches", "dust", "stamps")
+"""What the three output channels of a damage detector mark, in their order.
+
+* scratches: long, thin things: scratches, hairs, fibres, cracks, folds, torn edges;
+* dust: specks, spots, stains;
+* stamps: printed dates, captions, watermarks.
+"""
 
 _LIMITS = {
     "num_modules": (1, 64),
@@ -22,6 +31,7 @@ _LIMITS = {
     "packet_levels": (1, 5),
     "sweeps": (0, 1000),
     "octaves": (0, 3),
+    "stem_channels": (1, 256),
 }
 """Least and largest sensible values: a damaged file must not make anybody allocate terabytes."""
 
@@ -46,6 +56,8 @@ class WavePaintConfig:
         sweeps: smoothing sweeps per scale of the "haar" prefill.
         octaves: halvings, at most, at which a deep hole is filled first, each result the guess of the next; 0 for a
             network that has not learned to start from such a guess (`fill.depth.coarse_levels_of`, `network.coarse`).
+        output: "image" (the filled image) or "damage" (logits of `DAMAGE_KINDS`; see `network.damage`).
+        stem_channels: channels at full resolution of a damage detector.
     """
 
     num_modules: int = 4
@@ -62,6 +74,8 @@ class WavePaintConfig:
     prefill: str = "zero"
     sweeps: int = 10
     octaves: int = 0
+    output: str = "image"
+    stem_channels: int = 8
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -77,7 +91,7 @@ class WavePaintConfig:
             return f"final_dim must be a multiple of 4, got {self.final_dim}"
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             return f"dropout must be in [0, 1), got {self.dropout!r}"
-        for name, known in (("wavelet", None), ("stem", STEMS), ("prefill", PREFILLS)):
+        for name, known in (("wavelet", None), ("stem", STEMS), ("prefill", PREFILLS), ("output", OUTPUTS)):
             value = getattr(self, name)
             if not isinstance(value, str):
                 return f"{name} must be a name, got {value!r}"
@@ -86,8 +100,15 @@ class WavePaintConfig:
         return None
 
     @property
+    def mask_channels(self) -> int:
+        """Channels of the mask that a training sample of this network holds."""
+        return len(DAMAGE_KINDS) if self.output == "damage" else 1
+
+    @property
     def stride(self) -> int:
         """Pixels per position of the blocks; an image's sides must be multiples of it."""
+        if self.output == "damage":
+            return 4
         return 2 if self.stem == "conv" else 2**self.packet_levels
 
     @property
@@ -124,6 +145,16 @@ PRESETS: Mapping[str, WavePaintConfig] = {
         stem="haar",
         prefill="haar",
         octaves=3,
+    ),
+    "damage": WavePaintConfig(
+        num_modules=1,
+        blocks_per_module=3,
+        final_dim=48,
+        ff_channel=48,
+        level=3,
+        dropout=0.0,
+        input_channels=3,
+        output="damage",
     ),
 }
 

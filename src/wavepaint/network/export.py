@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from wavepaint.errors import needs_extra
 from wavepaint.files import atomic_write
 from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
-from wavepaint.network.checkpoint import CONFIG_KEY
+from wavepaint.network.checkpoint import CONFIG_KEY, Network
 from wavepaint.network.config import WavePaintConfig
+from wavepaint.network.damage import DamageNetwork
 from wavepaint.network.dwt import analysis_filters
 from wavepaint.network.model import WavePaint
 from wavepaint.network.prefill import PYRAMID_LEVELS, TINY
@@ -32,13 +33,16 @@ HALF_TOLERANCE = 1 / 512
 Array = NDArray[Any]
 
 
-def export_onnx(model: WavePaint, path: str | Path, *, half: bool | None = None) -> Path:
+def export_onnx(model: Network, path: str | Path, *, half: bool | None = None) -> Path:
     """Write the network as an ONNX file; it appears whole or not at all.
 
     The graph has two inputs and one output, float32: `image` (B, 3, H, W), RGB in [0, 1]; `mask`
     (B, 1, H, W); `filled` (B, 3, H, W), a composite, not clipped. B, H and W are free; H and W are multiples
     of `config.multiple`, which the metadata repeats. Mask values: 0 = keep; 1 = hole; 0.5 = hole for which
     `image` holds a guess to start from instead of the prefill (coarse to fine).
+
+    The graph of a damage detector has one input, `image`, and the output `damage` (B, 3, H, W), probabilities of
+    `config.DAMAGE_KINDS`.
 
     Args:
         model: the network; it is not changed.
@@ -55,7 +59,7 @@ def export_onnx(model: WavePaint, path: str | Path, *, half: bool | None = None)
     return path
 
 
-def onnx_bytes(model: WavePaint, *, half: bool | None = None) -> bytes:
+def onnx_bytes(model: Network, *, half: bool | None = None) -> bytes:
     """The file that `export_onnx` writes."""
     full: bytes = _model_proto(model, half=False).SerializeToString()
     if half is False:
@@ -80,17 +84,25 @@ def largest_change(first: bytes, second: bytes, multiple: int) -> float:
         image = rng.random((2, 3, side, side), np.float32)
         image[0] = np.linspace(0, 1, side, dtype=np.float32)  # a smooth image beside noise
         mask = (rng.random((2, 1, side, side)) < share).astype(np.float32)
-        results = [session.run(None, {"image": image, "mask": mask})[0] for session in sessions]
+        inputs = {"image": image, "mask": mask}
+        results = [
+            session.run(None, {each.name: inputs[each.name] for each in session.get_inputs()})[0]
+            for session in sessions
+        ]
         changes.append(np.abs(results[0] - results[1]).max())
     return float(np.max(changes))
 
 
-def _model_proto(model: WavePaint, half: bool) -> Any:
+def _model_proto(model: Network, half: bool) -> Any:
     with needs_extra("exporting to ONNX", "train", "onnx"):
         from onnx import TensorProto, helper
     graph = _Graph(half)
-    filled = _wavepaint(graph, model)
-    graph.op("Identity", filled, output="filled")
+    detects = isinstance(model, DamageNetwork)
+    inputs, output = ([("image", 3)], "damage") if detects else ([("image", 3), ("mask", 1)], "filled")
+    if isinstance(model, DamageNetwork):
+        graph.op("Sigmoid", _damage(graph, model), output=output)
+    else:
+        graph.op("Identity", _wavepaint(graph, model), output=output)
 
     def value(name: str, channels: int) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, "height", "width"])
@@ -98,8 +110,8 @@ def _model_proto(model: WavePaint, half: bool) -> Any:
     proto = helper.make_graph(
         graph.nodes,
         "wavepaint",
-        [value("image", 3), value("mask", 1)],
-        [value("filled", 3)],
+        [value(*each) for each in inputs],
+        [value(output, 3)],
         graph.initializers,
     )
     opset = [helper.make_opsetid("", OPSET)]
@@ -264,6 +276,23 @@ def _conv_module(graph: _Graph, module: WaveMixModule, config: WavePaintConfig, 
     h = _conv_transpose_and_norm(graph, module.decoder1, graph.op("Concat", h, skip, axis=1))
     last = module.last
     return graph.conv(graph.op("Concat", h, x, axis=1), last.weight, last.bias)
+
+
+def _damage(graph: _Graph, model: DamageNetwork) -> str:
+    """Logits of a damage detector."""
+
+    def conv(x: str, layers: nn.Module, stride: int) -> str:
+        assert isinstance(layers, nn.Sequential)
+        scale, shift = _scale_and_shift(layers[1])
+        weight = layers[0].weight.detach().double() * scale.view(-1, 1, 1, 1)  # type: ignore[operator]
+        return graph.op("Relu", graph.conv(x, weight, shift, strides=[stride] * 2, pads=[1] * 4))
+
+    fine = conv(graph.op("Sub", "image", graph.constant(0.5)), model.down[0], 1)
+    middle = conv(fine, model.down[1], 2)
+    h = _blocks(graph, model.layers, model.config, conv(middle, model.down[2], 2))
+    for skip, layers in ((middle, model.up[0]), (fine, model.up[1])):
+        h = graph.op("Add", skip, graph.op("DepthToSpace", conv(h, layers, 1), blocksize=2, mode="CRD"))
+    return graph.conv(h, model.last.weight, model.last.bias, pads=[1] * 4)
 
 
 def _depth_conv(graph: _Graph, sequence: nn.Sequential, h: str) -> str:

@@ -12,14 +12,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.network.checkpoint import (
     CONFIG_KEY,
+    DAMAGE_NAME,
     DEFAULT_NAME,
+    Network,
+    build_network,
     is_safetensors,
-    load_checkpoint,
+    load_network,
     packaged,
     read_metadata,
 )
 from wavepaint.network.config import PRESETS, WavePaintConfig
-from wavepaint.network.model import WavePaint
+from wavepaint.network.damage import DamageNetwork
 
 SIDE = 256
 
@@ -60,15 +63,15 @@ def describe(path: str | Path) -> CheckpointInfo:
     Raises:
         CheckpointError: the file is none of them.
     """
-    if str(path) == DEFAULT_NAME:
-        with packaged() as file:
+    if str(path) in (DEFAULT_NAME, DAMAGE_NAME):
+        with packaged(str(path)) as file:
             return describe(file)
     path = Path(path)
     if path.suffix.lower() == ".onnx":
         metadata = _onnx_metadata(path)
-        model, kind = WavePaint(_parse_config(path, metadata[CONFIG_KEY])), "onnx"
+        model, kind = build_network(_parse_config(path, metadata[CONFIG_KEY])), "onnx"
     else:
-        model = load_checkpoint(path)
+        model = load_network(path)
         metadata = read_metadata(path)
         kind = "safetensors" if is_safetensors(path) else "pytorch"
     metadata.pop(CONFIG_KEY, None)
@@ -85,12 +88,15 @@ def describe(path: str | Path) -> CheckpointInfo:
     )
 
 
-def count_macs(model: WavePaint, side: int = SIDE) -> int:
+def count_macs(model: Network, side: int = SIDE) -> int:
     """Multiply-accumulates of all the modules' convolutions for one crop of `side` x `side`; computes nothing."""
-    meta = WavePaint(model.config).eval().to("meta")
+    meta = build_network(model.config).eval().to("meta")
     image, mask = torch.empty(1, 3, side, side, device="meta"), torch.empty(1, 1, side, side, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        meta(image, mask, guess=image)
+        if isinstance(meta, DamageNetwork):
+            meta(image)
+        else:
+            meta(image, mask, guess=image)
     return int(counter.get_total_flops()) // 2
 
 

@@ -9,10 +9,14 @@ from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wavepaint.errors import CheckpointError, OptionError, needs_extra
 from wavepaint.options import Engine
 from wavepaint.runtime.base import Runtime
+
+if TYPE_CHECKING:
+    from wavepaint.runtime.onnx_runtime import OnnxDetector
 
 DEFAULT_MODEL = "default"
 
@@ -68,6 +72,24 @@ def load_runtime(
     return OnnxRuntime(graph, label, threads)
 
 
+def load_detector(model: str | Path | None = None, threads: int | None = None) -> OnnxDetector:
+    """Load a network that finds damage; it runs in ONNX Runtime.
+
+    Args:
+        model: None for the packaged one, an ONNX file, or a checkpoint that `wavepaint train --recipe damage` made.
+        threads: threads for one run; None = every core.
+
+    Raises:
+        CheckpointError: `model` is missing or no damage detector.
+        MissingExtraError: PyTorch, to read a checkpoint, is not installed.
+    """
+    from wavepaint.runtime.onnx_runtime import OnnxDetector
+
+    path = model_file(model)
+    graph = _graph(path, path is not None and _is_checkpoint(path), "damage")
+    return OnnxDetector(graph, str(path or "the packaged detector"), threads)
+
+
 def model_file(model: str | Path | None) -> Path | None:
     """The file of a network; None for the packaged one.
 
@@ -90,8 +112,8 @@ def packaged_network() -> bytes:
     return _packaged().read_bytes()
 
 
-def _packaged() -> Traversable:
-    packaged = files("wavepaint") / "weights" / "default.onnx"
+def _packaged(name: str = DEFAULT_MODEL) -> Traversable:
+    packaged = files("wavepaint") / "weights" / f"{name}.onnx"
     if not packaged.is_file():
         raise CheckpointError("the packaged model is missing: reinstall wavepaint, or name a model")
     return packaged
@@ -149,13 +171,13 @@ def _is_checkpoint(path: Path) -> bool:
     raise CheckpointError(f"{path}: neither a WavePaint checkpoint nor an ONNX graph")
 
 
-def _graph(path: Path | None, checkpoint: bool) -> Path | bytes:
+def _graph(path: Path | None, checkpoint: bool, name: str = DEFAULT_MODEL) -> Path | bytes:
     if path is None:
-        packaged = _packaged()
+        packaged = _packaged(name)
         return packaged if isinstance(packaged, Path) else packaged.read_bytes()
     if not checkpoint:
         return path
     with needs_extra(f"{path}: exporting a checkpoint", "train"):
-        from wavepaint.network import load_checkpoint
+        from wavepaint.network.checkpoint import load_network
         from wavepaint.network.export import onnx_bytes
-    return onnx_bytes(load_checkpoint(path), half=False)
+    return onnx_bytes(load_network(path), half=False)

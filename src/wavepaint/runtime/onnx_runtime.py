@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from wavepaint.errors import CheckpointError
 from wavepaint.runtime.base import Planes, check_names, read_multiple, read_octaves
@@ -23,20 +24,7 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, graph: Path | bytes, label: str, threads: int | None = None) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only: they come back as exceptions anyway
-        options.intra_op_num_threads = threads or 0
-        # A waiting thread that spins takes a core from decoding, encoding and other programs; on a busy machine
-        # it nearly doubled the processor time of a crop.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-            raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None
+        self._session = _open(graph, label, threads)
         entries = self._session.get_modelmeta().custom_metadata_map
         self.multiple = read_multiple(entries.get("multiple"), label)
         self.octaves = read_octaves(entries.get("octaves"))
@@ -47,3 +35,36 @@ class OnnxRuntime:
         """Fill the holes of a batch of crops; see `Runtime`."""
         filled: Planes = self._session.run(["filled"], {"image": image, "mask": mask})[0]
         return filled
+
+
+class OnnxDetector:
+    """An exported damage detector in ONNX Runtime; arguments and errors as those of `OnnxRuntime`."""
+
+    def __init__(self, graph: Path | bytes, label: str, threads: int | None = None) -> None:
+        self._session = _open(graph, label, threads)
+        self.multiple = read_multiple(self._session.get_modelmeta().custom_metadata_map.get("multiple"), label)
+        names = [[each.name for each in ends] for ends in (self._session.get_inputs(), self._session.get_outputs())]
+        if names != [["image"], ["damage"]]:
+            raise CheckpointError(f"{label}: finds no damage: it is another kind of network")
+
+    def __call__(self, image: Planes) -> Planes:
+        """(B, 3, H, W) RGB in [0, 1] -> (B, 3, H, W) probabilities of `options.DAMAGE_KINDS`."""
+        damage: Planes = self._session.run(["damage"], {"image": image})[0]
+        return damage
+
+
+def _open(graph: Path | bytes, label: str, threads: int | None) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: they come back as exceptions anyway
+    options.intra_op_num_threads = threads or 0
+    # A waiting thread that spins takes a core from decoding, encoding and other programs; on a busy machine
+    # it nearly doubled the processor time of a crop.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(
+            graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+        raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,7 +19,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from wavepaint import __version__
-from wavepaint.server.filling import OPTION_NAMES, PICTURES, Filler, Picture, form_schema, read_job
+from wavepaint.server.filling import (
+    FILE_PARTS,
+    FINDING_FIELDS,
+    IMAGE,
+    OPTION_NAMES,
+    Answer,
+    Filler,
+    finding_schema,
+    form_schema,
+    read_finding,
+    read_job,
+)
 from wavepaint.server.metrics import Metrics
 from wavepaint.server.middleware import (
     SECURITY_HEADERS,
@@ -30,10 +43,12 @@ from wavepaint.server.middleware import (
 from wavepaint.server.page import INDEX, Asset, load_page
 from wavepaint.server.problems import CLIENT_GONE, MEDIA_TYPE, SCHEMA, ClientGone, Problem, busy
 from wavepaint.server.settings import Limits, Settings
-from wavepaint.server.uploads import read_form
+from wavepaint.server.uploads import Form, read_form
 from wavepaint.server.work import WorkPool
 
 T = TypeVar("T")
+Work = Callable[[threading.Event], Answer]
+"""What is done in a thread of the pool; it stops once the event is set."""
 OPENED_PATH = "opened/{number}/{name}"
 """Of a file that the server was started with; the name is for people, and no file is looked for by it."""
 
@@ -65,7 +80,7 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
     app = FastAPI(
         title="WavePaint",
         version=__version__,
-        description="Fills holes in photographs. Outside the hole nothing changes.",
+        description="Fills holes in images. Outside the hole nothing changes.",
         docs_url=None,
         redoc_url=None,
     )
@@ -97,45 +112,71 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
 # -- routes ----------------------------------------------------------------------------------------------------------
 
 
-def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settings: Settings) -> None:
-    limits = settings.limits
-
-    async def fill(request: Request) -> Picture:
+def _runner(pool: WorkPool, limits: Limits) -> Callable[..., Awaitable[Answer]]:
+    async def run(
+        request: Request, files: frozenset[str], fields: frozenset[str], work: Callable[[Form], Work]
+    ) -> Answer:
+        """Read a form, and do in the pool what `work` makes of it."""
         if pool.draining:
             # The connection will be closed, and a client that is still sending would not see the answer.
             await _discard_body(request, limits)
         with pool.admit() as place:
             try:
                 async with asyncio.timeout(limits.seconds) as deadline:
-                    form = await read_form(
-                        request.headers, request.stream(), files=PICTURES, fields=OPTION_NAMES, limits=limits
-                    )
-                    job = read_job(form)
-                    return await _unless_gone(request, place.run(lambda stop: filler(job, stop)))
+                    form = await read_form(request.headers, request.stream(), files=files, fields=fields, limits=limits)
+                    return await _unless_gone(request, place.run(work(form)))
             except TimeoutError:
                 if not deadline.expired():
                     raise
                 raise busy(f"not done within {limits.seconds:g} seconds", 5, status=503) from None
 
+    return run
+
+
+def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settings: Settings) -> None:
+    run = _runner(pool, settings.limits)
+
+    def fill(form: Form) -> Work:
+        return partial(filler, read_job(form))
+
+    def find(form: Form) -> Work:
+        return partial(filler.find, *read_finding(form))
+
     @app.post(
         "/v1/inpaint",
-        summary="Fill the hole of a picture",
+        summary="Fill the hole of an image",
         dependencies=_bearer(settings.token),
         response_class=Response,
         responses={
-            200: {"description": "The filled picture.", "content": {"image/*": {"schema": _BINARY}}},
+            200: {"description": "The filled image.", "content": {"image/*": {"schema": _BINARY}}},
             **_problems(_INPAINT_PROBLEMS),
         },
         openapi_extra={"requestBody": _form()},
     )
     async def inpaint(request: Request) -> Response:
-        """Fill the hole of a picture and return the picture itself, in its own format and with its metadata.
+        """Fill the hole of an image and return the image itself, in its own format and with its metadata.
 
         What to fill is said by one of: the part `mask`, `boxes`, `alpha`. Samples outside the hole do not change.
         """
-        picture = await fill(request)
-        headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="filled.{picture.suffix}"'}
-        return Response(picture.content, headers=headers, media_type=picture.media_type)
+        answer = await run(request, FILE_PARTS, OPTION_NAMES, fill)
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="filled.{answer.suffix}"'}
+        return Response(answer.content, headers=headers, media_type=answer.media_type)
+
+    @app.post(
+        "/v1/find",
+        summary="Find the damage of an image",
+        dependencies=_bearer(settings.token),
+        response_class=Response,
+        responses={
+            200: {"description": "The mask.", "content": {"image/png": {"schema": _BINARY}}},
+            **_problems(_INPAINT_PROBLEMS),
+        },
+        openapi_extra={"requestBody": {"required": True, "content": {_MULTIPART: {"schema": finding_schema()}}}},
+    )
+    async def damage(request: Request) -> Response:
+        """Find scratches, dust and stamps; the answer is a mask for `/v1/inpaint`, white = damage."""
+        mask = await run(request, frozenset({IMAGE}), frozenset(FINDING_FIELDS), find)
+        return Response(mask.content, headers={"Cache-Control": "no-store"}, media_type=mask.media_type)
 
     @app.get(
         "/v1/models",
@@ -261,6 +302,7 @@ async def _disconnected(request: Request) -> None:
 
 # -- descriptions ----------------------------------------------------------------------------------------------------
 
+_MULTIPART = "multipart/form-data"
 _BINARY = {"type": "string", "format": "binary"}
 _TOKEN_PROBLEM = {401: "The token is missing or wrong."}
 _INPAINT_PROBLEMS = {
@@ -268,8 +310,8 @@ _INPAINT_PROBLEMS = {
     **_TOKEN_PROBLEM,
     403: "The request comes from a page of another site.",
     413: "The upload is larger, or has more pixels, frames or parts, than the server accepts.",
-    415: "Not a multipart form, or not a picture of a known format.",
-    422: "A damaged picture, an unfit mask, or an option that makes no sense.",
+    415: "Not a multipart form, or not an image of a known format.",
+    422: "A damaged image, an unfit mask, or an option that makes no sense.",
     429: "All workers are busy and the queue is full; Retry-After says when to try again.",
     421: "The request calls the server by a name that is not its own.",
     503: "The server is shutting down, or the work took longer than it may.",
@@ -288,7 +330,7 @@ def _problems(descriptions: dict[int, str]) -> dict[int | str, dict[str, Any]]:
 def _form() -> dict[str, Any]:
     # Boxes are repeated parts, as browsers send them, not one part that holds a JSON array.
     encoding = {"boxes": {"style": "form", "explode": True}}
-    return {"required": True, "content": {"multipart/form-data": {"schema": form_schema(), "encoding": encoding}}}
+    return {"required": True, "content": {_MULTIPART: {"schema": form_schema(), "encoding": encoding}}}
 
 
 # -- answers to errors -----------------------------------------------------------------------------------------------

@@ -1,38 +1,41 @@
-"""From an uploaded form to a filled picture: what the form asks for, what its headers admit to, and the work itself."""
+"""From an uploaded form to a filled image: what the form asks for, what its headers admit to, and the work itself."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from wavepaint.cancellation import cancellable, check_cancelled
 from wavepaint.errors import ImageError, OptionError, WavepaintError
+from wavepaint.find import Finder, Mask, encode_mask
 from wavepaint.image.encoders import HEIF_COMPRESSION
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats.signature import sniff
 from wavepaint.image.limits import limits_lifted
-from wavepaint.options import Declared, Options, declared
+from wavepaint.options import Declared, Finding, Options, declared
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits
 from wavepaint.server.uploads import Form
 
+T = TypeVar("T")
 IMAGE = "image"
 MASK = "mask"
 EXCLUDE = "exclude"
-PICTURES = frozenset({IMAGE, MASK, EXCLUDE})
+FILE_PARTS = frozenset({IMAGE, MASK, EXCLUDE})
 FIELDS = {option.name: option for option in declared(Options, "server")}
 OPTION_NAMES = frozenset(FIELDS)
+FINDING_FIELDS = {option.name: option for option in declared(Finding, "server")}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to fill.
+    """One image to fill.
 
     Attributes:
-        image: contents of the picture file.
+        image: contents of the image file.
         mask: contents of the mask file (white = hole), or None where `options` say what to fill.
         options: as everywhere else; `exclude` is the contents of the file with what not to copy from, or None.
     """
@@ -43,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Answer:
     """A file to send: its contents, media type and usual suffix."""
 
     content: bytes
@@ -55,43 +58,59 @@ def read_job(form: Form) -> Job:
     """What a form asks for.
 
     Raises:
-        Problem: 415 for a file that is no picture, 422 for a missing part or an option that makes no sense.
+        Problem: 415 for a file that is no image, 422 for a missing part or an option that makes no sense.
     """
-    if IMAGE not in form.files:
-        raise Problem(422, "the form has no part 'image'")
-    for name, content in form.files.items():
-        if sniff(content[:16]) in (None, "bmp"):  # which would be read by ImageMagick
-            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF or JPEG XL picture")
-    try:
-        given = {name: _parse(name, values) for name, values in form.fields.items()}
-        options = Options(**given, exclude=form.files.get(EXCLUDE))
-    except OptionError as error:
-        raise Problem(422, str(error)) from error
+    options = _read(form, Options, FIELDS, exclude=form.files.get(EXCLUDE))
     mask = form.files.get(MASK)
     if sum((mask is not None, bool(options.boxes), options.alpha)) != 1:
         raise Problem(422, "say what to fill by one of: the part 'mask', boxes, alpha")
     return Job(form.files[IMAGE], mask, options)
 
 
+def read_finding(form: Form) -> tuple[bytes, Finding]:
+    """The image in which a form asks for damage, and what kinds of it; raises what `read_job` does."""
+    finding = _read(form, Finding, FINDING_FIELDS)
+    return form.files[IMAGE], finding
+
+
+def _read(form: Form, kind: Callable[..., T], fields: Mapping[str, Declared], **more: Any) -> T:
+    if IMAGE not in form.files:
+        raise Problem(422, "the form has no part 'image'")
+    for name, content in form.files.items():
+        if sniff(content[:16]) in (None, "bmp"):  # which would be read by ImageMagick
+            raise Problem(415, f"{name} is not a PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF or JPEG XL image")
+    try:
+        return kind(**{name: _parse(fields[name], values) for name, values in form.fields.items()}, **more)
+    except OptionError as error:
+        raise Problem(422, str(error)) from error
+
+
 class Filler:
     """Does a job, in whichever thread calls it.
 
     Args:
-        inpaint: (image, mask, options) -> the filled picture, encoded; what it raises of `WavepaintError` is the
+        inpaint: (image, mask, options) -> the filled image, encoded; what it raises of `WavepaintError` is the
             client's fault.
         limits: of pixels and frames.
+        find: (image, finding) -> (H, W) bool, True = damage; by default with the packaged network.
     """
 
-    def __init__(self, inpaint: Callable[[bytes, bytes | None, Options], bytes], limits: Limits) -> None:
+    def __init__(
+        self,
+        inpaint: Callable[[bytes, bytes | None, Options], bytes],
+        limits: Limits,
+        find: Callable[[bytes, Finding], Mask] | None = None,
+    ) -> None:
         self._inpaint = inpaint
         self._limits = limits
+        self._find = find or Finder().find
 
-    def __call__(self, job: Job, stop: threading.Event) -> Picture:
-        """Fill one picture.
+    def __call__(self, job: Job, stop: threading.Event) -> Answer:
+        """Fill one image.
 
         Args:
             job: what to do.
-            stop: set once nobody waits for the picture; then the work is given up.
+            stop: set once nobody waits for the image; then the work is given up.
 
         Raises:
             Problem: 413 or 422, with the reason.
@@ -104,7 +123,17 @@ class Filler:
                 content = self._inpaint(job.image, job.mask, job.options)
             except WavepaintError as error:
                 raise Problem(422, _reason(error)) from error
-        return as_picture(content)
+        return answer_of(content)
+
+    def find(self, image: bytes, finding: Finding, stop: threading.Event) -> Answer:
+        """The mask of an image's damage, white = damage; arguments and errors as those of a call."""
+        with cancellable(stop.is_set):
+            _open(IMAGE, image, self._limits)
+            try:
+                mask = self._find(image, finding)
+            except WavepaintError as error:
+                raise Problem(422, _reason(error)) from error
+        return answer_of(encode_mask(mask))
 
 
 def _reason(error: WavepaintError) -> str:
@@ -132,36 +161,36 @@ def check_headers(job: Job, limits: Limits) -> None:
         raise Problem(413, f"a result in {format} may have {limits.heif_pixels} pixels: ask for another format")
 
 
-def as_picture(content: bytes) -> Picture:
-    """An encoded picture with the media type of what it really is."""
+def answer_of(content: bytes) -> Answer:
+    """An encoded image with the media type of what it really is."""
     kind = sniff(content[:16])
     if kind == "heif":
         kind = "avif" if content[8:12] in (b"avif", b"avis") else "heic"
     if kind is None:
-        raise ValueError("not an encoded picture")
-    return Picture(content, f"image/{kind}", "jpg" if kind == "jpeg" else kind)
+        raise ValueError("not an encoded image")
+    return Answer(content, f"image/{kind}", "jpg" if kind == "jpeg" else kind)
 
 
 def _open(name: str, content: bytes, limits: Limits) -> ImageFile:
     try:
         # The limits here are the server's own.
         with limits_lifted():
-            photo = ImageFile.open(content)
-            if photo.pages > limits.frames:
-                raise Problem(413, f"the {name} has {photo.pages} frames: more than {limits.frames}")
-            _check_pixels(name, photo, limits)
+            file = ImageFile.open(content)
+            if file.pages > limits.frames:
+                raise Problem(413, f"the {name} has {file.pages} frames: more than {limits.frames}")
+            _check_pixels(name, file, limits)
     except ImageError as error:
         raise Problem(422, f"the {name} cannot be used: {_reason(error)}") from error
-    return photo
+    return file
 
 
-def _check_pixels(name: str, photo: ImageFile, limits: Limits) -> None:
+def _check_pixels(name: str, file: ImageFile, limits: Limits) -> None:
     """Refuse a file by the sizes of all its pages; of an animation, all frames have the size of the first."""
-    pages = photo.pages if photo.format == "tiff" else 1
+    pages = file.pages if file.format == "tiff" else 1
     total = 0
     for page in range(pages):
         check_cancelled()
-        header = photo.at_page(page) if page else photo
+        header = file.at_page(page) if page else file
         where = f"page {page + 1} of the {name}" if pages > 1 else f"the {name}"
         pixels = header.width * header.height
         if pixels > limits.pixels:
@@ -197,8 +226,8 @@ def _read_text(option: Declared, text: str) -> Any:
         raise ValueError("a number") from None
 
 
-def _parse(name: str, values: tuple[str, ...]) -> Any:
-    option = FIELDS[name]
+def _parse(option: Declared, values: tuple[str, ...]) -> Any:
+    name = option.name
     if len(values) > 1 and not option.repeated:
         raise Problem(422, f"form field {name!r} is given twice")
     try:
@@ -228,19 +257,26 @@ def _schema_of(option: Declared) -> dict[str, Any]:
     return schema
 
 
+def finding_schema() -> dict[str, Any]:
+    """The JSON schema of the form that asks for damage."""
+    image = {"type": "string", "format": "binary", "description": "The image file."}
+    properties = {IMAGE: image, **{name: _schema_of(option) for name, option in FINDING_FIELDS.items()}}
+    return {"type": "object", "required": [IMAGE], "additionalProperties": False, "properties": properties}
+
+
 def form_schema() -> dict[str, Any]:
     """The JSON schema of the form, from the declaration of the options."""
     properties: dict[str, Any] = {
-        IMAGE: {"type": "string", "format": "binary", "description": "The picture file."},
+        IMAGE: {"type": "string", "format": "binary", "description": "The image file."},
         MASK: {
             "type": "string",
             "format": "binary",
-            "description": "A picture file of the same size, white where the picture is to be filled.",
+            "description": "An image file of the same size, white where the image is to be filled.",
         },
         EXCLUDE: {
             "type": "string",
             "format": "binary",
-            "description": "A picture file of the same size, white where nothing is to be copied from.",
+            "description": "An image file of the same size, white where nothing is to be copied from.",
         },
     }
     properties |= {name: _schema_of(option) for name, option in FIELDS.items()}

@@ -37,7 +37,7 @@ class Metrics:
         )
         self._received = Counter("wavepaint_received_bytes", "Bytes of request bodies.", registry=self._registry)
         self._sent = Counter("wavepaint_sent_bytes", "Bytes of response bodies.", registry=self._registry)
-        self._gauge("wavepaint_work_running", "Pictures being filled.", lambda: pool.running)
+        self._gauge("wavepaint_work_running", "Images being filled.", lambda: pool.running)
         self._gauge("wavepaint_work_places_taken", "Requests that hold a place.", lambda: pool.taken)
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:

@@ -22,6 +22,7 @@ from fastapi import FastAPI
 
 from wavepaint.errors import ImageWarning, OptionError
 from wavepaint.files import sweep_scratch
+from wavepaint.find import Finder
 from wavepaint.image.file import ImageFile
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Engine
@@ -82,7 +83,8 @@ def serve(
     if is_host_name(host):
         settings = replace(settings, allowed_hosts=(*settings.allowed_hosts, host))
     model = Model(Path(engine.model or DEFAULT_MODEL).stem, runtime.name)
-    app = create_app(Filler(inpainter.fill, settings.limits), model, settings, images)
+    filler = Filler(inpainter.fill, settings.limits, Finder(threads=engine.threads).find)
+    app = create_app(filler, model, settings, images)
     if settings.token is None and not is_loopback(host):
         logger.warning("NO TOKEN: anybody who can reach %s may use this server", host)
     with listen(host, port) as listener:

@@ -29,7 +29,7 @@ class Limits:
     Attributes:
         body_bytes: the whole request body, counted while it streams in.
         field_bytes: one text field of the form.
-        parts: parts of the form, pictures and text fields together.
+        parts: parts of the form, images and text fields together.
         pixels: width times height of every page of the image, and of the mask, from their headers.
         heif_pixels: of a result in AVIF or HEIC, whose encoders take seconds for a megapixel and cannot be interrupted.
         frames: pages or animation frames that a file may contain (of an animation only the first is filled).
@@ -61,8 +61,8 @@ class Settings:
 
     Attributes:
         limits: what one request may ask for.
-        workers: pictures filled at the same time.
-        queue: pictures that may wait beyond those; the next one is answered 429. Memory for uploads is bounded by
+        workers: images filled at the same time.
+        queue: images that may wait beyond those; the next one is answered 429. Memory for uploads is bounded by
             (workers + queue) * limits.body_bytes.
         token: bearer token that `/v1/*` and `/metrics` ask for; None = open.
         cors_origins: web origins whose pages may use the interface; none by default.

@@ -29,7 +29,7 @@ class Form:
     """The parts of an upload.
 
     Attributes:
-        files: contents of the picture parts by name, not decoded.
+        files: contents of the image parts by name, not decoded.
         fields: values of the text parts by name, in the order they came.
     """
 
@@ -50,7 +50,7 @@ async def read_form(
     Args:
         headers: of the request, case-insensitive.
         body: the request body in pieces.
-        files: names of the parts that hold a picture, each allowed once.
+        files: names of the parts that hold an image, each allowed once.
         fields: names of the text parts; each may be repeated.
         limits: of the body, of a text field and of the number of parts.
 
@@ -92,7 +92,7 @@ def _boundary(headers: Mapping[str, str]) -> bytes:
         raise Problem(415, "compressed request bodies are not accepted")
     media_type, parameters = parse_options_header(headers.get("content-type"))
     if media_type != b"multipart/form-data":
-        raise Problem(415, "send the picture as multipart/form-data")
+        raise Problem(415, "send the image as multipart/form-data")
     boundary = parameters.get(b"boundary", b"")
     if not boundary:
         raise Problem(400, "the multipart form has no boundary")

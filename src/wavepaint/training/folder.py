@@ -30,7 +30,7 @@ from torch import Tensor
 
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.files import atomic_write
-from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
+from wavepaint.network import Network, load_network, save_checkpoint
 from wavepaint.training.module import is_finite
 from wavepaint.training.pace import Position
 from wavepaint.training.recipes import Recipe
@@ -87,7 +87,7 @@ class RunFolder:
         if self._lock is not None:
             self._lock.release()
 
-    def write_state(self, state: Mapping[str, Any], average: WavePaint, record: Mapping[str, str]) -> None:
+    def write_state(self, state: Mapping[str, Any], average: Network, record: Mapping[str, str]) -> None:
         """Write `last.ckpt`, flushed to the disk, and what shows the same: `last.safetensors`, `recipe.yaml`."""
         self.check_finite(average, "the averaged weights", int(record["step"]))
         with atomic_write(self.path / RECIPE) as unfinished:
@@ -101,7 +101,7 @@ class RunFolder:
         with atomic_write(self.path / STATE, durable=True) as unfinished:
             unfinished.write_bytes(buffer.getbuffer())
 
-    def write_judged(self, average: WavePaint, record: Mapping[str, str], metric: float, top: int, best: bool) -> None:
+    def write_judged(self, average: Network, record: Mapping[str, str], metric: float, top: int, best: bool) -> None:
         """Write what a validation has scored: as `best.safetensors`, and into `top/` if it is among that many."""
         self.check_finite(average, "the averaged weights", int(record["step"]))
         if best:
@@ -114,9 +114,9 @@ class RunFolder:
 
     def best_state(self) -> dict[str, Tensor]:
         """The weights of `best.safetensors`."""
-        return load_checkpoint(self.path / BEST).state_dict()
+        return load_network(self.path / BEST).state_dict()
 
-    def check_finite(self, network: WavePaint, what: str, step: int) -> None:
+    def check_finite(self, network: Network, what: str, step: int) -> None:
         """Raise `not_finite` for weights that are not."""
         if not is_finite(network):
             raise self.not_finite(what, step)

@@ -14,7 +14,7 @@ from lightning.fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 
 from wavepaint.data.crops import Batch
-from wavepaint.network import WavePaint
+from wavepaint.network import Network
 from wavepaint.training.losses import Loss, WeightedLosses
 from wavepaint.training.module import FillTraining, memory_format, update_average
 from wavepaint.training.recipes import Phase, Recipe
@@ -33,7 +33,7 @@ class Learner:
         losses: those of the recipe, by name.
     """
 
-    def __init__(self, recipe: Recipe, fabric: Fabric, network: WavePaint, losses: Mapping[str, Loss]) -> None:
+    def __init__(self, recipe: Recipe, fabric: Fabric, network: Network, losses: Mapping[str, Loss]) -> None:
         self._recipe, self._fabric = recipe, fabric
         self.average = copy.deepcopy(network).eval().requires_grad_(False).to(fabric.device)
         network = network.to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
@@ -102,7 +102,7 @@ class Learner:
         state = copy.deepcopy(self.state_dict())
         batch = Batch(
             image=torch.randint(0, 256, (self._recipe.batch, 3, side, side), dtype=torch.uint8),
-            mask=torch.rand(self._recipe.batch, 1, side, side) < 0.5,
+            mask=torch.rand(self._recipe.batch, self.network.config.mask_channels, side, side) < 0.5,
             name=[],
         )
         for number in range(_UNTIMED + _TIMED):

@@ -32,6 +32,8 @@ RING = 16
 _SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 _TINY = 1e-6
+_FEW = 50
+"""Samples that are added on both sides of `Dice`, so that a batch without damage does not decide it."""
 
 
 class Loss(nn.Module):
@@ -82,6 +84,24 @@ class Gradient(Loss):
         error = filled - truth
         across, down = error.diff(dim=-1).abs().sum(), error.diff(dim=-2).abs().sum()
         return (across + down) / (2 * (mask.sum() * 3))
+
+
+class CrossEntropy(Loss):
+    """Binary cross-entropy of a damage detector's logits, `filled`, and the true damage, `mask` (B, 3, H, W)."""
+
+    def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        """See the class's text."""
+        return F.binary_cross_entropy_with_logits(filled, mask)
+
+
+class Dice(Loss):
+    """1 - soft Dice of a damage detector's logits and the true damage, mean over kinds (Milletari et al., 2016)."""
+
+    def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        """See `CrossEntropy`."""
+        found = filled.sigmoid()
+        both, either = ((each.sum((0, 2, 3)) + _FEW) for each in (2 * found * mask, found + mask))
+        return 1 - (both / either).mean()
 
 
 class LPIPSLoss(Loss):
@@ -230,6 +250,8 @@ LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
         "hole-l1": HoleL1,
         "gradient": Gradient,
         "hole-ssim": HoleSSIM,
+        "bce": CrossEntropy,
+        "dice": Dice,
         "lpips-alex": LPIPSAlex,
         "lpips-vgg": LPIPSVGG,
         "vgg-features": VGGFeatureLoss,
@@ -275,6 +297,10 @@ class WeightedLosses(nn.Module):
 
 def _as_float(activations: Sequence[Tensor]) -> list[Tensor]:
     return [layer.float() for layer in activations]
+
+
+DETECTOR_LOSSES = ("bce", "dice")
+"""Losses of a damage detector; all others are of a network that fills."""
 
 
 def check_loss_names(names: Iterable[str]) -> None:

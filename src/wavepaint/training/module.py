@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from wavepaint.network import WavePaint
+from wavepaint.network import Network
 from wavepaint.network.coarse import coarse_guess
+from wavepaint.network.damage import DamageNetwork
 from wavepaint.training.losses import WeightedLosses
 
 
@@ -21,7 +22,7 @@ class FillTraining(nn.Module):
         freeze_batch_norm: keep normalising with the running statistics, and leave them as they are.
     """
 
-    def __init__(self, network: WavePaint, losses: WeightedLosses, freeze_batch_norm: bool = False) -> None:
+    def __init__(self, network: Network, losses: WeightedLosses, freeze_batch_norm: bool = False) -> None:
         super().__init__()
         self.network = network
         self.losses = losses
@@ -38,11 +39,11 @@ class FillTraining(nn.Module):
         return self
 
     def forward(self, image: Tensor, mask: Tensor, octaves: int) -> dict[str, Tensor]:
-        """Fill a batch and compare.
+        """Fill a batch, or find its damage, and compare.
 
         Args:
-            image: (B, 3, H, W) uint8 RGB, the truth.
-            mask: (B, 1, H, W) bool, True = hole.
+            image: (B, 3, H, W) uint8 RGB, the truth; damaged, for a damage detector.
+            mask: (B, 1, H, W) bool, True = hole; (B, 3, H, W), True = damage, for a damage detector.
             octaves: start from the network's own result after so many halvings; 0 for the prefill.
 
         Returns:
@@ -50,8 +51,11 @@ class FillTraining(nn.Module):
         """
         truth = (image.float() / 255).contiguous(memory_format=memory_format(image.device))
         hole = mask.float()
-        guess = coarse_guess(self.network, truth, hole, octaves) if octaves else None
-        filled = self.network(truth, hole, guess).float()
+        if isinstance(self.network, DamageNetwork):
+            filled = self.network(truth).float()
+        else:
+            guess = coarse_guess(self.network, truth, hole, octaves) if octaves else None
+            filled = self.network(truth, hole, guess).float()
         losses: dict[str, Tensor] = self.losses(filled, truth, hole)
         return losses
 

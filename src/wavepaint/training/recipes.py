@@ -28,6 +28,7 @@ PACKAGED = (
     "film",
     "stamps",
     "faces",
+    "damage",
     "published",
     "published-celeba",
     "published-imagenet",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,17 +13,18 @@ import torch
 from lightning.fabric import Fabric
 
 from wavepaint.data.crops import CropDataset, CropOptions, CropSource
+from wavepaint.data.damage import DamagedCrops, DamagedSet
 from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.images import ImageSource, find_images
 from wavepaint.data.resident import ImageBank, MaskBank, ResidentCrops, decoded_images, too_large_for_memory
 from wavepaint.data.stream import CropStream
 from wavepaint.errors import CheckpointError, OptionError
-from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint
+from wavepaint.network import Network, WavePaintConfig, build_network, load_network
 from wavepaint.training.callbacks import LOGGERS, Callback
 from wavepaint.training.folder import STATE, check_new, read_state
 from wavepaint.training.learner import Learner
 from wavepaint.training.loop import TrainingLoop
-from wavepaint.training.losses import Loss, load_losses
+from wavepaint.training.losses import DETECTOR_LOSSES, Loss, load_losses
 from wavepaint.training.module import has_bfloat16, is_finite
 from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
 from wavepaint.training.settings import Outcome, Settings, Supply
@@ -31,7 +32,8 @@ from wavepaint.training.settings import Outcome, Settings, Supply
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-mixed", "16-mixed")
-ALWAYS_REPORTED = "hole-l1"
+ALWAYS_REPORTED = {"image": "hole-l1", "damage": "dice"}
+"""A score of every validation beside the recipe's metric, by the network's output."""
 _MAX_WORKERS = 8
 
 
@@ -132,7 +134,8 @@ def _launch(
     _check_length(recipe, settings, len(held_out) > 0)
     network = _network(recipe, state)
     # Before anything is launched: weights that cannot be had should not cost more than a line.
-    losses = load_losses((*recipe.losses, recipe.validation.metric, ALWAYS_REPORTED), settings.weights)
+    names = (*recipe.losses, recipe.validation.metric, ALWAYS_REPORTED[network.config.output])
+    losses = load_losses(names, settings.weights)
     fabric = _make_fabric(hardware)
     fabric.launch()
     if recipe.batch_norm == "sync" and fabric.world_size > 1 and fabric.device.type != "cuda":
@@ -143,22 +146,31 @@ def _launch(
             for callback in callbacks if fabric.is_global_zero else ():
                 callback.on_note(f"{reason}: they are read while training instead (data.source stream)")
             recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": "stream"})})
-    supply = _supply(recipe, images, to_train, held_out, losses, fabric)
+    supply = _supply(recipe, images, to_train, held_out, {name: losses[name] for name in names[-2:]}, fabric)
+    if network.config.output == "damage":
+        crop, most = recipe.validation.crop, recipe.data.max_pixels
+        supply = replace(supply, crops=DamagedCrops(supply.crops, recipe.seed, fabric.global_rank))
+        if supply.validation is not None:
+            supply = replace(supply, validation=DamagedSet(held_out, recipe.validation.images, crop, most))
     learner = Learner(recipe, fabric, network, losses)
     return TrainingLoop(recipe, settings, fabric, learner, supply, callbacks, began)
 
 
-def _network(recipe: Recipe, state: dict[str, Any] | None) -> WavePaint:
+def _network(recipe: Recipe, state: dict[str, Any] | None) -> Network:
     if state is not None:
-        network = WavePaint(WavePaintConfig.from_dict(state["config"]))
+        network = build_network(WavePaintConfig.from_dict(state["config"]))
     elif recipe.init is not None:
-        network = load_checkpoint(recipe.init)
+        network = load_network(recipe.init)
         if not is_finite(network):
             raise CheckpointError(f"{recipe.init}: holds values that are not finite")
     else:
         torch.manual_seed(recipe.seed)
-        network = WavePaint(recipe.network_config())
-    multiple = network.config.stride * (2 if recipe.self_condition > 0 else 1)
+        network = build_network(recipe.network_config())
+    detects = network.config.output == "damage"
+    foreign = [name for name in (*recipe.losses, recipe.validation.metric) if (name in DETECTOR_LOSSES) != detects]
+    if foreign:
+        raise OptionError(f"loss {foreign[0]}: not for a network that {'finds damage' if detects else 'fills'}")
+    multiple = network.config.multiple if detects else network.config.stride * (2 if recipe.self_condition > 0 else 1)
     for side in (*recipe.crops, recipe.validation.crop):
         if side % multiple:
             raise OptionError(f"crops of {side} pixels: this network needs multiples of {multiple}")
@@ -170,7 +182,7 @@ def _supply(
     images: ImageSource,
     to_train: ImageSource,
     held_out: ImageSource,
-    losses: dict[str, Loss],
+    metrics: dict[str, Loss],
     fabric: Fabric,
 ) -> Supply:
     data, judged = recipe.data, recipe.validation
@@ -191,7 +203,7 @@ def _supply(
     validation = None
     if fabric.is_global_zero:
         validation = ValidationSet(held_out, judged.masks, judged.images, judged.crop, data.max_pixels)
-    metrics = {name: losses[name].to(fabric.device) for name in (ALWAYS_REPORTED, judged.metric)}
+    metrics = {name: metric.to(fabric.device) for name, metric in metrics.items()}
     step = recipe.batch * recipe.accumulate * fabric.world_size
     epoch = max(1, len(to_train) * data.crops_per_image // step)
     return Supply(images, crops, epoch, validation, metrics)

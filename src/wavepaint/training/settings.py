@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wavepaint.data.crops import CropSource
+from wavepaint.data.damage import DamagedSet
 from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.images import ImageSource, Skipped
 from wavepaint.training.losses import Loss
@@ -74,5 +75,5 @@ class Supply:
     images: ImageSource
     crops: CropSource
     steps_per_epoch: int
-    validation: ValidationSet | None
+    validation: ValidationSet | DamagedSet | None
     metrics: Mapping[str, Loss]

@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wavepaint.data.damage import DamagedSet
 from wavepaint.data.held_out import ValidationSet
-from wavepaint.network import WavePaint
+from wavepaint.network import Network
+from wavepaint.network.damage import DamageNetwork
 from wavepaint.training.losses import Loss
 
 PSNR = "hole-psnr"
@@ -36,7 +38,7 @@ class Scores:
 
 
 @torch.no_grad()
-def validate(network: WavePaint, crops: ValidationSet, metrics: Mapping[str, Loss], decisive: str) -> Scores:
+def validate(network: Network, crops: ValidationSet | DamagedSet, metrics: Mapping[str, Loss], decisive: str) -> Scores:
     """Score a network.
 
     Args:
@@ -51,22 +53,30 @@ def validate(network: WavePaint, crops: ValidationSet, metrics: Mapping[str, Los
         rows: list[dict[str, float]] = []
         for start in range(0, len(crops), _BATCH):
             image, mask = crops.batch(kind, start, min(start + _BATCH, len(crops)), device)
-            filled = network(image, mask).clamp(0, 1)
-            for one in zip(filled.split(1), image.split(1), mask.split(1), strict=True):
-                rows.append({PSNR: _hole_psnr(*one), **{name: float(loss(*one)) for name, loss in metrics.items()}})
+            detects = isinstance(network, DamageNetwork)
+            found = network(image) if detects else network(image, mask).clamp(0, 1)
+            for one in zip(found.split(1), image.split(1), mask.split(1), strict=True):
+                psnr = {} if detects else {PSNR: _hole_psnr(*one)}
+                rows.append({**psnr, **{name: float(loss(*one)) for name, loss in metrics.items()}})
         by_kind[kind] = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     return Scores(by_kind, float(np.mean([scores[decisive] for scores in by_kind.values()])))
 
 
 @torch.no_grad()
-def sample_grid(network: WavePaint, crops: ValidationSet, count: int = 6) -> NDArray[np.uint8]:
-    """An image (rows * H, 3 * W, 3) uint8: with the hole, filled, true; one row per crop, kinds taken in turn."""
+def sample_grid(network: Network, crops: ValidationSet | DamagedSet, count: int = 6) -> NDArray[np.uint8]:
+    """An image (rows * H, 3 * W, 3) uint8: with the hole, filled, true; one row per crop, kinds taken in turn.
+
+    Of a damage detector: the damaged image, and what it finds and the true damage, a colour for each kind.
+    """
     device = next(network.parameters()).device
     rows = []
     for index in range(min(count, len(crops))):
         image, mask = crops.batch(crops.kinds[index % len(crops.kinds)], index, index + 1, device)
-        filled = network(image, mask).clamp(0, 1)
-        row = torch.cat((image * (1 - mask) + _HOLE_GREY * mask, filled, image), dim=-1)[0]
+        if isinstance(network, DamageNetwork):
+            row = torch.cat((image, network(image).sigmoid(), mask), dim=-1)[0]
+        else:
+            filled = network(image, mask).clamp(0, 1)
+            row = torch.cat((image * (1 - mask) + _HOLE_GREY * mask, filled, image), dim=-1)[0]
         rows.append((row * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).cpu().numpy())
     return np.concatenate(rows)
 

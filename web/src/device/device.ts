@@ -2,6 +2,7 @@
 
 import type { Raster } from "../image/raster";
 import type { Filled } from "../fill/filler";
+import type { Finding } from "../fill/finder";
 import type { Progress } from "../progress";
 import * as loadingLock from "./loading_lock";
 import type { Engine } from "./network";
@@ -9,10 +10,12 @@ import { DEFAULT_OPTIONS, type DetailOptions } from "./options";
 import type { Mask } from "./planes";
 import type { Options, Order, Report } from "./worker";
 
-export interface FillOptions extends Partial<DetailOptions> {
+interface Waits {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
+
+export interface FillOptions extends Partial<DetailOptions>, Waits {}
 
 /** How long the crop under way may go on after an order to stop: a graphics processor may never finish it. */
 const STOP_MILLISECONDS = 10_000;
@@ -54,28 +57,34 @@ export class Device {
 
   /** Fill the hole of an image. Rejects with the signal's reason when it is aborted, at once. */
   async fill(picture: Raster, mask: Mask, options: FillOptions = {}): Promise<Filled> {
-    for (;;) {
-      try {
-        return await this.tryToFill(picture, mask, options);
-      } catch (error) {
-        if (!(error instanceof Interrupted)) throw error;
-      }
-    }
+    const { signal, onProgress, ...asked } = options;
+    const order = { kind: "fill", picture, mask, options: { ...DEFAULT_OPTIONS, ...asked } } as const;
+    const report = await this.done((id) => ({ ...order, id }), { signal, onProgress });
+    const { raster, seconds } = report as Extract<Report, { kind: "filled" }>;
+    return { raster, seconds };
   }
 
-  private async tryToFill(picture: Raster, mask: Mask, options: FillOptions): Promise<Filled> {
-    const { signal, onProgress, ...asked } = options;
-    signal?.throwIfAborted();
-    await unlessAborted(this.load(onProgress), signal);
-    const id = this.orders++;
-    const order: Order = { kind: "fill", id, picture, mask, options: { ...DEFAULT_OPTIONS, ...asked } };
-    const filled = this.send(order, (progress) => onProgress?.(progress));
-    try {
-      const { raster, seconds } = (await unlessAborted(filled, signal)) as Extract<Report, { kind: "filled" }>;
-      return { raster, seconds };
-    } catch (error) {
-      if (signal?.aborted) this.stop(id);
-      throw error;
+  /** Find the damage of an image: one byte per pixel, 1 = damage. Rejects as `fill` does. */
+  async find(picture: Raster, finding: Finding, options: Waits = {}): Promise<Uint8Array> {
+    const { base } = this.options;
+    const report = await this.done((id) => ({ kind: "find", id, picture, base, finding }), options);
+    return (report as Extract<Report, { kind: "found" }>).damage;
+  }
+
+  /** What comes of an order; it is given again where the worker was ended meanwhile. */
+  private async done(order: (id: number) => Order, { signal, onProgress }: Waits): Promise<Report> {
+    for (;;) {
+      signal?.throwIfAborted();
+      let id: number | null = null;
+      try {
+        await unlessAborted(this.load(onProgress), signal);
+        id = this.orders++;
+        const report = this.send(order(id), (progress) => onProgress?.(progress));
+        return await unlessAborted(report, signal);
+      } catch (error) {
+        if (signal?.aborted && id !== null) this.stop(id);
+        if (!(error instanceof Interrupted)) throw error;
+      }
     }
   }
 

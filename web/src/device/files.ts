@@ -11,6 +11,9 @@ export interface NetworkUrls {
   readonly binary: string;
 }
 
+/** Of the network that finds damage. */
+export const damageUrl = (base: string): string => new URL("damage.onnx", base).href;
+
 /** `base`: the folder of the page, or of the package. */
 export function networkUrls(base: string, backend: Backend): NetworkUrls {
   const { loader, binary } = __RUNTIME__[backend];

@@ -6,7 +6,7 @@ import { addDetail, detailWork } from "./exemplar/detail";
 import { fillFlat } from "./exemplar/flat";
 import { type Grain, drawGrain, grainOf, missingGrain } from "./grain";
 import { haarFill } from "./haar_fill";
-import { type FloatPixels, enlarge, halveKnown } from "./octaves";
+import { type FloatPixels, enlarge, halveKnown } from "./pyramid";
 import type { Detail, DetailOptions } from "./options";
 import {
   type Mask,
@@ -25,16 +25,16 @@ import {
 import {
   type Region,
   type WideHole,
-  clearDepth,
+  clearInterior,
   findRegions,
   findWide,
-  octavesOf,
+  coarseLevelsOf,
   pixelsAt,
-  withoutDepths,
+  withoutInteriors,
 } from "./regions";
 
-/** How deep the octaves of the packaged network go: what is taken for granted before a network is loaded. */
-const MOST_OCTAVES = 3;
+/** Coarser levels that the packaged network is run at: what is taken for granted before a network is loaded. */
+const MOST_LEVELS = 3;
 /** Pixels around a wide hole whose grain is measured. */
 const GRAIN_PIXELS = 2 ** 20;
 /** Rows that are measured together: a multiple of the largest block of `grainOf`. */
@@ -47,7 +47,7 @@ export interface Network {
   /** Height and width of every crop must be multiples of it. */
   readonly multiple: number;
   /** Halvings, at most, at which deep holes are to be filled first. */
-  readonly octaves: number;
+  readonly coarseLevels: number;
   /**
    * Fill the hole of a crop: `image` holds three planes, `mask` one (1 = hole, 0.5 = hole that holds a guess). The
    * answer holds three planes: `image` where it is known, the network's image elsewhere, not clipped.
@@ -80,14 +80,14 @@ export async function inpaint(picture: Raster, mask: Mask, job: Job): Promise<Ra
   return { ...picture, data: filled.data as Raster["data"] };
 }
 
-/** How much work a mask is: pixels of all crops, octaves included, that `inpaint` gives to a network, nearly. */
-export function workload(mask: Mask, octaves = MOST_OCTAVES, detail: Detail = "image"): number {
+/** How much work a mask is: pixels of all crops, coarse levels included, that `inpaint` gives to a network, nearly. */
+export function workload(mask: Mask, levels = MOST_LEVELS, detail: Detail = "image"): number {
   const wide = findWide(mask);
-  const rest = withoutDepths(mask, wide);
+  const rest = withoutInteriors(mask, wide);
   const crops = findRegions(rest).flat();
   // A quarter of a window is what its reduced copy holds.
   const pixels = [
-    ...crops.map(({ crop }) => pixelsAt(cropMask(rest, crop), octaves)),
+    ...crops.map(({ crop }) => pixelsAt(cropMask(rest, crop), levels)),
     ...wide.map(({ crop }) => area(crop) / 4),
   ];
   return pixels.reduce((a, b) => a + b, detail === "image" ? detailWork(mask) : 0);
@@ -101,11 +101,11 @@ class Runner {
 
   /** Run the network on a crop of any size, one or three planes; where its hole is deep, at lower resolutions first. */
   run(planes: readonly Plane[], hole: Mask): Promise<Plane[]> {
-    return this.fill(planes, hole, octavesOf(hole, this.job.network.octaves));
+    return this.fill(planes, hole, coarseLevelsOf(hole, this.job.network.coarseLevels));
   }
 
-  private async fill(planes: readonly Plane[], hole: Mask, octaves: number): Promise<Plane[]> {
-    const guess = octaves > 0 ? await this.guess(planes, hole, octaves) : undefined;
+  private async fill(planes: readonly Plane[], hole: Mask, levels: number): Promise<Plane[]> {
+    const guess = levels > 0 ? await this.guess(planes, hole, levels) : undefined;
     const { multiple } = this.job.network;
     const padded = {
       width: Math.ceil(hole.width / multiple) * multiple,
@@ -134,10 +134,10 @@ class Runner {
   }
 
   /** What the network makes of the halved crop, enlarged again. */
-  private async guess(planes: readonly Plane[], hole: Mask, octaves: number): Promise<Plane[]> {
+  private async guess(planes: readonly Plane[], hole: Mask, levels: number): Promise<Plane[]> {
     const { reduced, unknown } = halveKnown(interleave(planes), hole);
     const halved = planes.map((_, c) => channelOf(reduced, c));
-    const coarse = interleave(await this.fill(halved, unknown, octaves - 1));
+    const coarse = interleave(await this.fill(halved, unknown, levels - 1));
     const enlarged = enlarge(coarse, { left: 0, top: 0, width: hole.width, height: hole.height });
     return [0, 1, 2].map((c) => channelOf(enlarged, c));
   }
@@ -166,22 +166,22 @@ function padInto(target: Float32Array, size: Size, source: Plane | Mask): void {
   }
 }
 
-/** Fill the depths of wide holes first, then everything else; see `wavepaint.fill.regions` for both. */
+/** Fill the interiors of wide holes first, then everything else; see `wavepaint.fill.regions` for both. */
 async function fillHoles<T extends Pixels>(picture: T, hole: Mask, runner: Runner, grain: boolean): Promise<T> {
   const wide = findWide(hole);
-  const depths = await fillDepths(picture, hole, wide, runner, grain);
-  const rest = withoutDepths(hole, wide);
-  const rims = await fillRegions(picture, rest, findRegions(rest), depths, runner, grain);
+  const interiors = await fillInteriors(picture, hole, wide, runner, grain);
+  const rest = withoutInteriors(hole, wide);
+  const borders = await fillRegions(picture, rest, findRegions(rest), interiors, runner, grain);
   wide.forEach((piece, index) => {
-    for (const rim of rims) feather(rim, piece, depths[index].samples);
+    for (const border of borders) feather(border, piece, interiors[index].samples);
   });
   const result = { ...picture, data: picture.data.slice() };
   const whole = { left: 0, top: 0, width: picture.width, height: picture.height };
-  for (const { box, samples } of [...depths, ...rims]) paste(result, whole, samples, box);
+  for (const { box, samples } of [...interiors, ...borders]) paste(result, whole, samples, box);
   return result;
 }
 
-/** Let a filled rim run into the depth behind it, so that no edge shows between them. */
+/** Blend a filled border band into the interior behind it, so that no edge shows between them. */
 function feather({ box, samples }: Patch, piece: WideHole, guess: Pixels): void {
   const shared = intersection(box, piece.box);
   if (!shared) return;
@@ -196,15 +196,15 @@ function feather({ box, samples }: Patch, piece: WideHole, guess: Pixels): void 
       const to = ((here.top + y) * box.width + here.left + x) * channels;
       for (let c = 0; c < channels; c++) {
         const near = samples.data[to + c] / range;
-        const deep = guess.data[at * channels + c] / range;
-        samples.data[to + c] = fromUnit(near + share * (deep - near), range);
+        const far = guess.data[at * channels + c] / range;
+        samples.data[to + c] = fromUnit(near + share * (far - near), range);
       }
     }
   }
 }
 
 /** The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the image's own. */
-async function fillDepths(
+async function fillInteriors(
   picture: Pixels,
   hole: Mask,
   wide: readonly WideHole[],
@@ -227,7 +227,7 @@ async function fillDepths(
       if (piece.share[Math.floor(i / patch.channels)] > 0) patch.data[i] = fromUnit(guess.data[i], range);
     }
     patches.push({ box: piece.box, samples: patch });
-    clearDepth(unknown, piece);
+    clearInterior(unknown, piece);
   }
   return patches;
 }
@@ -236,16 +236,16 @@ async function fillDepths(
 async function fillRegions(
   picture: Pixels,
   hole: Mask,
-  waves: readonly Region[][],
-  depths: readonly Patch[],
+  stages: readonly Region[][],
+  interiors: readonly Patch[],
   runner: Runner,
   grain: boolean,
 ): Promise<Patch[]> {
   const filled: Patch[] = [];
-  for (const region of waves.flat()) {
+  for (const region of stages.flat()) {
     const samples = cropPixels(picture, region.crop);
     const unknown = cropMask(hole, region.crop);
-    for (const { box, samples: patch } of depths) paste(samples, region.crop, patch, box);
+    for (const { box, samples: patch } of interiors) paste(samples, region.crop, patch, box);
     // What its neighbours have filled counts as known.
     for (const { box, samples: patch } of filled.filter(({ box }) => region.known.includes(box))) {
       paste(samples, region.crop, patch, box);
@@ -295,7 +295,7 @@ function mean(planes: readonly Plane[]): Plane {
 }
 
 /**
- * Add the grain that the depth of a wide hole lacks; none in alpha. It is measured in bands of whole rows of blocks,
+ * Add the grain that the interior of a wide hole lacks; none in alpha. It is measured in bands of whole rows of blocks,
  * evenly spread over the window, `GRAIN_PIXELS` in all.
  */
 function addGrainFor(piece: WideHole, guess: FloatPixels, samples: Pixels, unknown: Mask): void {
@@ -327,7 +327,7 @@ function addGrainFor(piece: WideHole, guess: FloatPixels, samples: Pixels, unkno
 }
 
 /**
- * How much stronger the grain of the depth is where it fades into that of the rim: two grains that know nothing of each
+ * How much stronger the grain of the interior is where it fades into that of the border band: two grains that know nothing of each
  * other, weighted 1 - s and s, add up to less than either, which would show as a smooth seam.
  */
 const strengthAgainstFeathering = (share: number): number => (share > 0 ? Math.sqrt((2 - share) / share) : 1);

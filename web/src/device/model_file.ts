@@ -8,7 +8,7 @@ export interface Traits {
   /** The sides of crops must be multiples of it. */
   readonly multiple: number;
   /** Halvings, at most, at which deep holes are to be filled first; 0 where the file does not say. */
-  readonly octaves: number;
+  readonly coarseLevels: number;
 }
 
 /** The entries of the metadata that say how to use a network. Throws where it is none of ours. */
@@ -22,7 +22,7 @@ export function traitsOf(model: Uint8Array): Traits {
   const numberOf = (key: string): number => (/^\d+$/.test(entries.get(key) ?? "") ? Number(entries.get(key)) : 0);
   const multiple = numberOf("multiple");
   if (multiple === 0) throw new Error("it is not a WavePaint network");
-  return { multiple, octaves: numberOf("octaves") };
+  return { multiple, coarseLevels: numberOf("octaves") };
 }
 
 /** The length-delimited fields of a protocol buffer, up to the first that makes no sense. */

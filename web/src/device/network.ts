@@ -4,6 +4,7 @@ import type * as Ort from "onnxruntime-web/wasm";
 import type { Size } from "../geometry";
 import { area } from "../geometry";
 import type { Network } from "./inpaint";
+import type { Detector } from "./damage";
 import { traitsOf } from "./model_file";
 
 export type Backend = "webgpu" | "wasm";
@@ -70,18 +71,12 @@ export async function loadNetwork(
   threads: number,
 ): Promise<LoadedNetwork> {
   const traits = traitsOf(model);
-  const ort: typeof Ort =
-    backend === "webgpu" ? await import("onnxruntime-web/webgpu") : await import("onnxruntime-web/wasm");
+  const ort = await runtimeOf(backend);
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { mjs: files.loader };
   ort.env.wasm.wasmBinary = files.binary;
-  const session = await ort.InferenceSession.create(model, {
-    executionProviders: [backend],
-    logSeverityLevel: 3,
-    // A waiting thread that spins takes a core from everything else, the page included.
-    extra: { session: { intra_op: { allow_spinning: "0" } } },
-  });
+  const session = await ort.InferenceSession.create(model, sessionOptions(backend));
   // A lost device may leave a run waiting for ever.
   const lost = backend === "webgpu" ? lossOf(await (ort.env.webgpu.device as Promise<Gpu | undefined>)) : NEVER;
   const run = async (image: Float32Array, mask: Float32Array, { width, height }: Size): Promise<Float32Array> => {
@@ -99,6 +94,28 @@ export async function loadNetwork(
   const release = (): Promise<void> => session.release().catch(() => undefined);
   return { ...traits, backend, threads, run, release };
 }
+
+/** Load a network that finds damage, in a backend in which another network is loaded. */
+export async function loadDetector(model: Uint8Array, backend: Backend): Promise<Detector> {
+  const { multiple } = traitsOf(model);
+  const ort = await runtimeOf(backend);
+  const session = await ort.InferenceSession.create(model, sessionOptions(backend));
+  const run = async (image: Float32Array, { width, height }: Size): Promise<Float32Array> => {
+    const { damage } = await session.run({ image: new ort.Tensor("float32", image, [1, 3, height, width]) });
+    return (await damage.getData()) as Float32Array;
+  };
+  return { multiple, run };
+}
+
+const runtimeOf = (backend: Backend): Promise<typeof Ort> =>
+  backend === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm");
+
+const sessionOptions = (backend: Backend): Ort.InferenceSession.SessionOptions => ({
+  executionProviders: [backend],
+  logSeverityLevel: 3,
+  // A waiting thread that spins takes a core from everything else, the page included.
+  extra: { session: { intra_op: { allow_spinning: "0" } } },
+});
 
 interface Gpu {
   readonly lost: Promise<{ readonly message: string }>;

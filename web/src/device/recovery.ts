@@ -18,8 +18,8 @@ export class RecoveringNetwork implements LoadedNetwork {
     return this.current.multiple;
   }
 
-  get octaves(): number {
-    return this.current.octaves;
+  get coarseLevels(): number {
+    return this.current.coarseLevels;
   }
 
   get backend(): Backend {

@@ -14,7 +14,7 @@ const MAX_HOLE = 640;
 const SIZE_STEP = 64;
 const SPLIT_GAIN = 0.75;
 const WIDE = 256;
-const RIM = 32;
+const BORDER = 32;
 const FEATHER = 16;
 const DEEP = 28;
 const SMALLEST = 16;
@@ -31,13 +31,13 @@ export interface Region {
   readonly known: readonly Box[];
 }
 
-/** A piece of a wide hole whose depth is filled from a reduced copy. */
+/** A piece of a wide hole whose interior is filled from a reduced copy. */
 export interface WideHole {
   /** The window that is reduced; it lies inside the image. */
   readonly crop: Box;
   /** The piece. */
   readonly box: Box;
-  /** What the reduced copy contributes to each sample of `box`: 1 in the depth, 0 at the outer edge of the rim. */
+  /** What the reduced copy contributes to each sample of `box`: 1 in the interior, 0 at the outer edge of the border band. */
   readonly share: Float32Array;
 }
 
@@ -48,7 +48,7 @@ interface Piece {
   readonly holes: Box;
 }
 
-/** Where a hole is so wide that its depth is better filled from a reduced copy, in the order in which to fill it. */
+/** Where a hole is so wide that its interior is better filled from a reduced copy, in the order in which to fill it. */
 export function findWide(mask: Mask): WideHole[] {
   const pieces = divide(wideCells(mask)).map((cells) => {
     const holes = within(cellBounds(cells), mask);
@@ -57,18 +57,18 @@ export function findWide(mask: Mask): WideHole[] {
     );
     return { crop: cropAround(holes, context, mask), holes };
   });
-  return inWaves(fromOutsideIn(pieces, mask))
+  return inStages(fromOutsideIn(pieces, mask))
     .flat()
     .map(({ crop, holes }) => ({ crop, box: holes, share: shareOf(mask, holes) }));
 }
 
-/** Crops for the holes of a mask, in waves; the regions of one wave do not depend on each other. */
+/** Crops for the holes of a mask, in stages; the regions of one stage do not depend on each other. */
 export function findRegions(mask: Mask): Region[][] {
   const pieces = split(occupiedCells(mask)).map((cells) => {
     const holes = tightBox(mask, cellBounds(cells));
     return { crop: cropAround(holes, contextOf(holes.height, holes.width, countOf(cells)), mask), holes };
   });
-  return inWaves(fromOutsideIn(pieces, mask));
+  return inStages(fromOutsideIn(pieces, mask));
 }
 
 /**
@@ -76,14 +76,14 @@ export function findRegions(mask: Mask): Region[][] {
  * network has learned. What lies outside the crop counts as unknown: a hole meets the edge of its crop only where the
  * image ends, or the hole goes on.
  */
-export function octavesOf(hole: Mask, most: number): number {
+export function coarseLevelsOf(hole: Mask, most: number): number {
   const shorter = Math.min(hole.width, hole.height);
-  const mayHave = (octaves: number): boolean => octaves <= most && shorter >> octaves >= SMALLEST;
+  const mayHave = (levels: number): boolean => levels <= most && shorter >> levels >= SMALLEST;
   if (!mayHave(1)) return 0;
   const known = sums({ ...hole, data: hole.data.map((unknown) => unknown ^ 1) });
-  let octaves = 0;
-  while (mayHave(octaves + 1) && isDeeper(known, DEEP << octaves)) octaves++;
-  return octaves;
+  let levels = 0;
+  while (mayHave(levels + 1) && isDeeper(known, DEEP << levels)) levels++;
+  return levels;
 }
 
 /** Whether a sample has no known one nearer than `depth` rows and columns; `known` is a summed-area table. */
@@ -100,23 +100,23 @@ function isDeeper({ width, height, data }: Counts, depth: number): boolean {
   return false;
 }
 
-/** What filling a crop costs: its pixels, those of its octaves included. */
+/** What filling a crop costs: its pixels, those of its coarse levels included. */
 export function pixelsAt(hole: Mask, most: number): number {
   let pixels = 0;
-  for (let octave = octavesOf(hole, most); octave >= 0; octave--) pixels += area(hole) / 4 ** octave;
+  for (let level = coarseLevelsOf(hole, most); level >= 0; level--) pixels += area(hole) / 4 ** level;
   return pixels;
 }
 
-/** What is left of a hole once the depths of its wide pieces are known. */
-export function withoutDepths(mask: Mask, wide: readonly WideHole[]): Mask {
+/** What is left of a hole once the interiors of its wide pieces are known. */
+export function withoutInteriors(mask: Mask, wide: readonly WideHole[]): Mask {
   if (wide.length === 0) return mask;
   const rest = { ...mask, data: mask.data.slice() };
-  for (const piece of wide) clearDepth(rest, piece);
+  for (const piece of wide) clearInterior(rest, piece);
   return rest;
 }
 
-/** Mark the depth of a wide piece as known. */
-export function clearDepth(mask: Mask, { box, share }: WideHole): void {
+/** Mark the interior of a wide piece as known. */
+export function clearInterior(mask: Mask, { box, share }: WideHole): void {
   for (let y = 0, i = 0; y < box.height; y++) {
     const start = (box.top + y) * mask.width + box.left;
     for (let x = 0; x < box.width; x++, i++) if (share[i] === 1) mask.data[start + x] = 0;
@@ -199,22 +199,22 @@ const parted = (cells: readonly Cell[], axis: 0 | 1, position: number): [Cell[],
 
 function shareOf(mask: Mask, box: Box): Float32Array {
   // Outside the image nothing is known.
-  const around = { width: box.width + 2 * RIM, height: box.height + 2 * RIM };
+  const around = { width: box.width + 2 * BORDER, height: box.height + 2 * BORDER };
   const known = new Uint8Array(area(around));
   for (let y = 0; y < around.height; y++) {
-    const row = box.top - RIM + y;
+    const row = box.top - BORDER + y;
     if (row < 0 || row >= mask.height) continue;
-    const first = Math.max(0, RIM - box.left);
-    const behind = Math.min(around.width, mask.width - box.left + RIM);
+    const first = Math.max(0, BORDER - box.left);
+    const behind = Math.min(around.width, mask.width - box.left + BORDER);
     for (let x = first; x < behind; x++) {
-      known[y * around.width + x] = mask.data[row * mask.width + box.left - RIM + x] ^ 1;
+      known[y * around.width + x] = mask.data[row * mask.width + box.left - BORDER + x] ^ 1;
     }
   }
   const table = sums({ ...around, data: known });
   const share = new Float32Array(area(box));
   const steps = FEATHER / 2;
-  for (let radius = RIM; radius > RIM - FEATHER; radius -= 2) {
-    const margin = RIM - radius;
+  for (let radius = BORDER; radius > BORDER - FEATHER; radius -= 2) {
+    const margin = BORDER - radius;
     for (let y = 0, i = 0; y < box.height; y++) {
       for (let x = 0; x < box.width; x++, i++) {
         if (squareSum(table, x + margin, y + margin, 2 * radius + 1) === 0) share[i] += 1 / steps;
@@ -413,18 +413,18 @@ function shareOfHoles(mask: Mask, box: Box): number {
   return count / area(box);
 }
 
-/** Put each piece into the first wave after all its touching predecessors. */
-function inWaves(pieces: readonly Piece[]): Region[][] {
-  const depths: number[] = [];
-  const waves: Region[][] = [];
+/** Put each piece into the first stage after all its touching predecessors. */
+function inStages(pieces: readonly Piece[]): Region[][] {
+  const stageOf: number[] = [];
+  const stages: Region[][] = [];
   pieces.forEach(({ crop, holes }, index) => {
     const earlier: number[] = [];
     for (let other = 0; other < index; other++) if (touching(pieces[other].holes, holes)) earlier.push(other);
-    const depth = Math.max(0, ...earlier.map((other) => depths[other] + 1));
-    depths.push(depth);
-    (waves[depth] ??= []).push({ crop, holes, known: earlier.map((other) => pieces[other].holes) });
+    const stage = Math.max(0, ...earlier.map((other) => stageOf[other] + 1));
+    stageOf.push(stage);
+    (stages[stage] ??= []).push({ crop, holes, known: earlier.map((other) => pieces[other].holes) });
   });
-  return waves;
+  return stages;
 }
 
 const touching = (a: Box, b: Box): boolean =>

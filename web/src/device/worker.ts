@@ -2,9 +2,18 @@
 
 import type { Raster } from "../image/raster";
 import { fetchBytes, gunzip } from "./download";
-import { networkUrls, transferBytes } from "./files";
+import { type Finding } from "../fill/finder";
+import { type Detector, findDamage } from "./damage";
+import { damageUrl, networkUrls, transferBytes } from "./files";
 import { inpaint, workload } from "./inpaint";
-import { type Engine, type LoadedNetwork, type Preferences, expectedEngine, loadNetwork } from "./network";
+import {
+  type Engine,
+  type LoadedNetwork,
+  type Preferences,
+  expectedEngine,
+  loadDetector,
+  loadNetwork,
+} from "./network";
 import type { DetailOptions } from "./options";
 import type { Mask } from "./planes";
 import type { Progress } from "../progress";
@@ -30,14 +39,22 @@ export type Order =
       readonly mask: Mask;
       readonly options: DetailOptions;
     }
+  | {
+      readonly kind: "find";
+      readonly id: number;
+      readonly picture: Raster;
+      readonly base: string;
+      readonly finding: Finding;
+    }
   | { readonly kind: "stop"; readonly id: number };
 
 export type Report =
   | { readonly kind: "progress"; readonly id: number; readonly progress: Progress }
   | { readonly kind: "loaded"; readonly id: number; readonly engine: Engine }
   | { readonly kind: "filled"; readonly id: number; readonly raster: Raster; readonly seconds: number }
+  | { readonly kind: "found"; readonly id: number; readonly damage: Uint8Array }
   | { readonly kind: "failed"; readonly id: number; readonly reason: string }
-  /** A fill has ended because it was to stop. */
+  /** An order has ended because it was to stop. */
   | { readonly kind: "stopped"; readonly id: number }
   /** In the middle of an order the network has failed, and another one goes on with it. */
   | { readonly kind: "moved"; readonly id: number; readonly engine: Engine };
@@ -50,6 +67,7 @@ const scope = self as unknown as Pick<Worker, "addEventListener"> & {
 class Stopped extends Error {}
 
 let network: LoadedNetwork | null = null;
+let detector: Detector | null = null;
 /** The order that is being carried out. */
 let current = -1;
 const stopped = new Set<number>();
@@ -64,7 +82,7 @@ scope.addEventListener("message", ({ data: order }: MessageEvent<Order>) => {
   last = last.then(async () => {
     current = order.id;
     try {
-      await (order.kind === "load" ? load(order) : fill(order));
+      await (order.kind === "load" ? load(order) : order.kind === "find" ? find(order) : fill(order));
     } catch (error) {
       if (error instanceof Stopped) {
         scope.postMessage({ kind: "stopped", id: order.id });
@@ -143,15 +161,10 @@ const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "pr
 
 async function fill({ id, picture, mask, options }: Extract<Order, { kind: "fill" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
-  const total = workload(mask, network.octaves, options.detail);
-  let paused = 0;
+  const total = workload(mask, network.coarseLevels, options.detail);
+  const pause = pauses(id);
   const step = async (done: number): Promise<void> => {
-    if (performance.now() - paused > PAUSE_MILLISECONDS) {
-      // A pause, in which an order to stop can arrive.
-      await new Promise((resolve) => setTimeout(resolve));
-      paused = performance.now();
-    }
-    if (stopped.delete(id)) throw new Stopped();
+    await pause();
     tellProgress({ doing: "filling", share: Math.min(done / total, 1) });
   };
   const started = performance.now();
@@ -159,4 +172,28 @@ async function fill({ id, picture, mask, options }: Extract<Order, { kind: "fill
   stopped.delete(id);
   const seconds = (performance.now() - started) / 1000;
   scope.postMessage({ kind: "filled", id, raster, seconds }, [raster.data.buffer]);
+}
+
+async function find({ id, picture, base, finding }: Extract<Order, { kind: "find" }>): Promise<void> {
+  if (!network) throw new Error("the network is not loaded");
+  detector ??= await loadDetector(await fetchBytes(damageUrl(base), () => undefined), network.backend);
+  const pause = pauses(id);
+  const damage = await findDamage(picture, finding, detector, async (share) => {
+    await pause();
+    tellProgress({ doing: "looking", share });
+  });
+  stopped.delete(id);
+  scope.postMessage({ kind: "found", id, damage }, [damage.buffer]);
+}
+
+/** Pauses at times, in which an order to stop can arrive; throws `Stopped` after it. */
+function pauses(id: number): () => Promise<void> {
+  let paused = 0;
+  return async () => {
+    if (performance.now() - paused > PAUSE_MILLISECONDS) {
+      await new Promise((resolve) => setTimeout(resolve));
+      paused = performance.now();
+    }
+    if (stopped.delete(id)) throw new Stopped();
+  };
 }

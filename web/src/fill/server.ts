@@ -23,9 +23,9 @@ export class Server {
     private readonly url: URL,
   ) {}
 
-  /** Have an image filled or converted. `waiting` is called whenever the server is busy. Rejects with a FillError. */
-  post(form: FormData, signal: AbortSignal, waiting: () => void = () => undefined): Promise<Reply> {
-    return this.send(this.url, { method: "POST", body: form }, signal, waiting);
+  /** Have an image filled, converted, or looked at for damage. `waiting` is called whenever the server is busy. Rejects with a FillError. */
+  post(form: FormData, signal: AbortSignal, waiting: () => void = () => undefined, path?: string): Promise<Reply> {
+    return this.send(path ? new URL(path, this.url) : this.url, { method: "POST", body: form }, signal, waiting);
   }
 
   /** Fetch a file that the server was started with. Rejects with a FillError. */

@@ -2,6 +2,7 @@ import type { RemoteCodec } from "../codec/client";
 import { ImageFiles } from "../codec/image_files";
 import { FORMATS } from "../codec/formats";
 import type { Filler } from "../fill/filler";
+import type { Finder } from "../fill/finder";
 import type { ServerFiller } from "../fill/server_filler";
 import type { Step } from "../image/history";
 import { Picture } from "../image/picture";
@@ -19,6 +20,7 @@ import { Filling } from "./filling";
 import { portray, showHistory } from "./history_menu";
 import { listenToFiles } from "./intake";
 import { Keeping } from "./keeping";
+import { Looking } from "./looking";
 import { listenToKeys, peekWhileHeld } from "./keys";
 import { Notices, wordsOf } from "./notices";
 import { Results } from "./results";
@@ -43,6 +45,7 @@ export class Editor implements DrawingHost {
   readonly saving: Saving;
   private readonly files: ImageFiles;
   private readonly filling: Filling;
+  private readonly looking: Looking;
   private readonly results: Results;
   private readonly controls: Controls;
   private readonly keeping: Keeping;
@@ -81,13 +84,14 @@ export class Editor implements DrawingHost {
 
   constructor(
     private readonly codec: RemoteCodec,
-    filler: Filler,
+    filler: Filler & Finder,
     server: ServerFiller | null,
     private readonly settings: Settings,
   ) {
     this.files = new ImageFiles(codec, server);
     this.saving = new Saving(this.files, codec, this.notices);
     this.filling = new Filling(filler, this.notices, this);
+    this.looking = new Looking(filler, this.notices, settings, this);
     this.results = new Results(this.filling);
     this.controls = new Controls(settings, this.controlsHost());
     this.keeping = new Keeping(
@@ -217,6 +221,7 @@ export class Editor implements DrawingHost {
   private close(): void {
     this.filling.abort();
     this.filling.forget();
+    this.looking.abort();
     this.session?.drawing.cancel();
     this.session?.stage.dispose();
     if (this.session) this.album.putAway();
@@ -277,6 +282,18 @@ export class Editor implements DrawingHost {
     if (step && this.fillsOnRelease && !this.filling.busy && session?.picture.hasPending) void this.filling.fill(step);
   }
 
+  /** Mark damage that was found; it is not filled at once, so that one can look first. */
+  found(damage: Uint8Array, grow: number): void {
+    const { session } = this;
+    if (!session || this.filling.locked) return;
+    const step = session.picture.record("Find damage", session.picture.addMask(damage, grow));
+    this.notices.say(
+      step ? "Damage is marked: erase what belongs to the image, then fill." : "All of it is marked already.",
+    );
+    if (step) portray(step, session.picture);
+    this.changed(step);
+  }
+
   filled(step: Step): void {
     if (this.session) portray(step, this.session.picture);
     this.unsaved = true;
@@ -335,6 +352,7 @@ export class Editor implements DrawingHost {
   private escape(): void {
     if (this.session?.drawing.active) this.session.drawing.cancel();
     else if (this.filling.busy) this.filling.stop();
+    else if (this.looking.busy) this.looking.stop();
     else this.notices.warn(null);
   }
 
@@ -515,6 +533,7 @@ export class Editor implements DrawingHost {
     click("save-all", () => void this.saveAll());
     click("load-mask", () => element("mask-input", HTMLInputElement).click());
     click("clear", () => this.clearMask());
+    click("find-damage", () => void this.looking.toggle());
     click("fill", () => (this.filling.busy ? this.filling.stop() : void this.filling.fill()));
     element("history-menu", HTMLElement).addEventListener("beforetoggle", () => {
       if (!this.session) return;

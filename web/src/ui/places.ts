@@ -2,7 +2,9 @@ import { type Device, unlessAborted } from "../device/device";
 import { keptBackends, transferBytes } from "../device/files";
 import { type Engine, expectedEngine } from "../device/network";
 import { FillError, type FillProgress, type Filled, type Filler } from "../fill/filler";
+import type { Finder, Finding } from "../fill/finder";
 import type { FillRequest } from "../image/picture";
+import type { Raster } from "../image/raster";
 import type { Progress } from "../progress";
 import { element } from "./dom";
 import { type Place, type Settings, saveSettings } from "./settings";
@@ -10,7 +12,7 @@ import { type Place, type Settings, saveSettings } from "./settings";
 const NAMES: Readonly<Record<Place, string>> = { server: "On the server", device: "On this device" };
 
 /** Where holes are filled, and the menu to choose it. */
-export class Places implements Filler {
+export class Places implements Filler, Finder {
   private readonly inputs = {
     server: element("where-server", HTMLInputElement),
     device: element("where-device", HTMLInputElement),
@@ -20,8 +22,8 @@ export class Places implements Filler {
 
   /** `server`: null on a site that has none. */
   constructor(
-    private readonly server: Filler | null,
-    private readonly onDevice: Filler,
+    private readonly server: (Filler & Finder) | null,
+    private readonly onDevice: Filler & Finder,
     private readonly device: Device,
     private readonly settings: Settings,
   ) {
@@ -49,6 +51,17 @@ export class Places implements Filler {
     if (this.server && this.place === "server") return this.server.fill(request, signal, report);
     await this.loaded(signal, report);
     return this.onDevice.fill(request, signal, report);
+  }
+
+  async find(
+    image: Raster,
+    finding: Finding,
+    signal: AbortSignal,
+    report?: (progress: FillProgress) => void,
+  ): Promise<Uint8Array> {
+    if (this.server && this.place === "server") return this.server.find(image, finding, signal, report);
+    await this.loaded(signal, report);
+    return this.onDevice.find(image, finding, signal, report);
   }
 
   /** Bring the menu in line with how things are. */

@@ -1,3 +1,5 @@
+import { DAMAGE_KINDS, type DamageKind } from "../fill/finder";
+
 export type Place = "server" | "device";
 
 /** What the page remembers between visits, in this browser only. */
@@ -13,6 +15,9 @@ export interface Settings {
   /** Whether work is kept in this browser, for a reload or a crash. */
   keepWork: boolean;
   place: Place;
+  /** Of damage to look for. */
+  kinds: readonly DamageKind[];
+  sensitivity: number;
 }
 
 const KEY = "wavepaint";
@@ -26,6 +31,8 @@ const DEFAULTS: Readonly<Settings> = {
   everywhere: false,
   keepWork: true,
   place: "server",
+  kinds: DAMAGE_KINDS,
+  sensitivity: 0.5,
 };
 
 export function loadSettings(): Settings {

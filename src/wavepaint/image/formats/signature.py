@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import BinaryIO
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JXL_SIGNATURES = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+_SUFFIXES = {"jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "gif": ".gif", "heif": ".heic"}
 _HEIF_BRANDS = frozenset([b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"])
 
 
@@ -59,3 +61,10 @@ def has_gain_map(stream: BinaryIO) -> bool:
             break
         stream.seek(size - 8, 1)
     return False
+
+
+def suffix_of(image: str | bytes) -> str:
+    """The suffix of a file's name, or the usual one of its contents: ".png" for what has none of its own."""
+    if isinstance(image, str):
+        return posixpath.splitext(image)[1]
+    return ".avif" if image[8:12] in (b"avif", b"avis") else _SUFFIXES.get(sniff(image[:16]) or "", ".png")

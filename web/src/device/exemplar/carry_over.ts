@@ -1,7 +1,7 @@
 /** `wavepaint.fill.solution` in TypeScript: what a search has found, carried over to samples of any depth. */
 
 import { type Size, area } from "../../geometry";
-import { type FloatPixels, enlarge, halveKnown } from "../octaves";
+import { type FloatPixels, enlarge, halveKnown } from "../pyramid";
 import { type Mask, type Pixels, fromUnit, rangeOf } from "../planes";
 import { each, indicesOf } from "./areas";
 import { removeSeams, voteWithGradients } from "./blend";

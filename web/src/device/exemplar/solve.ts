@@ -1,7 +1,7 @@
 /** `wavepaint.fill.exemplar` in TypeScript: where every sample of a hole is to be copied from, coarse to fine. */
 
 import { type Size, area } from "../../geometry";
-import { halveKnown } from "../octaves";
+import { halveKnown } from "../pyramid";
 import type { Pixels } from "../planes";
 import { dilate, each, labelsOf } from "./areas";
 import type { Matching } from "./blend";

@@ -1,4 +1,4 @@
-/** `wavepaint.fill.octaves` in TypeScript: down an octave with what is known, and up again with what was filled there. */
+/** `wavepaint.fill.pyramid` in TypeScript: down a level with what is known, and up again with what was filled there. */
 
 import { type Box, area } from "../geometry";
 import { neighbours } from "./haar_fill";

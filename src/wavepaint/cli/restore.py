@@ -1,0 +1,48 @@
+"""`wavepaint restore`: find damage and fill it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.declared import takes_options
+from wavepaint.cli.find import Files, Images, mask_beside, run, share
+from wavepaint.errors import OptionError
+from wavepaint.options import Finding
+
+app = new_app()
+
+
+@app.command(
+    epilog=examples(
+        "wavepaint restore scan.tif -o clean.tif",
+        "wavepaint restore scans/ -o clean/ --kinds scratches,dust",
+        "wavepaint restore scan.tif -o clean.tif --infrared infrared.tif",
+    )
+)
+@takes_options()
+def restore(image: Images, *, files: Files, finding: Finding) -> None:
+    """Find scratches, dust and stamps in an image, or in every image of a folder, and fill them.
+
+    The mask of what was found is kept beside each result, as NAME-mask.png. Nothing else changes; an image in which
+    nothing is found is copied as it is.
+    """
+    from wavepaint.find import Finder, write_mask
+    from wavepaint.inpainter import Inpainter
+    from wavepaint.options import Options
+
+    finder, inpainter, options = Finder(files.model), Inpainter(), Options()
+
+    def work(source: Path, target: Path) -> str:
+        beside = mask_beside(target)
+        if beside.exists() and beside.samefile(source):
+            raise OptionError(f"{beside}: is the image itself, and the mask would replace it: name another output")
+        mask = finder.find(source, finding)
+        write_mask(mask, beside)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "mask: marks nothing")  # the line below says so
+            inpainter.fill(source, mask, options, target)
+        return share(float(mask.mean()), "found and filled" if mask.any() else "found")
+
+    run(image, files, finding, work)

@@ -1,0 +1,233 @@
+"""Find damage: an image, tile by tile, through a small network; or its infrared channel; to a mask of what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepaint.box import Box
+from wavepaint.cancellation import Cancelled, check_cancelled
+from wavepaint.errors import ImageError, MaskError
+from wavepaint.fill.dilation import dilate
+from wavepaint.fill.guide import READ_PIXELS
+from wavepaint.fill.padding import Padding
+from wavepaint.fill.patches import dilate as dilate_square
+from wavepaint.fill.regions import in_groups
+from wavepaint.fill.units import to_unit
+from wavepaint.image.sources import BytesImage, EncodedImage, InputImage, open_image
+from wavepaint.image.vips import libvips
+from wavepaint.options import DAMAGE_KINDS, Finding, Options, take_options
+from wavepaint.runtime import load_detector
+
+Mask = NDArray[np.bool_]
+Planes = NDArray[np.float32]
+Progress = Callable[[float], bool | None]
+
+THRESHOLDS = {"scratches": 0.5, "dust": 0.5, "stamps": 0.5}
+"""Probabilities from which on a sample is damage, at sensitivity 0.5."""
+SPREAD = 8.0
+"""How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
+FAINTER = 2.0
+"""What is near damage is damage where it is fainter by at most so much, in logits."""
+REACH = 4
+"""How near, pixels; and so often in turn."""
+TURNS = 4
+CORE, MARGIN = 960, 64
+"""Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
+BLOCK = 64
+"""Side of the blocks in which the brightness of clear film is measured in infrared, pixels."""
+CLEAR = 90
+"""Percentile of a block that is clear film."""
+
+
+@dataclass(frozen=True)
+class _Tile:
+    core: Box
+    crop: Box
+
+
+class Finder:
+    """Finds damage with one network, loaded when it is first needed.
+
+    Args:
+        model: None for the packaged network, an ONNX file, or a checkpoint made by the recipe `damage`.
+        threads: threads for the network; None = every core.
+
+    Raises:
+        CheckpointError: `model` is missing or no damage detector; that shows at the first call.
+    """
+
+    def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
+        self._model, self._threads = model, threads
+        self._detector: Callable[[Planes], Planes] | None = None
+        self._multiple = 1
+
+    def find(self, image: Any, finding: Finding | None = None, on_progress: Progress | None = None) -> Mask:
+        """See `find_damage`; `on_progress` is called with the share done and may return False to stop.
+
+        Raises:
+            Cancelled: `on_progress` has returned False.
+        """
+        finding = finding or Finding()
+        opened = _open(image)
+        if finding.infrared is not None:
+            found = find_in_infrared(_infrared(opened, finding.infrared), finding.sensitivity)
+        else:
+            found = self._look(opened, finding, on_progress)
+        return dilate(found, finding.grow)
+
+    def _look(self, image: EncodedImage | InputImage, finding: Finding, on_progress: Progress | None) -> Mask:
+        if self._detector is None:
+            detector = load_detector(self._model, self._threads)
+            self._detector, self._multiple = detector, detector.multiple
+        found = np.zeros((image.height, image.width), np.bool_)
+        tiles = list(_tiles(image.width, image.height))
+        done = 0
+        for group in in_groups(tiles, READ_PIXELS):
+            windows = image.read_boxes([tile.crop for tile in group])
+            for tile, samples in zip(group, windows, strict=True):
+                check_cancelled()
+                if on_progress is not None and on_progress(done / len(tiles)) is False:
+                    raise Cancelled
+                marked = damage_of(self._probabilities(samples), finding)
+                found[tile.core.slices] = marked[tile.core.relative_to(tile.crop).slices]
+                done += 1
+        return found
+
+    def _probabilities(self, samples: NDArray[Any]) -> Planes:
+        """(h, w, channels) -> (3, h, w), one plane for each of `options.DAMAGE_KINDS`."""
+        assert self._detector is not None
+        colours = 3 if samples.shape[2] >= 3 else 1
+        planes = to_unit(samples[..., :colours]).transpose(2, 0, 1)
+        padding = Padding.to_multiple(samples.shape[0], samples.shape[1], self._multiple)
+        image = padding.apply(np.broadcast_to(planes, (3, *planes.shape[1:])))
+        found: Planes = padding.crop(self._detector(np.ascontiguousarray(image[None])))[0]
+        return found
+
+
+@take_options(Finding)
+def find_damage(image: Any, model: str | Path | None = None, threads: int | None = None, **options: Any) -> Mask:
+    """Find the damage of an image: scratches, dust, stamps; the result is a mask for `inpaint`.
+
+    For more than one image keep a `Finder`. Memory is that of a tile, and a byte for each pixel.
+
+    Args:
+        image: whatever `inpaint` takes; a file of one page.
+        model: None for the packaged detector, an ONNX file, or a checkpoint made by `wavepaint train --recipe damage`.
+        threads: threads for the network; None = every core.
+        {options}
+
+    Returns:
+        (H, W) bool, True = damage.
+
+    Raises:
+        ImageError: an image, or infrared channel, that cannot be used.
+        CheckpointError: `model` is missing or no damage detector.
+        OptionError: an option that makes no sense.
+
+    Example:
+        >>> restored = wavepaint.inpaint(image, wavepaint.find_damage(image))  # doctest: +SKIP
+    """
+    return Finder(model, threads).find(image, Finding(**options))
+
+
+def damage_of(probabilities: Planes, finding: Finding) -> Mask:
+    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: what is sure, and what is fainter beside it."""
+    damage = np.zeros(probabilities.shape[1:], np.bool_)
+    for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
+        if kind not in finding.kinds:
+            continue
+        middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
+        sure, faint = (plane >= 1 / (1 + np.exp(-middle + weaker)) for weaker in (0.0, FAINTER))
+        for _ in range(TURNS if sure.any() else 0):
+            sure = dilate_square(sure, REACH) & faint
+        damage |= sure
+    return damage
+
+
+def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> Mask:
+    """Damage in the infrared channel of a film scan: dyes let infrared through, dust and scratches do not.
+
+    Args:
+        infrared: (H, W) uint8.
+        sensitivity: 0 to 1; at 0.5 what is a fifth darker than the clear film around it is damage.
+
+    Returns:
+        (H, W) bool, True = damage.
+    """
+    height, width = infrared.shape
+    padded = np.pad(infrared, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge")
+    rows, columns = padded.shape[0] // BLOCK, padded.shape[1] // BLOCK
+    clear = np.empty((rows, columns))
+    for row in range(rows):
+        band = padded[row * BLOCK : (row + 1) * BLOCK].reshape(BLOCK, columns, BLOCK).transpose(1, 0, 2)
+        clear[row] = np.percentile(band.reshape(columns, -1), CLEAR, axis=1)
+    # A block that damage covers is as clear as most of its neighbours.
+    around = np.pad(clear, 1, mode="edge")
+    usual = np.median([around[y : y + rows, x : x + columns] for y in range(3) for x in range(3)], axis=0)
+    clear = np.maximum(clear, usual)
+    share = 1 - (0.3 - 0.2 * sensitivity)
+    centres = (np.arange(columns) + 0.5) * BLOCK - 0.5
+    middles = (np.arange(rows) + 0.5) * BLOCK - 0.5
+    wide = np.stack([np.interp(np.arange(width), centres, row) for row in clear])
+    found = np.empty((height, width), np.bool_)
+    for y in range(height):
+        place = np.clip(np.interp(y, middles, np.arange(rows)), 0, rows - 1)
+        above, weight = int(place), place - int(place)
+        level = wide[above] + weight * (wide[min(above + 1, rows - 1)] - wide[above])
+        found[y] = infrared[y] < share * level
+    return found
+
+
+def _tiles(width: int, height: int) -> Iterator[_Tile]:
+    whole = Box(0, 0, width, height)
+    for top in range(0, height, CORE):
+        for left in range(0, width, CORE):
+            core = Box(left, top, CORE, CORE).intersection(whole)
+            crop = Box(left - MARGIN, top - MARGIN, CORE + 2 * MARGIN, CORE + 2 * MARGIN).intersection(whole)
+            yield _Tile(core, crop)
+
+
+def _open(image: Any) -> EncodedImage | InputImage:
+    named = isinstance(image, (str, Path)) and str(image)
+    opened = EncodedImage(Path(image)) if named else open_image(image)
+    if isinstance(opened, EncodedImage) and (pages := opened.pages(None)) > 1:
+        raise ImageError(f"{opened.name}: has {pages} pages; damage is found in files of one page")
+    return opened
+
+
+def _infrared(image: EncodedImage | InputImage, given: Any) -> NDArray[np.uint8]:
+    """(H, W) uint8 of the image's own fourth channel, or of a second image."""
+    own = isinstance(given, str) and given == "band"
+    if own and image.channels != 4:
+        raise ImageError(f"{image.name}: has no fourth channel that could be infrared, only {image.channels}")
+    source = image if own else _open(given)
+    if (source.width, source.height) != (image.width, image.height):
+        sizes = f"{source.width}x{source.height}, not {image.width}x{image.height}"
+        raise MaskError(f"{source.name}: the infrared channel must have the size of the image: it is {sizes}")
+    infrared = np.empty((image.height, image.width), np.uint8)
+    for box, samples in source.strips():
+        channel = samples[..., 3] if own else samples[..., : 3 if samples.shape[2] >= 3 else 1].mean(axis=2)
+        scale = 1 if samples.dtype == np.uint8 else 257 if samples.dtype == np.uint16 else 1 / 255
+        infrared[box.slices] = np.rint(channel / scale)
+    return infrared
+
+
+def encode_mask(mask: Mask) -> bytes:
+    """A mask, (H, W) bool, as a grey PNG: white = damage."""
+    grey = np.where(mask, np.uint8(255), np.uint8(0))
+    return libvips().Image.new_from_array(grey).pngsave_buffer()  # type: ignore[no-any-return]
+
+
+def write_mask(mask: Mask, path: Path) -> None:
+    """Write a mask, (H, W) bool, as a grey image: white = damage; it appears whole or not at all.
+
+    Raises:
+        ImageError: the file cannot be written, or its suffix is no format.
+    """
+    BytesImage(encode_mask(mask), path).finish([], Options())

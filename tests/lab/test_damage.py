@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import numpy as np
+
+from lab.damage import Counts, count, hough, top_hat
+
+
+def test_counts_tolerate_one_pixel() -> None:
+    true = np.zeros((20, 20), bool)
+    true[:, 10] = True
+    assert count(np.roll(true, 1, axis=1), true) == Counts(20, 20, 20, 20)
+    assert count(np.roll(true, 2, axis=1), true) == Counts(20, 0, 20, 0)
+    half = true.copy()
+    half[10:] = False
+    result = count(half, true)
+    assert (result.precision, result.recall) == (1.0, 11 / 20)
+    assert result.f1 == 2 * (11 / 20) / (1 + 11 / 20)
+    assert (result + result).found == 20
+    assert count(~true & False, true).f1 == 0.0
+
+
+def test_the_baselines_find_a_line() -> None:
+    image = np.full((80, 80, 3), 90, np.uint8)
+    image[5:75, 40] = 255
+    true = image[..., 0] == 255
+    assert count(top_hat(5, 50)(image), true).f1 == 1.0
+    assert count(hough(15)(image), true).recall > 0.9
+    flat = np.full((80, 80, 3), 90, np.uint8)
+    assert not top_hat(5, 50)(flat).any()
+    assert not hough(15)(flat).any()

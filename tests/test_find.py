@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import wavepaint
+from pictures import png, soft, tiff
+from standin import write_detector, write_standin
+from wavepaint import find
+from wavepaint.cancellation import Cancelled
+from wavepaint.errors import CheckpointError, ImageError, MaskError, OptionError, WavepaintError
+from wavepaint.find import Finder, damage_of, find_in_infrared
+from wavepaint.options import Finding
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+@pytest.fixture
+def finder(tmp_path: Path) -> Finder:
+    return Finder(write_detector(tmp_path / "detector.onnx"))
+
+
+def damaged(height: int = 70, width: int = 90) -> np.ndarray:
+    """A smooth image with a spot of each kind, far from each other."""
+    image = soft(height, width) // 2 + 40
+    image[10:13, 20:60], image[40:44, 10:14], image[50:60, 60:80] = RED, GREEN, BLUE
+    return image
+
+
+def exactly(image: np.ndarray, *colours: tuple[int, ...]) -> np.ndarray:
+    return np.any([(image == colour).all(axis=2) for colour in colours], axis=0)
+
+
+def test_what_the_network_marks_is_found_and_grown(finder: Finder) -> None:
+    image = damaged()
+    assert np.array_equal(finder.find(image, Finding(grow=0)), exactly(image, RED, GREEN, BLUE))
+    grown = finder.find(image, Finding(grow=2))
+    assert grown[8:15, 22:58].all()
+    assert not grown[:8].any()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "colours"),
+    [("dust", [GREEN]), (("stamps", "scratches"), [RED, BLUE]), ("scratches, dust,stamps", [RED, GREEN, BLUE])],
+)
+def test_only_the_kinds_that_are_asked_for(finder: Finder, kinds: str, colours: list[tuple[int, ...]]) -> None:
+    image = damaged()
+    assert np.array_equal(finder.find(image, Finding(kinds=kinds, grow=0)), exactly(image, *colours))
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda image: image,
+        lambda image: image.astype(np.uint16) * 257,
+        lambda image: (image / 255).astype(np.float32),
+        lambda image: np.dstack((image, np.full(image.shape[:2], 9, np.uint8))),
+        Image.fromarray,
+        png,
+        lambda image: tiff(image.astype(np.uint16) * 257),
+    ],
+    ids=["uint8", "uint16", "float", "alpha", "pil", "png", "tiff16"],
+)
+def test_every_kind_of_image(finder: Finder, convert: Callable[[np.ndarray], object]) -> None:
+    image = damaged()
+    assert np.array_equal(finder.find(convert(image), Finding(grow=0)), exactly(image, RED, GREEN, BLUE))
+
+
+@pytest.mark.parametrize(("core", "margin"), [(16, 8), (40, 24), (64, 16)])
+def test_tiles_leave_no_seams(finder: Finder, monkeypatch: pytest.MonkeyPatch, core: int, margin: int) -> None:
+    image = damaged(150, 210)
+    whole = finder.find(image)
+    monkeypatch.setattr(find, "CORE", core)
+    monkeypatch.setattr(find, "MARGIN", margin)
+    shares: list[float] = []
+    assert np.array_equal(finder.find(image, on_progress=shares.append), whole)
+    assert len(shares) == -(-150 // core) * -(-210 // core)
+    assert shares == sorted(shares)
+
+
+def test_it_can_be_stopped(finder: Finder) -> None:
+    with pytest.raises(Cancelled):
+        finder.find(damaged(), on_progress=lambda share: False)
+
+
+def test_a_grey_image_is_three_equal_planes(finder: Finder) -> None:
+    assert not finder.find(np.full((20, 30), 255, np.uint8)).any()
+
+
+def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_what_is_sure() -> None:
+    plane = np.full((60, 60), 0.001, np.float32)
+    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = 0.9, 0.2, 0.2
+    probabilities = np.stack((plane, plane * 0, plane * 0))
+    usual = damage_of(probabilities, Finding())
+    assert usual[30, 5:25].all()
+    assert usual.sum() == 20
+    assert damage_of(probabilities, Finding(sensitivity=0.9))[50, 50]
+    assert not damage_of(probabilities, Finding(sensitivity=0)).any()
+    assert not damage_of(probabilities, Finding(kinds=("dust", "stamps"))).any()
+
+
+def test_the_infrared_channel_finds_dust_in_uneven_light(tmp_path: Path) -> None:
+    row, column = np.mgrid[:300, :400]
+    clear = 140 + 0.1 * column + 0.05 * row
+    dust = np.zeros((300, 400), np.bool_)
+    dust[40:60, 100:104] = dust[200:230, 210:250] = dust[299, 0] = True
+    infrared = np.where(dust, 0.6 * clear, clear).round().astype(np.uint8)
+    assert np.array_equal(find_in_infrared(infrared), dust)
+    faint = np.where(dust, 0.75 * clear, clear).round().astype(np.uint8)
+    assert [find_in_infrared(faint, sensitivity)[205, 220] for sensitivity in (0, 0.5, 1)] == [False, True, True]
+    image = soft(300, 400)
+    banded = np.dstack((image, infrared))
+    for found in (
+        wavepaint.find_damage(image, infrared=infrared, grow=0),
+        wavepaint.find_damage(banded, infrared="band", grow=0),
+        wavepaint.find_damage(tiff(banded.astype(np.uint16) * 257), infrared="band", grow=0),
+        wavepaint.find_damage(png(image), infrared=infrared.astype(np.uint16) * 257, grow=0),
+    ):
+        assert np.array_equal(found, dust)
+
+
+def test_bad_input_is_one_line(tmp_path: Path, finder: Finder) -> None:
+    image = damaged()
+    cases: list[tuple[type[WavepaintError], str, Callable[[], object]]] = [
+        (OptionError, "kinds must be some of scratches, dust, stamps", lambda: wavepaint.find_damage(image, kinds="x")),
+        (OptionError, "kinds must be", lambda: wavepaint.find_damage(image, kinds=())),
+        (OptionError, "sensitivity must be 0 to 1", lambda: wavepaint.find_damage(image, sensitivity=2)),
+        (ImageError, "nothere.png: No such file", lambda: wavepaint.find_damage("nothere.png")),
+        (ImageError, "no fourth channel", lambda: finder.find(image, Finding(infrared="band"))),
+        (MaskError, "the size of the image: it is 5x4, not 90x70", lambda: finder.find(image, _infrared(4, 5))),
+        (CheckpointError, "nothere.onnx: no such file", lambda: Finder("nothere.onnx").find(image)),
+        (CheckpointError, "finds no damage", lambda: Finder(write_standin(tmp_path / "fill.onnx")).find(image)),
+    ]
+    for kind, text, call in cases:
+        with pytest.raises(kind, match=text) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def _infrared(height: int, width: int) -> Finding:
+    return Finding(infrared=np.zeros((height, width), np.uint8))
+
+
+def test_a_mask_of_damage_goes_into_inpaint(finder: Finder, tmp_path: Path) -> None:
+    image = damaged()
+    mask = finder.find(image)
+    result = wavepaint.Inpainter(write_standin(tmp_path / "fill.onnx"))(image, mask)
+    assert np.array_equal(result[~mask], image[~mask])
+    assert not exactly(result, RED, GREEN, BLUE).any()

@@ -1,0 +1,112 @@
+/** `wavepaint.find` in TypeScript: an image, tile by tile, through the network that finds damage. */
+
+import { DAMAGE_KINDS, type Finding } from "../fill/finder";
+import type { Raster } from "../image/raster";
+import { type Box, type Size, area, intersection } from "../geometry";
+import { dilate } from "./exemplar/areas";
+import { channelOf, coloursOf, cropPixels } from "./planes";
+
+const THRESHOLDS = { scratches: 0.5, dust: 0.5, stamps: 0.5 } as const;
+const SPREAD = 8;
+const FAINTER = 2;
+const REACH = 4;
+const TURNS = 4;
+const CORE = 960;
+const MARGIN = 64;
+
+/** A loaded detector. */
+export interface Detector {
+  /** Height and width of every crop must be multiples of it. */
+  readonly multiple: number;
+  /** Three planes in [0, 1] to three of probabilities, in the order of `DAMAGE_KINDS`. */
+  run(image: Float32Array, size: Size): Promise<Float32Array>;
+}
+
+/** A tile of an image, and the box around it that the network sees. */
+export interface Tile {
+  readonly core: Box;
+  readonly crop: Box;
+}
+
+export function tilesOf(size: Size): Tile[] {
+  const whole = { left: 0, top: 0, ...size };
+  const tiles: Tile[] = [];
+  for (let top = 0; top < size.height; top += CORE) {
+    for (let left = 0; left < size.width; left += CORE) {
+      const side = CORE + 2 * MARGIN;
+      const core = intersection({ left, top, width: CORE, height: CORE }, whole);
+      const crop = intersection({ left: left - MARGIN, top: top - MARGIN, width: side, height: side }, whole);
+      if (core && crop) tiles.push({ core, crop });
+    }
+  }
+  return tiles;
+}
+
+/** The damage of an image: one byte per pixel, 1 = damage. `step` is called before each tile with the share done. */
+export async function findDamage(
+  image: Raster,
+  finding: Finding,
+  detector: Detector,
+  step: (share: number) => Promise<void>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const found = new Uint8Array(area(image));
+  const tiles = tilesOf(image);
+  for (const [number, { core, crop }] of tiles.entries()) {
+    await step(number / tiles.length);
+    const damage = damageOf(await probabilities(image, crop, detector), crop, finding);
+    for (let y = core.top; y < core.top + core.height; y++) {
+      const from = (y - crop.top) * crop.width + core.left - crop.left;
+      found.set(damage.subarray(from, from + core.width), y * image.width + core.left);
+    }
+  }
+  return found;
+}
+
+/** Three planes of the size of a crop. */
+async function probabilities(image: Raster, crop: Box, { multiple, run }: Detector): Promise<Float32Array[]> {
+  const samples = cropPixels(image, crop);
+  const colours = coloursOf(samples);
+  const width = Math.ceil(crop.width / multiple) * multiple;
+  const height = Math.ceil(crop.height / multiple) * multiple;
+  const padded = new Float32Array(3 * width * height);
+  const rows = Array.from({ length: height }, (_, y) => reflected(y, crop.height, height));
+  const columns = Array.from({ length: width }, (_, x) => reflected(x, crop.width, width));
+  for (let c = 0; c < 3; c++) {
+    const { data } = channelOf(samples, colours === 3 ? c : 0);
+    let to = c * width * height;
+    for (const row of rows) for (const column of columns) padded[to++] = data[row * crop.width + column];
+  }
+  const answer = await run(padded, { width, height });
+  return DAMAGE_KINDS.map((_, c) => {
+    const plane = new Float32Array(area(crop));
+    for (let y = 0; y < crop.height; y++) {
+      const from = (c * height + y) * width;
+      plane.set(answer.subarray(from, from + crop.width), y * crop.width);
+    }
+    return plane;
+  });
+}
+
+/** Where padding below and to the right comes from: reflection; where an axis is too short for it, the edge. */
+function reflected(position: number, length: number, padded: number): number {
+  if (position < length) return position;
+  return padded - length < length ? 2 * (length - 1) - position : length - 1;
+}
+
+/** From probabilities to damage: what is sure, and what is fainter beside it. */
+export function damageOf(planes: readonly Float32Array[], size: Size, finding: Finding): Uint8Array {
+  const damage = new Uint8Array(area(size));
+  DAMAGE_KINDS.forEach((kind, index) => {
+    if (!finding.kinds.includes(kind)) return;
+    const threshold = THRESHOLDS[kind];
+    const middle = Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - finding.sensitivity);
+    const [sureFrom, faintFrom] = [0, FAINTER].map((weaker) => 1 / (1 + Math.exp(weaker - middle)));
+    const plane = planes[index];
+    let sure = Uint8Array.from(plane, (value) => Number(value >= sureFrom));
+    for (let turn = 0; turn < TURNS && sure.includes(1); turn++) {
+      sure = dilate(sure, size, REACH).map((near, at) => near & Number(plane[at] >= faintFrom));
+    }
+    sure.forEach((marked, at) => (damage[at] |= marked));
+  });
+  return damage;
+}
