@@ -54,9 +54,8 @@ def run_batch(plan: Plan, job: Job, overwrite: bool = False, progress: bool = Fa
             job = job._replace(model=model.read_bytes())
         with _connected(job.cluster, progress) as ray:
             _spread(ray, plan._replace(rows=rows), done, job, posixpath.join(job.output, PARTS, run))
-        for name in there:
-            if name.endswith(".begun"):  # of an input that is gone
-                storage.remove(posixpath.join(job.output, name))
+        for name in (name for name in there if name.endswith(".begun")):  # of inputs that are gone
+            storage.remove(posixpath.join(job.output, name))
     return _merge(job.output, run, [record(row, "skipped") for row in plan.rows if row.result in done])
 
 
@@ -74,17 +73,13 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
         blocks = -(-len(plan.rows) // max(BLOCK_ROWS, len(plan.rows) // (16 * workers)))
         blocks = max(blocks, min(len(plan.rows), 4 * workers))
         data = ray.data.from_items([{"row": pickle.dumps(row)} for row in plan.rows], override_num_blocks=blocks)
-    resources: dict[str, Any] = {"num_cpus": cluster.cores}
+    resources: dict[str, Any] = {"num_cpus": cluster.cores, "num_gpus": None if without else cluster.gpus}
     if with_gpu and without:  # a mixed pool: the first have a share
         started = itertools.count()
         resources["ray_remote_args_fn"] = lambda: {"num_gpus": cluster.gpus if next(started) < with_gpu else 0}
-    elif with_gpu:
-        resources["num_gpus"] = cluster.gpus
     pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2)
-    with warnings.catch_warnings(action="ignore"):  # what makes a mixed pool is gone from Ray 2.64
-        data = data.map_batches(Worker, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
-    try:
-        # Not by Ray's `write_parquet`, which starts a task for each group.
+    data = data.map_batches(Worker, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
+    try:  # Ray's `write_parquet` would start a task for each group
         for number, table in enumerate(data.iter_batches(batch_size=None, batch_format="pyarrow")):
             _write(f"{report}/{number:07d}.parquet", table)
     except ray.exceptions.RayError as error:
@@ -122,7 +117,7 @@ def _connected(cluster: Cluster, progress: bool) -> Iterator[Any]:
         connection = ray.init(address, **more)
     except Exception as error:  # Ray raises whatever it does, a bare `Exception` where it cannot start in time
         raise OptionError(f"{address}: Ray cannot be reached or started: {one_line(error)}") from None
-    with connection:
+    with connection, warnings.catch_warnings(action="ignore"):  # what makes a mixed pool is gone from Ray 2.64
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars, context.print_on_execution_start = progress, False
         context.target_max_block_size = BLOCK_BYTES
@@ -149,8 +144,7 @@ def _parts(output: str, run: str = "") -> list[str]:
 
 
 def _write(name: str, table: pa.Table) -> None:
-    stream = io.BytesIO()
-    pq.write_table(table, stream)
+    pq.write_table(table, stream := io.BytesIO())
     storage.write(name, stream.getvalue())
 
 
