@@ -54,9 +54,8 @@ def run_batch(plan: Plan, job: Job, overwrite: bool = False, progress: bool = Fa
             job = job._replace(model=model.read_bytes())
         with _connected(job.cluster, progress) as ray:
             _spread(ray, plan._replace(rows=rows), done, job, posixpath.join(job.output, PARTS, run))
-        for name in there:
-            if name.endswith(".begun"):  # of an input that is gone
-                storage.remove(posixpath.join(job.output, name))
+        for name in (name for name in there if name.endswith(".begun")):  # of inputs that are gone
+            storage.remove(posixpath.join(job.output, name))
     return _merge(job.output, run, [record(row, "skipped") for row in plan.rows if row.result in done])
 
 
@@ -65,7 +64,7 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
     cluster = job.cluster
     without, with_gpu = cluster.sizes(ray.cluster_resources())
     workers = without + with_gpu
-    # Readers and writers have no processor of their own, so that they never wait for the workers.
+    # Readers have no processor of their own, so that they never wait for the workers.
     if plan.parts:
         parts = [{"part": pickle.dumps(part)} for part in plan.parts]
         data = ray.data.from_items(parts, override_num_blocks=len(parts))
@@ -74,19 +73,15 @@ def _spread(ray: Any, plan: Plan, done: set[str], job: Job, report: str) -> None
         blocks = -(-len(plan.rows) // max(BLOCK_ROWS, len(plan.rows) // (16 * workers)))
         blocks = max(blocks, min(len(plan.rows), 4 * workers))
         data = ray.data.from_items([{"row": pickle.dumps(row)} for row in plan.rows], override_num_blocks=blocks)
-    resources: dict[str, Any] = {"num_cpus": cluster.cores}
+    resources: dict[str, Any] = {"num_cpus": cluster.cores, "num_gpus": None if without else cluster.gpus}
     if with_gpu and without:  # a mixed pool: the first have a share
         started = itertools.count()
         resources["ray_remote_args_fn"] = lambda: {"num_gpus": cluster.gpus if next(started) < with_gpu else 0}
-    elif with_gpu:
-        resources["num_gpus"] = cluster.gpus
     pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2)
-    with warnings.catch_warnings(action="ignore"):  # what makes a mixed pool is gone from Ray 2.64
-        data = data.map_batches(Worker, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
-    fs, path = storage.file_system(report)
-    try:
-        fs = fs if "://" in report else None
-        data.write_parquet(path, filesystem=fs, concurrency=1, ray_remote_args={"num_cpus": 0})
+    data = data.map_batches(Worker, fn_constructor_args=(job,), batch_size=None, compute=pool, **resources)
+    try:  # Ray's `write_parquet` would start a task for each group
+        for number, table in enumerate(data.iter_batches(batch_size=None, batch_format="pyarrow")):
+            _write(f"{report}/{number:07d}.parquet", table)
     except ray.exceptions.RayError as error:
         raise WavepaintError(f"Ray gave up: {one_line(error)[-500:]}") from None
 
@@ -122,7 +117,7 @@ def _connected(cluster: Cluster, progress: bool) -> Iterator[Any]:
         connection = ray.init(address, **more)
     except Exception as error:  # Ray raises whatever it does, a bare `Exception` where it cannot start in time
         raise OptionError(f"{address}: Ray cannot be reached or started: {one_line(error)}") from None
-    with connection:
+    with connection, warnings.catch_warnings(action="ignore"):  # what makes a mixed pool is gone from Ray 2.64
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars, context.print_on_execution_start = progress, False
         context.target_max_block_size = BLOCK_BYTES
@@ -144,7 +139,13 @@ def _latest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _parts(output: str, run: str = "") -> list[str]:
-    return [f"{PARTS}/{name}" for name in storage.walk(posixpath.join(output, PARTS)) if name.startswith(run)]
+    names = storage.results_in(posixpath.join(output, PARTS))
+    return [f"{PARTS}/{name}" for name in names if name.startswith(run) and name.endswith(".parquet")]
+
+
+def _write(name: str, table: pa.Table) -> None:
+    pq.write_table(table, stream := io.BytesIO())
+    storage.write(name, stream.getvalue())
 
 
 def _rows_in(output: str, names: list[str]) -> Iterator[dict[str, Any]]:
@@ -158,9 +159,7 @@ def _merge(output: str, run: str, skipped: list[dict[str, Any]]) -> Counter[str]
     counts = Counter(row["status"] for row in _latest(_rows_in(output, _parts(output, run))))
     parts = _parts(output)
     rows = _latest([*_rows_in(output, [REPORT, *parts]), *skipped])
-    stream = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), stream)
-    storage.write(posixpath.join(output, REPORT), stream.getvalue())
+    _write(posixpath.join(output, REPORT), pa.Table.from_pylist(rows))
     for part in parts:
         storage.remove(posixpath.join(output, part))
     return counts + Counter(skipped=len(skipped))

@@ -120,7 +120,8 @@ class Worker:
     def _fill(self, row: Row) -> str:
         """Write a result; return the SHA-256 of its file."""
         target, suffix = posixpath.join(self._job.output, row.result), posixpath.splitext(row.result)[1]
-        with scratch_folder() as folder:
+        copied = any(isinstance(each, bytes) or "://" in (each or "") for each in (target, row.image, row.mask))
+        with scratch_folder() if copied else nullcontext(Path(os.devnull)) as folder:
             image, mask = self._local(row.image, folder / f"image{suffix}"), self._local(row.mask, folder / "mask")
             written = folder / f"result{suffix}" if "://" in target else Path(target)
             try:
