@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import cv2
@@ -30,6 +31,7 @@ CLEAR = 40
 """Levels of 255 by which clear damage changes a sample; all damage that counts changes it by `data.damage.VISIBLE`."""
 GROW = 2
 """Pixels by which masks grow before a fill."""
+SENSITIVITIES = (0.5, 0.75, 1.0)
 TUNED_ON = 60
 """Training images on which the baselines' thresholds are chosen."""
 HAT_SIZES = (5, 9, 15)
@@ -147,8 +149,10 @@ def found_rows(
     lines = {f"Hough, {votes} votes": hough(votes) for votes in HOUGH_VOTES}
     rows: dict[str, list[float | None]] = {}
     for kind in KINDS:
-        finding = Finding(kinds=(kind,), grow=0)
-        detectors: dict[str, Detector] = {"wavepaint": lambda image, finding=finding: finder.find(image, finding)}  # type: ignore[misc]
+        findings = {
+            f"wavepaint, sensitivity {each}": Finding(kinds=(kind,), sensitivity=each, grow=0) for each in SENSITIVITIES
+        }
+        detectors = {name: partial(finder.find, finding=finding) for name, finding in findings.items()}
         tuning = damaged_crops(training, [kind], TUNED_ON, seed + 1)
         for candidates in (hats, lines) if kind == "scratches" else (hats,):
             chosen = best_of(candidates, tuning, kind)
@@ -164,17 +168,30 @@ def found_rows(
                 float(np.mean(shares)),
                 max(shares),
             ]
-    shares = clean_shares(lambda image: finder.find(image, Finding(grow=0)), clean)
-    return {**rows, "all kinds: wavepaint": [None, None, None, None, float(np.mean(shares)), max(shares)]}
+    for each in SENSITIVITIES:
+        shares = clean_shares(partial(finder.find, finding=Finding(sensitivity=each, grow=0)), clean)
+        rows[f"all kinds: wavepaint, sensitivity {each}"] = [
+            None,
+            None,
+            None,
+            None,
+            float(np.mean(shares)),
+            max(shares),
+        ]
+    return rows
 
 
 def restored_rows(finder: Finder, crops: Sequence[Damaged]) -> dict[str, list[float]]:
     """Mean PSNR of whole images: damaged, filled where damage was found, filled where it truly is."""
     fill = Inpainter()
-    scores: dict[str, list[float]] = {"damaged": [], "filled where damage is found": [], "filled where damage is": []}
+    findings = {
+        f"filled where found, sensitivity {each}": Finding(sensitivity=each, grow=GROW) for each in SENSITIVITIES
+    }
+    scores: dict[str, list[float]] = {name: [] for name in ("damaged", *findings, "filled where damage is")}
     for crop in crops:
         assert crop.truth is not None
-        masks = (finder.find(crop.image, Finding(grow=GROW)), grown(np.logical_or.reduce(crop.mask), GROW))
+        masks = [finder.find(crop.image, finding) for finding in findings.values()]
+        masks.append(grown(np.logical_or.reduce(crop.mask), GROW))
         results = [np.asarray(fill(crop.image, mask)) if mask.any() else crop.image for mask in masks]
         for name, image in zip(scores, (crop.image, *results), strict=True):
             error = float(np.square(image.astype(np.float64) - crop.truth).mean())
@@ -184,7 +201,7 @@ def restored_rows(finder: Finder, crops: Sequence[Damaged]) -> dict[str, list[fl
 
 def stored(held_out: ImageSource, training: ImageSource, number: int, filled: int, seed: int) -> dict[str, Any]:
     """The whole measurement as `lab.results.stored` reads it, without a conclusion."""
-    finder, machine = Finder(), describe_machine()
+    finder, machine = Finder(threads=1), describe_machine()
     with packaged(DAMAGE_NAME) as path:
         digest = hashlib.sha256(path.with_suffix(".onnx").read_bytes()).hexdigest()
     found = found_rows(finder, held_out, training, number, seed)

@@ -6,7 +6,7 @@ import { type Box, type Size, area, intersection } from "../geometry";
 import { dilate } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels } from "./planes";
 
-const THRESHOLDS = { scratches: 0.95, dust: 0.95, stamps: 0.9 } as const;
+const THRESHOLDS = { scratches: 0.9975, dust: 0.989, stamps: 0.982 } as const;
 const SPREAD = 8;
 const FAINTER = 2;
 const REACH = 4;
