@@ -86,7 +86,7 @@ def test_the_token_is_asked_for(tmp_path: Path) -> None:
     assert mask_in(client.post("/v1/find", files={"image": png(damaged())}, headers=allowed)).any()
 
 
-def test_work_that_nobody_waits_for_stops_before_the_next_tile(tmp_path: Path) -> None:
+def test_work_that_nobody_waits_for_is_given_up(tmp_path: Path) -> None:
     filler = Filler(HalfInpainter().fill, Limits(), Finder(write_detector(tmp_path / "detector.onnx")).find)
     stop = threading.Event()
     assert filler.find(png(damaged()), Finding(), stop).media_type == "image/png"
