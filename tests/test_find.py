@@ -99,7 +99,7 @@ def test_a_grey_image_is_three_equal_planes(finder: Finder) -> None:
 
 def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_what_is_sure() -> None:
     plane = np.full((60, 60), 0.001, np.float32)
-    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = 0.98, 0.8, 0.8
+    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = 0.999, 0.99, 0.99
     probabilities = np.stack((plane, plane * 0, plane * 0))
     usual = damage_of(probabilities, Finding())
     assert usual[30, 5:25].all()

@@ -22,6 +22,7 @@ from parity.make import CASES
 from standin import write_detector
 from wavepaint import Inpainter
 from wavepaint.fill.dilation import dilate
+from wavepaint.runtime import packaged_network
 from wavepaint.server.page import STATIC
 from wavepaint.server.site import write_site
 
@@ -71,18 +72,18 @@ def photo(channels: int = 3, dtype: type = np.uint8, height: int = 80, width: in
     return (np.clip(waves + rng.normal(0, 0.02, waves.shape), 0.05, 1) * scale).astype(dtype)
 
 
-def page_with_another_detector(folder: Path) -> Path:
-    """The built page, with a network that finds pure red, green and blue."""
-    shutil.copytree(STATIC, folder, dirs_exist_ok=True)
-    write_detector(folder / "damage.onnx")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticServer]:
     """A host that isolates its pages and has a content security policy, with the site below a sub-path."""
     folder = tmp_path_factory.mktemp("host")
-    write_site(folder / "site", page=page_with_another_detector(tmp_path_factory.mktemp("page")))
+    detector = write_detector(tmp_path_factory.mktemp("detector") / "detector.onnx").read_bytes()
+
+    def network(name: str = "default") -> bytes:
+        return detector if name == "damage" else packaged_network(name)
+
+    with pytest.MonkeyPatch.context() as patch:  # it finds pure red, green and blue
+        patch.setattr("wavepaint.server.site.packaged_network", network)
+        write_site(folder / "site")
     (folder / "empty.html").write_text("<!doctype html><title>empty</title>")
     (folder / "host.html").write_text(HOST_PAGE)
     (folder / "blocked.html").write_text(BLOCKED_PAGE)

@@ -187,7 +187,7 @@ def test_command_prints_the_transfer_which_is_small(tmp_path: Path) -> None:
     assert (tmp_path / "site" / "model.onnx").stat().st_size <= 3e6
     first_visit = write_site(tmp_path / "site").first_visit
     assert first_visit["wasm"] < 8e6
-    assert first_visit["webgpu"] < 14e6
+    assert first_visit["webgpu"] < 15e6
     page = (tmp_path / "site" / "index.html").read_text()
     assert 'src="/' not in page
     assert 'href="/' not in page

@@ -53,7 +53,6 @@ export function runtimeFiles(): Plugin {
         this.emitFile({ type: "asset", fileName: loader, source: loaderSource });
         this.emitFile({ type: "asset", fileName: binary, source: binarySource });
       }
-      this.emitFile({ type: "asset", fileName: "damage.onnx", source: readFileSync(DETECTOR) });
       this.emitFile({ type: "asset", fileName: "licenses/wavepaint-LICENSE.txt", source: readFileSync(LICENSE) });
       for (const name of readdirSync(LICENSES)) {
         this.emitFile({ type: "asset", fileName: `licenses/${name}`, source: readFileSync(new URL(name, LICENSES)) });
@@ -71,6 +70,7 @@ export function staticSite(): Plugin {
     transformIndexHtml: (html) => html.replace(SERVER_NOTE, ""),
     generateBundle() {
       this.emitFile({ type: "asset", fileName: "model.onnx", source: readFileSync(MODEL) });
+      this.emitFile({ type: "asset", fileName: "damage.onnx", source: readFileSync(DETECTOR) });
     },
     closeBundle() {
       const path = join(folder, "sw.js");

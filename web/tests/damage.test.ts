@@ -8,7 +8,7 @@ const ALL = { kinds: DAMAGE_KINDS, sensitivity: 0.5 };
 /** Finds samples above 250: in red scratches, in green dust, in blue stamps. */
 const detector: Detector = {
   multiple: 32,
-  run: async (image) => image.map((value) => (value > 250 / 255 ? 0.99 : 0.001)),
+  run: async (image) => image.map((value) => (value > 250 / 255 ? 0.9999 : 0.001)),
 };
 
 function picture(width: number, height: number): Raster & { data: Uint8Array<ArrayBuffer> } {
@@ -46,8 +46,8 @@ describe("findDamage", () => {
   it("takes what is fainter beside what is sure, and more with more sensitivity", () => {
     const size = { width: 60, height: 60 };
     const plane = new Float32Array(3600).fill(0.001);
-    plane.fill(0.98, 30 * 60 + 5, 30 * 60 + 15).fill(0.8, 30 * 60 + 15, 30 * 60 + 25);
-    plane[50 * 60 + 50] = 0.8;
+    plane.fill(0.999, 30 * 60 + 5, 30 * 60 + 15).fill(0.99, 30 * 60 + 15, 30 * 60 + 25);
+    plane[50 * 60 + 50] = 0.99;
     const none = new Float32Array(3600);
     const count = (sensitivity: number): number =>
       damageOf([plane, none, none], size, { ...ALL, sensitivity }).reduce((sum, value) => sum + value, 0);

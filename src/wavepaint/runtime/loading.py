@@ -103,13 +103,13 @@ def model_file(model: str | Path | None) -> Path | None:
     return Path(model)
 
 
-def packaged_network() -> bytes:
-    """The ONNX file of the packaged network.
+def packaged_network(name: str = DEFAULT_MODEL) -> bytes:
+    """The ONNX file of a packaged network: "default" fills, "damage" finds damage.
 
     Raises:
         CheckpointError: it is missing from this installation.
     """
-    return _packaged().read_bytes()
+    return _packaged(name).read_bytes()
 
 
 def _packaged(name: str = DEFAULT_MODEL) -> Traversable:

@@ -11,7 +11,7 @@ from wavepaint.runtime.loading import packaged_network
 
 STATIC = Path(__file__).parent / "static"
 INDEX = "index.html"
-MODEL = "model.onnx"
+MODEL, DETECTOR = "model.onnx", "damage.onnx"
 """The packaged network, for those who fill "on this device"."""
 _SITE_ONLY = {"sw.js"}
 HINT = """\
@@ -48,7 +48,7 @@ def load_page(folder: Path = STATIC) -> dict[str, Asset]:
     """Read a built page.
 
     Returns:
-        Files by their path below the folder, with "/" between names, and the packaged network as `MODEL`. Without a
+        Files by their path below the folder, with "/" between names, the packaged networks as `MODEL` and `DETECTOR`. Without a
         built page: `INDEX` alone, a hint in plain text how to build it.
     """
     if not (folder / INDEX).is_file():
@@ -63,7 +63,8 @@ def load_page(folder: Path = STATIC) -> dict[str, Asset]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(".") and path.name not in _SITE_ONLY
     }
-    page[MODEL] = _asset(packaged_network(), "application/octet-stream", lasting=False)
+    for name, network in ((MODEL, "default"), (DETECTOR, "damage")):
+        page[name] = _asset(packaged_network(network), "application/octet-stream", lasting=False)
     return page
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.runtime.loading import model_file, packaged_network
-from wavepaint.server.page import INDEX, MODEL, STATIC
+from wavepaint.server.page import DETECTOR, INDEX, MODEL, STATIC
 
 WORKER = "sw.js"
 """The service worker: it holds the list of all other files, and so tells a folder that holds a site."""
@@ -66,6 +66,7 @@ def write_site(folder: Path, model: str | Path | None = None, *, page: Path = ST
     try:
         shutil.copytree(page, unfinished)
         (unfinished / MODEL).write_bytes(network)
+        (unfinished / DETECTOR).write_bytes(packaged_network("damage"))
         site = _finish(unfinished, folder)
         _put_in_place(unfinished, target)
     except OSError as error:
