@@ -152,7 +152,9 @@ def found_rows(
         findings = {
             f"wavepaint, sensitivity {each}": Finding(kinds=(kind,), sensitivity=each, grow=0) for each in SENSITIVITIES
         }
-        detectors = {name: partial(finder.find, finding=finding) for name, finding in findings.items()}
+        detectors: dict[str, Detector] = {
+            name: partial(finder.find, finding=finding) for name, finding in findings.items()
+        }
         tuning = damaged_crops(training, [kind], TUNED_ON, seed + 1)
         for candidates in (hats, lines) if kind == "scratches" else (hats,):
             chosen = best_of(candidates, tuning, kind)

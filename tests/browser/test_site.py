@@ -178,6 +178,7 @@ def test_finds_damage_on_the_device(site: EditorPage) -> None:
     site.page.get_by_role("button", name="Find damage").click()
     expect(site.status).to_contain_text("No damage found", timeout=SLOW)
     expect(site.button("Fill")).to_be_disabled()
+    np.testing.assert_array_equal(site.result()[~mask], source[~mask])
 
 
 def test_says_what_it_runs_on(site: EditorPage) -> None:
