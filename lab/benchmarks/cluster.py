@@ -1,6 +1,7 @@
 """`wavepaint batch` against folder mode, and against machines and drivers that are killed.
 
-    python lab/benchmarks/cluster.py [--images 2000] [--nodes 3] [--names 20000] [--detail network] [--json FILE]
+    python lab/benchmarks/cluster.py [--images 2000] [--nodes 3] [--names 20000] [--detail network] [--workers 1]
+        [--json FILE]
 
 Runs over the same small images (64 to 96 pixels a side, each with a mask of its own):
 
@@ -239,6 +240,7 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=3, help="of one core each, the head included")
     parser.add_argument("--names", type=int, default=20_000)
     parser.add_argument("--detail", default="image", help="of the fill; `network` takes a third of the time")
+    parser.add_argument("--workers", help="of the batch run; by default one a core. Folder mode has one thread")
     parser.add_argument("--runs", default=",".join(RUNS), help="which of them, with commas between")
     parser.add_argument("--json", type=Path, help="also write the report to this file")
     arguments = parser.parse_args()
@@ -265,13 +267,14 @@ def main() -> int:
         report["folder"] = timed(command("inpaint", str(inputs), folder, "--threads", "1", *detail))
         expected = results_in(folder)
         if "batch" in runs:
-            report["batch"] = timed(command("batch", str(inputs), f"{scratch}/batch", *detail))
+            workers = ("--workers", arguments.workers) if arguments.workers else ()
+            report["batch"] = timed(command("batch", str(inputs), f"{scratch}/batch", *detail, *workers))
             checks.append(check(f"{scratch}/batch", expected))
             report["batch"] |= {"check": checks[-1]}
             make_images(Path(scratch) / "one", 1)
             one = command("inpaint", f"{scratch}/one", f"{scratch}/one-folder", "--threads", "1", *detail)
             report["folder_start"] = timed(one)
-            report["batch_start"] = timed(command("batch", f"{scratch}/one", f"{scratch}/one-batch", *detail))
+            report["batch_start"] = timed(command("batch", f"{scratch}/one", f"{scratch}/one-batch", *detail, *workers))
             for unit in ("seconds", "processor_seconds"):
                 folder_cost, batch_cost = (
                     report[kind][unit] - report[f"{kind}_start"][unit] for kind in ("folder", "batch")

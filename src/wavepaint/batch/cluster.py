@@ -107,9 +107,8 @@ def _connected(cluster: Cluster, progress: bool) -> Iterator[Any]:
     if address == "local":
         there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         more |= {"num_cpus": max(there, (cluster.workers or 1) * cluster.cores), "object_store_memory": 200 * 2**20}
-        more |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        # The process that writes the report waits for the next rows, instead of starting anew each time:
-        more["_system_config"] = {"idle_worker_killing_time_threshold_ms": 600_000}
+        # Workers are as urgent as folder mode; by default their niceness is 15.
+        more |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "_system_config": {"worker_niceness": 0}}
     try:
         if address not in ("local", "auto"):  # Ray itself would wait for minutes if nobody listens
             host, _, port = address.rpartition(":")
