@@ -48,8 +48,8 @@ def load_page(folder: Path = STATIC) -> dict[str, Asset]:
     """Read a built page.
 
     Returns:
-        Files by their path below the folder, with "/" between names, the packaged networks as `MODEL` and `DETECTOR`. Without a
-        built page: `INDEX` alone, a hint in plain text how to build it.
+        Files by their path below the folder, with "/" between names, and the packaged networks as `MODEL` and
+        `DETECTOR`. Without a built page: `INDEX` alone, a hint in plain text how to build it.
     """
     if not (folder / INDEX).is_file():
         return {INDEX: _asset(HINT.encode(), _MEDIA_TYPES[".txt"], lasting=False)}

@@ -8,9 +8,9 @@ import { channelOf, coloursOf, cropPixels } from "./planes";
 
 const THRESHOLDS = { scratches: 0.9975, dust: 0.989, stamps: 0.982 } as const;
 const SPREAD = 8;
-const FAINTER = 2;
+const FAINTER = 4;
 const REACH = 4;
-const TURNS = 4;
+const TURNS = 20;
 const CORE = 960;
 const MARGIN = 96;
 
@@ -103,8 +103,11 @@ export function damageOf(planes: readonly Float32Array[], size: Size, finding: F
     const [sureFrom, faintFrom] = [0, FAINTER].map((weaker) => 1 / (1 + Math.exp(weaker - middle)));
     const plane = planes[index];
     let sure = Uint8Array.from(plane, (value) => Number(value >= sureFrom));
-    for (let turn = 0; turn < TURNS && sure.includes(1); turn++) {
+    let grew = sure.includes(1);
+    for (let turn = 0; turn < TURNS && grew; turn++) {
+      const before = sure;
       sure = dilate(sure, size, REACH).map((near, at) => near & Number(plane[at] >= faintFrom));
+      grew = sure.some((marked, at) => marked !== before[at]);
     }
     sure.forEach((marked, at) => (damage[at] |= marked));
   });
