@@ -68,9 +68,11 @@ def _tables(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     columns = [[METRICS[name].label, METRICS[name].digits] for name in metrics]
     cells = {(f"{row['kind']}: {row['method']}", row["metric"]): row for row in rows}
     first, count = rows[0]["method"], rows[0]["count"]
+    means, differences = ("mean", "low", "high"), ("difference", "difference_low", "difference_high")
     shown = {
-        "overview": (f"Means over {count} holes of each kind", ("mean", "low", "high")),
-        "differences": (f"Paired differences to {first}", ("difference", "difference_low", "difference_high")),
+        "overview": (f"Means over {count} holes of each kind", means, "none"),
+        "headline": ("The same without the network alone", means, "network"),
+        "differences": (f"Paired differences to {first}", differences, first),
     }
     return [
         {
@@ -80,8 +82,8 @@ def _tables(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
             "rows": {
                 label: [[float(cells[label, metric][key]) for key in keys] for metric in metrics]
                 for label in dict.fromkeys(label for label, _ in cells)
-                if name == "overview" or not label.endswith(f": {first}")
+                if not label.endswith(f": {left_out}")
             },
         }
-        for name, (title, keys) in shown.items()
+        for name, (title, keys, left_out) in shown.items()
     ]

@@ -106,6 +106,7 @@ def stale_pages(root: Path = ROOT) -> dict[Path, str]:
     """Pages that differ from what the stored results say, with what they should hold."""
     results = stored_results()
     pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md"), *(root / "lab" / "notes").glob("*.md")]
+    pages += (root / "src" / "wavepaint" / "weights").glob("*.md")
     current = {path: path.read_text(encoding="utf-8") for path in pages if path != PAGE}
     wanted = {path: quoted(text, results) for path, text in current.items()}
     current[PAGE] = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
