@@ -257,8 +257,8 @@ def page(cases: tuple[Case, ...]) -> Iterator[str]:
         yield f"**{case.name}** ({case.source}): {case.look_for}\n\n![{case.name}]({case.name}.jpg)\n"
     yield "## Finding damage\n"
     yield "From left to right: an image on which damage was drawn, what is found (magenta), restored."
-    yield "Failures: damage-camera, damage-coffee (a bright edge is taken for damage), damage-page, damage-portrait"
-    yield "(faint scratches and parts of others stay).\n"
+    yield "At the default sensitivity. Failures: damage-portrait (hardly a scratch is found), damage-page (most stay),"
+    yield "damage-coffee (a part of the date stays).\n"
     for damage in DAMAGES:
         yield f"**{damage.name}** ({damage.source}): {damage.look_for}\n\n![{damage.name}]({damage.name}.jpg)\n"
 

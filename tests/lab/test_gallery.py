@@ -26,5 +26,5 @@ def test_every_case_has_a_picture_with_a_hole(case: object) -> None:
 
 def test_the_page_shows_what_the_folder_holds() -> None:
     folder = GALLERY["FOLDER"]
-    assert {path.stem for path in folder.glob("*.jpg")} == {case.name for case in CASES}
+    assert {path.stem for path in folder.glob("*.jpg")} == {case.name for case in (*CASES, *GALLERY["DAMAGES"])}
     assert (folder / "README.md").read_text() == "\n".join(GALLERY["page"](CASES))

@@ -49,7 +49,6 @@ class Files:
     epilog=examples(
         "wavepaint find scan.tif -o mask.png",
         "wavepaint find scans/ -o masks/ --kinds scratches,dust --sensitivity 0.7",
-        "wavepaint inpaint scans/ -m masks/ -o clean/",
     )
 )
 @takes_options()
