@@ -38,7 +38,7 @@ def test_every_quoted_number_is_the_stored_one() -> None:
 
 
 def test_the_readme_quotes_the_stored_results() -> None:
-    assert "<!-- results:scores/overview -->" in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert "<!-- results:scores/headline -->" in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_table_is_written_from_its_numbers() -> None:
@@ -78,10 +78,10 @@ def test_pages_are_found_written_and_then_current(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("lab.results.stored.PAGE", tmp_path / "docs" / "results.md")
     (tmp_path / "docs").mkdir()
     readme = tmp_path / "README.md"
-    readme.write_text("<!-- results:scores/overview -->\nold\n<!-- /results -->\n")
+    readme.write_text("<!-- results:scores/headline -->\nold\n<!-- /results -->\n")
     assert {path.name for path in stale_pages(tmp_path)} == {"README.md", "results.md"}
     write_pages(tmp_path)
-    assert ": network |" in readme.read_text()
+    assert ": package |" in readme.read_text()
     assert stale_pages(tmp_path) == {}
 
 
