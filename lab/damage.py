@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ from wavepaint.data.masks import rng_for
 from wavepaint.find import Finder
 from wavepaint.inpainter import Inpainter
 from wavepaint.network.checkpoint import DAMAGE_NAME, packaged
+from wavepaint.options import DAMAGE_KINDS as KINDS
 from wavepaint.options import DamageKind, Finding
 
 SIDE = 320
@@ -39,7 +40,6 @@ HAT_LEVELS = (15, 30, 50, 80, 110)
 HOUGH_VOTES = (15, 30, 60, 90)
 MAX_PIXELS = 2**18
 
-KINDS: tuple[DamageKind, ...] = get_args(DamageKind)
 Mask = NDArray[np.bool_]
 Detector = Callable[[RGB], Mask]
 

@@ -61,7 +61,7 @@ def test_folders(here: Path) -> None:
     result = run("restore", "scans", "-o", "out", "--model", "detector.onnx")
     assert result.exit_code == 1
     assert "scans/bad.jpg: " in result.stderr
-    assert result.stderr.endswith("2 done, 0 skipped, 1 failed\n")
+    assert "\n2 done, 0 skipped, 1 failed in " in result.stderr
     assert files_in(here / "out") == ["clean-mask.png", "clean.png", "more/damaged-mask.png", "more/damaged.png"]
     again = run("restore", "scans", "-o", "out", "--model", "detector.onnx", "--quiet")
     assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
@@ -112,5 +112,14 @@ def test_a_mask_never_replaces_what_is_written_for_another_image(here: Path, oth
         f"scans/clean.png: its mask would replace what is written for scans/{other}, out/clean-mask.png"
         in result.stderr
     )
-    assert result.stderr.endswith("2 done, 0 skipped, 1 failed\n")
+    assert "\n2 done, 0 skipped, 1 failed in " in result.stderr
     assert "clean.png" not in files_in(here / "out")
+
+
+@pytest.mark.parametrize("command", [("restore", "scans"), ("find", "scans"), ("inpaint", "scans", "--box", "1,1,5,5")])
+def test_folders_on_a_terminal(here: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as if standard error were one: the bar is drawn
+    result = run(*command, "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert "2/2" in result.stderr
+    assert "more/damaged.png" in files_in(here / "out")

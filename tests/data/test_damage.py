@@ -9,7 +9,7 @@ from wavepaint.data.crops import Batch
 from wavepaint.data.damage import VISIBLE, DamagedCrops, damaged, damaged_crop
 from wavepaint.data.masks import rng_for
 from wavepaint.data.scenery import with_scenery
-from wavepaint.network.config import DAMAGE_KINDS
+from wavepaint.options import DAMAGE_KINDS
 
 IMAGE = soft(120, 160)
 

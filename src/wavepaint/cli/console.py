@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -11,6 +14,8 @@ from wavepaint.errors import OptionError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from wavepaint.batch.folder import Outcome
 
 
 def report(message: str) -> None:
@@ -59,6 +64,43 @@ def progress_bar(*fields: str, hidden: bool = False) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, disable=hidden or not console.is_terminal, transient=True)
+
+
+def show_outcomes(
+    outcomes: Iterable[Outcome],
+    total: int,
+    check_interrupt: Callable[[], None],
+    line: Callable[[Outcome], str],
+    done: str,
+    quiet: bool,
+) -> Counter[str]:
+    """Go through a folder with a progress bar on a terminal; how many of its files ended how.
+
+    Args:
+        outcomes: of `batch.folder.do_rows`.
+        total: how many there will be.
+        check_interrupt: called after each; see `interrupts.interruptible`.
+        line: what is said of one that has not failed; nothing if it is empty.
+        done: the word for status "filled" in the last line.
+        quiet: say nothing of those that have not failed, and no last line.
+    """
+    started = time.monotonic()
+    counts: Counter[str] = Counter()
+    with progress_bar("rate", hidden=quiet) as progress:
+        task = progress.add_task("", total=total, rate="")
+        for outcome in outcomes:
+            check_interrupt()
+            counts[outcome.status] += 1
+            said = f"wavepaint: {outcome.reason}" if outcome.reason else "" if quiet else line(outcome)
+            if said:
+                progress.console.print(said, markup=False)
+            rate = f"{counts['filled'] / (time.monotonic() - started):.1f}/s"
+            progress.update(task, advance=1, description=outcome.row.result, rate=rate)
+        if not quiet:
+            words = (("filled", done), ("skipped", "skipped"), ("failed", "failed"))
+            summary = ", ".join(f"{counts[status]} {word}" for status, word in words)
+            progress.console.print(f"{summary} in {time.monotonic() - started:.1f} s", markup=False)
+    return counts
 
 
 def parse_weights(text: str) -> tuple[str, Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wavepaint.cli.commands import examples, new_app
-from wavepaint.cli.console import print_line, progress_bar, report_others
+from wavepaint.cli.console import print_line, report_others, show_outcomes
 from wavepaint.cli.declared import takes_options
 from wavepaint.cli.inpaint import is_same
 from wavepaint.cli.interrupts import interruptible
@@ -21,6 +20,7 @@ from wavepaint.errors import OptionError
 from wavepaint.options import Finding, Option
 
 if TYPE_CHECKING:
+    from wavepaint.batch.folder import Outcome
     from wavepaint.batch.plan import Row
     from wavepaint.find import Finder
 
@@ -129,29 +129,17 @@ def _plan(folder: str, files: Files, outputs: Outputs) -> list[Row]:
 def _do_folder(rows: list[Row], files: Files, work: Work, check_interrupt: Callable[[], None]) -> None:
     from wavepaint.batch.folder import do_rows
 
-    counts: Counter[str] = Counter()
     said: dict[str, str] = {}
 
     def do(row: Row, target: Path) -> None:
         assert isinstance(row.image, str)
         said[row.result] = work(Path(row.image), target)
 
-    with progress_bar("count", hidden=files.quiet) as progress:
-        task = progress.add_task("", total=len(rows))
-        for outcome in do_rows(do, rows, files.output, files.overwrite):
-            check_interrupt()
-            status = "done" if outcome.status == "filled" else outcome.status
-            counts[status] += 1
-            name = Path(files.output) / outcome.row.result
-            line = (
-                f"wavepaint: {outcome.reason}" if outcome.reason else f"{name}: {said.pop(outcome.row.result, status)}"
-            )
-            if outcome.reason or not files.quiet:
-                progress.console.print(line, markup=False)
-            progress.update(task, advance=1, description=outcome.row.result)
-    if not files.quiet:
-        print_line(", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed")))
-    if counts["failed"]:
+    def line(outcome: Outcome) -> str:
+        return f"{Path(files.output) / outcome.row.result}: {said.pop(outcome.row.result, outcome.status)}"
+
+    outcomes = do_rows(do, rows, files.output, files.overwrite)
+    if show_outcomes(outcomes, len(rows), check_interrupt, line, "done", files.quiet)["failed"]:
         raise typer.Exit(1)
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wavepaint.cli.commands import examples, new_app
-from wavepaint.cli.console import print_line, progress_bar, report, report_others
+from wavepaint.cli.console import print_line, report, report_others, show_outcomes
 from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.cli.streams import STREAM, check_stdout, read_stdin, write_stdout
@@ -23,6 +21,7 @@ from wavepaint.files import sweep_parts
 from wavepaint.options import Engine, Option, Options
 
 if TYPE_CHECKING:
+    from wavepaint.batch.folder import Outcome
     from wavepaint.inpainter import Inpainter
 
 app = new_app()
@@ -277,24 +276,14 @@ def _fill_folder(
         raise OptionError("--in-place is for single images: name an output folder with -o")
     if STREAM in (mask, files.output):
         raise OptionError("a folder of images needs a mask and an output with a name, not -")
-    plan = make_plan(folder, mask, files.output, needs_mask=mask is not None, format=options.format)
+    output = files.output
+    plan = make_plan(folder, mask, output, needs_mask=mask is not None, format=options.format)
     if not files.quiet:
         report_others(plan.others)
-    started = time.monotonic()
-    counts: Counter[str] = Counter()
-    with progress_bar("rate", hidden=files.quiet) as progress:
-        say = partial(progress.console.print, markup=False)
-        task = progress.add_task("", total=len(plan.rows), rate="")
-        for outcome in inpaint_folder(inpainter, plan.rows, files.output, options, files.overwrite):
-            check_interrupt()
-            counts[outcome.status] += 1
-            if outcome.reason:
-                say(f"wavepaint: {outcome.reason}")
-            elif files.verbose:
-                say(f"{Path(files.output) / outcome.row.result}: {outcome.status}")
-            rate = f"{counts['filled'] / (time.monotonic() - started):.1f}/s"
-            progress.update(task, advance=1, description=outcome.row.result, rate=rate)
-    if not files.quiet:
-        summary = ", ".join(f"{counts[status]} {status}" for status in ("filled", "skipped", "failed"))
-        say(f"{summary} in {time.monotonic() - started:.1f} s")
+
+    def line(outcome: Outcome) -> str:
+        return f"{Path(output) / outcome.row.result}: {outcome.status}" if files.verbose else ""
+
+    outcomes = inpaint_folder(inpainter, plan.rows, output, options, files.overwrite)
+    counts = show_outcomes(outcomes, len(plan.rows), check_interrupt, line, "filled", files.quiet)
     return counts["failed"] == 0

@@ -23,7 +23,7 @@ from wavepaint.data.mask_kinds import Size, opencv
 from wavepaint.data.masks import rng_for
 from wavepaint.data.scenery import with_scenery
 from wavepaint.errors import ImageError
-from wavepaint.network.config import DAMAGE_KINDS
+from wavepaint.options import DAMAGE_KINDS
 
 VISIBLE = 12
 """Levels of 255 by which damage must change a sample to count as damage."""

@@ -7,18 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from wavepaint.errors import OptionError
+from wavepaint.options import DAMAGE_KINDS
 
 STEMS = ("conv", "haar")
 PREFILLS = ("haar", "zero")
 OUTPUTS = ("image", "damage")
-
-DAMAGE_KINDS = ("scratches", "dust", "stamps")
-"""What the three output channels of a damage detector mark, in their order.
-
-* scratches: long, thin things: scratches, hairs, fibres, cracks, folds, torn edges;
-* dust: specks, spots, stains;
-* stamps: printed dates, captions, watermarks.
-"""
 
 _LIMITS = {
     "num_modules": (1, 64),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from wavepaint.network.blocks import WaveMixBlock
-from wavepaint.network.config import DAMAGE_KINDS, WavePaintConfig
+from wavepaint.network.config import WavePaintConfig
+from wavepaint.options import DAMAGE_KINDS
 
 _RARE = -4.0
 """Logit of an untrained network: damage is rare."""
@@ -17,7 +18,7 @@ class DamageNetwork(nn.Module):
     Fine damage is as wide as a sample, so that the first and the last layers are small convolutions of the samples
     themselves (skip connections as in a U-Net, Ronneberger et al., 2015); the blocks see what is around.
 
-    Users choose the kinds that they want found, so that each has an output channel (`config.DAMAGE_KINDS`): scratches
+    Users choose the kinds that they want found, so that each has an output channel (`options.DAMAGE_KINDS`): scratches
     (long, thin things: scratches, hairs, fibres, cracks, folds, torn edges), dust (specks, spots, stains) and stamps
     (printed dates, captions, watermarks). A sample can be of several kinds.
     """

@@ -42,7 +42,7 @@ def export_onnx(model: Network, path: str | Path, *, half: bool | None = None) -
     `image` holds a guess to start from instead of the prefill (coarse to fine).
 
     The graph of a damage detector has one input, `image`, and the output `damage` (B, 3, H, W), probabilities of
-    `config.DAMAGE_KINDS`.
+    `options.DAMAGE_KINDS`.
 
     Args:
         model: the network; it is not changed.
