@@ -4,7 +4,7 @@ import { DAMAGE_KINDS, type Finding } from "../fill/finder";
 import type { Raster } from "../image/raster";
 import { type Box, type Size, area, intersection } from "../geometry";
 import { dilate } from "./exemplar/areas";
-import { channelOf, coloursOf, cropPixels } from "./planes";
+import { channelOf, coloursOf, cropPixels, padInto } from "./planes";
 
 const THRESHOLDS = { scratches: 0.9975, dust: 0.989, stamps: 0.982 } as const;
 const SPREAD = 8;
@@ -69,12 +69,9 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
   const width = Math.ceil(crop.width / multiple) * multiple;
   const height = Math.ceil(crop.height / multiple) * multiple;
   const padded = new Float32Array(3 * width * height);
-  const rows = Array.from({ length: height }, (_, y) => reflected(y, crop.height, height));
-  const columns = Array.from({ length: width }, (_, x) => reflected(x, crop.width, width));
   for (let c = 0; c < 3; c++) {
-    const { data } = channelOf(samples, colours === 3 ? c : 0);
-    let to = c * width * height;
-    for (const row of rows) for (const column of columns) padded[to++] = data[row * crop.width + column];
+    const target = padded.subarray(c * width * height, (c + 1) * width * height);
+    padInto(target, { width, height }, channelOf(samples, colours === 3 ? c : 0));
   }
   const answer = await run(padded, { width, height });
   return DAMAGE_KINDS.map((_, c) => {
@@ -85,12 +82,6 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
     }
     return plane;
   });
-}
-
-/** Where padding below and to the right comes from: reflection; where an axis is too short for it, the edge. */
-function reflected(position: number, length: number, padded: number): number {
-  if (position < length) return position;
-  return padded - length < length ? 2 * (length - 1) - position : length - 1;
 }
 
 /** From probabilities to damage: what is sure, and what is fainter beside it. */

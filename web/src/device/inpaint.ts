@@ -18,6 +18,7 @@ import {
   cropMask,
   cropPixels,
   fromUnit,
+  padInto,
   paste,
   rangeOf,
   relativeTo,
@@ -151,19 +152,6 @@ function interleave(planes: readonly Plane[]): FloatPixels {
   });
   const { width, height } = planes[0];
   return { width, height, channels: planes.length === 1 ? 1 : 3, data };
-}
-
-/** Pad below and to the right by reflection; where an axis is too short for it, by repeating the edge. */
-function padInto(target: Float32Array, size: Size, source: Plane | Mask): void {
-  const from = (position: number, length: number, padded: number): number => {
-    if (position < length) return position;
-    return padded - length < length ? 2 * (length - 1) - position : length - 1;
-  };
-  const columns = Array.from({ length: size.width }, (_, x) => from(x, source.width, size.width));
-  for (let y = 0, i = 0; y < size.height; y++) {
-    const row = from(y, source.height, size.height) * source.width;
-    for (let x = 0; x < size.width; x++, i++) target[i] = source.data[row + columns[x]];
-  }
 }
 
 /** Fill the interiors of wide holes first, then everything else; see `wavepaint.fill.regions` for both. */

@@ -91,3 +91,16 @@ export function allocate({ data }: Pixels, length: number): Pixels["data"] {
   if (data instanceof Uint8Array) return new Uint8Array(length);
   return data instanceof Uint16Array ? new Uint16Array(length) : new Float32Array(length);
 }
+
+/** Pad below and to the right by reflection; where an axis is too short for it, by repeating the edge. */
+export function padInto(target: Float32Array, size: Size, source: Plane | Mask): void {
+  const from = (position: number, length: number, padded: number): number => {
+    if (position < length) return position;
+    return padded - length < length ? 2 * (length - 1) - position : length - 1;
+  };
+  const columns = Array.from({ length: size.width }, (_, x) => from(x, source.width, size.width));
+  for (let y = 0, i = 0; y < size.height; y++) {
+    const row = from(y, source.height, size.height) * source.width;
+    for (let x = 0; x < size.width; x++, i++) target[i] = source.data[row + columns[x]];
+  }
+}
