@@ -9,6 +9,7 @@ class _Commands(LazyCommands):
     modules = {  # noqa: RUF012
         "evaluate": "wavepaint.cli.evaluate",
         **{name: f"lab.cli.{name}" for name in ("ablate", "study", "benchmark", "damage", "prepare", "results")},
+        "by-source": "lab.cli.by_source",
     }
 
 
