@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from lab.ablation.measuring import kept
-from lab.ablation.plan import Plan, Scale, read_plan, write_plan
+from lab.ablation.plan import Plan, read_plan, write_plan
 from lab.ablation.report import Report, plain_table
 from lab.ablation.studies import EFFICIENCY
 from lab.benchmark.subjects import PEERS, load_generator, repository_peers
@@ -38,7 +39,6 @@ class Job:
 
     Attributes:
         name: a preset, or one of `PEERS`.
-        changes: fields of the configuration to change, of the preset "default" alone.
         peers: folder of the peers.
         batch: pictures per step.
         side: of the pictures, pixels.
@@ -47,7 +47,6 @@ class Job:
     """
 
     name: str
-    changes: Mapping[str, Any]
     peers: str
     batch: int
     side: int
@@ -61,7 +60,8 @@ class Cost:
 
     Attributes:
         name: of the network.
-        parameters: trained numbers.
+        parameters: trained numbers of what fills holes.
+        discriminator: trained numbers of what judges it in training; 0 without one.
         seconds: of every timed step; processor time on a CPU.
         images_per_second: from their median.
         peak_bytes: memory at its highest above that of the process before the network was made.
@@ -69,6 +69,7 @@ class Cost:
 
     name: str
     parameters: int
+    discriminator: int
     seconds: tuple[float, ...]
     images_per_second: float
     peak_bytes: int
@@ -76,16 +77,14 @@ class Cost:
 
 def run_efficiency(
     folder: Path,
-    scale: Scale,
     peers: Path | None = None,
     device: torch.device | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Time training steps of the default network, of the published ones and of others.
+    """Time training steps of the default network, of the published ones and of others with their discriminators.
 
     Args:
         folder: new, empty, or of a run with the same arguments, which goes on.
-        scale: its network is the default one here, too.
         peers: folder with `lama.py` and `migan.py`, which are run; by default the repository's, if there is one.
         device: that trains; the CPU by default.
         say: called with a line before every piece of work.
@@ -100,12 +99,12 @@ def run_efficiency(
         raise OptionError(f"{peers}: holds none of {', '.join(f'{name}.py' for name in PEERS)}")
     names = (*OWN, *others)
     batch = BATCHES[kind]
-    settings = {"networks": list(names), "device": kind, "side": SIDE, "batch": batch, "default": dict(scale.network)}
+    settings = {"networks": list(names), "device": kind, "side": SIDE, "batch": batch}
     if read_plan(folder, EFFICIENCY, settings) is None:
         write_plan(folder, Plan(EFFICIENCY, settings))
     costs = []
     for number, name in enumerate(names):
-        job = Job(name, scale.network, str(place or ""), batch, SIDE, kind, torch.get_num_threads())
+        job = Job(name, str(place or ""), batch, SIDE, kind, torch.get_num_threads())
 
         def make(job: Job = job) -> dict[str, Any]:
             say(f"training steps of {job.name}")
@@ -130,30 +129,78 @@ def measure(job: Job) -> Cost:
     torch.set_num_threads(job.threads)
     torch.manual_seed(0)
     before = _memory(device)
-    network = make_network(job).to(device).train()
+    step = _Adversarial(job) if job.name in PEERS else _Plain(job)
     image = torch.rand(job.batch, 3, job.side, job.side, device=device)
     mask = (torch.rand(job.batch, 1, job.side, job.side, device=device) < 0.3).float()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    loss, seconds = HoleL1(), []
+    seconds = []
     for _ in range(_UNTIMED_STEPS + _TIMED_STEPS):
         started = _now(device)
-        optimizer.zero_grad(set_to_none=True)
-        loss(network(image, mask), image, mask).backward()
-        optimizer.step()
+        step(image, mask)
         seconds.append(_now(device) - started)
     timed = tuple(seconds[_UNTIMED_STEPS:])
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Cost(job.name, parameters, timed, job.batch / statistics.median(timed), _peak_memory(device) - before)
+    rate, memory = job.batch / statistics.median(timed), _peak_memory(device) - before
+    return Cost(job.name, _parameters(step.network), _parameters(step.discriminator), timed, rate, memory)
+
+
+def _parameters(network: nn.Module | None) -> int:
+    return 0 if network is None else sum(parameter.numel() for parameter in network.parameters())
+
+
+class _Plain:
+    """A step that minimises hole L1."""
+
+    discriminator: nn.Module | None = None
+
+    def __init__(self, job: Job) -> None:
+        self.network = make_network(job).to(job.device).train()
+        self.loss = HoleL1()
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3)
+
+    def __call__(self, image: Tensor, mask: Tensor) -> None:
+        self.train(self._loss(self.network(image, mask), image, mask), self._optimizer)
+
+    def _loss(self, filled: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+        return self.loss(filled, image, mask)
+
+    @staticmethod
+    def train(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+
+class _Adversarial(_Plain):
+    """A step of both players of the non-saturating game: the generator's, with hole L1, then the discriminator's."""
+
+    discriminator: nn.Module
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        discriminator = load_generator(Path(job.peers) / f"{job.name}.py", f"{job.name}_discriminator")
+        self.discriminator = discriminator.to(job.device).train()
+        self._penalised = discriminator.r1_every == 1  # what comes once in many steps is not timed
+        self._judge = torch.optim.AdamW(self.discriminator.parameters(), lr=1e-4)
+
+    def _loss(self, filled: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+        self._filled = filled.detach()
+        return super()._loss(filled, image, mask) + F.softplus(-self.discriminator(filled, mask)).mean()
+
+    def __call__(self, image: Tensor, mask: Tensor) -> None:
+        super().__call__(image, mask)
+        real = image.clone().requires_grad_(self._penalised)
+        verdict = self.discriminator(real, mask)
+        loss = F.softplus(-verdict).mean() + F.softplus(self.discriminator(self._filled, mask)).mean()
+        if self._penalised:
+            (gradient,) = torch.autograd.grad(verdict.sum(), real, create_graph=True)
+            loss = loss + gradient.square().sum((1, 2, 3)).mean()
+        self.train(loss, self._judge)
 
 
 def make_network(job: Job) -> nn.Module:
     """The network of a job, with random weights."""
     if job.name in PEERS:
         return load_generator(Path(job.peers) / f"{job.name}.py", f"{job.name}_generator")
-    config = preset(job.name)
-    if job.name == "default":
-        config = type(config).from_dict({**config.to_dict(), **job.changes})
-    return WavePaint(config)
+    return WavePaint(preset(job.name))
 
 
 def _now(device: str) -> float:
@@ -198,12 +245,16 @@ def _report(costs: Sequence[Cost], settings: dict[str, Any]) -> Report:
             (
                 name,
                 f"{cost.parameters / 1e6:.2f} M",
+                f"{cost.discriminator / 1e6:.2f} M" if cost.discriminator else "none",
                 f"{cost.images_per_second:.2f} [{low:.2f}, {high:.2f}]",
                 f"{first.images_per_second / cost.images_per_second:.1f}",
                 f"{cost.peak_bytes / _MEBI:,.0f}",
             )
         )
-    header = ("network", "parameters", "images/s: median [range]", "times the first one's cost", "peak memory, MiB")
+    header = (
+        *("network", "parameters", "discriminator"),
+        *("images/s: median [range]", "times the first one's cost", "peak memory, MiB"),
+    )
     told = [
         f"{name} trains {first.images_per_second / cost.images_per_second:.1f} times slower than {shown[0]} and needs "
         f"{cost.peak_bytes / max(first.peak_bytes, 1):.1f} times its memory."
@@ -212,8 +263,10 @@ def _report(costs: Sequence[Cost], settings: dict[str, Any]) -> Report:
     sure = all(max(first.seconds) < min(cost.seconds) for cost in costs[1:])
     told.append(f"The ranges of the steps' times {'do not overlap' if sure else 'overlap'}.")
     note = (
-        f"Forward, hole L1, backward and AdamW on batches of {settings['batch']} random pictures of {SIDE} pixels, "
+        f"Forward, hole L1, backward and AdamW on batches of {settings['batch']} random images of {SIDE} pixels, "
         f"float32, {_TIMED_STEPS} steps after the first; on a CPU by processor time, one thread unless at full size. "
+        "A network with a discriminator takes both players' steps of the non-saturating game, with the penalty of the "
+        "gradient where the published training has it in every step; perceptual losses and teachers are left out. "
         "Peak memory is what the process gained over its size before the network was made."
     )
     return Report(

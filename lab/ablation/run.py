@@ -120,7 +120,7 @@ def _run(request: StudyRequest, folder: Path, say: Callable[[str], None]) -> Rep
     scale, vgg_weights = request.scale, request.vgg_weights
     device = torch.device("cuda" if request.full and torch.cuda.is_available() else "cpu")
     if request.name == EFFICIENCY:
-        return run_efficiency(folder, scale, request.peers, device, say)
+        return run_efficiency(folder, request.peers, device, say)
     if request.name == MASK_SIZE:
         test_set, models = open_test_set(request.tests[0]), tuple(request.models) or (DEFAULT_NAME,)
         return run_mask_size(models, test_set, folder, scale, request.seed, vgg_weights, say)

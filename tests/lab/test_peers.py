@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "lab" / "benchmarks"))
 
-from peers.lama import lama_generator  # noqa: E402
-from peers.migan import migan_generator  # noqa: E402
+from peers.lama import lama_discriminator, lama_generator  # noqa: E402
+from peers.migan import migan_discriminator, migan_generator  # noqa: E402
 
 
 def fill(generator, height, width):
@@ -37,6 +37,20 @@ def test_lama_has_the_published_size():
 def test_migan_has_the_published_size():
     assert parameters(migan_generator()) == 5_984_917
     assert round(5_984_917 / 1e6, 2) == 5.98
+
+
+def test_discriminators_have_the_published_sizes_and_judge_images():
+    with torch.device("meta"):
+        lama, migan = lama_discriminator(), migan_discriminator()
+    assert round(parameters(lama) / 1e6, 1) == 7.0
+    assert round(parameters(migan) / 1e6, 1) == 28.9
+    lama = lama_discriminator()
+    image, mask = torch.rand(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
+    verdicts = lama(image, mask)
+    assert verdicts.shape == (2, 1, 7, 7)
+    assert not torch.equal(verdicts, lama(image.flip(3), mask))
+    whole = torch.rand(1, 3, 256, 256)
+    assert migan_discriminator()(whole, mask[:1].new_zeros(1, 1, 256, 256)).shape == (1, 1)
 
 
 @pytest.mark.parametrize("make", [lambda: lama_generator(blocks=1), migan_generator], ids=["lama", "migan"])

@@ -146,3 +146,32 @@ def _halving(fan_in: int, fan_out: int) -> nn.Sequential:
 def _doubling(fan_in: int, fan_out: int) -> nn.Sequential:
     convolution = nn.ConvTranspose2d(fan_in, fan_out, 3, stride=2, padding=1, output_padding=1)
     return nn.Sequential(convolution, *_normed(fan_out))
+
+
+def lama_discriminator(seed: int = 0) -> nn.Module:
+    """The patch discriminator of its training, with random weights: four halvings, 7.0 M parameters."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LamaDiscriminator()
+
+
+class LamaDiscriminator(nn.Module):
+    """Image in, a verdict on every patch out; the mask is not looked at."""
+
+    r1_every = 1
+    """The published training penalises the discriminator's gradient in every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (WIDTH, 2 * WIDTH, 4 * WIDTH, 8 * WIDTH)
+        layers = [nn.Conv2d(3, WIDTH, 4, stride=2, padding=2), nn.LeakyReLU(0.2, inplace=True)]
+        for fan_in, fan_out in (*pairwise(widths), (widths[-1], widths[-1])):
+            stride = 1 if fan_in == fan_out else 2
+            layers += [nn.Conv2d(fan_in, fan_out, 4, stride, padding=2), nn.BatchNorm2d(fan_out)]
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, padding=2))
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, 1, h, w) logits of being untouched."""
+        verdict: Tensor = self.layers(2 * image - 1)
+        return verdict

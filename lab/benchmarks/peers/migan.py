@@ -108,3 +108,55 @@ class _Doubling(nn.Module):
 def _activate(x: Tensor) -> Tensor:
     # Once trained, any constant gain is part of the weights.
     return F.leaky_relu(x, SLOPE, inplace=True)
+
+
+def migan_discriminator(seed: int = 0) -> nn.Module:
+    """The discriminator of its training, StyleGAN2's for 256x256 pictures, with random weights: 28.9 M parameters."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MiganDiscriminator()
+
+
+class MiganDiscriminator(nn.Module):
+    """Image of 256x256 and mask in, one verdict out."""
+
+    r1_every = 16
+    """Steps from one penalty of the discriminator's gradient to the next, as in StyleGAN2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(4, WIDTHS[0], 1)
+        self.blocks = nn.Sequential(*(_ResidualHalving(a, b) for a, b in pairwise(WIDTHS)))
+        deepest = WIDTHS[-1]
+        self.last = nn.Conv2d(deepest + 1, deepest, 3, padding=1)
+        self.judge = nn.Sequential(nn.Linear(16 * deepest, deepest), nn.LeakyReLU(SLOPE), nn.Linear(deepest, 1))
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """(B, 3, 256, 256) in [0, 1] and (B, 1, 256, 256) -> (B, 1) logits of being untouched."""
+        x = self.blocks(_activate(self.stem(torch.cat([0.5 - mask, 2 * image - 1], 1))))
+        spread = (x.var(0, unbiased=False) + 1e-8).sqrt().mean()  # how much the batch varies, as one more channel
+        x = torch.cat([x, spread.expand(len(x), 1, *x.shape[2:])], 1)
+        verdict: Tensor = self.judge(_activate(self.last(x)).flatten(1))
+        return verdict
+
+
+class _ResidualHalving(nn.Module):
+    """Two 3x3 convolutions, the second after a smoothing filter at half the size, and a 1x1 path beside them."""
+
+    def __init__(self, fan_in: int, fan_out: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(fan_in, fan_in, 3, padding=1)
+        self.second = nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1)
+        self.beside = nn.Conv2d(fan_in, fan_out, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        through = _activate(self.second(_smooth(_activate(self.first(x)))))
+        merged: Tensor = (through + self.beside(_smooth(x)[..., ::2, ::2])) / 2**0.5
+        return merged
+
+
+def _smooth(x: Tensor) -> Tensor:
+    """By the 4x4 filter 1, 3, 3, 1 per channel, at the same size."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
+    kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4)
+    return F.conv2d(F.pad(x, (1, 2, 1, 2)), kernel, groups=x.shape[1])
