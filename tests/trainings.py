@@ -60,10 +60,11 @@ def write_alexnet(folder: Path) -> dict[str, Path]:
 
 
 def write_vgg16(path: Path) -> Path:
-    """VGG16's first three stages with random weights."""
+    """VGG16 with random weights."""
     generator = torch.Generator().manual_seed(0)
-    widths, position, fan_in, state = (64, 64, 0, 128, 128, 0, 256, 256, 256), 0, 3, {}
-    for width in widths:
+    stages = (64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3
+    position, fan_in, state = 0, 3, {}
+    for width in (width for stage in stages for width in (*stage, 0)):
         if width == 0:
             position += 1
             continue

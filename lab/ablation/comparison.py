@@ -14,15 +14,20 @@ COMPARED = ("hole_psnr", "hole_ssim")
 VGG_DISTANCE = "vgg_distance"
 DETAIL = ("detail_1", "detail_2")
 """Logarithms of a ratio to the truth, see `texture.detail_scores`: best at 0, neither above nor below."""
-DIGITS: Mapping[str, int] = {"hole_psnr": 3, "hole_ssim": 4, VGG_DISTANCE: 4, "detail_1": 2, "detail_2": 2}
+DIGITS: Mapping[str, int] = {
+    **{"hole_psnr": 3, "hole_ssim": 4, "lpips_vgg": 4, "dists": 4},
+    **{VGG_DISTANCE: 4, "detail_1": 2, "detail_2": 2},
+}
 SHORT: Mapping[str, tuple[str, str]] = {
     "hole_psnr": ("PSNR", " dB"),
     "hole_ssim": ("SSIM", ""),
+    "lpips_vgg": ("LPIPS", ""),
+    "dists": ("DISTS", ""),
     VGG_DISTANCE: ("VGG distance", ""),
     "detail_1": ("detail of level 1", ""),
     "detail_2": ("detail of level 2", ""),
 }
-"""Names and units of what is compared: in the hole, but for the VGG distance, which is the whole composite's."""
+"""Names and units of what is compared: PSNR, SSIM and detail in the hole, the others of the whole composite."""
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Kind of hole -> name of the picture -> metric -> score."""

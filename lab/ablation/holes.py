@@ -1,51 +1,50 @@
-"""Quality against the size of the hole: how far networks see, and where they break down."""
+"""Quality against the depth of the hole: up to where the package is better than others, and where it breaks down."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lab.ablation.comparison import COMPARED, VGG_DISTANCE
-from lab.ablation.hole_findings import hole_findings
-from lab.ablation.hole_leads import (
-    BY_DEPTH,
-    HALF,
-    ONE_LOOK,
-    PREFILL,
-    QUARTER,
-    RING,
-    TELEA,
-    HoleStudy,
-    Measured,
-    StudiedModel,
-)
-from lab.ablation.measuring import coarse_to_fine_method, first_pictures, kept
+from lab.ablation.comparison import COMPARED, DIGITS, SHORT, excludes_zero, signed
+from lab.ablation.measuring import first_pictures, kept
 from lab.ablation.plan import Plan, Scale, read_plan, write_plan
 from lab.ablation.receptive_field import disc
-from lab.ablation.report import Report
+from lab.ablation.report import INTERVALS, Report
 from lab.ablation.studies import MASK_SIZE
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.methods import describe_weights, find_method, haar_method, network_method
-from wavepaint.evaluation.metrics import pixel_scores
+from wavepaint.evaluation.charts import line_chart
+from wavepaint.evaluation.methods import describe_method, describe_weights, find_method
+from wavepaint.evaluation.metrics import METRICS, FloatArray, Summary, summarise_columns
 from wavepaint.evaluation.protocol import Evaluated, Item, Method, Scorer, centre_crop, evaluate
 from wavepaint.evaluation.run import load_scorers
+from wavepaint.evaluation.tables import Table
 from wavepaint.evaluation.testset import EvaluationSet
-from wavepaint.network import WavePaint, load_checkpoint
 
+METHODS = ("package", "network")
+"""What is studied by default; the first is compared with the others and with `RIVALS`."""
+RIVALS = ("opencv-telea", "haar")
 RADII = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96, 112, 128, 192)
-"""Of the discs, pixels; those of more than 7/16 of the picture's side are left out."""
-BOXES = (64, 96, 128)
-"""Sides of the squares, pixels; those of more than 3/4 of the picture's side are left out."""
+"""Of the discs, pixels; those of more than 7/16 of the image's side are left out."""
+RING = 8
+"""Width of the rings in which the distance from the edge of a hole is counted, pixels."""
+RINGS = "rings"
+PERCEPTUAL = ("lpips_vgg", "dists")
+_MSE_FLOOR = 1e-6
+"""Below the error of rounding to 8 bits; it keeps a logarithm finite."""
+
+Measured = Mapping[str, Mapping[str, Any]]
+"""Method -> metric -> one value per image; `RINGS` -> one list of errors per image, the outermost ring first."""
 
 
 def run_mask_size(
-    models: Sequence[str],
+    specs: Sequence[str],
     test_set: EvaluationSet,
     folder: Path,
     scale: Scale,
@@ -53,121 +52,75 @@ def run_mask_size(
     vgg_weights: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Fill discs of growing radius, and squares, in the middle of the same photographs.
+    """Fill discs of growing radius in the middle of the same images.
 
     Args:
-        models: "default" or checkpoints; the others are compared with the first.
-        test_set: gives the photographs; its masks are not used.
+        specs: methods to study, see `evaluation.methods.find_method`; `METHODS` if empty.
+        test_set: gives the images; its masks are not used.
         folder: new, empty, or of a run with the same arguments, which goes on.
-        scale: how many pictures.
+        scale: how many images.
         seed: of the bootstrap.
-        vgg_weights: file of VGG16 weights; None measures no VGG distance.
+        vgg_weights: file of VGG16 weights; None measures neither LPIPS nor DISTS.
         say: called with a line before every piece of work.
 
     Raises:
-        OptionError: a folder of something else, a network given twice, or pictures too small for any disc.
+        OptionError: a folder of something else, an unknown method, or images too small for any disc.
         CheckpointError: no such network.
     """
+    names = (*(specs or METHODS), *RIVALS)
+    if len(set(names)) < len(names):
+        raise OptionError(f"the methods must be all different, got: {', '.join(names)}")
+    methods = [find_method(name) for name in names]
     chosen = first_pictures(test_set, scale.pictures)
-    studied = _studied(models)
-    networks = [load_checkpoint(model.spec) for model in studied]
     settings = {
-        "models": {model.label: describe_weights(model.spec) for model in studied},
+        "methods": {name: describe_method(name) for name in names},
         "test": {test_set.folder.resolve().name: chosen.sha256},
         "pictures": scale.pictures,
         "seed": seed,
         "vgg_weights": None if vgg_weights is None else describe_weights(vgg_weights),
     }
-    methods = _methods(studied, networks)
-    truths = _truths(chosen)
+    truths = list(replace(chosen, entries=tuple(e for e in chosen.entries if e.kind == chosen.kinds[0])))
     side = min(min(item.truth.shape[:2]) for item in truths)
-    discs = _Shape("discs", "radius", tuple(radius for radius in RADII if radius <= 7 * side / 16), disc, rings=True)
-    boxes = _Shape("boxes", "side", tuple(edge for edge in BOXES if edge <= 3 * side / 4), box)
-    if not discs.sizes:
-        raise OptionError(f"{test_set.folder}: pictures of {side} pixels are too small for this study")
+    radii = [radius for radius in RADII if radius <= 7 * side / 16]
+    if not radii:
+        raise OptionError(f"{test_set.folder}: images of {side} pixels are too small for this study")
     if read_plan(folder, MASK_SIZE, settings) is None:
         write_plan(folder, Plan(MASK_SIZE, settings))
-    metrics = COMPARED if vgg_weights is None else (*COMPARED, VGG_DISTANCE)
 
     @cache
-    def scorers() -> tuple[Scorer, ...]:
-        return (pixel_scores, *(load_scorers(("vgg",), {"vgg16": vgg_weights})[0] if vgg_weights else ()))
+    def scorers() -> list[Scorer]:
+        extra = {} if vgg_weights is None else {"vgg16": vgg_weights}
+        return load_scorers(("pixels", *(("lpips-vgg", "dists") if extra else ())), extra)[0]
 
-    def measured(shape: _Shape, size: int) -> Measured:
+    metrics = (*COMPARED, *(PERCEPTUAL if vgg_weights else ()))
+
+    def measured(radius: int) -> Measured:
         def measure() -> Measured:
-            say(f"filling {shape.name} of {shape.measure} {size}")
-            return _measure(truths, side, shape, size, methods, metrics, scorers())
+            say(f"filling discs of radius {radius}")
+            return _measure(truths, side, radius, methods, metrics, scorers())
 
-        found: Measured = kept(folder / shape.name / f"{size:03d}.json", measure)
+        found: Measured = kept(folder / "discs" / f"{radius:03d}.json", measure)
         return found
 
-    in_discs, in_boxes = ({size: measured(shape, size) for size in shape.sizes} for shape in (discs, boxes))
-    return hole_findings(HoleStudy(in_discs, in_boxes, studied, metrics, seed), settings, side)
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """Holes of one shape: what a size is called, which there are, and the (side, side) mask of one."""
-
-    name: str
-    measure: str
-    sizes: tuple[int, ...]
-    mask: Callable[[int, float], NDArray[np.bool_]]
-    rings: bool = False
-
-
-def box(side: int, edge: float) -> NDArray[np.bool_]:
-    """(side, side) mask, True inside a square of this edge around the middle."""
-    inside = np.abs(np.arange(side) - (side - 1) / 2) < edge / 2
-    mask: NDArray[np.bool_] = inside[:, None] & inside
-    return mask
-
-
-def _studied(models: Sequence[str]) -> tuple[StudiedModel, ...]:
-    if len(set(models)) < len(models):
-        raise OptionError(f"the networks must be different, got: {', '.join(models)}")
-    stems = [Path(model).stem for model in models]
-    labels = stems if len(set(stems)) == len(stems) else models
-    return tuple(StudiedModel(label, model, len(models) > 1) for label, model in zip(labels, models, strict=True))
-
-
-def _methods(studied: Sequence[StudiedModel], networks: Sequence[WavePaint]) -> tuple[Method, ...]:
-    procedures: list[Method] = []
-    for model, network in zip(studied, networks, strict=True):
-        procedures += [
-            coarse_to_fine_method(network, model.named(procedure), octaves)
-            for octaves, procedure in enumerate((ONE_LOOK, HALF, QUARTER))
-        ]
-        procedures.append(network_method(network.eval(), model.named(BY_DEPTH)))
-    # One prefill for all, as they are compared by their leads over it.
-    return (*procedures, haar_method(PREFILL, networks[0].config.sweeps), find_method(TELEA))
-
-
-def _truths(test_set: EvaluationSet) -> list[Item]:
-    """One item per photograph."""
-    one_kind = [entry for entry in test_set.entries if entry.kind == test_set.kinds[0]]
-    return list(replace(test_set, entries=tuple(one_kind)))
+    return _report(_Discs({radius: measured(radius) for radius in radii}, names, metrics, seed), settings, side)
 
 
 def _measure(
     truths: Sequence[Item],
     side: int,
-    shape: _Shape,
-    size: int,
+    radius: int,
     methods: Sequence[Method],
     metrics: Sequence[str],
     scorers: Sequence[Scorer],
 ) -> Measured:
-    hole = shape.mask(side, size)
-    items = (Item(item.name, str(size), centre_crop(item.truth, side), hole) for item in truths)
-    found: dict[str, dict[str, list[Any]]] = {method.name: {name: [] for name in metrics} for method in methods}
+    hole = disc(side, radius)
+    items = (Item(item.name, str(radius), centre_crop(item.truth, side), hole) for item in truths)
+    found: dict[str, dict[str, list[Any]]] = {m.name: {name: [] for name in (*metrics, RINGS)} for m in methods}
     for evaluated in evaluate(items, methods, scorers):
-        for row in evaluated.rows:
+        for row, rings in zip(evaluated.rows, _ring_errors(evaluated, radius), strict=True):
             for metric in metrics:
                 found[row.method][metric].append(row.scores[metric])
-        if shape.rings:
-            for row, rings in zip(evaluated.rows, _ring_errors(evaluated, size), strict=True):
-                found[row.method].setdefault("rings", []).append(rings)
+            found[row.method][RINGS].append(rings)
     return found
 
 
@@ -181,3 +134,108 @@ def _ring_errors(evaluated: Evaluated, radius: int) -> list[list[float]]:
     truth = evaluated.item.truth[mask] / 255
     errors = (((composite[mask] / 255 - truth) ** 2).mean(axis=1) for composite in evaluated.composites)
     return [(np.bincount(ring, error) / count).tolist() for error in errors]
+
+
+@dataclass(frozen=True)
+class _Discs:
+    """What was measured, by radius; the first method is compared with the others."""
+
+    found: Mapping[int, Measured]
+    methods: Sequence[str]
+    metrics: Sequence[str]
+    seed: int
+
+    @property
+    def others(self) -> Sequence[str]:
+        return self.methods[1:]
+
+    def means(self, metric: str, method: str) -> list[Summary]:
+        return summarise_columns(self._values(metric, method), self.seed)
+
+    def differences(self, metric: str, other: str) -> list[Summary]:
+        """Paired, the first method's minus another's, by radius."""
+        values = self._values(metric, self.methods[0]) - self._values(metric, other)
+        return summarise_columns(values, self.seed)
+
+    def by_depth(self, other: str) -> list[Summary]:
+        """The same in PSNR, ring by ring of the largest discs from the edge inwards."""
+        return summarise_columns(self._rings(self.methods[0]) - self._rings(other), self.seed)
+
+    def _values(self, metric: str, method: str) -> FloatArray:
+        return np.array([each[method][metric] for each in self.found.values()], np.float64).T
+
+    def _rings(self, method: str) -> FloatArray:
+        errors = np.array(self.found[max(self.found)][method][RINGS])
+        psnr: FloatArray = -10 * np.log10(np.maximum(errors, _MSE_FLOOR))
+        return psnr
+
+
+def significant_runs(labels: Sequence[str], gains: Sequence[Summary], sign: int) -> str:
+    """Where gains are significantly above (`sign` 1) or below (-1) zero: "8 to 24, 48", or "none"."""
+    significant = [sign * (gain.low if sign > 0 else gain.high) > 0 for gain in gains]
+    groups = (list(group) for holds, group in groupby(zip(labels, significant, strict=True), itemgetter(1)) if holds)
+    runs = [group[0][0] if len(group) == 1 else f"{group[0][0]} to {group[-1][0]}" for group in groups]
+    return ", ".join(runs) or "none"
+
+
+def _report(discs: _Discs, settings: Mapping[str, Any], side: int) -> Report:
+    radii, largest = [str(radius) for radius in discs.found], max(discs.found)
+    depths = {other: discs.by_depth(other) for other in discs.others}
+    rings = [f"{RING * i}-{RING * (i + 1)}" for i in range(len(next(iter(depths.values()))))]
+    first = discs.methods[0]
+    sentences, tables, figures = [], [], {}
+    for metric in discs.metrics:
+        name, unit = SHORT[metric]
+        better = 1 if METRICS[metric].higher_is_better else -1
+        lines = {method: discs.means(metric, method) for method in discs.methods}
+        differences = {other: discs.differences(metric, other) for other in discs.others}
+        for other, line in differences.items():
+            ahead, behind = (significant_runs(radii, line, sign * better) for sign in (1, -1))
+            sentences.append(f"{name} of {first} is better than {other}'s at radii {ahead}; worse at {behind}.")
+        tables.append(_means_table(f"{name} by radius of the disc, pixels", radii, lines, metric))
+        tables.append(_table(f"{name}{',' * bool(unit)}{unit} of {first}, minus", radii, differences, DIGITS[metric]))
+        figures[f"{name.lower()}-by-radius"] = line_chart(name, "radius of the disc, pixels", radii, lines)
+    for other, line in depths.items():
+        ahead, behind = (significant_runs(rings, line, sign) for sign in (1, -1))
+        sentences.append(
+            f"In discs of radius {largest}, PSNR of {first} is higher than {other}'s at these distances from the edge, "
+            f"pixels: {ahead}; lower at {behind}."
+        )
+    title = f"PSNR, dB, of {first} by distance from the edge of discs of radius {largest}, pixels, minus"
+    tables.append(_table(title, rings, depths, DIGITS["hole_psnr"]))
+    figures["psnr-by-depth"] = line_chart(title, "pixels from the edge", rings, depths)
+    count = len(discs.found[largest][first][COMPARED[0]])
+    note = f"Discs in the middle of {count} images of {side} pixels. Bold: intervals that exclude zero."
+    question = "Up to which depth of a hole is the package better than others, and where does it break down?"
+    return Report(
+        MASK_SIZE, question, " ".join(sentences), (INTERVALS, note), tuple(tables), figures, _results(discs, settings)
+    )
+
+
+def _means_table(title: str, labels: Sequence[str], lines: Mapping[str, Sequence[Summary]], metric: str) -> Table:
+    best = max if METRICS[metric].higher_is_better else min
+    rows, bold = [], []
+    for index, label in enumerate(labels):
+        values = [line[index].mean for line in lines.values()]
+        rows.append((label, *(f"{value:.{METRICS[metric].digits}f}" for value in values)))
+        bold.append((False, *(value == best(values) for value in values)))
+    return Table(title, ("pixels", *lines), tuple(rows), tuple(bold))
+
+
+def _table(title: str, labels: Sequence[str], lines: Mapping[str, Sequence[Summary]], digits: int) -> Table:
+    rows = [(label, *(signed(line[i], digits) for line in lines.values())) for i, label in enumerate(labels)]
+    bold = [(False, *(excludes_zero(line[i]) for line in lines.values())) for i in range(len(labels))]
+    return Table(title, ("pixels", *lines), tuple(rows), tuple(bold))
+
+
+def _results(discs: _Discs, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def told(line: Sequence[Summary]) -> list[dict[str, Any]]:
+        return [asdict(each) for each in line]
+
+    return {
+        "settings": dict(settings),
+        "radii": list(discs.found),
+        "means": {m: {method: told(discs.means(m, method)) for method in discs.methods} for m in discs.metrics},
+        "differences": {m: {other: told(discs.differences(m, other)) for other in discs.others} for m in discs.metrics},
+        "by_depth": {"ring": RING, **{other: told(discs.by_depth(other)) for other in discs.others}},
+    }

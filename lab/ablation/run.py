@@ -42,10 +42,10 @@ class StudyRequest:
         budget: seconds of training of all runs together, instead of the scale's.
         pictures: of each test set to measure on, instead of the scale's.
         seed: random seed.
-        models: "default" or checkpoints to compare, for `MASK_SIZE`; by default the packaged network.
+        methods: to study, for `MASK_SIZE`; see `holes.run_mask_size`.
         init: "default" or a checkpoint that all arms go on from, for `TEXTURE`; by default the packaged network.
-        vgg_weights: file of VGG16 weights; without it `TEXTURE` downloads them once and `MASK_SIZE` measures no VGG
-            distance.
+        vgg_weights: file of VGG16 weights; without it `TEXTURE` downloads them once and `MASK_SIZE` measures
+            neither LPIPS nor DISTS.
         peers: folder of other networks for `EFFICIENCY`, see `efficiency.run_efficiency`.
     """
 
@@ -56,7 +56,7 @@ class StudyRequest:
     budget: float | None = None
     pictures: int | None = None
     seed: int = 0
-    models: Sequence[str] = ()
+    methods: Sequence[str] = ()
     init: str | None = None
     vgg_weights: Path | None = None
     peers: Path | None = None
@@ -72,7 +72,7 @@ class StudyRequest:
                 raise OptionError(f"the study {name} {'needs' if needs[option] else 'takes no'} {option}")
         for option, is_given, takers in (
             ("--budget", self.budget is not None, (*TRAINING_STUDIES, CROSS_DATA)),
-            ("--model", bool(self.models), (MASK_SIZE,)),
+            ("--method", bool(self.methods), (MASK_SIZE,)),
             ("--init", self.init is not None, (TEXTURE,)),
             ("--vgg-weights", self.vgg_weights is not None, (TEXTURE, MASK_SIZE)),
         ):
@@ -122,8 +122,8 @@ def _run(request: StudyRequest, folder: Path, say: Callable[[str], None]) -> Rep
     if request.name == EFFICIENCY:
         return run_efficiency(folder, request.peers, device, say)
     if request.name == MASK_SIZE:
-        test_set, models = open_test_set(request.tests[0]), tuple(request.models) or (DEFAULT_NAME,)
-        return run_mask_size(models, test_set, folder, scale, request.seed, vgg_weights, say)
+        test_set = open_test_set(request.tests[0])
+        return run_mask_size(request.methods, test_set, folder, scale, request.seed, vgg_weights, say)
     study, sets = training_study(request.name, request.photos), [open_test_set(test) for test in request.tests]
     start = Start(request.init or DEFAULT_NAME, CONTINUED_RATE, vgg_weights) if study.continues else FRESH
     return run_training_study(

@@ -39,15 +39,15 @@ class Material:
     budget: Annotated[str | None, Option("Training of all networks together: 90s, 10m, 2h.", metavar="TIME")] = None
     pictures: Annotated[int | None, Option("Of each test set, the first so many; 60, or all with --full.")] = None
     seed: Annotated[int, Option("Random seed.")] = 0
-    model: Annotated[tuple[str, ...], Option('mask-size: "default" or a checkpoint; several are compared.')] = ()
+    method: Annotated[tuple[str, ...], Option("mask-size: as of `evaluate`; package and network by default.")] = ()
     init: Annotated[
         str | None, Option('texture: "default" or a checkpoint to start from; by default the packaged one.')
     ] = None
     vgg_weights: Annotated[
         Path | None,
         Option(
-            "texture, mask-size: VGG16 weights. Without it texture downloads them once, and mask-size measures no VGG "
-            "distance.",
+            "texture, mask-size: VGG16 weights. Without it texture downloads them once, and mask-size measures neither "
+            "LPIPS nor DISTS.",
             metavar="FILE",
         ),
     ] = None
@@ -78,7 +78,7 @@ def ablate(study: Annotated[Study, typer.Argument(help="The study.")], *, materi
         budget=None if material.budget is None else parse_duration(material.budget),
         pictures=material.pictures,
         seed=material.seed,
-        models=material.model,
+        methods=material.method,
         init=material.init,
         vgg_weights=material.vgg_weights,
         peers=material.peers,

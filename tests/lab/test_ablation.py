@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from lab.ablation.breakdown import Limit, breakdown, lead, lead_samples
 from lab.ablation.comparison import ALL_KINDS, VGG_DISTANCE, column, compare, conclusion
 from lab.ablation.convolutions import MARK, StridedConvolution, load_network, without_dwt
 from lab.ablation.figures import difference_chart, energy_maps, shades
@@ -172,51 +171,6 @@ def test_detail_of_a_hole_without_a_whole_cell_is_that_of_the_cells_it_touches()
     smooth[4:8, 4:8] = 128
     found = detail_scores(truth, smooth[None], mask)
     assert all(values[0] < -5 for values in found.values())
-
-
-def test_a_break_down_radius_is_where_half_of_the_largest_lead_is_left() -> None:
-    radii = (4, 8, 16, 32)
-    leads = np.array([[0.4, 1.0, 0.6, 0.2], [1, 2, 3, 2], [-1, -2, 0, -1], [1, 0.4, 0.9, 0.1], [0, 1, 0.5, 0]], float)
-    found = breakdown(radii, leads)
-    # Between 16 and 32 a quarter of the way; never; no lead at all; the first time; exactly half is still half.
-    assert found.radii.tolist() == pytest.approx([20, 32, 0, 4 + 4 * 0.5 / 0.6, 16])
-    assert found.beyond.tolist() == [False, True, False, False, False]
-
-
-def test_a_radius_beyond_the_largest_leaves_an_interval_open() -> None:
-    radii = (10, 20)
-    falls, stays, none = [1.0, 0.0], [1.0, 1.0], [-1.0, -1.0]
-    early = breakdown(radii, np.array([falls] * 101))
-    assert early.estimate.text(1) == "15.0 [15.0, 15.0]"
-    late = breakdown(radii, np.array([falls] * 51 + [stays] * 50))
-    assert late.estimate.text(1) == "15.0 [15.0, >= 20.0]"
-    always = breakdown(radii, np.array([stays] * 101))
-    assert always.estimate.text(0) == ">= 20 [>= 20, >= 20]"
-    assert always.ratio(early).text(2) == ">= 1.33 [>= 1.33, >= 1.33]"
-    assert early.ratio(always).text(2) == "<= 0.75 [<= 0.75, <= 0.75]"
-    assert always.ratio(always).found.text(2) == "unknown"
-    assert early.ratio(early).text(2) == "1.00 [1.00, 1.00]"
-    nothing = breakdown(radii, np.array([none] * 101))
-    assert nothing.estimate.text(0) == "0 [0, 0]"
-    assert nothing.ratio(early).text(2) == "0.00 [0.00, 0.00]"
-    assert early.ratio(nothing).found == Limit(0.0, True, True)
-
-
-def test_a_lead_in_vgg_distance_is_relative_to_the_mean_of_the_other() -> None:
-    rng = np.random.default_rng(0)
-    other = rng.uniform(0.1, 0.5, (30, 2))
-    own = other * (0.8, 1.1)
-    found = lead(own, other, VGG_DISTANCE, 0)
-    assert [each.mean for each in found] == pytest.approx([20, -10])
-    assert [each.low for each in found] == pytest.approx([20, -10])
-    uneven = lead(rng.uniform(0.1, 0.5, (30, 2)), other, VGG_DISTANCE, 0)
-    assert all(each.low < each.mean < each.high and each.std > 0 and each.count == 30 for each in uneven)
-    samples = lead_samples(own, other, "hole_psnr", 0)
-    assert samples.shape == (1 + RESAMPLES, 2)
-    plain = lead(own, other, "hole_psnr", 0)
-    assert samples[0] == pytest.approx([each.mean for each in plain])
-    # The same resamples as everywhere else, or break-down radii and tables would contradict each other.
-    assert np.percentile(samples[1:], 2.5, axis=0) == pytest.approx([each.low for each in plain])
 
 
 def test_the_mean_over_kinds_is_taken_picture_by_picture() -> None:

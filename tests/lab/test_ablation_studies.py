@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 
 from lab.ablation import efficiency, run
 from lab.ablation.efficiency import Job, measure, measure_apart
-from lab.ablation.hole_findings import significant_runs
-from lab.ablation.hole_leads import breakdown_depth, gains_by_depth
+from lab.ablation.holes import significant_runs
 from lab.ablation.plan import PLAN_FILE
 from lab.ablation.studies import TEXTURE, TRAINING_STUDIES
 from lab.cli import app
@@ -94,59 +93,36 @@ def test_cross_data_measures_every_arm_on_every_set(here: Path) -> None:
     assert "At equal steps on set2, against trained on photos: trained on others:" in results["conclusion"]
 
 
-def test_mask_size_with_the_packaged_network(here: Path) -> None:
-    result = ablate("mask-size", "--test", "set", "-o", "run")
+def test_mask_size_compares_the_package_with_others_by_radius_and_by_depth(here: Path) -> None:
+    command = ("mask-size", "--test", "set", "-o", "run", "--vgg-weights", "vgg16.safetensors", "--pictures", "2")
+    result = ablate(*command)
     assert result.exit_code == 0, result.output
     results = json.loads((here / "run" / "results.json").read_text())
     assert results["radii"] == [4, 8, 12, 16, 24]
-    assert set(results["means"]["hole_psnr"]) == {
-        "one look",
-        "half first",
-        "quarter first",
-        "by depth",
-        "prefill",
-        "opencv-telea",
-    }
-    assert len(results["by_depth"][0]["psnr"]) == 3
-    assert [each["method"] for each in results["breakdown_depths"]] == ["one look", "by depth"]
-    assert results["breakdown_depth_ratios"] == []
-    assert "significantly better than prefill: PSNR:" in result.output
-    again = ablate("mask-size", "--test", "set", "-o", "run")
+    assert set(results["means"]) == {"hole_psnr", "hole_ssim", "lpips_vgg", "dists"}
+    assert set(results["means"]["dists"]) == {"package", "network", "opencv-telea", "haar"}
+    measured = json.loads((here / "run" / "discs" / "016.json").read_text())
+    psnr = {method: np.array(scores["hole_psnr"]) for method, scores in measured.items()}
+    lead = results["differences"]["hole_psnr"]["opencv-telea"][3]
+    assert lead["mean"] == pytest.approx((psnr["package"] - psnr["opencv-telea"]).mean())
+    assert lead["low"] <= lead["mean"] <= lead["high"]
+    assert len(results["by_depth"]["network"]) == 24 // results["by_depth"]["ring"]
+    # A disc's error is the mean of its rings', weighted by their areas.
+    rings = np.array(json.loads((here / "run" / "discs" / "004.json").read_text())["haar"]["rings"])
+    small = json.loads((here / "run" / "discs" / "004.json").read_text())["haar"]["hole_psnr"]
+    assert -10 * np.log10(rings[:, 0]) == pytest.approx(small, abs=0.01)
+    assert "LPIPS of package is better than opencv-telea's at radii " in result.output
+    assert "In discs of radius 24, PSNR of package is higher than haar's at these distances" in result.output
+    again = ablate(*command)
     assert "filling discs" not in again.output
 
 
-def test_mask_size_of_two_networks_with_boxes_and_vgg_distances(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.ablation.holes.BOXES", (24, 96))
-    models = ("--model", "default", "--model", "own.safetensors", "--vgg-weights", "vgg16.safetensors")
-    result = ablate("mask-size", "--test", "set", *models, "-o", "run", "--pictures", "2")
+def test_mask_size_of_a_checkpoint(here: Path) -> None:
+    result = ablate("mask-size", "--test", "set", "--method", "own.safetensors", "-o", "run", "--pictures", "1")
     assert result.exit_code == 0, result.output
     results = json.loads((here / "run" / "results.json").read_text())
-    assert results["boxes"] == [24]
-    assert len(results["means"]["vgg_distance"]) == len(results["means_in_boxes"]["hole_psnr"]) == 10
-    measured = json.loads((here / "run" / "boxes" / "024.json").read_text())
-    mean = np.mean(measured["prefill"]["vgg_distance"])
-    assert results["means_in_boxes"]["vgg_distance"]["prefill"][0]["mean"] == pytest.approx(mean)
-    leads = {(each["metric"], each["method"], each["to"]): each["by_radius"] for each in results["differences"]}
-    assert len(leads["vgg_distance", "own, one look", "default, one look"]) == 5
-    found = {(each["metric"], each["method"]): each["found"] for each in results["breakdown"]}
-    assert len(found) == 16
-    assert all(0 <= each["value"] <= 24 for each in found.values())
-    assert {each["method"] for each in results["breakdown_ratios"]} == {
-        "own, one look",
-        "own, half first",
-        "own, quarter first",
-        "own, by depth",
-    }
-    assert "The break-down radius of own by depth, over that of default in one look: " in result.output
-    assert "The break-down depth of own, by depth, over that of default, one look: " in result.output
-    assert len(results["breakdown_depths"]) == 4
-    assert {each["method"] for each in results["breakdown_depth_ratios"]} == {"own, one look", "own, by depth"}
-    assert "Sides of boxes at which own is significantly better than opencv-telea: PSNR:" in result.output
-    tables = (here / "run" / "tables.md").read_text()
-    assert "### Lead in VGG distance, % in boxes by side, own" in tables
-    assert "### Ratios of break-down radii" in tables
-    again = ablate("mask-size", "--test", "set", *models, "-o", "run", "--pictures", "2")
-    assert "filling" not in again.stderr
+    assert set(results["means"]) == {"hole_psnr", "hole_ssim"}
+    assert set(results["means"]["hole_psnr"]) == {"own.safetensors", "opencv-telea", "haar"}
 
 
 def test_texture_losses_go_on_from_a_checkpoint(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,24 +172,6 @@ def test_where_a_lead_is_sure_is_told_in_runs() -> None:
     assert significant_runs("abcde", gains, 1) == "b to c, e"
     assert significant_runs("abcde", gains, -1) == "d"
     assert significant_runs("a", gains[:1], 1) == "none"
-
-
-def test_break_down_depth_is_where_the_lead_stays_below_half_of_the_largest() -> None:
-    prefill = [[0.1, 0.1, 0.1, 0.1]] * 4
-    fading = [[0.1 / 10**0.1, 0.1 / 10**0.1, 0.1 / 10**0.02, 0.1]] * 4  # leads of 1, 1, 0.2 and 0 dB
-    lasting = [[0.1 / 10**0.1] * 3 + [0.1 / 10**0.06]] * 4
-    found = {"prefill": {"rings": prefill}, "fading": {"rings": fading}, "lasting": {"rings": lasting}}
-    fade, last = (breakdown_depth(found, name, "prefill", 0) for name in ("fading", "lasting"))
-    # Between the middles of the second and the third ring, 12 and 20 pixels deep: half a dB of 0.8.
-    assert fade.estimate.found.value == pytest.approx(12 + 8 * 0.5 / 0.8)
-    assert last.estimate.text(0) == ">= 28 [>= 28, >= 28]"
-    assert last.ratio(fade).text(2) == ">= 1.65 [>= 1.65, >= 1.65]"
-
-
-def test_gains_by_depth_are_ratios_of_errors_in_db() -> None:
-    found = {"a": {"rings": [[0.01, 0.1]] * 4}, "b": {"rings": [[0.1, 0.1]] * 4}}
-    gains = gains_by_depth(found, "a", "b", 0)
-    assert [gain.mean for gain in gains] == pytest.approx([10, 0])
 
 
 def test_efficiency_against_peers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,11 +233,11 @@ def test_memory_is_measured_in_a_fresh_process() -> None:
         (("level", "--photos", "nowhere", "--test", "set"), "nowhere: no such file or folder"),
         (("level", "--photos", "photos", "--test", "photos"), "photos: no test set"),
         (("level", "--photos", "photos", "--test", "set", "--budget", "soon"), "not a duration"),
-        (("mask-size", "--test", "set", "--model", "no.safetensors"), "no.safetensors: no such file"),
-        (("mask-size", "--test", "set", "--model", "default", "--model", "default"), "must be different"),
+        (("mask-size", "--test", "set", "--method", "no.safetensors"), "unknown method 'no.safetensors'"),
+        (("mask-size", "--test", "set", "--method", "haar"), "the methods must be all different"),
         (("mask-size", "--test", "set", "--vgg-weights", "no.pth"), "no.pth: No such file"),
         (("mask-size", "--test", "set", "--init", "default"), "the study mask-size takes no --init"),
-        (("texture", "--photos", "photos", "--test", "set", "--model", "default"), "texture takes no --model"),
+        (("texture", "--photos", "photos", "--test", "set", "--method", "package"), "texture takes no --method"),
         (
             ("texture", "--photos", "photos", "--test", "set", "--init", "no.safetensors"),
             "no.safetensors: no such file",
