@@ -89,14 +89,14 @@ it("takes its place and its settings from addresses", () => {
 describe("DeviceFiller", () => {
   const image: Raster = { width: 2, height: 1, channels: 1, data: Uint8Array.from([1, 2]) };
   const never = new AbortController().signal;
-  const find = async (picture: Raster): Promise<Uint8Array> => Uint8Array.from(picture.data, (value) => value - 1);
+  const find = async (image: Raster): Promise<Uint8Array> => Uint8Array.from(image.data, (value) => value - 1);
 
   it("hands the region over and says why it fails", async () => {
     const masks: unknown[] = [];
     const filler = new DeviceFiller({
-      fill: async (picture, mask) => {
+      fill: async (image, mask) => {
         masks.push(mask);
-        return { raster: picture, seconds: 2 };
+        return { raster: image, seconds: 2 };
       },
       find,
     });
