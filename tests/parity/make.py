@@ -3,9 +3,9 @@
     python tests/parity/make.py
 
 A case is `NAME.json`: the image's size, the hole as boxes (left, top, width, height) and discs (column, row,
-radius), and the plan that `wavepaint.fill.regions` makes for it, with the octaves that a network which has learned them
-needs. Where it names an `image`, the hole of that file is to be filled, and `expected` is what `wavepaint.Inpainter`
-fills it with.
+radius), and the plan that `wavepaint.fill.regions` makes for it, with the coarse levels that a network which has
+learned them needs. Where it names an `image`, the hole of that file is to be filled, and `expected` is what
+`wavepaint.Inpainter` fills it with.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def plan_of(mask: np.ndarray) -> dict[str, Any]:
                     "crop": _edges(region.crop),
                     "holes": _edges(region.holes),
                     "known": sorted(_edges(box) for box in region.known),
-                    "octaves": coarse_levels_of(unknown_in(rest, region), MOST_LEVELS),
+                    "coarse_levels": coarse_levels_of(unknown_in(rest, region), MOST_LEVELS),
                 }
                 for region in wave
             ]

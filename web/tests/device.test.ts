@@ -46,8 +46,8 @@ describe("traitsOf", () => {
     const other = [...field(1, ascii("weights")), ...field(2, ascii("12"))];
     const model = [8, 9, ...field(7, ascii("a graph")), ...field(14, other), ...field(14, entry)];
     expect(traitsOf(Uint8Array.from(model))).toEqual({ multiple: 16, coarseLevels: 0 });
-    const octaves = field(14, [...field(1, ascii("octaves")), ...field(2, ascii("3"))]);
-    expect(traitsOf(Uint8Array.from([...model, ...octaves]))).toEqual({ multiple: 16, coarseLevels: 3 });
+    const coarseLevels = field(14, [...field(1, ascii("octaves")), ...field(2, ascii("3"))]);
+    expect(traitsOf(Uint8Array.from([...model, ...coarseLevels]))).toEqual({ multiple: 16, coarseLevels: 3 });
   });
 
   it.each([[[]], [ascii("not a model")], [[114, 200, 1]], [field(14, field(1, ascii("multiple")))]])(

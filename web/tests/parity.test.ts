@@ -80,7 +80,7 @@ function planOf(mask: Mask): unknown {
         crop: edges(region.crop),
         holes: edges(region.holes),
         known: region.known.map(edges).sort(byEdges),
-        octaves: coarseLevelsOf(unknownIn(rest, region), 3),
+        coarse_levels: coarseLevelsOf(unknownIn(rest, region), 3),
       })),
     ),
   };
