@@ -66,13 +66,13 @@ class Learner:
         self.average.load_state_dict(state)
         self.begin_phase(phase)
 
-    def step(self, next_batch: Callable[[], Batch], rate: float, octaves: int, step: int) -> dict[str, Tensor]:
+    def step(self, next_batch: Callable[[], Batch], rate: float, coarse_levels: int, step: int) -> dict[str, Tensor]:
         """One optimiser step; returns the mean weighted losses of its batches, on the device.
 
         Args:
             next_batch: called once for every batch whose gradients are added up.
             rate: learning rate.
-            octaves: see `FillTraining`.
+            coarse_levels: see `FillTraining`.
             step: number of the step, from 0, of the whole run; decides how quickly the average forgets.
         """
         recipe, fabric = self._recipe, self._fabric
@@ -85,7 +85,7 @@ class Learner:
             image = batch["image"].to(fabric.device, non_blocking=True)
             mask = batch["mask"].to(fabric.device, non_blocking=True)
             with fabric.no_backward_sync(self._module, enabled=part < recipe.accumulate):
-                losses: dict[str, Tensor] = self._module(image, mask, octaves)
+                losses: dict[str, Tensor] = self._module(image, mask, coarse_levels)
                 fabric.backward(torch.stack(list(losses.values())).sum() / recipe.accumulate)
             for name, value in losses.items():
                 sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach() / recipe.accumulate

@@ -226,9 +226,9 @@ class TrainingLoop:
         start = rng_for(recipe.seed, f"start of step {position.step}")
         coarse = start.random() < recipe.self_condition
         most = most_octaves(self.learner.network.config, self.pace.side)
-        octaves = int(start.integers(1, most + 1)) if coarse else 0
+        coarse_levels = int(start.integers(1, most + 1)) if coarse else 0
         self.rate = self.pace.rate
-        losses = self.learner.step(self._next_batch, self.rate, octaves, position.step)
+        losses = self.learner.step(self._next_batch, self.rate, coarse_levels, position.step)
         self.window.add(losses, recipe.batch * recipe.accumulate * self.fabric.world_size)
         position.step += 1
 

@@ -38,13 +38,13 @@ class FillTraining(nn.Module):
                     module.eval()
         return self
 
-    def forward(self, image: Tensor, mask: Tensor, octaves: int) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, mask: Tensor, coarse_levels: int) -> dict[str, Tensor]:
         """Fill a batch, or find its damage, and compare.
 
         Args:
             image: (B, 3, H, W) uint8 RGB, the truth; damaged, for a damage detector.
             mask: (B, 1, H, W) bool, True = hole; (B, 3, H, W), True = damage, for a damage detector.
-            octaves: start from the network's own result after so many halvings; 0 for the prefill.
+            coarse_levels: start from the network's own result after so many halvings; 0 for the prefill.
 
         Returns:
             Weighted losses by name, float32 scalars.
@@ -54,7 +54,7 @@ class FillTraining(nn.Module):
         if isinstance(self.network, DamageNetwork):
             filled = self.network(truth).float()
         else:
-            guess = coarse_guess(self.network, truth, hole, octaves) if octaves else None
+            guess = coarse_guess(self.network, truth, hole, coarse_levels) if coarse_levels else None
             filled = self.network(truth, hole, guess).float()
         losses: dict[str, Tensor] = self.losses(filled, truth, hole)
         return losses
