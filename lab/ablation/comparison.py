@@ -15,8 +15,13 @@ VGG_DISTANCE = "vgg_distance"
 DETAIL = ("detail_1", "detail_2")
 """Logarithms of a ratio to the truth, see `texture.detail_scores`: best at 0, neither above nor below."""
 DIGITS: Mapping[str, int] = {
-    **{"hole_psnr": 3, "hole_ssim": 4, "lpips_vgg": 4, "dists": 4},
-    **{VGG_DISTANCE: 4, "detail_1": 2, "detail_2": 2},
+    "hole_psnr": 3,
+    "hole_ssim": 4,
+    "lpips_vgg": 4,
+    "dists": 4,
+    VGG_DISTANCE: 4,
+    "detail_1": 2,
+    "detail_2": 2,
 }
 SHORT: Mapping[str, tuple[str, str]] = {
     "hole_psnr": ("PSNR", " dB"),
@@ -44,6 +49,7 @@ class Compared:
         summary: of the scores, the mean over the seeds for each picture.
         difference: to the reference on the same pictures, with the same seeds; None for the reference.
         noise: largest difference between two seeds of the reference; None while there is only one.
+        by_seed: mean of the difference for every seed of training; empty for the reference.
     """
 
     arm: str
@@ -52,6 +58,7 @@ class Compared:
     summary: Summary
     difference: Summary | None
     noise: float | None
+    by_seed: tuple[float, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -65,7 +72,9 @@ class Compared:
         if not excludes_zero(self.difference):
             return f"no difference seen in {name} ({shown})"
         words = f"{name} {self._judgement(self.difference.mean)}, {shown}"
-        if self.noise is not None and abs(self.difference.mean) <= self.noise:
+        if len({value > 0 for value in self.by_seed}) > 1:
+            words += ", in which the seeds of training disagree"
+        elif self.noise is not None and abs(self.difference.mean) <= self.noise:
             words += f", which is no more than another seed changes ({self.noise:.{DIGITS[self.metric]}f}{unit})"
         return words
 
@@ -102,9 +111,14 @@ def compare(runs: Mapping[str, Sequence[Scores]], seed: int = 0) -> list[Compare
             columns = {arm: [column(scores, kind, metric) for scores in seeds] for arm, seeds in runs.items()}
             noise = _noise(columns[reference])
             for arm, values in columns.items():
-                own, other = (np.mean(each[:paired], axis=0) for each in (values, columns[reference]))
+                runs_of_both = [np.stack(each[:paired]) for each in (values, columns[reference])]
+                own, other = (each.mean(axis=0) for each in runs_of_both)
                 summary, difference = summarise_columns(np.stack((own, own - other), axis=1), seed)
-                found.append(Compared(arm, kind, metric, summary, None if arm == reference else difference, noise))
+                if arm == reference:
+                    found.append(Compared(arm, kind, metric, summary, None, noise))
+                    continue
+                by_seed = tuple((runs_of_both[0] - runs_of_both[1]).mean(axis=1).tolist())
+                found.append(Compared(arm, kind, metric, summary, difference, noise, by_seed))
     return found
 
 
@@ -133,11 +147,14 @@ def signed(difference: Summary, digits: int, unit: str = "") -> str:
     return f"{difference.mean:+.{digits}f}{unit} [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
 
 
-def conclusion(rows: Iterable[Compared], reference: str, moment: str) -> str:
+def conclusion(rows: Iterable[Compared], moment: str) -> str:
     """What the intervals over all kinds of holes support, arm by arm."""
     arms: dict[str, list[str]] = {}
+    reference = ""
     for row in rows:
-        if row.kind == ALL_KINDS and row.difference is not None:
+        if row.difference is None:
+            reference = row.arm
+        elif row.kind == ALL_KINDS:
             arms.setdefault(row.arm, []).append(row.verdict)
     told = " ".join(f"{arm}: {'; '.join(verdicts)}." for arm, verdicts in arms.items())
     return f"At {moment}, against {reference}: {told}"

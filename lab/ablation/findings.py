@@ -23,6 +23,7 @@ from lab.ablation.comparison import (
 )
 from lab.ablation.convolutions import load_network
 from lab.ablation.figures import difference_chart, energy_maps
+from lab.ablation.plan import EQUAL_STEPS
 from lab.ablation.receptive_field import ReceptiveField
 from lab.ablation.report import INTERVALS, SEEDS, Report, plain_table
 from lab.ablation.studies import Arm
@@ -70,6 +71,7 @@ def findings(
     """
     study = bench.study
     tables, figures = [_arms_table(bench, fields)], {}
+    tables += [_matrix(rows, metric) for metric in study.metrics if sets > 1]
     for (set_name, moment), compared in rows.items():
         place = f"{moment}, {set_name}" if sets > 1 else moment
         prefix = f"{set_name}-" if sets > 1 else ""
@@ -79,7 +81,7 @@ def findings(
         for metric in study.metrics:
             name, unit = SHORT[metric]
             figures[f"{prefix}{name.lower().replace(' ', '-')}-{moment.replace(' ', '-')}"] = difference_chart(
-                f"{name}{' in the hole' * (metric != VGG_DISTANCE)} against {study.arms[0].name}, {place}",
+                f"{name}{' in the hole' * (metric != VGG_DISTANCE)} against {compared[0].arm}, {place}",
                 _differences(compared, metric),
                 f"difference{',' + unit if unit else ''}",
             )
@@ -108,17 +110,17 @@ def _conclusion(
     fields: Mapping[str, ReceptiveField],
     sets: int,
 ) -> str:
-    reference = bench.study.arms[0].name
     sentences = []
     for (set_name, moment), compared in rows.items():
         place = f"{moment} on {set_name}" if sets > 1 else moment
         trained = [row for row in compared if row.arm not in UNTRAINED]
-        sentences.append(conclusion(trained, reference, place))
+        sentences.append(conclusion(trained, place))
         if bench.study.continues:
             sentences.append(_best(trained))
     last = {row.arm: row for row in list(rows.values())[-1] if (row.kind, row.metric) == _FOR_SCALE}
     for name, words in UNTRAINED.items():
         if name in last and (difference := last[name].difference) is not None:
+            reference = list(rows.values())[-1][0].arm
             sentences.append(f"For scale: {words} is {signed(difference, 2, ' dB')} from {reference} in PSNR.")
     if fields:
         radii = ", ".join(f"{field.radii['90%']:.0f} px for {name}" for name, field in fields.items())
@@ -144,9 +146,9 @@ def _method_note(bench: Bench) -> str:
     scale, plan = bench.scale, bench.plan
     runs = ", ".join(f"{arm.name} {runs_of(bench.study, arm, scale)}" for arm in bench.study.arms)
     return (
-        f"Batches of {scale.batch} crops of {scale.crop} pixels, constant learning rate after a warm-up, averaged "
-        f"weights; the same crops and masks for all arms. Equal steps: {plan.equal_steps}. Runs: {runs}; seed "
-        f"{bench.seed}. Bold: intervals that exclude zero."
+        f"Batches of {scale.batch} crops of {scale.crop} pixels, {plan.settings['precision']}, constant learning rate "
+        f"after a warm-up, averaged weights; the same crops and masks for all arms. Equal steps: {plan.equal_steps}. "
+        f"Runs: {runs}; seed {bench.seed}. Bold: intervals that exclude zero."
     )
 
 
@@ -210,18 +212,35 @@ def _scores_table(place: str, compared: Sequence[Compared], metrics: Sequence[st
         cells, marks = [arm], [False]
         for metric in metrics:
             row = found[arm, metric]
-            cells += [f"{row.summary.mean:.{DIGITS[metric]}f}", _difference_cell(row)]
-            marks += [False, row.difference is not None and excludes_zero(row.difference)]
+            by_seed = ", ".join(f"{value:+.{DIGITS[metric]}f}" for value in row.by_seed) if row.by_seed else ""
+            cells += [f"{row.summary.mean:.{DIGITS[metric]}f}", _difference_cell(row), by_seed]
+            marks += [False, row.difference is not None and excludes_zero(row.difference), False]
         rows.append(tuple(cells))
         bold.append(tuple(marks))
     noise = {SHORT[m][0]: found[next(iter(arms)), m].noise for m in metrics}
     seeds = ", ".join(f"{name} {value:.4f}" for name, value in noise.items() if value is not None)
-    header = ("arm", *(text for metric in metrics for text in (SHORT[metric][0], "difference [95 % interval]")))
+    of_each = ("difference [95 % interval]", "by seed")
+    header = ("arm", *(text for metric in metrics for text in (SHORT[metric][0], *of_each)))
     count = found[next(iter(arms)), metrics[0]].summary.count
     title = f"At {place}: {count} pictures, all kinds of holes" + (
         f"; seeds of the reference differ by {seeds}" * bool(seeds)
     )
     return Table(title, header, tuple(rows), tuple(bold))
+
+
+def _matrix(rows: Mapping[tuple[str, str], list[Compared]], metric: str) -> Table:
+    """At equal steps, all kinds together: every arm on every test set against the set's reference."""
+    cells: dict[str, list[tuple[str, bool]]] = {}
+    sets = [set_name for set_name, moment in rows if moment == EQUAL_STEPS]
+    for set_name in sets:
+        for row in rows[set_name, EQUAL_STEPS]:
+            if (row.kind, row.metric) == (ALL_KINDS, metric):
+                text = _difference_cell(row) if row.difference else f"{row.summary.mean:.{DIGITS[metric]}f}"
+                cells.setdefault(row.arm, []).append((text, bool(row.difference and excludes_zero(row.difference))))
+    name, unit = SHORT[metric]
+    title = f"{name}{',' * bool(unit)}{unit}, on every test set: of its own source, and the others' difference to it"
+    texts = tuple((arm, *(text for text, _ in line)) for arm, line in cells.items())
+    return Table(title, ("arm", *sets), texts, tuple((False, *(bold for _, bold in line)) for line in cells.values()))
 
 
 def _kinds_table(place: str, compared: Sequence[Compared], metric: str) -> Table:

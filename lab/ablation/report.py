@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ def write_report(report: Report, folder: Path) -> None:
         "conclusion": report.conclusion,
         "wavepaint": __version__,
         "machine": describe_machine(),
+        "tables": [asdict(table) for table in report.tables],
         **report.results,
     }
     _write(folder / "results.json", json.dumps(results, indent=1) + "\n")

@@ -20,7 +20,7 @@ from lab.ablation.measuring import coarse_to_fine_method, first_pictures, kept, 
 from lab.ablation.plan import EQUAL_STEPS, EQUAL_TIME, Plan, Scale, read_plan, share_budget, write_plan
 from lab.ablation.receptive_field import ReceptiveField, receptive_field
 from lab.ablation.report import Report
-from lab.ablation.studies import Arm, TrainingStudy
+from lab.ablation.studies import CROSS_DATA, Arm, TrainingStudy
 from lab.ablation.texture import all_losses, detail_scores, measure_weights
 from lab.ablation.training import (
     FRESH,
@@ -205,7 +205,9 @@ def _measure(bench: Bench, sets: Mapping[str, EvaluationSet], say: Say) -> Repor
                 ]
                 for arm in study.arms
             }
-            rows[set_name, moment] = compare({**runs, **untrained}, bench.seed)
+            # Of several sources every set's own one is what the others are compared with.
+            own = study.arms[number].name if study.name == CROSS_DATA else study.arms[0].name
+            rows[set_name, moment] = compare({own: runs.pop(own), **runs, **untrained}, bench.seed)
     fields: dict[str, ReceptiveField | None] = {}
     if not study.continues:
         say("measuring receptive fields")

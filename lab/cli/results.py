@@ -19,21 +19,26 @@ app = new_app()
 def results(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; status 2 if a page is out of date.")] = False,
     store: Annotated[
-        Path | None, typer.Option(metavar="REPORT", help="Store the report that `evaluate -o REPORT` left, first.")
+        Path | None,
+        typer.Option(metavar="REPORT", help="Store what `evaluate -o REPORT` or `ablate -o REPORT` left, first."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the stored result: lab/results/NAME.json.")] = None,
     title: Annotated[str, typer.Option(help="Its heading.")] = "Evaluation",
     command: Annotated[str, typer.Option(help="The command that made the report.")] = "",
-    conclusion: Annotated[str, typer.Option(help="What the intervals say.")] = "",
+    conclusion: Annotated[str, typer.Option(help="What the intervals say; a study says it itself.")] = "",
+    table: Annotated[list[str] | None, typer.Option(help="Of a study: how the title of a table begins.")] = None,
 ) -> None:
     """Write docs/results.md and every quoted table from the JSON files in lab/results."""
-    from lab.results.imported import stored_evaluation
+    from lab.results.imported import stored_evaluation, stored_study
     from lab.results.stored import FOLDER, ROOT, stale_pages, write_pages
 
     if store is not None:
-        if not name or not command or not conclusion:
-            raise OptionError("--store needs --name, --command and --conclusion")
-        content = stored_evaluation(store, title, command, conclusion)
+        if not name or not command or not (conclusion or table):
+            raise OptionError("--store needs --name, --command and --conclusion, or --table for a study")
+        if table:
+            content = stored_study(store, title, command, table)
+        else:
+            content = stored_evaluation(store, title, command, conclusion)
         with atomic_write(FOLDER / f"{name}.json") as unfinished:
             unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if check:

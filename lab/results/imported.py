@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,54 @@ def stored_evaluation(report: Path, title: str, command: str, conclusion: str) -
         "tables": tables,
         "conclusion": conclusion,
     }
+
+
+def stored_study(run: Path, title: str, command: str, chosen: Sequence[str]) -> dict[str, Any]:
+    """The conclusion and tables of a run of `python -m lab ablate`; see `stored`.
+
+    Args:
+        run: its folder.
+        title: of the section.
+        command: that made the run.
+        chosen: beginnings of the titles of the tables to store.
+
+    Raises:
+        OptionError: a folder that holds no such run, or has no such table.
+    """
+    try:
+        study = json.loads((run / "results.json").read_text(encoding="utf-8"))
+        tables = {
+            each["title"]: {
+                "title": each["title"],
+                "columns": [[label, 0] for label in each["header"][1:]],
+                "rows": {
+                    label: [_bold(*cell) for cell in zip(cells, bold[1:], strict=True)]
+                    for (label, *cells), bold in zip(each["rows"], each["bold"], strict=True)
+                },
+            }
+            for each in study["tables"]
+        }
+        settings = study.get("settings") or study["plan"]["settings"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OptionError(f"{run}: no run of a study: {error}") from None
+    found = [table for start in chosen for name, table in tables.items() if name.startswith(start)]
+    if len(found) < len(chosen):
+        raise OptionError(f"{run}: has these tables: {'; '.join(tables)}")
+    machine = study["machine"]
+    return {
+        "title": title,
+        "question": study["question"],
+        "command": command,
+        "seed": settings.get("seed"),
+        "machine": f"{machine['processor']}, {machine['cores']} cores",
+        "wavepaint": study["wavepaint"],
+        "tables": [{"id": f"table-{number}", **table} for number, table in enumerate(found, 1)],
+        "conclusion": study["conclusion"],
+    }
+
+
+def _bold(text: str, bold: bool) -> str:
+    return f"**{text}**" if bold else text
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -34,7 +34,7 @@ from networks import random_network, random_sample, small_config
 from trainings import write_photographs, write_vgg16
 from wavepaint.data.resident import ImageBank, MaskBank
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.metrics import RESAMPLES, Summary
+from wavepaint.evaluation.metrics import Summary
 from wavepaint.evaluation.protocol import Item
 from wavepaint.network import WavePaint, load_checkpoint, save_checkpoint
 from wavepaint.network.coarse import coarse_guess, fill_coarse_to_fine
@@ -105,9 +105,23 @@ def test_a_constant_difference_is_sure_and_chance_is_not() -> None:
     assert rows["chance", "thin", "hole_psnr"].verdict.startswith("no difference seen in PSNR (")
     assert rows["reference", "thin", "hole_psnr"].difference is None
     assert rows["reference", ALL_KINDS, "hole_psnr"].summary.mean == pytest.approx(base.mean() - 1)
-    text = conclusion(rows.values(), "reference", "equal steps")
+    text = conclusion(rows.values(), "equal steps")
     assert text.startswith("At equal steps, against reference: better: PSNR better")
     assert "chance: no difference seen in PSNR" in text
+
+
+def test_seeds_of_training_that_disagree_are_said_to() -> None:
+    base = np.linspace(10, 30, 20)
+    runs = {
+        "reference": [scores({"thin": base}), scores({"thin": base})],
+        "one": [scores({"thin": base + 0.3}), scores({"thin": base - 0.1})],
+        "both": [scores({"thin": base + 0.3}), scores({"thin": base + 0.1})],
+    }
+    rows = {r.arm: r for r in compare(runs) if (r.kind, r.metric) == (ALL_KINDS, "hole_psnr")}
+    assert rows["one"].by_seed == pytest.approx((0.3, -0.1))
+    assert rows["one"].verdict == "PSNR better, +0.100 dB [+0.100, +0.100], in which the seeds of training disagree"
+    assert rows["both"].verdict == "PSNR better, +0.200 dB [+0.200, +0.200]"
+    assert rows["reference"].by_seed == ()
 
 
 def test_a_difference_within_that_of_two_seeds_is_said_to_be() -> None:

@@ -16,7 +16,10 @@ def write_shard(path: Path, sources: list[str], first: int = 0) -> Path:
     with tarfile.open(path, "w") as tar:
         for number, source in enumerate(sources, first):
             record = json.dumps({"source": source} if source else {}).encode()
-            for name, data in ((f"{number:04d}.png", png(noise(16, 16, 3, seed=number))), (f"{number:04d}.json", record)):
+            for name, data in (
+                (f"{number:04d}.png", png(noise(16, 16, 3, seed=number))),
+                (f"{number:04d}.json", record),
+            ):
                 entry = tarfile.TarInfo(name)
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))

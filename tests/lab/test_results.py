@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.results.imported import stored_evaluation
+from lab.results.imported import stored_evaluation, stored_study
 from lab.results.stored import Result, page, quoted, stale_pages, stored_results, write_pages
 from wavepaint.errors import OptionError
 
@@ -120,3 +120,30 @@ def test_a_report_becomes_a_result_with_the_same_numbers(tmp_path: Path) -> None
     assert "seed: 5" in result.section()
     with pytest.raises(OptionError, match="no report of an evaluation"):
         stored_evaluation(tmp_path / "gone", "T", "c", "So.")
+
+
+def test_a_study_becomes_a_result_with_its_tables(tmp_path: Path) -> None:
+    table = {
+        "title": "At equal time: 9 images",
+        "header": ["arm", "PSNR", "difference"],
+        "rows": [["haar", "20.5", "reference"], ["db2", "20.4", "-0.1 [-0.2, -0.05]"]],
+        "bold": [[False, False, False], [False, False, True]],
+    }
+    run = {
+        "question": "Which?",
+        "conclusion": "This.",
+        "wavepaint": "0.1.0",
+        "machine": {"processor": "P", "cores": 2},
+        "plan": {"settings": {"seed": 4}},
+        "tables": [{**table, "title": "The arms"}, table],
+    }
+    (tmp_path / "results.json").write_text(json.dumps(run))
+    result = Result("x", stored_study(tmp_path, "T", "python -m lab ablate", ["At equal time"]))
+    assert result.table("table-1").endswith("| haar | 20.5 | reference |\n| db2 | 20.4 | **-0.1 [-0.2, -0.05]** |\n")
+    assert "seed: 4" in result.section()
+    assert "This." in result.section()
+    assert "The arms" not in result.section()
+    with pytest.raises(OptionError, match="has these tables: The arms; At equal time: 9 images"):
+        stored_study(tmp_path, "T", "c", ["At equal steps"])
+    with pytest.raises(OptionError, match="no run of a study"):
+        stored_study(tmp_path / "gone", "T", "c", ["The arms"])
