@@ -72,8 +72,9 @@ class Compared:
         if not excludes_zero(self.difference):
             return f"no difference seen in {name} ({shown})"
         words = f"{name} {self._judgement(self.difference.mean)}, {shown}"
-        if len({value > 0 for value in self.by_seed}) > 1:
-            words += ", in which the seeds of training disagree"
+        if len(self.by_seed) > 1:
+            agree = len({value > 0 for value in self.by_seed}) == 1
+            words += f", {'with' if agree else 'though not with'} every seed"
         elif self.noise is not None and abs(self.difference.mean) <= self.noise:
             words += f", which is no more than another seed changes ({self.noise:.{DIGITS[self.metric]}f}{unit})"
         return words
