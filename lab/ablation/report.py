@@ -60,6 +60,7 @@ def write_report(report: Report, folder: Path) -> None:
         "conclusion": report.conclusion,
         "wavepaint": __version__,
         "machine": describe_machine(),
+        "notes": report.notes,
         "tables": [asdict(table) for table in report.tables],
         **report.results,
     }

@@ -36,7 +36,7 @@ def results(
         if not name or not command or not (conclusion or table):
             raise OptionError("--store needs --name, --command and --conclusion, or --table for a study")
         if table:
-            content = stored_study(store, title, command, table)
+            content = stored_study(store, title, command, table, conclusion)
         else:
             content = stored_evaluation(store, title, command, conclusion)
         with atomic_write(FOLDER / f"{name}.json") as unfinished:

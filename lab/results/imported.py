@@ -58,7 +58,7 @@ def stored_evaluation(report: Path, title: str, command: str, conclusion: str) -
     }
 
 
-def stored_study(run: Path, title: str, command: str, chosen: Sequence[str]) -> dict[str, Any]:
+def stored_study(run: Path, title: str, command: str, chosen: Sequence[str], conclusion: str = "") -> dict[str, Any]:
     """The conclusion and tables of a run of `python -m lab ablate`; see `stored`.
 
     Args:
@@ -66,6 +66,7 @@ def stored_study(run: Path, title: str, command: str, chosen: Sequence[str]) -> 
         title: of the section.
         command: that made the run.
         chosen: beginnings of the titles of the tables to store.
+        conclusion: instead of the study's own, which goes through all numbers.
 
     Raises:
         OptionError: a folder that holds no such run, or has no such table.
@@ -92,13 +93,13 @@ def stored_study(run: Path, title: str, command: str, chosen: Sequence[str]) -> 
     machine = study["machine"]
     return {
         "title": title,
-        "question": study["question"],
+        "question": " ".join((study["question"], *study["notes"])),
         "command": command,
         "seed": settings.get("seed"),
         "machine": f"{machine['processor']}, {machine['cores']} cores",
         "wavepaint": study["wavepaint"],
         "tables": [{"id": f"table-{number}", **table} for number, table in enumerate(found, 1)],
-        "conclusion": study["conclusion"],
+        "conclusion": conclusion or study["conclusion"],
     }
 
 

@@ -132,6 +132,7 @@ def test_a_study_becomes_a_result_with_its_tables(tmp_path: Path) -> None:
     run = {
         "question": "Which?",
         "conclusion": "This.",
+        "notes": ["Measured so."],
         "wavepaint": "0.1.0",
         "machine": {"processor": "P", "cores": 2},
         "plan": {"settings": {"seed": 4}},
@@ -142,6 +143,8 @@ def test_a_study_becomes_a_result_with_its_tables(tmp_path: Path) -> None:
     assert result.table("table-1").endswith("| haar | 20.5 | reference |\n| db2 | 20.4 | **-0.1 [-0.2, -0.05]** |\n")
     assert "seed: 4" in result.section()
     assert "This." in result.section()
+    assert "Which? Measured so." in result.section()
+    assert Result("x", stored_study(tmp_path, "T", "c", ["The arms"], "That.")).content["conclusion"] == "That."
     assert "The arms" not in result.section()
     with pytest.raises(OptionError, match="has these tables: The arms; At equal time: 9 images"):
         stored_study(tmp_path, "T", "c", ["At equal steps"])
