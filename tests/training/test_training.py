@@ -35,11 +35,10 @@ from wavepaint.network import load_checkpoint, preset, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
 from wavepaint.network.coarse import coarse_guess, most_octaves
 from wavepaint.training import loop
-from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, read_metrics
+from wavepaint.training.callbacks import Callback, Metrics, Row, read_metrics
 from wavepaint.training.folder import BEST, LAST, LOCK, METRICS, RECIPE, REPORT, STATE, locked, read_state
-from wavepaint.training.learner import Learner
+from wavepaint.training.learner import FillTraining, Learner, has_bfloat16, memory_format, update_average
 from wavepaint.training.losses import WeightedLosses, load_losses
-from wavepaint.training.module import FillTraining, has_bfloat16, memory_format, update_average
 from wavepaint.training.recipes import Recipe, load_recipe, parse_recipe
 from wavepaint.training.run import Hardware, _precision, resume, train
 from wavepaint.training.settings import Outcome, Settings
@@ -74,8 +73,8 @@ class AtStep(Callback):
     def on_note(self, message: str) -> None:
         self.notes.append(message)
 
-    def on_progress(self, progress: Progress) -> None:
-        if progress.step == self.step:
+    def on_progress(self, step: int, row: Row, seconds_left: float | None) -> None:
+        if step == self.step:
             self.action()
 
 
@@ -369,8 +368,8 @@ def test_the_published_recipe_switches_to_sgd_from_the_best(
         begin_phase(learner, phase)
 
     class Keeper(Callback):
-        def on_validation(self, validated: Validated, grid: object) -> None:
-            if validated.step == 2:
+        def on_validation(self, step: int, row: Row, grid: object) -> None:
+            if step == 2:
                 best.update(load_checkpoint(tmp_path / "run" / BEST).state_dict())
 
     monkeypatch.setattr(loop, "validate", scripted)
@@ -482,8 +481,8 @@ def test_tensorboard_and_metrics_show_every_step_of_a_resumed_run_once(
         pass
 
     class CrashAfter(AtStep):
-        def on_validation(self, validated: Validated, grid: object) -> None:
-            if validated.step == 4:
+        def on_validation(self, step: int, row: Row, grid: object) -> None:
+            if step == 4:
                 raise Crash
 
     with pytest.raises(Crash):
@@ -1002,7 +1001,7 @@ def test_validation_scores_the_composite(photographs: Path) -> None:
 def test_metrics_forget_what_the_checkpoint_does_not_know(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path, 0, (), print)
     for step in range(1, 6):
-        metrics.on_progress(Progress(step, 1.0, 0, 48, {"l1": 0.5}, 1e-3, 10.0, 0.1, 1.0))
+        metrics.on_progress(step, {"loss/l1": 0.5, "loss/total": 0.5, "run/seconds": 1.0}, 1.0)
     metrics.close()
     with (tmp_path / METRICS).open("a") as file:
         file.write("0.5,0.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from torch import Tensor, nn
 
 from wavepaint.network.blocks import WaveMixBlock
@@ -23,6 +26,11 @@ class DamageNetwork(nn.Module):
     (printed dates, captions, watermarks). A sample can be of several kinds.
     """
 
+    inputs: Mapping[str, int] = MappingProxyType({"image": 3})
+    """Names and channels of what an exported graph takes."""
+    output = "damage"
+    """Name of what it gives."""
+
     def __init__(self, config: WavePaintConfig) -> None:
         super().__init__()
         self.config = config
@@ -34,12 +42,14 @@ class DamageNetwork(nn.Module):
         assert self.last.bias is not None
         nn.init.constant_(self.last.bias, _RARE)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, mask: Tensor | None = None, guess: Tensor | None = None) -> Tensor:
         """Logits of damage.
 
         Args:
             image: (B, 3, H, W) float RGB in [0, 1]; a grey image three times. H and W are multiples of
                 `config.multiple`.
+            mask: not used; here so that every network can be called alike.
+            guess: likewise.
 
         Returns:
             (B, 3, H, W) logits of scratches, dust and stamps, in this order.

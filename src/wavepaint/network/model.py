@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +19,11 @@ class WavePaint(nn.Module):
     With a Haar prefill the layers that write into the image start at zero: the untrained network
     returns its prefill, and training can only improve on it.
     """
+
+    inputs: Mapping[str, int] = MappingProxyType({"image": 3, "mask": 1})
+    """Names and channels of what an exported graph takes."""
+    output = "filled"
+    """Name of what it gives."""
 
     def __init__(self, config: WavePaintConfig) -> None:
         super().__init__()

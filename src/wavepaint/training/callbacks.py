@@ -10,7 +10,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,67 +18,24 @@ from numpy.typing import NDArray
 
 from wavepaint.errors import OptionError
 from wavepaint.training.folder import METRICS, TENSORBOARD
-from wavepaint.training.validation import Scores
 
 if TYPE_CHECKING:
     from lightning.fabric.loggers.logger import Logger
     from rich.console import Console
 
+Row = Mapping[str, float]
+
 LOGGERS = ("tensorboard", "wandb")
 """What besides the CSV file can record a run."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How a run goes; means are over the steps since the last one and over all processes.
-
-    Attributes:
-        step: optimiser steps done.
-        seconds: time trained, with everything around it.
-        phase: number of the phase, from 0.
-        side: of the crops, in pixels.
-        losses: weighted losses by name.
-        learning_rate: of the last step.
-        images_per_second: crops trained on, by all processes together.
-        waiting: share of the time spent waiting for crops, 0 to 1.
-        seconds_left: at the pace so far; None when the length is not known.
-    """
-
-    step: int
-    seconds: float
-    phase: int
-    side: int
-    losses: Mapping[str, float]
-    learning_rate: float
-    images_per_second: float
-    waiting: float
-    seconds_left: float | None
-
-    @property
-    def loss(self) -> float:
-        """What is minimised."""
-        return sum(self.losses.values())
-
-
-@dataclass(frozen=True)
-class Validated:
-    """A validation.
-
-    Attributes:
-        step: optimiser steps done.
-        seconds: time trained, with everything around it.
-        scores: of the averaged weights.
-        best: whether it is the best of trained weights so far.
-    """
-
-    step: int
-    seconds: float
-    scores: Scores
-    best: bool
-
-
 class Callback:
-    """Observes and does nothing; subclasses override what they care for."""
+    """Observes and does nothing; subclasses override what they care for.
+
+    A row holds what `metrics.csv` does of a step, by column: `loss/NAME`, `loss/total` and `run/...` (means over the
+    steps since the last row and over all processes), or `validation/SCORE/KIND`, `validation/metric` and
+    `validation/best`.
+    """
 
     def on_note(self, message: str) -> None:
         """Something worth a line happened."""
@@ -87,11 +43,11 @@ class Callback:
     def on_step(self, step: int, fraction: float | None, seconds_left: float | None) -> None:
         """A step was made, or the run was resumed at it; `fraction` of the run is done, None if that is unknown."""
 
-    def on_progress(self, progress: Progress) -> None:
-        """Some steps were made."""
+    def on_progress(self, step: int, row: Row, seconds_left: float | None) -> None:
+        """Some steps were made; `seconds_left` at the pace so far, None when the length is not known."""
 
-    def on_validation(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
-        """The network was validated; `grid` is what `validation.sample_grid` made."""
+    def on_validation(self, step: int, row: Row, grid: NDArray[np.uint8]) -> None:
+        """The averaged weights were validated; `grid` is what `validation.sample_grid` made."""
 
     def close(self) -> None:
         """The run is over, or stopped."""
@@ -100,13 +56,8 @@ class Callback:
 class Metrics(Callback):
     """Losses and scores through Lightning's loggers: `metrics.csv` always, others as asked.
 
-    Only the CSV file matters to the run: when another logger cannot write, the run continues without it.
-
-    Args:
-        folder: of the run.
-        step: what was recorded of later steps, before a kill that the checkpoints do not know of, is dropped.
-        loggers: among `LOGGERS`.
-        note: called with a line when another logger fails.
+    Only the CSV file matters to the run: when another logger cannot write, a note says so and the run continues without
+    it. What was recorded of steps after `step`, before a kill that the checkpoints do not know of, is dropped.
     """
 
     def __init__(self, folder: Path, step: int, loggers: Sequence[str], note: Callable[[str], None]) -> None:
@@ -119,34 +70,28 @@ class Metrics(Callback):
             # It warns that it replaces the file, whose rows are written again here.
             warnings.simplefilter("ignore")
             for row in rows:
-                self._csv.experiment.log_metrics({k: v for k, v in row.items() if k != "step"}, int(row["step"]))
+                self._csv.experiment.log_metrics(row, int(row["step"]))
             self._csv.save()
         self._others: dict[str, Logger] = {}
         for name in loggers:
             with self._optional(name):
                 self._others[name] = _logger(name, folder, step)
 
-    def on_progress(self, progress: Progress) -> None:
+    def on_progress(self, step: int, row: Row, seconds_left: float | None) -> None:
         """See `Callback`."""
-        values = {f"loss/{name}": value for name, value in progress.losses.items()}
-        values["loss/total"] = progress.loss
-        for name in ("seconds", "phase", "side", "learning_rate", "images_per_second", "waiting"):
-            values[f"run/{name}"] = getattr(progress, name)
-        self._log(values, progress.step)
+        self._csv.log_metrics(dict(row), step)
+        for name, logger in list(self._others.items()):
+            with self._optional(name):
+                logger.log_metrics(dict(row), step)
+                logger.save()
 
-    def on_validation(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
+    def on_validation(self, step: int, row: Row, grid: NDArray[np.uint8]) -> None:
         """See `Callback`."""
-        values = {
-            f"validation/{name}/{kind}": value
-            for kind, scores in validated.scores.by_kind.items()
-            for name, value in scores.items()
-        }
-        values |= {"validation/metric": validated.scores.metric, "validation/best": float(validated.best)}
-        self._log({**values, "run/seconds": validated.seconds}, validated.step)
+        self.on_progress(step, row, None)
         if "tensorboard" in self._others:
             with self._optional("tensorboard"):
                 writer: Any = self._others["tensorboard"].experiment  # type: ignore[attr-defined]
-                writer.add_image("hole, filled, true", grid, validated.step, dataformats="HWC")
+                writer.add_image("hole, filled, true", grid, step, dataformats="HWC")
                 writer.flush()
 
     def close(self) -> None:
@@ -154,13 +99,6 @@ class Metrics(Callback):
         for name, logger in list(self._others.items()):
             with self._optional(name):
                 logger.finalize("success")
-
-    def _log(self, values: Mapping[str, float], step: int) -> None:
-        self._csv.log_metrics(dict(values), step)
-        for name, logger in list(self._others.items()):
-            with self._optional(name):
-                logger.log_metrics(dict(values), step)
-                logger.save()
 
     @contextmanager
     def _optional(self, name: str) -> Iterator[None]:
@@ -178,8 +116,6 @@ def _logger(name: str, folder: Path, step: int) -> Logger:
         # Looks for TensorFlow otherwise, and says so at length.
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
         return TensorBoardLogger(folder, name=TENSORBOARD, version="", purge_step=step + 1)
-    if name != "wandb":
-        raise OptionError(f"unknown logger {name!r}; known: {', '.join(LOGGERS)}")
     try:
         from lightning.pytorch.loggers import WandbLogger
 
@@ -206,16 +142,11 @@ class Terminal(Callback):
     """A progress bar on a terminal, plain lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as Bar
+        from rich import progress
 
         self._console = console
-        columns = (
-            TextColumn("step {task.fields[step]}  {task.fields[numbers]}"),
-            BarColumn(),
-            TextColumn("{task.fields[left]}"),
-        )
-        self._bar = Bar(*columns, console=console, disable=not console.is_terminal)
+        columns = ("step {task.fields[step]}  {task.fields[numbers]}", progress.BarColumn(), "{task.fields[left]}")
+        self._bar = progress.Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bar.add_task("", total=1.0, step=0, numbers="", left="")
 
     def on_note(self, message: str) -> None:
@@ -224,28 +155,24 @@ class Terminal(Callback):
 
     def on_step(self, step: int, fraction: float | None, seconds_left: float | None) -> None:
         """See `Callback`."""
-        if not self._console.is_terminal:
-            return
         # Not before there is something to see: nothing is reported to processes but the first.
         self._bar.start()
         total, completed = (None, 0.0) if fraction is None else (1.0, fraction)
         self._bar.update(self._task, total=total, completed=completed, step=step, left=_left(seconds_left))
 
-    def on_progress(self, progress: Progress) -> None:
+    def on_progress(self, step: int, row: Row, seconds_left: float | None) -> None:
         """See `Callback`."""
-        numbers = f"loss {progress.loss:.4f}  {progress.images_per_second:.1f} images/s"
-        if self._console.is_terminal:
-            self._bar.update(self._task, numbers=numbers)
-        else:
-            self.on_note(f"step {progress.step}  {numbers}  {_left(progress.seconds_left)}".rstrip())
+        numbers = f"loss {row['loss/total']:.4f}  {row['run/images_per_second']:.1f} images/s"
+        self._bar.update(self._task, numbers=numbers)
+        if not self._console.is_terminal:
+            self.on_note(f"step {step}  {numbers}  {_left(seconds_left)}".rstrip())
 
-    def on_validation(self, validated: Validated, grid: NDArray[np.uint8]) -> None:
+    def on_validation(self, step: int, row: Row, grid: NDArray[np.uint8]) -> None:
         """See `Callback`."""
-        kinds = "; ".join(
-            f"{kind} " + " ".join(f"{name} {value:.4f}" for name, value in scores.items())
-            for kind, scores in validated.scores.by_kind.items()
-        )
-        self.on_note(f"step {validated.step}  validation{' (best)' if validated.best else ''}: {kinds}")
+        kinds: dict[str, str] = {}
+        for score, kind in (key.split("/")[1:] for key in row if key.count("/") == 2):
+            kinds[kind] = f"{kinds.get(kind, kind)} {score} {row[f'validation/{score}/{kind}']:.4f}"
+        self.on_note(f"step {step}  validation{' (best)' * bool(row['validation/best'])}: {'; '.join(kinds.values())}")
 
     def close(self) -> None:
         """See `Callback`."""

@@ -1,14 +1,6 @@
-"""The folder of a run: which files it holds, who may write them, and how they are read back.
+"""The folder of a run: which files it holds (docs/training.md says what for), who may write them, and how to read them.
 
-last.ckpt           everything that resuming needs
-last.safetensors    the averaged weights now, a network for `wavepaint inpaint --model`
-best.safetensors    the averaged weights that did best in validation; not there before the first one after a step
-top/                the networks of the best validations, with `validation.top` above 1
-recipe.yaml         what the run computes, in full
-metrics.csv         losses and scores
-tensorboard/        the same for TensorBoard, with images
-report.html         curves, scores and images, at the end
-.lock               held by the process that trains
+Networks hold averaged weights. There is no `best.safetensors` before the first validation after a step.
 """
 
 from __future__ import annotations
@@ -18,7 +10,6 @@ import json
 import os
 import pickle
 import platform
-import re
 from collections.abc import Mapping
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -26,38 +17,28 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from lightning.fabric import Fabric
 from torch import Tensor
 
+from wavepaint.data.images import ImageSource
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
-from wavepaint.files import atomic_write
+from wavepaint.files import atomic_write, sweep_parts
 from wavepaint.network import Network, load_network, save_checkpoint
-from wavepaint.training.module import is_finite
+from wavepaint.training.learner import is_finite
 from wavepaint.training.pace import Position
 from wavepaint.training.recipes import Recipe
+from wavepaint.training.validation import Scores
 
-STATE = "last.ckpt"
-LAST = "last.safetensors"
-BEST = "best.safetensors"
-TOP = "top"
-RECIPE = "recipe.yaml"
-METRICS = "metrics.csv"
-TENSORBOARD = "tensorboard"
-REPORT = "report.html"
+STATE, RECIPE, METRICS, TENSORBOARD, REPORT = "last.ckpt", "recipe.yaml", "metrics.csv", "tensorboard", "report.html"
+LAST, BEST, TOP = "last.safetensors", "best.safetensors", "top"
+FILES = (STATE, LAST, BEST, TOP, RECIPE, METRICS, TENSORBOARD, REPORT)
+"""All that a run leaves in its folder, but the lock."""
 LOCK = ".lock"
 """Stays in the folder: what counts is whether a living process holds it, and removing it could let two in."""
-FILES = (STATE, LAST, BEST, TOP, RECIPE, METRICS, TENSORBOARD, REPORT)
-"""All that a run leaves in its folder."""
-
-_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")
-"""Names under which `wavepaint.files.atomic_write` writes."""
 
 
 class RunFolder:
-    """Writes a run's files, each whole or not at all; used by the first process alone.
-
-    Args:
-        path: of the folder.
-    """
+    """Writes a run's files, each whole or not at all; used by the first process alone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,9 +59,7 @@ class RunFolder:
         elif read_state(self.path)["position"] != resumed_at:
             raise OptionError(f"{self.path}: another process has just trained in this folder; resume it again")
         else:
-            for path in self.path.iterdir():
-                if _UNFINISHED.fullmatch(path.name):
-                    path.unlink()
+            sweep_parts(self.path)
 
     def close(self) -> None:
         """Let others in."""
@@ -109,7 +88,8 @@ class RunFolder:
         if top > 1:
             (self.path / TOP).mkdir(exist_ok=True)
             save_checkpoint(average, self.path / TOP / f"{metric:.6f}-step-{record['step']}.safetensors", extra=record)
-            for path in sorted((self.path / TOP).glob("*.safetensors"), key=_metric)[top:]:
+            networks = (self.path / TOP).glob("*.safetensors")
+            for path in sorted(networks, key=lambda path: float(path.name.partition("-step-")[0]))[top:]:
                 path.unlink()
 
     def best_state(self) -> dict[str, Tensor]:
@@ -149,10 +129,6 @@ def locked(folder: Path) -> FileLock:
     return lock
 
 
-def _metric(path: Path) -> float:
-    return float(path.name.partition("-step-")[0])
-
-
 def read_state(folder: Path) -> dict[str, Any]:
     """What `last.ckpt` of a run holds, on the CPU; `recipe` is the recipe's YAML.
 
@@ -173,14 +149,9 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def check_new(folder: Path, *, is_ours: bool = False) -> None:
-    """Refuse a folder in which a new run would replace something.
+    """Raise `OptionError` for a folder in which a new run would replace something; it need not exist.
 
-    Args:
-        folder: of the run; need not exist.
-        is_ours: whether the caller holds its lock; without it, that another process trains there is reported first.
-
-    Raises:
-        OptionError: what is there.
+    Unless the caller holds its lock (`is_ours`), that another process trains there is reported first.
     """
     existing = next((name for name in FILES if os.path.lexists(folder / name)), None)
     if existing is None:
@@ -195,20 +166,24 @@ def check_new(folder: Path, *, is_ours: bool = False) -> None:
     )
 
 
+def conditions(images: ImageSource, fabric: Fabric) -> dict[str, str]:
+    """What decides the steps beside recipe and position, as a resumed run compares it."""
+    named = f"{len(images)} with names of SHA-256 {images.digest()[:16]}"
+    return {"images": named, "precision": str(fabric.strategy.precision.precision)}
+
+
 def record(
-    recipe: Recipe, position: Position, conditions: Mapping[str, str], scores: Mapping[str, Mapping[str, float]] | None
+    recipe: Recipe, position: Position, images: ImageSource, fabric: Fabric, scores: Scores | None = None
 ) -> dict[str, str]:
     """What networks, recipes and reports of a run say of where they come from, as metadata of checkpoints."""
-    names = ("wavepaint", "torch", "lightning", "numpy")
-    versions = ", ".join(f"{name} {version_of(name)}" for name in names)
-    note = {
+    versions = ", ".join(f"{name} {version_of(name)}" for name in ("wavepaint", "torch", "lightning", "numpy"))
+    return {
         "step": str(position.step),
         "seconds": f"{position.seconds:.0f}",
         "seed": str(recipe.seed),
         "versions": f"{versions}, Python {platform.python_version()}",
-        **conditions,
+        "device": f"{fabric.world_size} x {fabric.device}, {torch.get_num_threads()} threads each",
+        **conditions(images, fabric),
         "recipe": recipe.to_yaml(),
+        **({} if scores is None else {"validation": json.dumps(scores.by_kind)}),
     }
-    if scores is not None:
-        note["validation"] = json.dumps({kind: dict(values) for kind, values in scores.items()})
-    return note

@@ -14,27 +14,26 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from wavepaint.data.crops import Batch, CropSource
-from wavepaint.data.images import ImageSource, Skipped
+from wavepaint.data.crops import Batch
+from wavepaint.data.images import Skipped
 from wavepaint.data.masks import rng_for
 from wavepaint.errors import OptionError
 from wavepaint.network.coarse import most_octaves
-from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, format_seconds
-from wavepaint.training.failures import explained, worker_died
-from wavepaint.training.folder import REPORT, RunFolder, record
+from wavepaint.training.callbacks import Callback, Metrics, format_seconds
+from wavepaint.training.folder import REPORT, RunFolder, conditions, record
 from wavepaint.training.learner import Learner
 from wavepaint.training.pace import Pace, Position
 from wavepaint.training.recipes import Recipe
 from wavepaint.training.report import write_report
 from wavepaint.training.settings import Outcome, Settings, Supply
-from wavepaint.training.stopping import StopRequests
+from wavepaint.training.stopping import explained, stop_requests, worker_died
 from wavepaint.training.validation import Scores, sample_grid, validate
 
 _AGREE_EVERY = 10
@@ -43,42 +42,8 @@ _NAMED_AT_MOST = 20
 """Broken images named on the terminal; the report names all."""
 
 
-@dataclass
-class _Window:
-    """What was summed up since the last entry of the log."""
-
-    step: int
-    began: float = field(default_factory=time.monotonic)
-    losses: dict[str, Tensor] = field(default_factory=dict)
-    images: int = 0
-    waited: float = 0.0
-
-    def add(self, losses: Mapping[str, Tensor], images: int) -> None:
-        for name, value in losses.items():
-            self.losses[name] = self.losses.get(name, torch.zeros_like(value)) + value
-        self.images += images
-
-    def means(self, fabric: Fabric, step: int) -> dict[str, float]:
-        means = {}
-        for name, value in self.losses.items():
-            mean = fabric.all_reduce(value / (step - self.step), reduce_op="mean")
-            assert isinstance(mean, Tensor)
-            means[name] = mean.item()
-        return means
-
-
 class TrainingLoop:
-    """One process of a run.
-
-    Args:
-        recipe: what to compute.
-        settings: from and to where.
-        fabric: launched.
-        learner: what learns.
-        supply: crops to learn from and to validate with.
-        callbacks: what observes, in the first process.
-        began: when this process began to work for the run, on the monotonic clock.
-    """
+    """One process of a run, `fabric` launched; it `began` to work for the run then, on the monotonic clock."""
 
     def __init__(
         self,
@@ -90,19 +55,18 @@ class TrainingLoop:
         callbacks: Sequence[Callback],
         began: float,
     ) -> None:
-        self.settings, self.fabric = settings, fabric
-        self.learner, self.supply = learner, supply
+        self.settings, self.fabric, self.learner, self.supply = settings, fabric, learner, supply
         self.pace = Pace(recipe, settings.seconds, began, supply.steps_per_epoch)
         self.position = self.pace.position
         self.callbacks = list(callbacks) if fabric.is_global_zero else []
         self.folder = RunFolder(settings.folder)
         self.broken: dict[str, Skipped] = {}
-        self.requests = StopRequests()
+        self.received: list[int] = []
         self.stop_signal: int | None = None
         self.state: Mapping[str, Any] | None = None
         self.differences: list[str] = []
-        self.window = _Window(0)
         self.saved = began
+        self._begin_row()
 
     @property
     def recipe(self) -> Recipe:
@@ -111,15 +75,15 @@ class TrainingLoop:
 
     def run(self) -> Outcome:
         """Train to the end, or until asked to stop."""
-        position, side = self.position, self.pace.side
+        position = self.position
         try:
-            with self.requests:
+            with stop_requests() as self.received:
                 self._open()
                 self._train()
                 self._finish()
         except (RuntimeError, MemoryError, OSError) as error:
-            side = self.pace.side
-            doing = f"on {self.fabric.device} in step {position.step + 1}, {self.recipe.batch} crops of {side}x{side}"
+            crops = f"{self.recipe.batch} crops of {self.pace.side}x{self.pace.side}"
+            doing = f"on {self.fabric.device} in step {position.step + 1}, {crops}"
             line = explained(error, doing, str(self.settings.folder), self.folder.last_good())
             if line is None:
                 raise
@@ -137,7 +101,7 @@ class TrainingLoop:
     def load(self, state: Mapping[str, Any], differences: Sequence[str] = ()) -> None:
         """Continue from what `_save` wrote; note what is not as it was, beginning with `differences` of the recipe."""
         self.state = state
-        self.pace.resume(Position(**state["position"]))
+        self.position = self.pace.resume(Position(**state["position"]))
         self.broken = {name: Skipped(name, reason) for name, reason in state["skipped"].items()}
         self.learner.begin_phase(self.recipe.phases[min(self.position.phase, len(self.recipe.phases) - 1)])
         self.learner.load_state_dict(state["learner"])
@@ -145,7 +109,7 @@ class TrainingLoop:
         if not self.supply.crops.load_state_dict(state["crops"]):
             self.differences.append("other workers, processes or batches: the crops continue in a new order")
         self.differences += differences
-        for what, now in _conditions(self.supply.images, self.fabric).items():
+        for what, now in conditions(self.supply.images, self.fabric).items():
             if (before := state["conditions"][what]) != now:
                 change = f"{what}: {before} before, {now} from now on"
                 self.differences.append(f"{change}; the steps are not those of one whole run")
@@ -177,21 +141,21 @@ class TrainingLoop:
         )
         if self.state is None:
             self._save()
-        self.saved, self.window = time.monotonic(), _Window(self.position.step)
+        self.saved = time.monotonic()
+        self._begin_row()
         self.pace.start()
         self._report_step()
 
     def _plan(self) -> None:
         """Steps, crops and validations that fit into a time budget, from what a few steps take."""
-        budget, sides = self.settings.seconds, self.recipe.crops
-        if budget is None:
+        if self.settings.seconds is None:
             return
-        small, large = self.fabric.broadcast([(side, self.learner.seconds_per_step(side)) for side in sides])
+        small, large = [(side, self.learner.seconds_per_step(side)) for side in self.recipe.crops]
         self.pace.plan(small, large)
         # The clocks of several processes differ.
-        self.pace.recipe = self.fabric.broadcast(self.recipe)
-        crops = f"{sides[0]} to {self.recipe.crops[1]} pixels"
-        self._note(f"planned for {format_seconds(budget)}: {self.recipe.steps} steps, crops of {crops}")
+        self.pace.recipe, self.position.cost = self.fabric.broadcast((self.recipe, self.position.cost))
+        crops = f"{self.recipe.crops[0]} to {self.recipe.crops[1]} pixels"
+        self._note(f"planned for {format_seconds(self.settings.seconds)}: {self.recipe.steps} steps, crops of {crops}")
 
     def _train(self) -> None:
         position = self.position
@@ -207,12 +171,15 @@ class TrainingLoop:
                 self._save()
 
     def _over(self) -> bool:
-        """Whether the loop ends here; all processes decide the same."""
-        position, received = self.position, self.requests.received
-        if self.fabric.world_size == 1:
-            position.seconds, self.stop_signal = self.pace.seconds(), received
+        """Whether the loop ends here; several processes agree on the longest time and the highest signal."""
+        fabric, position, seconds = self.fabric, self.position, self.pace.seconds()
+        received = self.received[0] if self.received else None
+        if fabric.world_size == 1:
+            position.seconds, self.stop_signal = seconds, received
         elif position.step % _AGREE_EVERY == 0:
-            position.seconds, self.stop_signal = _agreed(self.fabric, self.pace.seconds(), received)
+            mine = torch.tensor([seconds, float(received or 0)], device=fabric.device)
+            agreed: Any = fabric.all_reduce(mine, reduce_op="max")
+            position.seconds, self.stop_signal = agreed[0].item(), int(agreed[1]) or None
         if self.pace.over:
             self.stop_signal = None
         return self.pace.over or self.stop_signal is not None
@@ -228,14 +195,20 @@ class TrainingLoop:
         most = most_octaves(self.learner.network.config, self.pace.side)
         octaves = int(start.integers(1, most + 1)) if coarse else 0
         self.rate = self.pace.rate
-        losses = self.learner.step(self._next_batch, self.rate, octaves, position.step)
-        self.window.add(losses, recipe.batch * recipe.accumulate * self.fabric.world_size)
+        self.losses.append(self.learner.step(self._next_batch, self.rate, octaves, position.step))
         position.step += 1
 
     def _next_batch(self) -> Batch:
-        asked = time.monotonic()
-        batch = _next_batch(self.supply.crops, self.pace.side, self.requests)
-        self.window.waited += time.monotonic() - asked
+        asked, crops, side = time.monotonic(), self.supply.crops, self.pace.side
+        try:
+            batch = crops.next(side)
+        except RuntimeError as error:
+            if not self.received or not worker_died(error):
+                raise
+            # Whoever asked this process to stop has ended its workers, too; others finish the step at hand.
+            crops.close()
+            batch = crops.next(side)
+        self.waited += time.monotonic() - asked
         return batch
 
     def _note(self, message: str) -> None:
@@ -247,26 +220,33 @@ class TrainingLoop:
         for callback in self.callbacks:
             callback.on_step(self.position.step, self.pace.fraction, left)
 
+    def _begin_row(self) -> None:
+        """What the next row of the log sums up begins here."""
+        self.losses: list[dict[str, Tensor]] = []
+        self.row_began, self.waited = time.monotonic(), 0.0
+
     def _report_progress(self) -> None:
-        position, window = self.position, self.window
-        means, seconds = window.means(self.fabric, position.step), time.monotonic() - window.began
-        if not all(math.isfinite(value) for value in means.values()):
-            text = ", ".join(f"{name} {value}" for name, value in means.items())
+        position, recipe, seconds = self.position, self.recipe, time.monotonic() - self.row_began
+        own = torch.stack([torch.stack(list(losses.values())) for losses in self.losses]).mean(0)
+        means: Any = self.fabric.all_reduce(own, reduce_op="mean")
+        losses = dict(zip(self.losses[0], means.tolist(), strict=True))
+        if not all(map(math.isfinite, losses.values())):
+            text = ", ".join(f"{name} {value}" for name, value in losses.items())
             raise self.folder.not_finite(text, position.step)
-        progress = Progress(
-            step=position.step,
-            seconds=self.pace.seconds(),
-            phase=position.phase,
-            side=self.pace.side,
-            losses=means,
-            learning_rate=self.rate,
-            images_per_second=window.images / seconds,
-            waiting=window.waited / seconds,
-            seconds_left=self.pace.seconds_left(),
-        )
+        crops = len(self.losses) * recipe.batch * recipe.accumulate * self.fabric.world_size
+        row = {
+            **{f"loss/{name}": value for name, value in losses.items()},
+            "loss/total": sum(losses.values()),
+            "run/seconds": self.pace.seconds(),
+            "run/phase": position.phase,
+            "run/side": self.pace.side,
+            "run/learning_rate": self.rate,
+            "run/images_per_second": crops / seconds,
+            "run/waiting": self.waited / seconds,
+        }
         for callback in self.callbacks:
-            callback.on_progress(progress)
-        self.window = _Window(position.step, time.monotonic())
+            callback.on_progress(position.step, row, self.pace.seconds_left())
+        self._begin_row()
 
     def _replan(self) -> None:
         """Fewer or more steps where the clock proves the plan wrong; all processes follow the first one."""
@@ -279,12 +259,12 @@ class TrainingLoop:
 
     def _validate(self) -> None:
         """Score the average; write the best; end a phase whose patience is over."""
-        fabric, position, crops = self.fabric, self.position, self.supply.validation
+        fabric, position, crops, judged = self.fabric, self.position, self.supply.validation, self.recipe.validation
         began = time.monotonic()
         position.validated = position.step
         scores: Scores | None = None
-        if crops is not None and len(crops) > 0:
-            scores = validate(self.learner.average, crops, self.supply.metrics, self.recipe.validation.metric)
+        if crops:
+            scores = validate(self.learner.average, crops, {judged.metric: self.supply.metric}, judged.metric)
         metric = fabric.broadcast(None if scores is None else scores.metric)
         # Untrained weights are scored to be compared with, and are nobody's best.
         best = position.step > 0 and (metric is None or metric < position.best)
@@ -293,18 +273,24 @@ class TrainingLoop:
         elif position.step > 0:
             position.stale += 1
         if fabric.is_global_zero and position.step > 0:
-            top = 1 if metric is None else self.recipe.validation.top
+            top = 1 if metric is None else judged.top
             self.folder.write_judged(self.learner.average, self._record(scores), metric or 0.0, top, best)
         if scores is not None and crops is not None:
-            validated = Validated(position.step, self.pace.seconds(), scores, best)
+            row = {
+                "validation/metric": scores.metric,
+                "validation/best": float(best),
+                "run/seconds": self.pace.seconds(),
+            }
+            for kind, found in scores.by_kind.items():
+                row |= {f"validation/{name}/{kind}": value for name, value in found.items()}
             grid = sample_grid(self.learner.average, crops)
             for callback in self.callbacks:
-                callback.on_validation(validated, grid)
+                callback.on_validation(position.step, row, grid)
         patience = self.recipe.phases[position.phase].patience
         if patience is not None and position.stale >= patience:
             self._next_phase()
         self.pace.validated(time.monotonic() - began)
-        self.window.began += time.monotonic() - began
+        self.row_began += time.monotonic() - began
 
     def _next_phase(self) -> None:
         """The best weights, and a fresh optimiser."""
@@ -316,7 +302,9 @@ class TrainingLoop:
         # The other machines need not see this one's folder.
         best = self.fabric.broadcast(self.folder.best_state() if self.fabric.is_global_zero else {})
         phase = self.recipe.phases[position.phase]
-        self.learner.restart_from(best, phase)
+        for network in (self.learner.network, self.learner.average):
+            network.load_state_dict(best)
+        self.learner.begin_phase(phase)
         self._note(f"step {position.step}: phase {position.phase + 1} begins, {phase.optimizer} from the best weights")
 
     def _finish(self) -> None:
@@ -324,8 +312,12 @@ class TrainingLoop:
         validated = position.validated == position.step or position.phase == len(self.recipe.phases)
         if self.stop_signal is None and not validated:
             self._validate()
-        self.broken.update(_broken(self.supply))
-        _gather(self.fabric, self.broken)
+        self.broken |= self.supply.broken
+        if self.fabric.world_size > 1:
+            gathered: list[dict[str, Skipped]] = [{}] * self.fabric.world_size
+            torch.distributed.all_gather_object(gathered, self.broken)
+            for found in gathered:
+                self.broken |= found
         self._save()
         skipped = list(self.broken.values())
         if skipped:
@@ -334,7 +326,7 @@ class TrainingLoop:
         if self.fabric.is_global_zero:
             crops = self.supply.validation
             grid = sample_grid(self.learner.average, crops) if crops else None
-            write_report(self.settings.folder / REPORT, self.settings.folder, self._record(), grid, skipped)
+            write_report(self.settings.folder / REPORT, self._record(), grid, skipped)
 
     def _save(self) -> None:
         """Write the state and the averaged weights, in the first process."""
@@ -342,18 +334,20 @@ class TrainingLoop:
         if not self.fabric.is_global_zero:
             return
         self.folder.check_finite(self.learner.network, "the weights", self.position.step)
-        self.broken.update(_broken(self.supply))
+        self.broken |= self.supply.broken
         settings, position = self.settings, self.position
         position.seconds = self.pace.seconds()
+        # As a resumed run finds them, wherever it is started.
+        local = "://" not in settings.images
         state = {
             "recipe": self.recipe.to_yaml(),
             "settings": {
-                "images": _absolute(settings.images),
+                "images": os.path.abspath(os.path.expanduser(settings.images)) if local else settings.images,
                 "seconds": settings.seconds,
                 "weights": {name: str(path.resolve()) for name, path in settings.weights.items()},
                 "loggers": list(settings.loggers),
             },
-            "conditions": _conditions(self.supply.images, self.fabric),
+            "conditions": conditions(self.supply.images, self.fabric),
             "config": self.learner.network.config.to_dict(),
             "position": asdict(position),
             "learner": self.learner.state_dict(),
@@ -363,52 +357,4 @@ class TrainingLoop:
         self.folder.write_state(state, self.learner.average, self._record())
 
     def _record(self, scores: Scores | None = None) -> dict[str, str]:
-        """What every network and the report say of where they come from."""
-        where = f"{self.fabric.world_size} x {self.fabric.device}, {torch.get_num_threads()} threads each"
-        conditions = {"device": where, **_conditions(self.supply.images, self.fabric)}
-        return record(self.recipe, self.position, conditions, None if scores is None else scores.by_kind)
-
-
-def _absolute(images: str) -> str:
-    """Images as a resumed run finds them, wherever it is started."""
-    return images if "://" in images else os.path.abspath(os.path.expanduser(images))
-
-
-def _conditions(images: ImageSource, fabric: Fabric) -> dict[str, str]:
-    """What decides the steps beside recipe and position, as a resumed run compares it."""
-    return {
-        "images": f"{len(images)} with names of SHA-256 {images.digest()[:16]}",
-        "precision": str(fabric.strategy.precision.precision),
-    }
-
-
-def _agreed(fabric: Fabric, seconds: float, received: int | None) -> tuple[float, int | None]:
-    """The longest time and the highest signal of all processes."""
-    agreed = fabric.all_reduce(torch.tensor([seconds, float(received or 0)], device=fabric.device), reduce_op="max")
-    assert isinstance(agreed, Tensor)
-    return agreed[0].item(), int(agreed[1]) or None
-
-
-def _gather(fabric: Fabric, broken: dict[str, Skipped]) -> None:
-    """Add what the other processes found broken."""
-    if fabric.world_size > 1:
-        gathered: list[dict[str, Skipped]] = [{}] * fabric.world_size
-        torch.distributed.all_gather_object(gathered, broken)
-        for one in gathered:
-            broken.update(one)
-
-
-def _next_batch(crops: CropSource, side: int, requests: StopRequests) -> Batch:
-    try:
-        return crops.next(side)
-    except RuntimeError as error:
-        if requests.received is None or not worker_died(error):
-            raise
-        # Whoever asked this process to stop has ended its workers, too; others finish the step at hand.
-        crops.close()
-        return crops.next(side)
-
-
-def _broken(supply: Supply) -> dict[str, Skipped]:
-    """What this process has found broken since it began or resumed the run."""
-    return {each.name: each for each in (*supply.images.skipped, *supply.crops.skipped)}
+        return record(self.recipe, self.position, self.supply.images, self.fabric, scores)

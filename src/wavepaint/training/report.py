@@ -12,40 +12,34 @@ from numpy.typing import NDArray
 from wavepaint.data.images import Skipped
 from wavepaint.evaluation.charts import colour_of, drawing, svg_of
 from wavepaint.evaluation.report import render
-from wavepaint.evaluation.tables import Table
+from wavepaint.evaluation.testset import encode_png
 from wavepaint.files import atomic_write
-from wavepaint.image.vips import libvips
-from wavepaint.training.callbacks import format_seconds, read_metrics
-
-Row = Mapping[str, float]
+from wavepaint.training.callbacks import Row, format_seconds, read_metrics
 
 
 def write_report(
-    path: Path, folder: Path, record: Mapping[str, str], grid: NDArray[np.uint8] | None, skipped: Sequence[Skipped]
+    path: Path, record: Mapping[str, str], grid: NDArray[np.uint8] | None, skipped: Sequence[Skipped]
 ) -> None:
     """Write a run's `report.html`, whole or not at all.
 
     Args:
-        path: of the page.
-        folder: of the run; its metrics hold what happened.
+        path: of the page, in the folder of the run, whose metrics hold what happened.
         record: what the run's networks say of where they come from, the recipe included.
         grid: what `validation.sample_grid` made; None without validation.
         skipped: images that could not be read.
-
-    Raises:
-        OSError: the page cannot be written.
     """
-    rows = read_metrics(folder)
-    steps = [row for row in rows if "loss/total" in row]
-    validations = [row for row in rows if "validation/metric" in row]
+    rows = read_metrics(path.parent)
+    steps, validations = ([row for row in rows if key in row] for key in ("loss/total", "validation/metric"))
+    best = next((row for row in reversed(validations) if row["validation/best"]), None)
     text = render(
         "training.html",
         Path(__file__).parent,
-        title=f"Training run {folder.resolve().name}",
-        summary=_summary(steps),
-        table=_scores(validations),
-        grid=None if grid is None else base64.b64encode(_png(grid)).decode(),
-        charts=_charts(steps, validations),
+        title=f"Training run {path.parent.resolve().name}",
+        steps=steps,
+        time=format_seconds(steps[-1]["run/seconds"]) if steps else "",
+        validations=[("first", validations[0]), ("best", best), ("last", validations[-1])] if validations else [],
+        grid=None if grid is None else base64.b64encode(encode_png(grid)).decode(),
+        charts=[_chart(title, rows, keys) for title, keys in _curves(rows).items()],
         skipped=skipped,
         record=record,
     )
@@ -53,67 +47,26 @@ def write_report(
         unfinished.write_text(text, encoding="utf-8")
 
 
-def _summary(steps: Sequence[Row]) -> str:
-    if not steps:
-        return "No steps were made."
-    last = steps[-1]
-    rate, waiting = (np.mean([row[f"run/{name}"] for row in steps]) for name in ("images_per_second", "waiting"))
-    return (
-        f"{last['step']:.0f} steps in {format_seconds(last['run/seconds'])}, {rate:.1f} images/s; "
-        f"{waiting:.1%} of the time was spent waiting for crops."
-    )
+def _curves(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The columns that share a chart, by its title: losses, kinds of hole of a score, or one number of the run."""
+    curves: dict[str, list[str]] = {}
+    for key in dict.fromkeys(key for row in rows for key in row):
+        if key.startswith("loss/") or key.count("/") == 2:
+            curves.setdefault(key.rpartition("/")[0].replace("/", ": "), []).append(key)
+        elif key in ("run/learning_rate", "run/images_per_second"):
+            curves[key.removeprefix("run/").replace("_", " ")] = [key]
+    return curves
 
 
-def _names(validations: Sequence[Row]) -> list[tuple[str, str]]:
-    """Score and kind of hole of every column of a validation."""
-    keys = [key.split("/") for key in (validations[0] if validations else ()) if key.count("/") == 2]
-    return [(score, kind) for _, score, kind in keys]
-
-
-def _scores(validations: Sequence[Row]) -> Table | None:
-    """First, best and last validation, by kind of hole."""
-    names = _names(validations)
-    if not names:
-        return None
-    metrics = list(dict.fromkeys(score for score, _ in names))
-    best = next((row for row in reversed(validations) if row["validation/best"]), validations[0])
-    rows = [
-        (kind, f"{label}, step {row['step']:.0f}", *(f"{row[f'validation/{score}/{kind}']:.4f}" for score in metrics))
-        for kind in dict.fromkeys(kind for _, kind in names)
-        for label, row in (("first", validations[0]), ("best", best), ("last", validations[-1]))
-    ]
-    bold = tuple((False,) * len(row) for row in rows)
-    return Table("Validation", ("holes", "validation", *metrics), tuple(rows), bold)
-
-
-def _charts(steps: Sequence[Row], validations: Sequence[Row]) -> list[str]:
-    losses = dict.fromkeys(key for row in steps for key in row if key.startswith("loss/"))
-    charts = [_chart("Training loss", steps, {key.removeprefix("loss/"): key for key in losses})]
-    names = _names(validations)
-    for score in dict.fromkeys(score for score, _ in names):
-        curves = {kind: f"validation/{score}/{kind}" for each, kind in names if each == score}
-        charts.append(_chart(f"Validation: {score}", validations, curves))
-    for name in ("learning_rate", "images_per_second"):
-        charts.append(_chart(name.replace("_", " ").capitalize(), steps, {name: f"run/{name}"}))
-    return [chart for chart in charts if chart]
-
-
-def _chart(title: str, rows: Sequence[Row], curves: Mapping[str, str]) -> str:
-    """Curves over steps as an `<svg>` element; "" where there is nothing to draw."""
-    if not rows or not curves:
-        return ""
+def _chart(title: str, rows: Sequence[Row], keys: Sequence[str]) -> str:
+    """Curves over steps as an `<svg>` element."""
     with drawing() as new_figure:
         figure = new_figure(figsize=(5.2, 2.8), layout="constrained")
         axes = figure.subplots()
-        for number, (name, key) in enumerate(curves.items()):
+        for number, key in enumerate(keys):
             points = [(row["step"], row[key]) for row in rows if key in row]
-            axes.plot(
-                *zip(*points, strict=True), label=name, c=colour_of(number), marker="." if len(points) < 20 else ""
-            )
-        axes.set(title=title, xlabel="step")
+            style = ".-" if len(points) < 20 else "-"
+            axes.plot(*zip(*points, strict=True), style, label=key.rpartition("/")[2], c=colour_of(number))
+        axes.set(title=title.capitalize(), xlabel="step")
         axes.legend(fontsize=8)
         return svg_of(figure, title)
-
-
-def _png(image: NDArray[np.uint8]) -> bytes:
-    return bytes(libvips().Image.new_from_array(image).pngsave_buffer())

@@ -15,38 +15,39 @@ from wavepaint.training.losses import Loss
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run reads and writes, and how long it may take.
+    """What a run reads and writes, and how long it may take."""
 
-    Attributes:
-        images: see `wavepaint.data.images.find_images`.
-        folder: of the run.
-        seconds: time budget of the whole run: steps, crops and validations are planned for it.
-        weights: files for names among `losses.WEIGHTS`.
-        loggers: among `callbacks.LOGGERS`.
-    """
+    images: str  # see `wavepaint.data.images.find_images`
+    folder: Path  # of the run
+    seconds: float | None = None  # time budget of the whole run: steps, crops and validations are planned for it
+    weights: Mapping[str, Path] = field(default_factory=dict)  # files for names among `losses.WEIGHTS`
+    loggers: tuple[str, ...] = ("tensorboard",)  # among `callbacks.LOGGERS`
 
-    images: str
-    folder: Path
-    seconds: float | None = None
-    weights: Mapping[str, Path] = field(default_factory=dict)
-    loggers: tuple[str, ...] = ("tensorboard",)
+
+@dataclass(frozen=True)
+class Supply:
+    """What a run is fed with."""
+
+    images: ImageSource  # all of them; their names and the broken ones are recorded
+    crops: CropSource  # to learn from
+    steps_per_epoch: int  # that show every image as often as the recipe says
+    validation: ValidationSet | DamagedSet | None  # crops to validate with, in the first process; None in others
+    metric: Loss  # the recipe's, on the device
+
+    @property
+    def broken(self) -> dict[str, Skipped]:
+        """The images that this process has found broken since it began or resumed the run, by name."""
+        return {each.name: each for each in (*self.images.skipped, *self.crops.skipped)}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """How a run ended."""
 
-    Attributes:
-        step: optimiser steps done, all resumed parts together.
-        best_step: the step of `best.safetensors`; None while there is none.
-        signal: number of the signal that stopped it, None when the run is over.
-        skipped: images that could not be read.
-    """
-
-    step: int
-    best_step: int | None
-    signal: int | None
-    skipped: tuple[Skipped, ...]
+    step: int  # optimiser steps done, all resumed parts together
+    best_step: int | None  # of `best.safetensors`; None while there is none
+    signal: int | None  # that stopped it, by number; None when the run is over
+    skipped: tuple[Skipped, ...]  # images that could not be read
 
     @property
     def summary(self) -> str:
@@ -58,22 +59,3 @@ class Outcome:
         else:
             best = f"best.safetensors is older, of step {self.best_step}"
         return f"stopped at step {self.step}; {best}"
-
-
-@dataclass(frozen=True)
-class Supply:
-    """What a run is fed with.
-
-    Attributes:
-        images: all of them; their names and the broken ones are recorded.
-        crops: what to learn from.
-        steps_per_epoch: how many steps show every image as often as the recipe says.
-        validation: crops to validate with, in the first process; None in others.
-        metrics: scores of a validation, on the device.
-    """
-
-    images: ImageSource
-    crops: CropSource
-    steps_per_epoch: int
-    validation: ValidationSet | DamagedSet | None
-    metrics: Mapping[str, Loss]

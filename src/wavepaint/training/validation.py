@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -13,51 +14,45 @@ from torch import Tensor
 from wavepaint.data.damage import DamagedSet
 from wavepaint.data.held_out import ValidationSet
 from wavepaint.network import Network
-from wavepaint.network.damage import DamageNetwork
-from wavepaint.training.losses import Loss
-
-PSNR = "hole-psnr"
-"""A score of every validation beside the recipe's metric: dB in the hole, larger is better."""
+from wavepaint.training.losses import Loss, dice, hole_l1
 
 _BATCH = 8
 _TINY_MSE = 1e-10
 _HOLE_GREY = 0.5
 
 
+def hole_psnr(filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """PSNR of the hole samples, dB: a score, not a loss; larger is better."""
+    mse = ((filled - truth) ** 2).sum() / (3 * mask.sum())
+    return -10 * torch.log10(mse.double().clamp_min(_TINY_MSE))
+
+
+_REPORTED: Mapping[str, Mapping[str, Loss]] = MappingProxyType(
+    {"image": {"hole-psnr": hole_psnr, "hole-l1": hole_l1}, "damage": {"dice": dice}}
+)
+"""What every validation reports beside the recipe's metric, by what the network gives."""
+
+
 @dataclass(frozen=True)
 class Scores:
-    """Result of a validation.
+    """Result of a validation."""
 
-    Attributes:
-        by_kind: for every mask preset the mean over its holes of every score, by name.
-        metric: the recipe's metric over all holes; smaller is better.
-    """
-
-    by_kind: Mapping[str, Mapping[str, float]]
-    metric: float
+    by_kind: Mapping[str, Mapping[str, float]]  # for every mask preset the mean over its holes of every score, by name
+    metric: float  # the recipe's, over all holes; smaller is better
 
 
 @torch.no_grad()
 def validate(network: Network, crops: ValidationSet | DamagedSet, metrics: Mapping[str, Loss], decisive: str) -> Scores:
-    """Score a network.
-
-    Args:
-        network: in evaluation mode.
-        crops: at least one.
-        metrics: losses to report, on the network's device.
-        decisive: the one of them that becomes `Scores.metric`.
-    """
+    """Score a network in evaluation mode on at least one crop; the `decisive` metric becomes `Scores.metric`."""
     device = next(network.parameters()).device
-    by_kind = {}
+    metrics, by_kind = {**_REPORTED[network.config.output], **metrics}, {}
     for kind in crops.kinds:
-        rows: list[dict[str, float]] = []
+        rows = []
         for start in range(0, len(crops), _BATCH):
             image, mask = crops.batch(kind, start, min(start + _BATCH, len(crops)), device)
-            detects = isinstance(network, DamageNetwork)
-            found = network(image) if detects else network(image, mask).clamp(0, 1)
+            found = _finished(network, image, mask)
             for one in zip(found.split(1), image.split(1), mask.split(1), strict=True):
-                psnr = {} if detects else {PSNR: _hole_psnr(*one)}
-                rows.append({**psnr, **{name: float(loss(*one)) for name, loss in metrics.items()}})
+                rows.append({name: float(score(*one)) for name, score in metrics.items()})
         by_kind[kind] = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     return Scores(by_kind, float(np.mean([scores[decisive] for scores in by_kind.values()])))
 
@@ -72,15 +67,15 @@ def sample_grid(network: Network, crops: ValidationSet | DamagedSet, count: int 
     rows = []
     for index in range(min(count, len(crops))):
         image, mask = crops.batch(crops.kinds[index % len(crops.kinds)], index, index + 1, device)
-        if isinstance(network, DamageNetwork):
-            row = torch.cat((image, network(image).sigmoid(), mask), dim=-1)[0]
+        found = _finished(network, image, mask)
+        if network.config.output == "damage":
+            row = torch.cat((image, found.sigmoid(), mask), dim=-1)[0]
         else:
-            filled = network(image, mask).clamp(0, 1)
-            row = torch.cat((image * (1 - mask) + _HOLE_GREY * mask, filled, image), dim=-1)[0]
+            row = torch.cat((image * (1 - mask) + _HOLE_GREY * mask, found, image), dim=-1)[0]
         rows.append((row * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).cpu().numpy())
     return np.concatenate(rows)
 
 
-def _hole_psnr(filled: Tensor, truth: Tensor, mask: Tensor) -> float:
-    mse = float(((filled - truth) ** 2).sum() / (3 * mask.sum()))
-    return float(-10 * np.log10(max(mse, _TINY_MSE)))
+def _finished(network: Network, image: Tensor, mask: Tensor) -> Tensor:
+    found: Tensor = network(image, mask)
+    return found if network.config.output == "damage" else found.clamp(0, 1)
