@@ -18,16 +18,14 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
-from torch import Tensor
 
 from wavepaint.data.images import ImageSource
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.files import atomic_write, sweep_parts
-from wavepaint.network import Network, load_network, save_checkpoint
+from wavepaint.network import Network, save_checkpoint
 from wavepaint.training.learner import is_finite
 from wavepaint.training.pace import Position
 from wavepaint.training.recipes import Recipe
-from wavepaint.training.validation import Scores
 
 STATE, RECIPE, METRICS, TENSORBOARD, REPORT = "last.ckpt", "recipe.yaml", "metrics.csv", "tensorboard", "report.html"
 LAST, BEST, TOP = "last.safetensors", "best.safetensors", "top"
@@ -37,88 +35,75 @@ LOCK = ".lock"
 """Stays in the folder: what counts is whether a living process holds it, and removing it could let two in."""
 
 
-class RunFolder:
-    """Writes a run's files, each whole or not at all; used by the first process alone."""
+def check_locked(folder: Path, resumed_at: Mapping[str, Any] | None) -> None:
+    """Once its lock is held: raise `OptionError` if the folder is no longer what it was when the run began.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock: FileLock | None = None
+    Nothing seen before need be true now. What a killed process has left half-written is removed.
+    """
+    if resumed_at is None:
+        check_new(folder, is_ours=True)
+    elif read_state(folder)["position"] != resumed_at:
+        raise OptionError(f"{folder}: another process has just trained in this folder; resume it again")
+    else:
+        sweep_parts(folder)
 
-    def open(self, resumed_at: Mapping[str, Any] | None) -> None:
-        """Make the folder of a new run, or take that of one that was resumed at this position, and lock it.
 
-        Raises:
-            OptionError: another process trains there, or has just done so; files that a new run would replace.
-            OSError: it cannot be made.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = locked(self.path)
-        # Nothing seen before the lock was held need be true now.
-        if resumed_at is None:
-            check_new(self.path, is_ours=True)
-        elif read_state(self.path)["position"] != resumed_at:
-            raise OptionError(f"{self.path}: another process has just trained in this folder; resume it again")
-        else:
-            sweep_parts(self.path)
+def write_state(folder: Path, state: Mapping[str, Any], average: Network, record: Mapping[str, str]) -> None:
+    """Write `last.ckpt`, flushed to the disk, and what shows the same: `last.safetensors`, `recipe.yaml`."""
+    check_finite(folder, average, "the averaged weights", record["step"])
+    with atomic_write(folder / RECIPE) as unfinished:
+        heading = "".join(f"# {name}: {value}\n" for name, value in record.items() if name != "recipe")
+        unfinished.write_text(heading + record["recipe"])
+    # Never an untrained network.
+    if record["step"] != "0":
+        save_checkpoint(average, folder / LAST, extra=record)
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    with atomic_write(folder / STATE, durable=True) as unfinished:
+        unfinished.write_bytes(buffer.getbuffer())
 
-    def close(self) -> None:
-        """Let others in."""
-        if self._lock is not None:
-            self._lock.release()
 
-    def write_state(self, state: Mapping[str, Any], average: Network, record: Mapping[str, str]) -> None:
-        """Write `last.ckpt`, flushed to the disk, and what shows the same: `last.safetensors`, `recipe.yaml`."""
-        self.check_finite(average, "the averaged weights", int(record["step"]))
-        with atomic_write(self.path / RECIPE) as unfinished:
-            heading = "".join(f"# {name}: {value}\n" for name, value in record.items() if name != "recipe")
-            unfinished.write_text(heading + record["recipe"])
-        # Never an untrained network.
-        if record["step"] != "0":
-            save_checkpoint(average, self.path / LAST, extra=record)
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        with atomic_write(self.path / STATE, durable=True) as unfinished:
-            unfinished.write_bytes(buffer.getbuffer())
+def write_judged(
+    folder: Path, average: Network, record: Mapping[str, str], metric: float, top: int, best: bool
+) -> None:
+    """Write what a validation has scored: as `best.safetensors`, and into `top/` if it is among that many."""
+    check_finite(folder, average, "the averaged weights", record["step"])
+    if best:
+        save_checkpoint(average, folder / BEST, extra=record)
+    if top > 1:
+        (folder / TOP).mkdir(exist_ok=True)
+        save_checkpoint(average, folder / TOP / f"{metric:.6f}-step-{record['step']}.safetensors", extra=record)
+        networks = (folder / TOP).glob("*.safetensors")
+        for path in sorted(networks, key=lambda path: float(path.name.partition("-step-")[0]))[top:]:
+            path.unlink()
 
-    def write_judged(self, average: Network, record: Mapping[str, str], metric: float, top: int, best: bool) -> None:
-        """Write what a validation has scored: as `best.safetensors`, and into `top/` if it is among that many."""
-        self.check_finite(average, "the averaged weights", int(record["step"]))
-        if best:
-            save_checkpoint(average, self.path / BEST, extra=record)
-        if top > 1:
-            (self.path / TOP).mkdir(exist_ok=True)
-            save_checkpoint(average, self.path / TOP / f"{metric:.6f}-step-{record['step']}.safetensors", extra=record)
-            networks = (self.path / TOP).glob("*.safetensors")
-            for path in sorted(networks, key=lambda path: float(path.name.partition("-step-")[0]))[top:]:
-                path.unlink()
 
-    def best_state(self) -> dict[str, Tensor]:
-        """The weights of `best.safetensors`."""
-        return load_network(self.path / BEST).state_dict()
+def check_finite(folder: Path, network: Network, what: str, step: int | str) -> None:
+    """Raise `not_finite` for weights that are not."""
+    if not is_finite(network):
+        raise not_finite(folder, what, step)
 
-    def check_finite(self, network: Network, what: str, step: int) -> None:
-        """Raise `not_finite` for weights that are not."""
-        if not is_finite(network):
-            raise self.not_finite(what, step)
 
-    def not_finite(self, what: str, step: int) -> WavepaintError:
-        """The error of a run whose numbers have grown beyond all bounds."""
-        return WavepaintError(f"not finite by step {step}: {what}; lower the learning rate or clip; {self.last_good()}")
+def not_finite(folder: Path, what: str, step: int | str) -> WavepaintError:
+    """The error of a run whose numbers have grown beyond all bounds."""
+    return WavepaintError(f"not finite by step {step}: {what}; lower the learning rate or clip; {last_good(folder)}")
 
-    def last_good(self) -> str:
-        """What an error says of the state that is left."""
-        path = self.path / STATE
-        return f"{path} holds the last good state" if path.exists() else "nothing was written yet"
+
+def last_good(folder: Path) -> str:
+    """What an error says of the state that is left."""
+    path = folder / STATE
+    return f"{path} holds the last good state" if path.exists() else "nothing was written yet"
 
 
 def locked(folder: Path) -> FileLock:
-    """Keep others from training in a folder until `release`, or until this process is gone, however it ends.
+    """Make a folder, and keep others from training in it until `release`, or this process is gone, however it ends.
 
     Where files cannot be locked (some network file systems) nothing is.
 
     Raises:
         OptionError: another process, or another run of this one, trains there.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
@@ -173,7 +158,7 @@ def conditions(images: ImageSource, fabric: Fabric) -> dict[str, str]:
 
 
 def record(
-    recipe: Recipe, position: Position, images: ImageSource, fabric: Fabric, scores: Scores | None = None
+    recipe: Recipe, position: Position, images: ImageSource, fabric: Fabric, scores: Mapping[str, float] | None
 ) -> dict[str, str]:
     """What networks, recipes and reports of a run say of where they come from, as metadata of checkpoints."""
     versions = ", ".join(f"{name} {version_of(name)}" for name in ("wavepaint", "torch", "lightning", "numpy"))
@@ -185,5 +170,5 @@ def record(
         "device": f"{fabric.world_size} x {fabric.device}, {torch.get_num_threads()} threads each",
         **conditions(images, fabric),
         "recipe": recipe.to_yaml(),
-        **({} if scores is None else {"validation": json.dumps(scores.by_kind)}),
+        **({} if scores is None else {"validation": json.dumps(scores)}),
     }

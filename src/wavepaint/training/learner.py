@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.plugins.precision.amp import MixedPrecision
 from torch import Tensor, nn
 
 from wavepaint.data.crops import Batch
@@ -61,10 +60,10 @@ class FillTraining(nn.Module):
 
 
 class Learner:
-    """A network in training, on one process's device; `losses` are those of the recipe, by name."""
+    """A network in training, on one process's device; `losses` are those of the recipe, its metric among them."""
 
     def __init__(self, recipe: Recipe, fabric: Fabric, network: Network, losses: Mapping[str, Loss]) -> None:
-        self._recipe, self._fabric = recipe, fabric
+        self._recipe, self._fabric, self.losses = recipe, fabric, losses
         self.average = copy.deepcopy(network).eval().requires_grad_(False).to(fabric.device)
         network = network.to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
         if recipe.compile and fabric.device.type == "cuda":
@@ -72,6 +71,9 @@ class Learner:
         if recipe.batch_norm == "sync" and fabric.world_size > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network = network
+        for loss in losses.values():
+            if isinstance(loss, nn.Module):
+                loss.to(fabric.device)
         weighted = WeightedLosses(losses, recipe.losses)
         self._module = fabric.setup_module(FillTraining(network, weighted, recipe.batch_norm == "frozen"))
         self.begin_phase(recipe.phases[0])
@@ -135,12 +137,11 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """All that another learner needs to continue."""
-        precision = self._fabric.strategy.precision
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._raw_optimizer.state_dict(),
-            "precision": precision.state_dict() if isinstance(precision, MixedPrecision) else {},
+            "precision": self._fabric.strategy.precision.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -148,9 +149,8 @@ class Learner:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._raw_optimizer.load_state_dict(state["optimizer"])
-        precision = self._fabric.strategy.precision
-        if isinstance(precision, MixedPrecision) and state["precision"]:
-            precision.load_state_dict(state["precision"])
+        if state["precision"]:  # of float16 alone, and nothing on hardware of another precision
+            self._fabric.strategy.precision.load_state_dict(state["precision"])
 
 
 def has_bfloat16(device: torch.device) -> bool:

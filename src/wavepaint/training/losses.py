@@ -79,7 +79,7 @@ def _blur_matrix(size: int, device: torch.device) -> Tensor:
     return torch.zeros(size, size, device=device).scatter_add(1, source, (window / window.sum()).expand(size, -1))
 
 
-def cross_entropy(filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+def bce(filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """Binary cross-entropy of a damage detector's logits and the true damage."""
     return F.binary_cross_entropy_with_logits(filled, mask)
 
@@ -100,23 +100,12 @@ class LPIPSLoss(nn.Module):
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """See the module's text."""
-        with torch.no_grad():
-            wanted = self.lpips.features(truth)
-        found = self.lpips.features(filled)
-        # Squares of half-precision activations overflow.
-        return self.lpips.distance([a.float() for a in found], [b.float() for b in wanted]).mean()
+        distances: Tensor = self.lpips(filled, truth)
+        return distances.mean()
 
 
 _PLAIN: Mapping[str, Loss] = MappingProxyType(
-    {
-        "l1": l1,
-        "l2": l2,
-        "hole-l1": hole_l1,
-        "gradient": gradient,
-        "hole-ssim": hole_ssim,
-        "bce": cross_entropy,
-        "dice": dice,
-    }
+    {loss.__name__.replace("_", "-"): loss for loss in (l1, l2, hole_l1, gradient, hole_ssim, bce, dice)}
 )
 _THROUGH: Mapping[str, tuple[Net, str]] = MappingProxyType(
     {"lpips-alex": ("alex", "alexnet"), "lpips-vgg": ("vgg", "vgg16")}
@@ -146,10 +135,10 @@ def load_losses(names: Iterable[str], weights: Mapping[str, Path]) -> dict[str, 
             raise OptionError(f"unknown weights {name!r}; known: {', '.join(WEIGHTS)}")
     names = tuple(dict.fromkeys(names))
     check_loss_names(names)
-    losses = {name: _PLAIN[name] for name in names if name in _PLAIN}
-    for name in (name for name in names if name in _THROUGH):
-        net, backbone = _THROUGH[name]
-        losses[name] = LPIPSLoss(load_lpips(net, weights.get(backbone), weights.get(name)))
+    losses: dict[str, Loss] = {}
+    for name in names:
+        net, backbone = _THROUGH.get(name, (None, ""))
+        losses[name] = LPIPSLoss(load_lpips(net, weights.get(backbone), weights.get(name))) if net else _PLAIN[name]
     return losses
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wavepaint.training.recipes import CROP_STEP, Recipe
@@ -100,7 +101,7 @@ class Pace:
 
     def __init__(self, recipe: Recipe, budget: float | None, began: float, steps_per_epoch: int) -> None:
         self.recipe, self.position = recipe, Position()
-        self._budget, self._began, self._epoch = budget, began, steps_per_epoch
+        self._budget, self._began, self.epoch = budget, began, steps_per_epoch
         self.start()
 
     def resume(self, position: Position) -> Position:
@@ -143,7 +144,7 @@ class Pace:
     @property
     def every(self) -> int:
         """Steps between validations."""
-        return self.recipe.validation.every or self._epoch
+        return self.recipe.validation.every or self.epoch
 
     def validated(self, seconds: float) -> None:
         """A validation took so long."""
@@ -163,10 +164,12 @@ class Pace:
         steps = cost.of_steps(position.step, recipe.steps, recipe.steps, recipe.crops)
         return scale * steps + validations * position.validation_seconds
 
-    def plan(self, small: tuple[int, float], large: tuple[int, float]) -> None:
-        """Steps, crops and validations that fit into the budget, from what steps take: see `StepCost.between`."""
+    def plan(self, seconds_per_step: Callable[[int], float]) -> None:
+        """Steps, crops and validations that fit into the budget, from what a step takes with crops of a side."""
         assert self._budget is not None
-        recipe, cost = self.recipe, StepCost.between(small, large)
+        recipe = self.recipe
+        small, large = ((side, seconds_per_step(side)) for side in recipe.crops)
+        cost = StepCost.between(small, large)
         left = self._budget - self.seconds() - _VALIDATIONS * self.position.validation_seconds
         seconds = max(left, _STEPS_SHARE * self._budget)
         steps, largest = cost.plan(seconds, recipe.crops, recipe.least_steps)

@@ -193,7 +193,7 @@ def change_recipe(recipe: Recipe, changes: Sequence[str]) -> tuple[Recipe, list[
 
 def parse_recipe(text: str, label: str) -> Recipe:
     """A recipe from the text that `Recipe.to_yaml` wrote; `label` names it in errors, which are `load_recipe`'s."""
-    return _recipe(_mapping(text, label), label)
+    return _recipe(yaml.safe_load(text), label)
 
 
 def _recipe(values: Mapping[str, Any], label: str) -> Recipe:
@@ -219,11 +219,15 @@ def _first_problem(error: ValidationError) -> str:
 def _read(name: str | Path) -> dict[str, Any]:
     path = files("wavepaint.training") / "recipes" / f"{name}.yaml" if str(name) in PACKAGED else Path(name)
     try:
-        values = _mapping(path.read_text(encoding="utf-8"), str(name))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OptionError(f"{name}: neither a file nor a recipe; known: {', '.join(PACKAGED)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{name}: cannot read a recipe: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:  # the latter from dates that do not exist
+        raise OptionError(f"recipe {name}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise OptionError(f"recipe {name}: must be a mapping of keys to values")
     base = values.pop("base", None)
     if base is None:
         return values
@@ -234,16 +238,6 @@ def _read(name: str | Path) -> dict[str, Any]:
         section = key in ("data", "validation") and isinstance(value, Mapping)
         merged[key] = {**merged[key], **value} if section else value
     return merged
-
-
-def _mapping(text: str, label: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # the latter from dates that do not exist
-        raise OptionError(f"recipe {label}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise OptionError(f"recipe {label}: must be a mapping of keys to values")
-    return values
 
 
 def _change(values: dict[str, Any], change: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from torch import nn
 
 from wavepaint.data.crops import CropDataset, CropOptions, CropSource
 from wavepaint.data.damage import DamagedCrops, DamagedSet
@@ -24,10 +23,10 @@ from wavepaint.network import Network, WavePaintConfig, build_network, load_netw
 from wavepaint.training.callbacks import LOGGERS, Callback
 from wavepaint.training.folder import STATE, check_new, read_state
 from wavepaint.training.learner import Learner, has_bfloat16, is_finite
-from wavepaint.training.loop import TrainingLoop
+from wavepaint.training.loop import Outcome, Settings, TrainingLoop
 from wavepaint.training.losses import DETECTOR_LOSSES, load_losses
+from wavepaint.training.pace import Pace
 from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
-from wavepaint.training.settings import Outcome, Settings, Supply
 
 _MAX_WORKERS = 8
 
@@ -36,17 +35,13 @@ _MAX_WORKERS = 8
 class Hardware:
     """Where a run computes; names are Lightning's.
 
-    Attributes:
-        accelerator: "auto", "cpu", "cuda" ("gpu" is the same) or "mps".
-        devices: "auto", a number, or indices such as "0,2". Under `torchrun`, the way to several machines, its own
-            numbers count.
-        precision: "auto" (bfloat16 or float16 autocast on CUDA devices, bfloat16 on CPUs that compute in it, else
-            float32), "32-true", "bf16-mixed" or "16-mixed".
+    A precision of "auto" is bfloat16 or float16 autocast on CUDA devices, bfloat16 on CPUs that compute in it, else
+    float32.
     """
 
-    accelerator: str = "auto"
-    devices: str = "auto"
-    precision: str = "auto"
+    accelerator: str = "auto"  # or "cpu", "cuda" ("gpu" is the same), "mps"
+    devices: str = "auto"  # or a number, or indices such as "0,2"; under `torchrun` its own numbers count
+    precision: str = "auto"  # or "32-true", "bf16-mixed", "16-mixed"
 
 
 def train(
@@ -83,12 +78,9 @@ def resume(
     changes: Sequence[str] = (),
     images: str | None = None,
 ) -> Outcome:
-    """Continue a run; see `train`. Everything that is not as it was is reported to the callbacks.
+    """Continue the run in a folder; see `train`. Everything that is not as it was is reported to the callbacks.
 
     Args:
-        folder: of the run.
-        hardware: may be other than before; then the order of the crops is not continued exactly.
-        callbacks: see `train`.
         seconds: a new time budget for the whole run, what was spent before included; None for the old one.
         changes: `key=value` for keys among `recipes.RESUMED_WITH`.
         images: where they lie now; None for where they lay.
@@ -96,7 +88,6 @@ def resume(
     Raises:
         OptionError: a change that a run cannot be resumed with, or another process that trains in the folder.
         CheckpointError: there is no run, or its state is damaged.
-        WavepaintError: see `train`.
     """
     began, folder = time.monotonic(), Path(folder)
     state = read_state(folder)
@@ -140,20 +131,17 @@ def _launch(
             for callback in callbacks if fabric.is_global_zero else ():
                 callback.on_note(f"{reason}: they are read while training instead (data.source stream)")
             recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": "stream"})})
-    detects, validation, judged = network.config.output == "damage", None, recipe.validation
-    crops = _crops(recipe, parts[0], fabric)
+    crops, judged = _crops(recipe, parts[0], fabric), None
+    detects = network.config.output == "damage"
     if detects:
         crops = DamagedCrops(crops, recipe.seed, fabric.global_rank)
     if fabric.is_global_zero:
-        size = (judged.images, judged.crop, recipe.data.max_pixels)
-        validation = DamagedSet(parts[1], *size) if detects else ValidationSet(parts[1], judged.masks, *size)
-    for loss in losses.values():
-        if isinstance(loss, nn.Module):
-            loss.to(fabric.device)
+        limits = (recipe.validation.images, recipe.validation.crop, recipe.data.max_pixels)
+        judged = DamagedSet(parts[1], *limits) if detects else ValidationSet(parts[1], recipe.validation.masks, *limits)
     step = recipe.batch * recipe.accumulate * fabric.world_size
-    epoch = max(1, len(parts[0]) * recipe.data.crops_per_image // step)
-    supply = Supply(images, crops, epoch, validation, losses[judged.metric])
-    return TrainingLoop(recipe, settings, fabric, Learner(recipe, fabric, network, losses), supply, callbacks, began)
+    pace = Pace(recipe, settings.seconds, began, max(1, len(parts[0]) * recipe.data.crops_per_image // step))
+    learner = Learner(recipe, fabric, network, losses)
+    return TrainingLoop(settings, fabric, learner, pace, images, crops, judged, callbacks)
 
 
 def _network(recipe: Recipe, state: Mapping[str, Any] | None) -> Network:

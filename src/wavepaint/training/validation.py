@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -33,28 +32,28 @@ _REPORTED: Mapping[str, Mapping[str, Loss]] = MappingProxyType(
 """What every validation reports beside the recipe's metric, by what the network gives."""
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Result of a validation."""
-
-    by_kind: Mapping[str, Mapping[str, float]]  # for every mask preset the mean over its holes of every score, by name
-    metric: float  # the recipe's, over all holes; smaller is better
-
-
 @torch.no_grad()
-def validate(network: Network, crops: ValidationSet | DamagedSet, metrics: Mapping[str, Loss], decisive: str) -> Scores:
-    """Score a network in evaluation mode on at least one crop; the `decisive` metric becomes `Scores.metric`."""
+def validate(
+    network: Network, crops: ValidationSet | DamagedSet, metrics: Mapping[str, Loss], decisive: str
+) -> dict[str, float]:
+    """Score a network in evaluation mode on at least one crop.
+
+    Returns:
+        A row of `metrics.csv`: `validation/SCORE/KIND`, the mean over the crops with a kind of hole, and
+        `validation/metric`, the `decisive` metric over all; smaller is better.
+    """
     device = next(network.parameters()).device
-    metrics, by_kind = {**_REPORTED[network.config.output], **metrics}, {}
+    metrics, row = {**_REPORTED[network.config.output], **metrics}, dict[str, float]()
     for kind in crops.kinds:
-        rows = []
+        found: dict[str, list[float]] = {name: [] for name in metrics}
         for start in range(0, len(crops), _BATCH):
             image, mask = crops.batch(kind, start, min(start + _BATCH, len(crops)), device)
-            found = _finished(network, image, mask)
-            for one in zip(found.split(1), image.split(1), mask.split(1), strict=True):
-                rows.append({name: float(score(*one)) for name, score in metrics.items()})
-        by_kind[kind] = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    return Scores(by_kind, float(np.mean([scores[decisive] for scores in by_kind.values()])))
+            result = _finished(network, image, mask)
+            for one in zip(result.split(1), image.split(1), mask.split(1), strict=True):
+                for name, score in metrics.items():
+                    found[name].append(float(score(*one)))
+        row |= {f"validation/{name}/{kind}": float(np.mean(values)) for name, values in found.items()}
+    return {**row, "validation/metric": float(np.mean([row[f"validation/{decisive}/{kind}"] for kind in crops.kinds]))}
 
 
 @torch.no_grad()
