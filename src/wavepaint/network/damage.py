@@ -69,6 +69,15 @@ class DamageNetwork(nn.Module):
         fine = fine + nn.functional.pixel_shuffle(self.up[1](middle), 2)
         return self.last(fine)  # type: ignore[no-any-return]
 
+    def scored(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What a validation scores, (B, 3, H, W): the logits."""
+        logits: Tensor = self(image)
+        return logits
+
+    def shown(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What people look at, each (B, 3, H, W) in [0, 1]: the image, its damage as found and as it is (`mask`)."""
+        return image, self.scored(image, mask).sigmoid(), mask
+
 
 def _conv(fan_in: int, fan_out: int, stride: int) -> nn.Sequential:
     return nn.Sequential(

@@ -12,6 +12,8 @@ from wavepaint.network.blocks import HaarModule, WaveMixModule
 from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.prefill import haar_prefill
 
+_HOLE_GREY = 0.5
+
 
 class WavePaint(nn.Module):
     """The network. Fixed-size maths: choosing and padding crops is the caller's part.
@@ -66,6 +68,15 @@ class WavePaint(nn.Module):
             with torch.autocast(image.device.type, enabled=False):
                 return haar_prefill(image.float(), mask.float(), self.config.sweeps)
         return torch.zeros_like(image)
+
+    def scored(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What a validation scores, (B, 3, H, W): the filled image, clipped to [0, 1]."""
+        filled: Tensor = self(image, mask)
+        return filled.clamp(0, 1)
+
+    def shown(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What people look at, each (B, 3, H, W) in [0, 1]: the image with a grey hole, filled, and as it is."""
+        return image * (1 - mask) + _HOLE_GREY * mask, self.scored(image, mask), image
 
     def _check(self, image: Tensor, mask: Tensor, guess: Tensor | None) -> None:
         if image.ndim != 4 or image.shape[1] != 3:

@@ -10,7 +10,7 @@ import json
 import os
 import pickle
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
+from torch import Tensor
 
 from wavepaint.data.images import ImageSource
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
-from wavepaint.files import atomic_write, sweep_parts
+from wavepaint.files import atomic_write
 from wavepaint.network import Network, save_checkpoint
-from wavepaint.training.learner import is_finite
 from wavepaint.training.pace import Position
 from wavepaint.training.recipes import Recipe
 
@@ -35,22 +35,9 @@ LOCK = ".lock"
 """Stays in the folder: what counts is whether a living process holds it, and removing it could let two in."""
 
 
-def check_locked(folder: Path, resumed_at: Mapping[str, Any] | None) -> None:
-    """Once its lock is held: raise `OptionError` if the folder is no longer what it was when the run began.
-
-    Nothing seen before need be true now. What a killed process has left half-written is removed.
-    """
-    if resumed_at is None:
-        check_new(folder, is_ours=True)
-    elif read_state(folder)["position"] != resumed_at:
-        raise OptionError(f"{folder}: another process has just trained in this folder; resume it again")
-    else:
-        sweep_parts(folder)
-
-
 def write_state(folder: Path, state: Mapping[str, Any], average: Network, record: Mapping[str, str]) -> None:
     """Write `last.ckpt`, flushed to the disk, and what shows the same: `last.safetensors`, `recipe.yaml`."""
-    check_finite(folder, average, "the averaged weights", record["step"])
+    check_finite(folder, average.state_dict().values(), "the averaged weights", record["step"])
     with atomic_write(folder / RECIPE) as unfinished:
         heading = "".join(f"# {name}: {value}\n" for name, value in record.items() if name != "recipe")
         unfinished.write_text(heading + record["recipe"])
@@ -67,7 +54,7 @@ def write_judged(
     folder: Path, average: Network, record: Mapping[str, str], metric: float, top: int, best: bool
 ) -> None:
     """Write what a validation has scored: as `best.safetensors`, and into `top/` if it is among that many."""
-    check_finite(folder, average, "the averaged weights", record["step"])
+    check_finite(folder, average.state_dict().values(), "the averaged weights", record["step"])
     if best:
         save_checkpoint(average, folder / BEST, extra=record)
     if top > 1:
@@ -78,15 +65,11 @@ def write_judged(
             path.unlink()
 
 
-def check_finite(folder: Path, network: Network, what: str, step: int | str) -> None:
-    """Raise `not_finite` for weights that are not."""
-    if not is_finite(network):
-        raise not_finite(folder, what, step)
-
-
-def not_finite(folder: Path, what: str, step: int | str) -> WavepaintError:
-    """The error of a run whose numbers have grown beyond all bounds."""
-    return WavepaintError(f"not finite by step {step}: {what}; lower the learning rate or clip; {last_good(folder)}")
+def check_finite(folder: Path, values: Iterable[Tensor], what: str, step: int | str) -> None:
+    """Raise the error of a run whose numbers have grown beyond all bounds."""
+    if not all(bool(value.isfinite().all()) for value in values):
+        line = f"not finite by step {step}: {what}; lower the learning rate or clip; {last_good(folder)}"
+        raise WavepaintError(line)
 
 
 def last_good(folder: Path) -> str:

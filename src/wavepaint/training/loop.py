@@ -29,6 +29,7 @@ from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.images import ImageSource, Skipped
 from wavepaint.data.masks import rng_for
 from wavepaint.errors import OptionError
+from wavepaint.files import sweep_parts
 from wavepaint.network import load_network
 from wavepaint.network.coarse import most_octaves
 from wavepaint.training import folder
@@ -155,7 +156,13 @@ class TrainingLoop:
             )
         if self.fabric.is_global_zero:
             self.lock = folder.locked(self.folder)
-            folder.check_locked(self.folder, None if self.state is None else self.state["position"])
+            # Nothing seen before the lock was held need be true now.
+            if self.state is None:
+                folder.check_new(self.folder, is_ours=True)
+            elif folder.read_state(self.folder)["position"] != self.state["position"]:
+                raise OptionError(f"{self.folder}: another process has just trained in this folder; resume it again")
+            else:
+                sweep_parts(self.folder)
             self.callbacks.append(Metrics(self.folder, self.position.step, settings.loggers, note))
         for difference in self.differences:
             note(difference)
@@ -169,14 +176,12 @@ class TrainingLoop:
             self.pace.recipe, self.position.cost = self.fabric.broadcast((self.pace.recipe, self.position.cost))
             crops = "crops of {} to {} pixels".format(*self.pace.recipe.crops)
             note(f"planned for {format_seconds(settings.seconds)}: {self.pace.recipe.steps} steps, {crops}")
-        parameters = sum(value.numel() for value in self.learner.network.parameters())
-        note(self.pace.recipe.to_yaml())
-        note(
-            f"{parameters / 1e6:.3f} M parameters on {self.fabric.world_size} x {self.fabric.device}, "
-            f"{len(self.images)} images, {scored} of those held out scored; {self.pace.epoch} steps an epoch"
-        )
         if self.state is None:
             self._save()
+        parameters = sum(value.numel() for value in self.learner.network.parameters())
+        where = f"{parameters / 1e6:.3f} M parameters on {self.fabric.world_size} x {self.fabric.device}"
+        held_out = f"{len(self.images)} images, {scored} of those held out scored"
+        note(f"{self.pace.recipe.to_yaml()}\n{where}, {held_out}; {self.pace.epoch} steps an epoch")
         self.saved = time.monotonic()
         self._begin_row()
         self.pace.start()
@@ -214,7 +219,6 @@ class TrainingLoop:
         return self.pace.over or self.stop_signal is not None
 
     def _step(self) -> None:
-        """One optimiser step."""
         recipe, position = self.pace.recipe, self.position
         seeds = rng_for(recipe.seed, f"step {position.step} of process {self.fabric.global_rank}")
         torch.manual_seed(int(seeds.integers(2**63)))
@@ -259,9 +263,8 @@ class TrainingLoop:
         own = torch.stack([torch.stack(list(losses.values())) for losses in self.losses]).mean(0)
         means: Any = self.fabric.all_reduce(own, reduce_op="mean")
         losses = dict(zip(self.losses[0], means.tolist(), strict=True))
-        if not all(map(math.isfinite, losses.values())):
-            text = ", ".join(f"{name} {value}" for name, value in losses.items())
-            raise folder.not_finite(self.folder, text, position.step)
+        text = ", ".join(f"{name} {value}" for name, value in losses.items())
+        folder.check_finite(self.folder, [means], text, position.step)
         crops = len(self.losses) * recipe.batch * recipe.accumulate * self.fabric.world_size
         row = {
             **{f"loss/{name}": value for name, value in losses.items()},
@@ -349,7 +352,7 @@ class TrainingLoop:
         self.saved = time.monotonic()
         if not self.fabric.is_global_zero:
             return
-        folder.check_finite(self.folder, self.learner.network, "the weights", self.position.step)
+        folder.check_finite(self.folder, self.learner.network.state_dict().values(), "the weights", self.position.step)
         self._find_broken()
         settings, position = self.settings, self.position
         position.seconds = self.pace.seconds()

@@ -179,17 +179,12 @@ def _crops(recipe: Recipe, images: ImageSource, fabric: Fabric) -> CropSource:
         rank, world_size = fabric.global_rank, fabric.world_size
         return CropDataset(images, options, crop=side, seed=seed, rank=rank, world_size=world_size)
 
-    workers = _suggested_workers(fabric) if data.workers is None else data.workers
+    workers = data.workers
+    if workers is None:
+        # Enough to keep an accelerator busy; beside training on a small CPU they would only take its time.
+        cores, local = os.cpu_count() or 1, int(os.environ.get("LOCAL_WORLD_SIZE", torch.cuda.device_count() or 1))
+        workers = int(cores > 2) if fabric.device.type == "cpu" else max(1, min(_MAX_WORKERS, cores // local))
     return CropStream(dataset, recipe.batch, recipe.seed, workers, fabric.device.type == "cuda")
-
-
-def _suggested_workers(fabric: Fabric) -> int:
-    """Enough to keep an accelerator busy; beside training on a small CPU they would only take its time."""
-    cores = os.cpu_count() or 1
-    if fabric.device.type == "cpu":
-        return 0 if cores <= 2 else 1
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", torch.cuda.device_count() or 1))
-    return max(1, min(_MAX_WORKERS, cores // local))
 
 
 def _make_fabric(hardware: Hardware) -> Fabric:

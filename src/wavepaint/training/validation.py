@@ -17,7 +17,6 @@ from wavepaint.training.losses import Loss, dice, hole_l1
 
 _BATCH = 8
 _TINY_MSE = 1e-10
-_HOLE_GREY = 0.5
 
 
 def hole_psnr(filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
@@ -48,7 +47,7 @@ def validate(
         found: dict[str, list[float]] = {name: [] for name in metrics}
         for start in range(0, len(crops), _BATCH):
             image, mask = crops.batch(kind, start, min(start + _BATCH, len(crops)), device)
-            result = _finished(network, image, mask)
+            result = network.scored(image, mask)
             for one in zip(result.split(1), image.split(1), mask.split(1), strict=True):
                 for name, score in metrics.items():
                     found[name].append(float(score(*one)))
@@ -58,23 +57,11 @@ def validate(
 
 @torch.no_grad()
 def sample_grid(network: Network, crops: ValidationSet | DamagedSet, count: int = 6) -> NDArray[np.uint8]:
-    """An image (rows * H, 3 * W, 3) uint8: with the hole, filled, true; one row per crop, kinds taken in turn.
-
-    Of a damage detector: the damaged image, and what it finds and the true damage, a colour for each kind.
-    """
+    """An image (rows * H, 3 * W, 3) uint8 of what the network shows of each crop, a row, kinds taken in turn."""
     device = next(network.parameters()).device
     rows = []
     for index in range(min(count, len(crops))):
         image, mask = crops.batch(crops.kinds[index % len(crops.kinds)], index, index + 1, device)
-        found = _finished(network, image, mask)
-        if network.config.output == "damage":
-            row = torch.cat((image, found.sigmoid(), mask), dim=-1)[0]
-        else:
-            row = torch.cat((image * (1 - mask) + _HOLE_GREY * mask, found, image), dim=-1)[0]
+        row = torch.cat(network.shown(image, mask), dim=-1)[0]
         rows.append((row * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).cpu().numpy())
     return np.concatenate(rows)
-
-
-def _finished(network: Network, image: Tensor, mask: Tensor) -> Tensor:
-    found: Tensor = network(image, mask)
-    return found if network.config.output == "damage" else found.clamp(0, 1)
