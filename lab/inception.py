@@ -1,7 +1,7 @@
 """The Inception network of FID: Inception v3 (Szegedy et al., 2015) as the original FID code ran it.
 
 It differs from the classifier of the same name in three ways that published numbers depend on: average
-poolings leave the padding out of the mean, the last block pools by maximum, and pictures are resized to
+poolings leave the padding out of the mean, the last block pools by maximum, and images are resized to
 299x299 bilinearly without smoothing.
 """
 

@@ -19,7 +19,7 @@ from wavepaint.data.masks import rng_for
 from wavepaint.errors import MissingExtraError
 from wavepaint.evaluation.metrics import BoolMask, Image, to_uint8
 
-FloatPicture = NDArray[np.float32]
+FloatImage = NDArray[np.float32]
 Positions = NDArray[np.int64]
 
 RADII = (3, 2, 1, 0)
@@ -34,14 +34,14 @@ NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 @dataclass(frozen=True)
 class Matches:
-    """Nearest known patches: flat positions in the picture of `(N,)` patch centres, and squared distances."""
+    """Nearest known patches: flat positions in the image of `(N,)` patch centres, and squared distances."""
 
     sources: Positions
     distances: NDArray[np.float32]
 
 
 def patchmatch_inpaint(known: Image, mask: BoolMask) -> Image:
-    """Fill the hole of one picture from patches of its known part.
+    """Fill the hole of one image from patches of its known part.
 
     Args:
         known: uint8 `(H, W, 3)`; what it holds inside the hole is ignored.
@@ -52,13 +52,13 @@ def patchmatch_inpaint(known: Image, mask: BoolMask) -> Image:
     """
     rng = rng_for(0, "patchmatch")
     scales = list(_pyramid(np.divide(known, 255, dtype=np.float32), mask))
-    picture, hole = scales[-1]
-    filled = _nearest_known(picture, hole)
+    image, hole = scales[-1]
+    filled = _nearest_known(image, hole)
     guide: _Scale | None = None
     matches: Matches | None = None
-    for depth, (picture, hole) in enumerate(reversed(scales)):
+    for depth, (image, hole) in enumerate(reversed(scales)):
         if guide is not None:
-            filled = np.where(hole[..., None], _doubled(filled, hole.shape), picture)
+            filled = np.where(hole[..., None], _doubled(filled, hole.shape), image)
         scale = _Scale.of(hole)
         matches = scale.random_matches(rng) if guide is None else scale.inherited(guide, matches, rng)
         rounds = FINER_ROUNDS[min(depth, len(FINER_ROUNDS)) - 1] if depth else COARSEST_ROUNDS
@@ -73,7 +73,7 @@ def patchmatch_inpaint(known: Image, mask: BoolMask) -> Image:
 class _Scale:
     """Geometry of one scale: which patches are wanted and which may be copied.
 
-    Positions are flat indices of patch centres in the `(H, W)` picture.
+    Positions are flat indices of patch centres in the `(H, W)` image.
     """
 
     hole: BoolMask
@@ -115,7 +115,7 @@ class _Scale:
         usable = (found >= 0) & self.is_source[doubled]
         return Matches(np.where(usable, doubled, start.sources), start.distances)
 
-    def search(self, filled: FloatPicture, matches: Matches, rng: np.random.Generator) -> Matches:
+    def search(self, filled: FloatImage, matches: Matches, rng: np.random.Generator) -> Matches:
         """One sweep of PatchMatch: the neighbours' offsets, then random places ever closer to the best."""
         h, w = self.hole.shape
         patches = _patches(filled, self.radius)
@@ -143,8 +143,8 @@ class _Scale:
     def _improve(
         self,
         best: Matches,
-        patches: FloatPicture,
-        wanted: FloatPicture,
+        patches: FloatImage,
+        wanted: FloatImage,
         source_y: Positions,
         source_x: Positions,
         offered: BoolMask | None,
@@ -163,7 +163,7 @@ class _Scale:
         best.sources[rows[closer]] = candidates[closer]
         best.distances[rows[closer]] = distances[closer]
 
-    def vote(self, filled: FloatPicture, matches: Matches) -> FloatPicture:
+    def vote(self, filled: FloatImage, matches: Matches) -> FloatImage:
         """Every hole sample becomes the mean of what the patches over it say, good matches counting more."""
         h, w = self.hole.shape
         spread = float(np.percentile(matches.distances, 75)) + 1e-6
@@ -187,28 +187,28 @@ class _Scale:
         return voted.reshape(filled.shape)
 
 
-def _pyramid(picture: FloatPicture, hole: BoolMask) -> Iterator[tuple[FloatPicture, BoolMask]]:
-    """The picture and ever halved ones, means of known samples; the last has a side of `COARSEST_SIDE` or so."""
-    yield picture, hole
+def _pyramid(image: FloatImage, hole: BoolMask) -> Iterator[tuple[FloatImage, BoolMask]]:
+    """The image and ever halved ones, means of known samples; the last has a side of `COARSEST_SIDE` or so."""
+    yield image, hole
     while min(hole.shape) >= 2 * COARSEST_SIDE:
         known = (~hole[..., None]).astype(np.float32)
         share = _halved(known)
-        picture = np.divide(_halved(picture * known), np.maximum(share, 1e-6), dtype=np.float32)
+        image = np.divide(_halved(image * known), np.maximum(share, 1e-6), dtype=np.float32)
         hole = share[..., 0] < 0.5
         if hole.all() or not hole.any():
             return
-        yield picture, hole
+        yield image, hole
 
 
-def _halved(picture: FloatPicture) -> FloatPicture:
-    h, w = picture.shape[:2]
-    even = np.pad(picture, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+def _halved(image: FloatImage) -> FloatImage:
+    h, w = image.shape[:2]
+    even = np.pad(image, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
     total = even[0::2, 0::2] + even[1::2, 0::2] + even[0::2, 1::2] + even[1::2, 1::2]
     return total * np.float32(0.25)
 
 
-def _doubled(picture: FloatPicture, shape: tuple[int, ...]) -> FloatPicture:
-    return picture.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
+def _doubled(image: FloatImage, shape: tuple[int, ...]) -> FloatImage:
+    return image.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
 
 
 def _dilated(mask: BoolMask, radius: int) -> BoolMask:
@@ -216,20 +216,20 @@ def _dilated(mask: BoolMask, radius: int) -> BoolMask:
     return np.asarray(_ndimage().maximum_filter(mask, 2 * radius + 1, mode="constant"))
 
 
-def _nearest_known(picture: FloatPicture, hole: BoolMask) -> FloatPicture:
+def _nearest_known(image: FloatImage, hole: BoolMask) -> FloatImage:
     nearest = _ndimage().distance_transform_edt(hole, return_distances=False, return_indices=True)
-    return np.asarray(picture[tuple(nearest)])
+    return np.asarray(image[tuple(nearest)])
 
 
-def _patches(picture: FloatPicture, radius: int) -> FloatPicture:
+def _patches(image: FloatImage, radius: int) -> FloatImage:
     """`(H * W, (2 radius + 1)^2 * 3)`: the patch around every pixel, mirrored at the border."""
     side = 2 * radius + 1
-    padded = np.pad(picture, ((radius, radius), (radius, radius), (0, 0)), mode="symmetric")
+    padded = np.pad(image, ((radius, radius), (radius, radius), (0, 0)), mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))
-    return np.ascontiguousarray(windows).reshape(picture.shape[0] * picture.shape[1], -1)
+    return np.ascontiguousarray(windows).reshape(image.shape[0] * image.shape[1], -1)
 
 
-def _squared_distance(a: FloatPicture, b: FloatPicture) -> NDArray[np.float32]:
+def _squared_distance(a: FloatImage, b: FloatImage) -> NDArray[np.float32]:
     difference = a - b
     return np.asarray(np.einsum("nd,nd->n", difference, difference))
 

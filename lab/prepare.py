@@ -1,7 +1,7 @@
-"""The data sets of the field, from a copy that was downloaded to shards of pictures of the published sizes.
+"""The data sets of the field, from a copy that was downloaded to shards of images of the published sizes.
 
 Every split becomes WebDataset shards, `SIZE/SPLIT-0000.tar` and so on, which training and `masks make` read;
-pictures in them are lossless PNG. The order of a split is that of its list, which is written beside them and hashed. A
+images in them are lossless PNG. The order of a split is that of its list, which is written beside them and hashed. A
 shard appears when it is whole, so an interrupted preparation goes on where it was.
 """
 
@@ -28,7 +28,7 @@ MANIFEST = "manifest.json"
 SHARD_SIZE = 1000
 
 Splits = Mapping[str, Sequence[int]]
-"""For every split the indices of its photographs, in order."""
+"""For every split the indices of its images, in order."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Dataset:
 
     Attributes:
         title: its name.
-        counts: pictures of every split.
-        sizes: sides of the square pictures to make.
+        counts: images of every split.
+        sizes: sides of the square images to make.
         smallest: a source with a shorter side than this is not the published one.
         folders: whether splits are folders of these names; otherwise the sorted names are cut in the order of `counts`.
     """
@@ -51,7 +51,7 @@ class Dataset:
 
     @property
     def total(self) -> int:
-        """Pictures of all splits together."""
+        """Images of all splits together."""
         return sum(self.counts.values())
 
 
@@ -85,22 +85,22 @@ def prepare(
 ) -> Iterator[int]:
     """Make the shards of a data set; nothing is written before counts and lists are right.
 
-    Pictures are scaled until their shorter side has the size, and the middle is cut out.
+    Images are scaled until their shorter side has the size, and the middle is cut out.
 
     Args:
         dataset: what the source must be.
         source: the downloaded copy, see `find_images`.
         target: folder for the shards; a preparation of the same lists there is continued.
         lists: folder with `SPLIT.txt`, a file name a line, for splits that are neither folders nor sorted names.
-        shard_size: pictures of one shard.
+        shard_size: images of one shard.
 
     Yields:
-        How many pictures of one size were finished since the last time: 1, or a whole shard that was there.
+        How many images of one size were finished since the last time: 1, or a whole shard that was there.
 
     Raises:
-        OptionError: another number of pictures than published, lists that do not fit, or a `target` that holds
+        OptionError: another number of images than published, lists that do not fit, or a `target` that holds
             something else.
-        ImageError: a picture that cannot be read, or is smaller than published; what was finished stays.
+        ImageError: an image that cannot be read, or is smaller than published; what was finished stays.
     """
     target = Path(target)
     splits = _splits_from_lists(dataset, source, Path(lists)) if lists else _splits_of(dataset, source)
@@ -127,10 +127,10 @@ def prepare(
 
 
 def _splits_of(dataset: Dataset, source: ImageSource) -> Splits:
-    """The published splits of a source that has exactly the published numbers of pictures."""
+    """The published splits of a source that has exactly the published numbers of images."""
     if not dataset.folders:
         if len(source) != dataset.total:
-            raise OptionError(f"{dataset.title} has {dataset.total:,} pictures, but the source {len(source):,}")
+            raise OptionError(f"{dataset.title} has {dataset.total:,} images, but the source {len(source):,}")
         ordered = iter(sorted(range(len(source)), key=lambda index: _natural(source.name(index))))
         return {split: [next(ordered) for _ in range(count)] for split, count in dataset.counts.items()}
     found: dict[str, list[int]] = {split: [] for split in dataset.counts}
@@ -141,7 +141,7 @@ def _splits_of(dataset: Dataset, source: ImageSource) -> Splits:
     for split, indices in found.items():
         if len(indices) != dataset.counts[split]:
             wanted = dataset.counts[split]
-            raise OptionError(f"{dataset.title} has {wanted:,} pictures in {split}, but the source {len(indices):,}")
+            raise OptionError(f"{dataset.title} has {wanted:,} images in {split}, but the source {len(indices):,}")
         indices.sort(key=lambda index: _natural(source.name(index)))
     return found
 
@@ -163,7 +163,7 @@ def _splits_from_lists(dataset: Dataset, source: ImageSource, folder: Path) -> S
             raise OptionError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
         stems = [PurePosixPath(line.strip()).stem for line in lines if line.strip()]
         if len(stems) != count:
-            raise OptionError(f"{path}: has {len(stems):,} names, {dataset.title} has {count:,} pictures in {split}")
+            raise OptionError(f"{path}: has {len(stems):,} names, {dataset.title} has {count:,} images in {split}")
         for stem in stems:
             if stem not in by_stem:
                 raise OptionError(f"{path}: {stem} is not in the source")
@@ -213,7 +213,7 @@ def _begin(target: Path, plan: dict[str, Any], texts: Mapping[str, str]) -> None
 def _shard(
     dataset: Dataset, source: ImageSource, path: Path, indices: Sequence[int], members: Sequence[str], size: int
 ) -> Iterator[int]:
-    """Write one shard unless it is there; the same pictures always give the same bytes."""
+    """Write one shard unless it is there; the same images always give the same bytes."""
     if _has_members(path, members):
         yield len(members)
         return
@@ -241,12 +241,12 @@ def _has_members(path: Path, members: Sequence[str]) -> bool:
 
 
 def square_png(data: bytes, name: str, size: int, smallest: int = 1) -> bytes:
-    """A picture file as an RGB PNG of `size` x `size`: scaled to cover it, the middle cut out.
+    """An image file as an RGB PNG of `size` x `size`: scaled to cover it, the middle cut out.
 
-    A picture that has the size already keeps its samples.
+    An image that has the size already keeps its samples.
 
     Raises:
-        ImageError: not a whole picture, or with a side shorter than `smallest`.
+        ImageError: not a whole image, or with a side shorter than `smallest`.
     """
     import pyvips
 

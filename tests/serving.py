@@ -27,7 +27,7 @@ class HalfRuntime:
 
     name = "onnxruntime"
     multiple = 8
-    octaves = 0
+    coarse_levels = 0
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return np.where(mask > 0, np.float32(0.5), image)

@@ -86,7 +86,7 @@ class Recorder:
 
     def __init__(self, multiple: int = MULTIPLE) -> None:
         self.multiple = multiple
-        self.octaves = 3
+        self.coarse_levels = 3
         self.runs: list[tuple[np.ndarray, np.ndarray]] = []
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:

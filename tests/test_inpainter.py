@@ -253,10 +253,10 @@ def test_later_pieces_of_a_long_hole_see_earlier_ones_as_known(recorder: Recorde
     mask[300:500, 200:1800] = True
     image[mask] = 0
     result = Inpainter()(image, mask)
-    # A piece is 100 deep: two octaves, then itself.
+    # A piece is 100 deep: two coarse levels, then itself.
     heights = [samples.shape[2] for samples, _ in recorder.runs]
     assert len(heights) == 6
-    assert [-(-heights[2] // 2**octave) for octave in (2, 1, 0)] == pytest.approx(heights[:3], abs=16)
+    assert [-(-heights[2] // 2**level) for level in (2, 1, 0)] == pytest.approx(heights[:3], abs=16)
     assert (result == 77).all()
     last_samples, last_mask = recorder.runs[-1]
     earlier = (last_samples[0, 0] == np.float32(77 / 255)) & (last_mask[0, 0] == 0)
@@ -296,7 +296,7 @@ def test_the_depth_of_a_wide_hole_comes_from_reduced_copies(recorder: Recorder) 
     mask[200:1100, 150:1000] = True
     result = Inpainter()(image, mask, grain="off")
     assert np.array_equal(result[~mask], image[~mask])
-    # Three octaves: 900 -> 450 -> 225, then the rims of 450 and 900.
+    # Three coarse levels: 900 -> 450 -> 225, then the rims of 450 and 900.
     assert recorder.runs[0][0].shape[2] < 900 / 4 + 2 * 192 + 64
     looked_at = sum(marks.size for _, marks in recorder.runs)
     assert looked_at < 2 * mask.sum()

@@ -36,9 +36,9 @@ def test_plan(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.channels], ids=lambda case: case.name)
-def test_expected_picture(case: Case, inpainter: Inpainter) -> None:
+def test_expected_image(case: Case, inpainter: Inpainter) -> None:
     description = json.loads((FOLDER / f"{case.name}.json").read_text())
-    source, expected, hole = read(description["picture"]), read(description["expected"]), case.mask()
+    source, expected, hole = read(description["image"]), read(description["expected"]), case.mask()
     np.testing.assert_array_equal(expected[~hole], source[~hole])
     filled = inpainter(source, hole, detail=description["detail"], mask_from="brightness")
     step = 1 if source.dtype == np.uint8 else 257

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lab.ablation.studies import ConvolutionStart
 from wavepaint.errors import CheckpointError
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint
 from wavepaint.network.blocks import WaveMixBlock
 from wavepaint.network.checkpoint import read_metadata, read_tensors
+from wavepaint.network.dwt import analysis_filters
 
 MARK = "token_mixing"
 """Key of a snapshot's metadata; with the value "convolution" its blocks are `ConvolutionBlock`s."""
@@ -23,6 +26,18 @@ class StridedConvolution(nn.Module):
         super().__init__()
         self.channels = channels
         self.conv = nn.Conv2d(channels, 4 * channels, 2, stride=2)
+
+    def start_as_haar(self) -> None:
+        """Make it the wavelet transform, to be learned from there."""
+        haar = analysis_filters("haar").to(self.conv.weight)[:, 0]  # (4, 2, 2)
+        with torch.no_grad():
+            self.conv.weight.zero_()
+            assert self.conv.bias is not None
+            self.conv.bias.zero_()
+            for channel in range(self.channels):
+                self.conv.weight[channel, channel] = haar[0]
+                first = self.channels + 3 * channel
+                self.conv.weight[first : first + 3, channel] = haar[1:]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h, w) -> what the next level reads (B, C, ceil(h/2), ceil(w/2)), and the rest (B, 3C, ..)."""
@@ -44,14 +59,18 @@ class ConvolutionBlock(WaveMixBlock):
         return low, rest
 
 
-def without_dwt(config: WavePaintConfig) -> WavePaint:
-    """A network of random weights whose blocks are `ConvolutionBlock`s."""
+def without_dwt(config: WavePaintConfig, start: ConvolutionStart = "random") -> WavePaint:
+    """A network of random weights whose blocks are `ConvolutionBlock`s; their convolutions start as told."""
     network = WavePaint(config)
     for module in network.wavemodules:
         layers = module.layers
         assert isinstance(layers, nn.ModuleList)
         for index in range(len(layers)):
             layers[index] = ConvolutionBlock(config)
+    if start == "haar":
+        for part in network.modules():
+            if isinstance(part, StridedConvolution):
+                part.start_as_haar()
     return network
 
 

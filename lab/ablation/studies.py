@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from lab.ablation.comparison import COMPARED, DETAIL, VGG_DISTANCE
 from wavepaint.errors import OptionError
+
+ConvolutionStart = Literal["haar", "random"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class Arm:
         octaves: halvings of the picture that are filled first when it is measured, each the guess of the next.
         source: index of the photographs that it is trained on.
         losses: names of losses besides the reference's, with weights that are measured; see `texture`.
-        convolutions: mix tokens by learned strided convolutions instead of the wavelet transform.
+        convolutions: mix tokens by learned strided convolutions instead of the wavelet transform, which start as
+            "haar" (the transform itself) or "random" (PyTorch's own initialisation).
+        preset: of the configuration that `network` changes.
     """
 
     name: str
@@ -31,7 +35,8 @@ class Arm:
     octaves: int = 0
     source: int = 0
     losses: tuple[str, ...] = ()
-    convolutions: bool = False
+    convolutions: ConvolutionStart | None = None
+    preset: str = "default"
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,20 @@ def _modules(modules: int, blocks: int) -> Arm:
     return Arm(f"{modules} x {blocks} blocks", {"num_modules": modules, "blocks_per_module": blocks})
 
 
+_PUBLISHED: Mapping[str, Any] = {"preset": "published-2", "network": {"final_dim": 32, "ff_channel": 32}}
+"""The published layout, narrow enough for a processor: convolution stem, two modules, holes that start at zero."""
 TEXTURE = "texture"
 _COARSE_TO_FINE: Mapping[str, Any] = {"self_condition": 0.3, "octaves": 1}
 
 _STUDIES = (
     TrainingStudy(
         "no-dwt",
-        "Does the wavelet transform do more than a learned strided convolution with the same output in its place?",
-        (Arm("dwt"), Arm("strided convolution", convolutions=True)),
+        "Does the wavelet transform of the published network do more than a learned strided convolution in its place?",
+        (
+            Arm("dwt", **_PUBLISHED),
+            Arm("convolution that starts as Haar", convolutions="haar", **_PUBLISHED),
+            Arm("convolution", convolutions="random", **_PUBLISHED),
+        ),
     ),
     TrainingStudy(
         "wavelet",

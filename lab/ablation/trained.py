@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from lab.ablation.training import (
     seconds_per_step,
     snapshot_path,
     train_run,
+    training_precision,
 )
 from wavepaint.data.resident import ImageBank, MaskBank
 from wavepaint.evaluation.methods import describe_weights, haar_method
@@ -85,6 +87,7 @@ def run_training_study(
         "test": {name: each.sha256 for name, each in sets.items()},
         "seed": seed,
         "device": device.type,
+        "precision": training_precision(device),
         **asdict(scale),
         **_describe(start),
     }
@@ -157,11 +160,19 @@ def _make_plan(
         losses = measure_weights(trainer(study.arms[0], all_losses(study.arms)), study.arms)
     say("timing a step of every arm")
     trainers = [trainer(arm, losses.get(arm.name, {})) for arm in study.arms]
-    timed = zip(study.arms, seconds_per_step(trainers), strict=True)
-    step_seconds = {arm.name: round(seconds, 4) for arm, seconds in timed}
+    step_seconds = average_alike(study.arms, seconds_per_step(trainers))
     runs = sum(runs_of(study, arm, scale) for arm in study.arms)
     equal_steps, equal_time = share_budget(scale.budget, runs, step_seconds)
     return Plan(study.name, settings, step_seconds, equal_steps, equal_time, losses)
+
+
+def average_alike(arms: Sequence[Arm], seconds: Sequence[float]) -> dict[str, float]:
+    """By name what a step takes; arms that differ only in what they are trained on get their mean."""
+    alike: dict[str, list[float]] = {}
+    kinds = [str(replace(arm, name="", source=0)) for arm in arms]
+    for kind, own in zip(kinds, seconds, strict=True):
+        alike.setdefault(kind, []).append(own)
+    return {arm.name: round(fmean(alike[kind]), 4) for arm, kind in zip(arms, kinds, strict=True)}
 
 
 def _train(bench: Bench, arm: Arm, run: int, banks: _Banks, device: torch.device, say: Say) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import torch
@@ -62,6 +63,11 @@ class Start:
 FRESH = Start()
 
 
+def training_precision(device: torch.device) -> Literal["bf16-mixed", "32-true"]:
+    """Lightning's name of the precision that steps are made in: on a processor the same one everywhere."""
+    return "bf16-mixed" if device.type == "cuda" and has_bfloat16(device) else "32-true"
+
+
 class PairedTrainer:
     """A learner whose every moment can be compared with another arm's.
 
@@ -89,9 +95,7 @@ class PairedTrainer:
     ) -> None:
         self.model, self.recipe, self.device = model, recipe, device
         self._images, self._masks = images, masks
-        fabric = Fabric(
-            accelerator=device.type, devices=1, precision="bf16-mixed" if has_bfloat16(device) else "32-true"
-        )
+        fabric = Fabric(accelerator=device.type, devices=1, precision=training_precision(device))
         fabric.launch()
         self.learner = Learner(recipe, fabric, model, losses)
         self._losses = WeightedLosses(losses, recipe.losses).to(device)
@@ -167,9 +171,8 @@ class PairedTrainer:
 
 def config_of(arm: Arm, scale: Scale) -> WavePaintConfig:
     """The network of an arm."""
-    return WavePaintConfig.from_dict(
-        {**preset("default").to_dict(), "octaves": arm.octaves, **scale.network, **arm.network}
-    )
+    own = {**preset(arm.preset).to_dict(), "octaves": arm.octaves}
+    return WavePaintConfig.from_dict({**own, **scale.network, **arm.network})
 
 
 def make_trainer(
@@ -212,7 +215,8 @@ def make_trainer(
     if start.init is not None:
         model = load_checkpoint(start.init)
     else:
-        model = (without_dwt if arm.convolutions else WavePaint)(config_of(arm, scale))
+        config = config_of(arm, scale)
+        model = WavePaint(config) if arm.convolutions is None else without_dwt(config, arm.convolutions)
     return PairedTrainer(model, images, masks, recipe, device, load_all_losses(weights, start.vgg_weights))
 
 

@@ -1,4 +1,4 @@
-"""The pictures that are filled, and what was measured on them."""
+"""The images that are filled, and what was measured on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALLEST_SIDE, LARGEST_SIDE = 64, 8192
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """A square picture of `side` pixels with a square hole in its middle that takes `percent` of the area.
+    """A square image of `side` pixels with a square hole in its middle that takes `percent` of the area.
 
     Raises:
         OptionError: a side or a hole that makes no sense.
@@ -30,23 +30,23 @@ class Case:
         if not SMALLEST_SIDE <= self.side <= LARGEST_SIDE:
             raise OptionError(f"size must be {SMALLEST_SIDE} to {LARGEST_SIDE} pixels, got {self.side}")
         if not 0 < self.percent <= 80:
-            raise OptionError(f"hole must be above 0 and at most 80 percent of the picture, got {self.percent:g}")
+            raise OptionError(f"hole must be above 0 and at most 80 percent of the image, got {self.percent:g}")
 
     @property
     def hole_side(self) -> int:
         """Side of the hole in pixels."""
         return max(1, round(self.side * math.sqrt(self.percent / 100)))
 
-    def picture(self, seed: int = 0) -> tuple[Image, BoolMask]:
+    def render(self, seed: int = 0) -> tuple[Image, BoolMask]:
         """Waves with noise on them, uint8 `(side, side, 3)`, and the hole, bool `(side, side)`."""
         rng = np.random.default_rng(seed)
         rows, columns = np.ogrid[: self.side, : self.side]
         waves = [np.sin(rows / (40 + 9 * k) + seed) * np.cos(columns / 60 + k) for k in range(3)]
-        picture = 127 + 80 * np.stack(waves, axis=-1) + 4 * rng.standard_normal((self.side, self.side, 3))
+        image = 127 + 80 * np.stack(waves, axis=-1) + 4 * rng.standard_normal((self.side, self.side, 3))
         mask = np.zeros((self.side, self.side), np.bool_)
         start = (self.side - self.hole_side) // 2
         mask[start : start + self.hole_side, start : start + self.hole_side] = True
-        return picture.clip(0, 255).astype(np.uint8), mask
+        return image.clip(0, 255).astype(np.uint8), mask
 
 
 @dataclass(frozen=True)

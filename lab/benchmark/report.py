@@ -48,7 +48,7 @@ def _result(measurement: Measurement) -> dict[str, Any]:
         "seconds": _spread(measurement.seconds),
         "cpu_seconds": _spread(measurement.cpu_seconds),
         "start_seconds": measurement.start_seconds,
-        "pictures_per_second": _spread(measurement.pictures_per_second),
+        "images_per_second": _spread(measurement.images_per_second),
         "peak_mib": measurement.peak_mib,
         "device_peak_mib": measurement.device_peak_mib,
         **measurement.described,
@@ -89,7 +89,7 @@ def _side_table(measurements: Sequence[Measurement], side: int) -> Table:
         cells = [_seconds_cell(own.get(percent), subject, percents[0]) for percent in percents]
         rows.append((subject.name, *cells, f"{max(peaks):.0f}" if peaks else "-"))
     return _table(
-        f"{side} x {side}: seconds a picture, median (range)",
+        f"{side} x {side}: seconds an image, median (range)",
         ("method", *(f"hole {percent:g} %" for percent in percents), "peak MiB"),
         rows,
     )
@@ -110,7 +110,7 @@ def _overall_table(measurements: Sequence[Measurement], side: int) -> Table:
         own = [m for m in measurements if m.subject == subject]
         smallest = [m for m in own if m.case.side == side]
         start = spread_of([m.start_seconds for m in smallest if m.start_seconds is not None])
-        rate = spread_of([rate for m in smallest for rate in m.pictures_per_second])
+        rate = spread_of([rate for m in smallest for rate in m.images_per_second])
         described = own[0].described
         size, parameters = described.get("model_bytes"), described.get("parameters")
         rows.append(
@@ -123,8 +123,8 @@ def _overall_table(measurements: Sequence[Measurement], side: int) -> Table:
                 str(described.get("device", "-")),
             )
         )
-    header = ("method", "cold start, s", "pictures/s", "MB", "M parameters", "device")
-    return _table(f"{side} x {side}: a new process to its first picture; batches of {BATCH}", header, rows)
+    header = ("method", "cold start, s", "images/s", "MB", "M parameters", "device")
+    return _table(f"{side} x {side}: a new process to its first image; batches of {BATCH}", header, rows)
 
 
 def _range(spread: Spread) -> str:

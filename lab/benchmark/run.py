@@ -29,8 +29,8 @@ class Plan:
     """How much to measure.
 
     Attributes:
-        sides: of the pictures, in pixels.
-        percents: of the pictures' area that the holes take.
+        sides: of the images, in pixels.
+        percents: of the images' area that the holes take.
         rounds: measurements of each case, besides a first one that is not counted.
         limit: seconds that one answer may take, and after which a case gets no more rounds.
 
@@ -53,7 +53,7 @@ class Plan:
         self.cases()
 
     def cases(self) -> list[Case]:
-        """Every case, small pictures and holes first."""
+        """Every case, small images and holes first."""
         return [Case(side, percent) for side in sorted(set(self.sides)) for percent in sorted(set(self.percents))]
 
 
@@ -67,11 +67,11 @@ class Measurement:
     Attributes:
         subject, case: what and on what.
         status: "ok", or why there is nothing, or no more.
-        start_seconds: from starting the process to its first filled picture.
+        start_seconds: from starting the process to its first filled image.
         seconds: on the wall, of every counted fill.
         cpu_seconds: of all processors together, likewise.
-        pictures_per_second: when `BATCH` pictures are handed over at once; on the smallest pictures alone.
-        peak_mib: the most memory of the process, its program and libraries included, filling one picture at a time.
+        images_per_second: when `BATCH` images are handed over at once; on the smallest images alone.
+        peak_mib: the most memory of the process, its program and libraries included, filling one image at a time.
         device_peak_mib: the most memory of tensors on a CUDA device.
         described: model_bytes, parameters and device, see `subjects.Loaded`.
     """
@@ -82,7 +82,7 @@ class Measurement:
     start_seconds: float | None = None
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
-    pictures_per_second: list[float] = field(default_factory=list)
+    images_per_second: list[float] = field(default_factory=list)
     peak_mib: float | None = None
     device_peak_mib: float | None = None
     described: dict[str, Any] = field(default_factory=dict)
@@ -141,10 +141,10 @@ class Worker:
             raise Failed(f"failed: {found['error']}")
         return found
 
-    def fill(self, case: Case, limit: float, pictures: int = 1, warm: bool = True) -> dict[str, Any]:
-        """Have pictures filled, see `worker`; raises `Failed`."""
+    def fill(self, case: Case, limit: float, images: int = 1, warm: bool = True) -> dict[str, Any]:
+        """Have images filled, see `worker`; raises `Failed`."""
         assert self._process.stdin is not None
-        request = {"side": case.side, "percent": case.percent, "pictures": pictures, "warm": warm}
+        request = {"side": case.side, "percent": case.percent, "images": images, "warm": warm}
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
@@ -160,8 +160,8 @@ def measure(
 
     For each case every subject gets a new process, which loads it and fills once: that gives the start. Then they take
     turns, so that whatever else the machine does meets all of them alike. Only one is at work at a time. A subject
-    that computes whole pictures meets the first hole of each size only. One that has failed, or gone over the limit, is
-    left out of cases where neither the picture nor the hole is smaller.
+    that computes whole images meets the first hole of each size only. One that has failed, or gone over the limit, is
+    left out of cases where neither the image nor the hole is smaller.
 
     Args:
         subjects: see `subjects.find_subjects`.
@@ -235,7 +235,7 @@ def _fill_once(worker: Worker, measurement: Measurement, plan: Plan) -> None:
         return
     measurement.seconds.append(answer["seconds"])
     measurement.cpu_seconds.append(answer["cpu_seconds"])
-    if not measurement.pictures_per_second:  # batches need more, and no process forgets its peak
+    if not measurement.images_per_second:  # batches need more, and no process forgets its peak
         _keep_peaks(measurement, answer)
 
 
@@ -247,7 +247,7 @@ def _fill_batch(worker: Worker, measurement: Measurement, plan: Plan) -> None:
     except Failed as error:
         measurement.status = str(error)
         return
-    measurement.pictures_per_second.append(BATCH / answer["seconds"])
+    measurement.images_per_second.append(BATCH / answer["seconds"])
 
 
 def _keep_peaks(measurement: Measurement, answer: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """What can be benchmarked, and how it is loaded; loading happens in a process of its own.
 
 Four kinds: `wavepaint` is the whole main path on an array, with each runtime; `network` is the network alone over the
-whole picture, with each runtime; the classical methods; and `peer`, generators of other papers with random weights.
+whole image, with each runtime; the classical methods; and `peer`, generators of other papers with random weights.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Subject:
 
     @property
     def whole(self) -> bool:
-        """Whether it computes the whole picture, so that the size of the hole makes no difference."""
+        """Whether it computes the whole image, so that the size of the hole makes no difference."""
         return self.method in ("network", *PEERS)
 
 
@@ -78,7 +78,7 @@ class Loaded:
     """A subject ready to run.
 
     Attributes:
-        fill: pictures of one size and their masks -> the filled pictures.
+        fill: images of one size and their masks -> the filled images.
         model_bytes: size of the network's file, or of its random weights; None without one.
         parameters: of the network where PyTorch runs it; else None.
         device: "cpu", or what PyTorch chose.
@@ -165,7 +165,7 @@ def load_subject(subject: Subject) -> Loaded:
     if subject.method in PEERS:
         return _load_peer(subject)
     fill = classical_fill(subject.method)
-    return Loaded(lambda pictures: [fill(_blanked(picture, mask), mask) for picture, mask in pictures])
+    return Loaded(lambda images: [fill(_blanked(image, mask), mask) for image, mask in images])
 
 
 def _limit_threads(subject: Subject) -> None:
@@ -189,8 +189,8 @@ def _load_main_path(subject: Subject) -> Loaded:
     inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
     inpainter.load()
 
-    def fill(pictures: Sequence[tuple[Image, BoolMask]]) -> list[Image]:
-        return [inpainter(picture, mask) for picture, mask in pictures]
+    def fill(images: Sequence[tuple[Image, BoolMask]]) -> list[Image]:
+        return [inpainter(image, mask) for image, mask in images]
 
     return Loaded(fill, _model_bytes(subject), device=_device(subject))
 
@@ -244,14 +244,14 @@ def load_generator(file: Path, function: str) -> nn.Module:
 
 
 def _filled_by(method: NetworkMethod) -> Callable[[Sequence[tuple[Image, BoolMask]]], list[Image]]:
-    def fill(pictures: Sequence[tuple[Image, BoolMask]]) -> list[Image]:
-        return method([Item(str(number), "", *pair) for number, pair in enumerate(pictures)])
+    def fill(images: Sequence[tuple[Image, BoolMask]]) -> list[Image]:
+        return method([Item(str(number), "", *pair) for number, pair in enumerate(images)])
 
     return fill
 
 
-def _blanked(picture: Image, mask: BoolMask) -> Image:
-    return np.where(mask[..., None], np.uint8(0), picture)
+def _blanked(image: Image, mask: BoolMask) -> Image:
+    return np.where(mask[..., None], np.uint8(0), image)
 
 
 def _device(subject: Subject) -> str:

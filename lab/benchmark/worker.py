@@ -50,18 +50,18 @@ def _describe(loaded: Loaded) -> dict[str, Any]:
     return {"model_bytes": loaded.model_bytes, "parameters": loaded.parameters, "device": loaded.device}
 
 
-def _measure(loaded: Loaded, subject: Subject, side: int, percent: float, pictures: int, warm: bool) -> dict[str, Any]:
-    """Fill some pictures at once: seconds on the wall, seconds of processors, and the process's peak memory so far.
+def _measure(loaded: Loaded, subject: Subject, side: int, percent: float, images: int, warm: bool) -> dict[str, Any]:
+    """Fill some images at once: seconds on the wall, seconds of processors, and the process's peak memory so far.
 
     With `warm`, a quick fill is repeated and the second one counts: a process that has waited for its turn finds its
-    memory out of the caches, and some runtimes prepare anew for another number of pictures.
+    memory out of the caches, and some runtimes prepare anew for another number of images.
     """
-    given = [Case(side, percent).picture(seed) for seed in range(pictures)]
+    given = [Case(side, percent).render(seed) for seed in range(images)]
     filled, seconds, processors = _timed(loaded, given)
     if warm and seconds < QUICK_SECONDS:
         filled, seconds, processors = _timed(loaded, given)
-    for (picture, mask), result in zip(given, filled, strict=True):
-        if result.shape != picture.shape or not (result[~mask] == picture[~mask]).all():
+    for (image, mask), result in zip(given, filled, strict=True):
+        if result.shape != image.shape or not (result[~mask] == image[~mask]).all():
             raise AssertionError(f"{subject.name} changed samples outside the hole")
     return {
         "seconds": seconds,

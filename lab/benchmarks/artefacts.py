@@ -1,6 +1,6 @@
 """What scores hardly see of a network's fills: lattices, tints, coloured dots; and where its VGG distance lies.
 
-    python lab/benchmarks/artefacts.py SET CHECKPOINT... [--kind thick] [--photographs 20] [--vgg16 FILE]
+    python lab/benchmarks/artefacts.py SET CHECKPOINT... [--kind thick] [--count 20] [--vgg16 FILE]
 
 SET is what `wavepaint masks make` wrote. The networks take one look each, without grain. Levels are those of 8 bits.
 
@@ -8,7 +8,7 @@ SET is what `wavepaint masks make` wrote. The networks take one look each, witho
   brings (products of different periods only), so it is 0 where nothing repeats.
 * tint: mean absolute error of colours in the hole after a blur of 8 px; colours are the differences of the three
   channels from their mean. Dots: standard deviation of what that blur takes away of the fill's colours. Both of the
-  photographs made grey, where the truth has no colour, and of the photographs as they are.
+  images made grey, where the truth has no colour, and of the images as they are.
 * with `--vgg16`, the VGG distance by layer and by distance from the known samples, in pixels.
 """
 
@@ -41,22 +41,22 @@ def main() -> None:
     parser.add_argument("set", type=Path, metavar="SET")
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
     parser.add_argument("--kind", default="thick")
-    parser.add_argument("--photographs", type=int, default=20)
+    parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--vgg16", type=Path, help="VGG16 features, safetensors")
     options = parser.parse_args()
-    items = list(islice(_items(options.set, options.kind), options.photographs))
+    items = list(islice(_items(options.set, options.kind), options.count))
     features = None if options.vgg16 is None else VGG16Features(options.vgg16)
     print(f"{len(items)} {options.kind} holes; the truth: lattices {_shown(_lattices(p, m) for p, m in items)}")
     for checkpoint in options.checkpoints:
         network = load_checkpoint(checkpoint).eval()
-        fills = [_filled(network, picture, mask) for picture, mask in items]
-        grey = [(np.repeat(picture.mean(-1, keepdims=True), 3, -1), mask) for picture, mask in items]
+        fills = [_filled(network, image, mask) for image, mask in items]
+        grey = [(np.repeat(image.mean(-1, keepdims=True), 3, -1), mask) for image, mask in items]
         print(checkpoint)
         lattices = (_lattices(fill, mask) for fill, (_, mask) in zip(fills, items, strict=True))
         print(f"  lattices of {PERIODS}: {_shown(lattices)}")
-        colours = (_colours(_filled(network, picture, mask), picture, mask) for picture, mask in grey)
+        colours = (_colours(_filled(network, image, mask), image, mask) for image, mask in grey)
         print(f"  tint and dots, made grey: {np.mean(list(colours), axis=0).round(2)}")
-        colours = (_colours(fill, picture, mask) for fill, (picture, mask) in zip(fills, items, strict=True))
+        colours = (_colours(fill, image, mask) for fill, (image, mask) in zip(fills, items, strict=True))
         print(f"  tint and dots, as they are: {np.mean(list(colours), axis=0).round(2)}", flush=True)
         if features is not None:
             pairs = zip(fills, items, strict=True)
@@ -76,16 +76,16 @@ def _items(folder: Path, kind: str) -> Iterator[tuple[Image, Mask]]:
 
 
 @torch.inference_mode()
-def _filled(network: WavePaint, picture: Image, mask: Mask) -> Image:
-    image = torch.from_numpy(picture.transpose(2, 0, 1)[None].copy())
+def _filled(network: WavePaint, image: Image, mask: Mask) -> Image:
+    planes = torch.from_numpy(image.transpose(2, 0, 1)[None].copy())
     hole = torch.from_numpy(mask[None, None].astype(np.float32))
-    filled: Image = network(image, hole)[0].numpy().transpose(1, 2, 0)
+    filled: Image = network(planes, hole)[0].numpy().transpose(1, 2, 0)
     return filled
 
 
-def _lattices(picture: Image, mask: Mask) -> list[float]:
+def _lattices(image: Image, mask: Mask) -> list[float]:
     """Mean squares, which may come out below 0 by chance, of what repeats at every period."""
-    return [lattice_energy(picture, mask, period) for period in PERIODS]
+    return [lattice_energy(image, mask, period) for period in PERIODS]
 
 
 def _shown(squares: Iterator[list[float]]) -> NDArray[np.float64]:
@@ -94,7 +94,7 @@ def _shown(squares: Iterator[list[float]]) -> NDArray[np.float64]:
 
 
 def _colours(fill: Image, truth: Image, mask: Mask) -> tuple[float, float]:
-    colour, true_colour = (picture - picture.mean(-1, keepdims=True) for picture in (fill, truth))
+    colour, true_colour = (image - image.mean(-1, keepdims=True) for image in (fill, truth))
     weight = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), BLUR)[..., None] + 1e-6
     tint = cv2.GaussianBlur((colour - true_colour) * mask[..., None], (0, 0), BLUR) / weight
     dots = colour - cv2.GaussianBlur(colour, (0, 0), BLUR)
@@ -106,9 +106,7 @@ def _by_layer_and_depth(features: VGG16Features, fill: Image, truth: Image, mask
     """(layers, depths + 1): what each adds to the relative distance of the composite."""
     composite = np.where(mask[..., None], np.round(np.clip(fill, 0, 1) * 255) / 255, truth).astype(np.float32)
     depth = torch.from_numpy(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
-    found, wanted = (
-        features(torch.from_numpy(picture.transpose(2, 0, 1)[None].copy())) for picture in (composite, truth)
-    )
+    found, wanted = (features(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())) for image in (composite, truth))
     parts = np.zeros((len(found), len(DEPTHS) + 1))
     for layer, (a, b) in enumerate(zip(found, wanted, strict=True)):
         error = (a - b).abs().mean(1)[0] / (b.abs().mean() + 1e-6) / a[0, 0].numel() / len(found)

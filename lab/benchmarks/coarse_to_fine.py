@@ -1,12 +1,12 @@
 """Wide holes: coarse to fine against filling at one scale and against filling a reduced copy.
 
-    python lab/benchmarks/coarse_to_fine.py PHOTOS --vgg16 FILE [--photographs 20] [--megapixels 1,4,12] [--json FILE]
+    python lab/benchmarks/coarse_to_fine.py IMAGES --vgg16 FILE [--count 20] [--megapixels 1,4,12] [--json FILE]
 
-Photographs are enlarged (Lanczos) to stand for larger ones, and get one square hole of 53 % of their height: 433, 866
+Images are enlarged (Lanczos) to stand for larger ones, and get one square hole of 53 % of their height: 433, 866
 and 1500 pixels at 1, 4 and 12 megapixels. PSNR is that of the hole; the VGG16 feature distance is that of a window
 half as wide again as the hole, reduced to at most `--side` pixels, and costs far more than the filling. Means, and
-95 % intervals of the paired difference from the first method, from a bootstrap over the photographs. `--strips FOLDER`
-writes pictures to look at: truth, then the methods.
+95 % intervals of the paired difference from the first method, from a bootstrap over the images. `--strips FOLDER`
+writes images to look at: truth, then the methods.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ Mask = NDArray[np.bool_]
 Fill = Callable[[Image, Mask], Image]
 
 
-def enlarged(photograph: Image, megapixels: float) -> Image:
-    factor = (megapixels * 1e6 / (photograph.shape[0] * photograph.shape[1])) ** 0.5
-    return cv2.resize(photograph, None, fx=factor, fy=factor, interpolation=cv2.INTER_LANCZOS4)
+def enlarged(image: Image, megapixels: float) -> Image:
+    factor = (megapixels * 1e6 / (image.shape[0] * image.shape[1])) ** 0.5
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LANCZOS4)
 
 
 def hole_in(height: int, width: int) -> tuple[Mask, tuple[slice, slice]]:
@@ -91,16 +91,16 @@ def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def within(picture: Image, side: int) -> Image:
-    factor = min(1.0, side / max(picture.shape[:2]))
-    return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else picture
+def within(image: Image, side: int) -> Image:
+    factor = min(1.0, side / max(image.shape[:2]))
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else image
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photographs_in", metavar="PHOTOS")
+    parser.add_argument("images", metavar="IMAGES")
     parser.add_argument("--vgg16", type=Path, required=True)
-    parser.add_argument("--photographs", type=int, default=20)
+    parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--megapixels", default="1,4,12")
     parser.add_argument("--side", type=int, default=768)
     parser.add_argument("--json", type=Path)
@@ -110,8 +110,8 @@ def main() -> None:
     report = []
     for megapixels in map(float, options.megapixels.split(",")):
         scores: dict[str, dict[str, list[float]]] = {name: {"psnr": [], "vgg": [], "seconds": []} for name in fills}
-        for number, (_, photograph) in enumerate(islice(find_images(options.photographs_in), options.photographs)):
-            truth = enlarged(photograph, megapixels)
+        for number, (_, image) in enumerate(islice(find_images(options.images), options.count)):
+            truth = enlarged(image, megapixels)
             mask, window = hole_in(*truth.shape[:2])
             seen = []
             for name, fill in fills.items():
@@ -128,7 +128,7 @@ def main() -> None:
                 scores[name]["vgg"].append(float(distance))
             if options.strips:
                 options.strips.mkdir(parents=True, exist_ok=True)
-                strip = np.hstack([within(picture, 384) for picture in (shown, *seen)])
+                strip = np.hstack([within(image, 384) for image in (shown, *seen)])
                 cv2.imwrite(str(options.strips / f"{megapixels:g}mp-{number:02}.jpg"), strip[..., ::-1])
         first = next(iter(fills))
         for name, found in scores.items():
@@ -137,7 +137,7 @@ def main() -> None:
             for key in ("psnr", "vgg"):
                 difference = np.array(scores[first][key]) - np.array(found[key])
                 row[f"{key} of {first} minus this"] = [float(difference.mean()), *interval(difference)]
-            report.append({**row, "photographs": len(found["psnr"])})
+            report.append({**row, "images": len(found["psnr"])})
             print(json.dumps(report[-1]), flush=True)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))

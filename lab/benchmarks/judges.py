@@ -4,7 +4,7 @@
     python lab/benchmarks/judges.py SET BEFORE AFTER --vgg16 FILE [--pairs 60] [--json judges.json]
 
 SET is what `wavepaint masks make` wrote; BEFORE and AFTER are methods as `wavepaint evaluate` takes them. The pairs go
-over the kinds of holes in turn. A judge sees the truth and two pictures in random order, not which method made which,
+over the kinds of holes in turn. A judge sees the truth and two images in random order, not which method made which,
 and prefers the one that is nearer to the truth in its features:
 
 * `efficientnet-lite0`: activations of EfficientNet-Lite0, trained on ImageNet (Tan and Le, 2019), after five stages;
@@ -38,7 +38,7 @@ from wavepaint.evaluation.testset import open_test_set
 
 Image = NDArray[np.uint8]
 Judge = Callable[[Image, Image], float]
-"""Truth and another picture, (H, W, 3) uint8 -> how far they are apart; less is better."""
+"""Truth and another image, (H, W, 3) uint8 -> how far they are apart; less is better."""
 
 STAGES = (0, 2, 4, 10, 15)
 """Blocks of EfficientNet-Lite0 after which its resolution changes next, and the last one."""
@@ -47,8 +47,8 @@ HAARPSI_C, HAARPSI_ALPHA = 30.0, 4.2
 """The two constants of HaarPSI, for luminance of 0 to 255."""
 
 
-def planes_of(picture: Image) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)[None])).float() / 255
+def planes_of(image: Image) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)[None])).float() / 255
 
 
 def unit_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
@@ -90,7 +90,7 @@ def haarpsi_judge() -> Judge:
 
 
 def haarpsi(a: Tensor, b: Tensor) -> float:
-    """HaarPSI of two (1, 1, H, W) luminances in [0, 255]: 1 for equal pictures."""
+    """HaarPSI of two (1, 1, H, W) luminances in [0, 255]: 1 for equal images."""
     a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
     similarities, weights = [], []
     for transposed in (False, True):
@@ -106,8 +106,8 @@ def haarpsi(a: Tensor, b: Tensor) -> float:
     return (np.log(mean / (1 - mean)) / HAARPSI_ALPHA) ** 2
 
 
-def _luminance(picture: Image) -> Tensor:
-    return (planes_of(picture) * 255 * torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
+def _luminance(image: Image) -> Tensor:
+    return (planes_of(image) * 255 * torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _haar(x: Tensor, scale: int) -> Tensor:
@@ -161,7 +161,7 @@ def main() -> None:
         swapped = bool(sides.integers(2))
         shown = composites[::-1] if swapped else composites
         for name, judge in judges.items():
-            left, right = (judge(item.truth, picture) for picture in shown)
+            left, right = (judge(item.truth, image) for image in shown)
             prefers_left = left < right
             vote = 0.5 if left == right else float(prefers_left == swapped)
             votes.append({"kind": item.kind, "name": item.name, "judge": name, "after": vote})

@@ -1,9 +1,9 @@
-"""Cost against the area of the photograph and of the hole, and against other methods on the same samples.
+"""Cost against the area of the image and of the hole, and against other methods on the same samples.
 
     python lab/benchmarks/large.py [--small] [--rounds 3] [--budget 20] [--methods NAME,NAME] [--only SERIES,SERIES]
         [--python PATH] [--json large.json] [--plots FOLDER]
 
-Three series of arrays: one hole of 64 px in photographs of 1 to 100 megapixels; holes of 32 to 1500 px in one of 12;
+Three series of arrays: one hole of 64 px in images of 1 to 100 megapixels; holes of 32 to 1500 px in one of 12;
 1 to 1000 holes of 24 px in one of 24. Every round runs all methods in turn, and medians are reported, so that a
 machine that slows down slows all of them down. A method that needs longer than the budget, in seconds, for a case is
 left out of what follows in the series, further rounds of that case included. A network is loaded for each case, in the
@@ -43,7 +43,7 @@ from wavepaint.inpainter import CROP_PIXELS
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 OWN = "wavepaint"
-SERIES = ("files", "folder", "photo area", "hole size", "holes")
+SERIES = ("files", "folder", "image area", "hole size", "holes")
 PACKAGES = ("wavepaint", "numpy", "onnxruntime", "openvino", "jpeglib", "pyvips-binary", "opencv-python-headless")
 MEGAPIXEL = 10**6
 ASPECT = 4 / 3
@@ -51,11 +51,11 @@ ASPECT = 4 / 3
 
 @dataclass(frozen=True)
 class Case:
-    """`count` square holes of `side` pixels in a photograph of `megapixels`.
+    """`count` square holes of `side` pixels in an image of `megapixels`.
 
     Attributes:
         limit_mib: the most memory that a process may need for it.
-        even: whether the photograph is grey and the same everywhere, so that its file is small.
+        even: whether the image is grey and the same everywhere, so that its file is small.
     """
 
     series: str
@@ -80,7 +80,7 @@ class Case:
             top = (2 * (hole // across) + 1) * height // (2 * down) - self.side // 2
             yield top, (2 * (hole % across) + 1) * width // (2 * across) - self.side // 2
 
-    def picture(self) -> tuple[np.ndarray, np.ndarray]:
+    def render(self) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 and (H, W) bool: waves and noise, and the holes."""
         height, width = self.size()
         rows, columns = np.ogrid[:height, :width]
@@ -131,7 +131,7 @@ class Timing:
 
 
 def series(small: bool) -> list[list[Case]]:
-    areas = [Case("photo area", size, 64, 1) for size in (1, 4, 12, 24, 50, 100)]
+    areas = [Case("image area", size, 64, 1) for size in (1, 4, 12, 24, 50, 100)]
     holes = [Case("hole size", 12, side, 1) for side in (32, 64, 128, WIDE - 1, 2 * WIDE, 1000, 1500)]
     counts = [Case("holes", 24, 24, count) for count in (1, 10, 100, 1000)]
     if small:
@@ -151,7 +151,7 @@ def measure(cases: list[Case], names: list[str], rounds: int, budget: float) -> 
     """The timings of one series, from the cheapest case to the dearest."""
     names = list(names)
     for case in cases:
-        image, mask = case.picture()
+        image, mask = case.render()
         fills = {name: own_fill(mask) if name == OWN else classical_fill(name) for name in names}
         timings = {name: Timing(case, name) for name in fills}
         for _ in range(rounds):
@@ -178,10 +178,10 @@ def measure_files(small: bool, rounds: int, python: str) -> Iterator[Timing]:
     ]
     for case, suffix, dtype in cases[:1] if small else cases:
         with tempfile.TemporaryDirectory() as folder:
-            photo, mask = Path(folder) / f"photo.{suffix}", Path(folder) / "mask.png"
-            write_files(case, dtype, photo, mask)
+            image, mask = Path(folder) / f"image.{suffix}", Path(folder) / "mask.png"
+            write_files(case, dtype, image, mask)
             timing = Timing(case, "wavepaint, whole process")
-            command = [python, "-m", "wavepaint", "inpaint", photo, mask, "-o", f"{folder}/filled.{suffix}"]
+            command = [python, "-m", "wavepaint", "inpaint", image, mask, "-o", f"{folder}/filled.{suffix}"]
             for _ in range(rounds):
                 timing.add(run_apart(command))
         yield timing
@@ -203,23 +203,23 @@ FOLDER_SCRIPT = """
 import sys, pathlib, cv2
 source, mask, target = map(pathlib.Path, sys.argv[1:])
 hole = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
-for photo in sorted(source.iterdir()):
-    filled = cv2.inpaint(cv2.imread(str(photo)), hole, 3, cv2.INPAINT_TELEA)
-    cv2.imwrite(str(target / photo.name), filled)
+for image in sorted(source.iterdir()):
+    filled = cv2.inpaint(cv2.imread(str(image)), hole, 3, cv2.INPAINT_TELEA)
+    cv2.imwrite(str(target / image.name), filled)
 """
 
 
 def measure_folder(small: bool, rounds: int, python: str) -> Iterator[Timing]:
-    """A folder of photographs, by one process of ours and by a loop over OpenCV."""
+    """A folder of images, by one process of ours and by a loop over OpenCV."""
     count = 8 if small else 60
     case = Case(f"folder of {count}", 2, 64, 4)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        photo, mask = folder / "photo.jpg", folder / "mask.png"
-        write_files(case, np.uint8, photo, mask)
+        image, mask = folder / "image.jpg", folder / "mask.png"
+        write_files(case, np.uint8, image, mask)
         (folder / "in").mkdir()
         for number in range(count):
-            (folder / "in" / f"{number:03}.jpg").write_bytes(photo.read_bytes())
+            (folder / "in" / f"{number:03}.jpg").write_bytes(image.read_bytes())
         timings = {name: Timing(case, name) for name in ("wavepaint, folder", "opencv-telea, loop")}
         for number in range(rounds):
             for name, timing in timings.items():
@@ -234,28 +234,28 @@ def measure_folder(small: bool, rounds: int, python: str) -> Iterator[Timing]:
         yield from timings.values()
 
 
-def write_files(case: Case, dtype: type, photo: Path, mask: Path) -> None:
+def write_files(case: Case, dtype: type, image: Path, mask: Path) -> None:
     """By a process of its own: a child's peak memory counts what its parent held when it began."""
-    run_apart([sys.executable, __file__, "--write", json.dumps(asdict(case)), np.dtype(dtype).name, photo, mask])
+    run_apart([sys.executable, __file__, "--write", json.dumps(asdict(case)), np.dtype(dtype).name, image, mask])
 
 
-def write_picture(case: Case, dtype: str, photo: str, mask: str) -> None:
+def write_image(case: Case, dtype: str, image: str, mask: str) -> None:
     import pyvips
 
     if case.even:
         height, width = case.size()
         even = pyvips.Image.black(width, height)
-        (even + 120).cast("uchar").tiffsave(photo, compression="deflate", tile=True)
+        (even + 120).cast("uchar").tiffsave(image, compression="deflate", tile=True)
         for top, left in case.corners():
             even = even.insert((pyvips.Image.black(case.side, case.side) + 255).cast("uchar"), left, top)
         even.pngsave(mask, compression=1)
         return
-    samples, hole = case.picture()
+    samples, hole = case.render()
     if dtype == "uint16":
         samples = samples.astype(np.uint16) * 257
     interpretation = "rgb16" if dtype == "uint16" else "srgb"
-    options = {"Q": 92} if photo.endswith("jpg") else {"compression": "deflate", "tile": True}
-    pyvips.Image.new_from_array(samples, interpretation=interpretation).write_to_file(photo, **options)
+    options = {"Q": 92} if image.endswith("jpg") else {"compression": "deflate", "tile": True}
+    pyvips.Image.new_from_array(samples, interpretation=interpretation).write_to_file(image, **options)
     pyvips.Image.new_from_array(hole.astype(np.uint8) * 255).write_to_file(mask)
 
 
@@ -268,9 +268,9 @@ def plot(timings: list[Timing], folder: Path) -> None:
     from matplotlib import pyplot
 
     axes = {
-        "photo area": ("area of the photograph, megapixels; one hole of 64 px", lambda case: case.megapixels),
-        "hole size": ("area of the hole, pixels; photograph of 12 megapixels", lambda case: case.side**2),
-        "holes": ("number of holes of 24 px; photograph of 24 megapixels", lambda case: case.count),
+        "image area": ("area of the image, megapixels; one hole of 64 px", lambda case: case.megapixels),
+        "hole size": ("area of the hole, pixels; image of 12 megapixels", lambda case: case.side**2),
+        "holes": ("number of holes of 24 px; image of 24 megapixels", lambda case: case.count),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, (label, position) in axes.items():
@@ -338,7 +338,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.write:
         case, *rest = options.write
-        write_picture(Case(**json.loads(case)), *rest)
+        write_image(Case(**json.loads(case)), *rest)
         return
     timings: list[Timing] = []
     if "files" in options.only:

@@ -1,6 +1,6 @@
 """How fast crops come, and how fast a step takes them: reading should never be the slower one.
 
-    python lab/benchmarks/loading.py PHOTOS [--crops 96,256] [--batch 8] [--seconds 10] [--json loading.json]
+    python lab/benchmarks/loading.py IMAGES [--crops 96,256] [--batch 8] [--seconds 10] [--json loading.json]
 
 First the loader alone, with 0, 1 and 2 workers; then steps of the default network alone, on one batch that is used
 again and again; all by the clock on the wall, in this order for every size of crop.
@@ -59,13 +59,13 @@ def step_rate(batch: int, crop: int, seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photographs", metavar="PHOTOS")
+    parser.add_argument("images", metavar="IMAGES")
     parser.add_argument("--crops", default="96,256")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    source = find_images(options.photographs)
+    source = find_images(options.images)
     report = []
     for crop in map(int, options.crops.split(",")):
         rates = {

@@ -1,11 +1,11 @@
 """One crop through every runtime, precision and thread count, against what this machine can do at most.
 
-    python lab/benchmarks/runtimes.py [--side 256] [--rounds 11] [--photos PHOTOS] [--json runtimes.json]
+    python lab/benchmarks/runtimes.py [--side 256] [--rounds 11] [--images IMAGES] [--json runtimes.json]
 
 Peaks are measured in the same run: the best of a few float32 matrix products, and of copies of arrays that no cache
 holds. The network's multiply-adds and the bytes that its graph's operators read and write give two lower bounds of the
 time (a roofline); each runtime's time is set against them. int8 is ONNX Runtime's static quantisation of the
-convolutions, calibrated on crops of PHOTOS, run by ONNX Runtime and by OpenVINO; with PHOTOS, what it costs in PSNR
+convolutions, calibrated on crops of IMAGES, run by ONNX Runtime and by OpenVINO; with IMAGES, what it costs in PSNR
 inside the hole is measured too. Rounds go through all variants in turn; medians are reported.
 """
 
@@ -167,7 +167,7 @@ def quantised(graph: bytes, crops: list[tuple[Planes, Planes]]) -> bytes:
         return target.read_bytes()
 
 
-def photograph_crops(source: str, count: int) -> Iterator[tuple[Planes, Planes]]:
+def image_crops(source: str, count: int) -> Iterator[tuple[Planes, Planes]]:
     """Evaluation crops with their masks, kinds in turn."""
     for item in islice(make_items(islice(find_images(source), count)), count * len(KINDS)):
         yield item.truth.transpose(2, 0, 1)[None].astype(np.float32) / 255, item.mask[None, None].astype(np.float32)
@@ -213,17 +213,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--photos", help="shards or a folder: calibrates int8, and tells what it costs")
-    parser.add_argument("--photographs", type=int, default=40)
+    parser.add_argument("--images", help="shards or a folder: calibrates int8, and tells what it costs")
+    parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    if options.photos and options.photographs * len(KINDS) <= CALIBRATION:
-        parser.error(f"--photographs must be above {CALIBRATION // len(KINDS)}: that many calibrate int8")
+    if options.images and options.count * len(KINDS) <= CALIBRATION:
+        parser.error(f"--count must be above {CALIBRATION // len(KINDS)}: that many calibrate int8")
     network = load_checkpoint("default")
     packaged = (files("wavepaint") / "weights" / "default.onnx").read_bytes()
     image, mask = crop(options.side)
     graphs = {"packaged": packaged, "float32 weights": onnx_bytes(network, half=False)}
-    crops = list(photograph_crops(options.photos, options.photographs)) if options.photos else [(image, mask)]
+    crops = list(image_crops(options.images, options.count)) if options.images else [(image, mask)]
     int8 = quantised(graphs["float32 weights"], crops[:CALIBRATION])
 
     count = os.cpu_count() or 1
@@ -275,7 +275,7 @@ def main() -> None:
         "operators": shares,
         "sizes": {"packaged": len(packaged), "float32": len(graphs["float32 weights"]), "int8": len(int8)},
     }
-    if options.photos:
+    if options.images:
         names = ["ONNX Runtime, packaged (float16 weights)", "ONNX Runtime, int8", "OpenVINO, int8"]
         end = f", {count} thread{'s' * (count > 1)}"
         held_out = crops[CALIBRATION:]

@@ -2,10 +2,10 @@
 
     python lab/benchmarks/serve.py [--seconds 10] [--json serve.json]
 
-Starts servers of its own on 127.0.0.1 and sends all load there. 1, 8 and 64 clients ask for the same picture over and
+Starts servers of its own on 127.0.0.1 and sends all load there. 1, 8 and 64 clients ask for the same image over and
 over, each on a connection of its own; a client told 429 waits a moment and asks again. Every answer must be the one
-right picture (byte for byte), a 429 or a 503. Then 8 clients meet SIGTERM (whatever was begun must be answered) and
-SIGKILL (every picture that arrived must be whole, and a new server must answer as the old one did). Stops by itself;
+right image (byte for byte), a 429 or a 503. Then 8 clients meet SIGTERM (whatever was begun must be answered) and
+SIGKILL (every image that arrived must be whole, and a new server must answer as the old one did). Stops by itself;
 exit status 1 if anything was lost.
 """
 
@@ -35,7 +35,7 @@ REFUSED_PAUSE = 0.05
 """Seconds until a client told 429 asks again: much less than the Retry-After it is given, to keep up the pressure."""
 SHUTDOWN_PAUSE = 5
 """Seconds until a client told 503 asks again, as its Retry-After says."""
-PICTURES_BEFORE_SIGNAL = 8
+IMAGES_BEFORE_SIGNAL = 8
 BOUNDARY = "wavepaint-benchmark"
 
 
@@ -159,7 +159,7 @@ class Load:
         for thread in self._threads:
             thread.start()
 
-    def wait_for_pictures(self, count: int) -> None:
+    def wait_for_images(self, count: int) -> None:
         give_up = time.monotonic() + 60
         while len(self.answers.seconds) < count and time.monotonic() < give_up:
             time.sleep(0.02)
@@ -185,7 +185,7 @@ def steady(server: Server, clients: int, seconds: float, body: bytes, expected: 
     quarter = max(1, len(memory) // 4)
     return {
         "clients": clients,
-        "pictures_per_second": round(len(times) / elapsed, 2),
+        "images_per_second": round(len(times) / elapsed, 2),
         "p50_seconds": round(statistics.median(times), 3) if times else None,
         "p99_seconds": round(times[int(0.99 * (len(times) - 1))], 3) if times else None,
         "answers": dict(answers.statuses),
@@ -196,8 +196,8 @@ def steady(server: Server, clients: int, seconds: float, body: bytes, expected: 
     }
 
 
-def first_picture(server: Server, body: bytes, image: np.ndarray, hole: np.ndarray) -> bytes:
-    """The right answer: a picture equal to the one sent outside the hole, and not inside."""
+def first_image(server: Server, body: bytes, image: np.ndarray, hole: np.ndarray) -> bytes:
+    """The right answer: an image equal to the one sent outside the hole, and not inside."""
     import pyvips
 
     status, content = ask(http.client.HTTPConnection("127.0.0.1", server.port, timeout=90), body)
@@ -206,14 +206,14 @@ def first_picture(server: Server, body: bytes, image: np.ndarray, hole: np.ndarr
         raise SystemExit(f"the first request failed: {status} {content[:200]!r}\n" + "".join(server.log))
     filled = pyvips.Image.new_from_buffer(content, "").numpy()
     if not np.array_equal(filled[~hole], image[~hole]) or np.array_equal(filled[hole], image[hole]):
-        raise SystemExit("the first answer is not the picture with its hole filled")
+        raise SystemExit("the first answer is not the image with its hole filled")
     return content
 
 
 def terminated(server: Server, body: bytes, expected: bytes) -> dict[str, object]:
     """SIGTERM under load: what was begun is answered, then the process ends by itself."""
     load = Load(server.port, 8, body, expected)
-    load.wait_for_pictures(PICTURES_BEFORE_SIGNAL)
+    load.wait_for_images(IMAGES_BEFORE_SIGNAL)
     start = time.perf_counter()
     status = server.stop(signal.SIGTERM)
     elapsed = time.perf_counter() - start
@@ -230,7 +230,7 @@ def terminated(server: Server, body: bytes, expected: bytes) -> dict[str, object
 def killed(server: Server, body: bytes, expected: bytes) -> dict[str, object]:
     """SIGKILL under load: what arrived is whole; a new server gives the same answer."""
     load = Load(server.port, 8, body, expected)
-    load.wait_for_pictures(PICTURES_BEFORE_SIGNAL)
+    load.wait_for_images(IMAGES_BEFORE_SIGNAL)
     server.stop(signal.SIGKILL)
     answers = load.finish()
     again = Server()
@@ -251,12 +251,12 @@ def main() -> int:
 
     body, image, hole = make_request()
     server = Server()
-    expected = first_picture(server, body, image, hole)
+    expected = first_image(server, body, image, hole)
     load = [steady(server, clients, min(arguments.seconds, 120), body, expected) for clients in CLIENTS]
     after_term = terminated(server, body, expected)
     after_kill = killed(Server(), body, expected)
     report = {
-        "picture": f"{SIDE}x{SIDE} RGB PNG, hole {HOLE}x{HOLE}",
+        "image": f"{SIDE}x{SIDE} RGB PNG, hole {HOLE}x{HOLE}",
         "cores": len(os.sched_getaffinity(0)),
         "load": load,
         "sigterm": after_term,

@@ -29,7 +29,7 @@ MEASURE = """async ([module, image, mask, size, repeat]) => {
         return new Uint8Array(blob);
     };
     const { inpaint, load } = await import(module);
-    const picture = { ...size, channels: 3, data: await bytes(image) };
+    const raw = { ...size, channels: 3, data: await bytes(image) };
     const hole = { ...size, data: await bytes(mask) };
     const seconds = async (work) => {
         const start = performance.now();
@@ -40,7 +40,7 @@ MEASURE = """async ([module, image, mask, size, repeat]) => {
     const filling = { image: [], network: [] };
     for (let i = 0; i < repeat; i++) {
         for (const detail of ["image", "network"]) {
-            filling[detail].push(await seconds(() => inpaint(picture, hole, { detail })));
+            filling[detail].push(await seconds(() => inpaint(raw, hole, { detail })));
         }
     }
     return { ...(await load()), loading, filling };

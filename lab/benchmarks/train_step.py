@@ -7,7 +7,7 @@ grouped convolutions in an autograd function of its own, batch-major float32, an
 alone. Ours is what `wavepaint train` runs: a sliced Haar transform, and where the device multiplies in bfloat16 (CUDA,
 CPUs with AMX or AVX512-BF16) channels last and autocast over the whole step. Steps of the two alternate, so that
 whatever else the machine does meets both; rates are medians, by the clock on the wall or by processor time. Both must
-agree on the picture before anything is timed. Peak memory is that of a process of its own for each.
+agree on the image before anything is timed. Peak memory is that of a process of its own for each.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def make_batch(batch: int, crop: int, device: torch.device) -> tuple[Tensor, Ten
 def make_network(name: str, device: torch.device) -> WavePaint:
     torch.manual_seed(0)
     network = WavePaint(preset(name))
-    # A last layer of zeros would stop all gradients, and the comparison of the pictures would prove nothing.
+    # A last layer of zeros would stop all gradients, and the comparison of the images would prove nothing.
     for module in network.wavemodules:
         torch.nn.init.normal_(module.last.weight, std=0.02)
     return network.to(device)
@@ -134,7 +134,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def check_agreement(network: WavePaint, image: Tensor, mask: Tensor) -> None:
-    """Both formulations compute the same picture."""
+    """Both formulations compute the same image."""
     network = copy.deepcopy(network).eval()
     truth, hole = image[:1].float() / 255, mask[:1].float()
     with torch.no_grad():

@@ -1,6 +1,6 @@
-"""Writes `examples/` and the README's first picture from photographs that may be shared, masks of ours, and the model.
+"""Writes `examples/` and the README's first image from images that may be shared, masks of ours, and the model.
 
-The photographs are those that scikit-image distributes; `examples/README.md` names their licences.
+The images are those that scikit-image distributes; `examples/README.md` names their licences.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def stamp(shape: tuple[int, ...]) -> Image:
 
 
 def main() -> None:
-    """Write every photograph, its mask and its result."""
+    """Write every image, its mask and its result."""
     FOLDER.mkdir(exist_ok=True)
     rocket, cat, coffee = data.rocket(), data.chelsea(), data.coffee()
     scratched, stamped = scratches(cat.shape), stamp(coffee.shape)
@@ -63,10 +63,10 @@ def main() -> None:
         "cat": (np.where(scratched[..., None] > 0, damage, cat), scratched, ".png"),
         "coffee": (np.where(stamped[..., None] > 0, np.uint8((255, 150, 40)), coffee), stamped, ".jpg"),
     }
-    for name, (photograph, mask, suffix) in cases.items():
+    for name, (image, mask, suffix) in cases.items():
         path = FOLDER / f"{name}{suffix}"
         quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == ".jpg" else []
-        cv2.imwrite(str(path), photograph[..., ::-1], quality)
+        cv2.imwrite(str(path), image[..., ::-1], quality)
         # A mask a little wider than the damage: compression smears its edge into the surroundings.
         grown = cv2.dilate(mask, np.ones((5, 5), np.uint8))
         cv2.imwrite(str(FOLDER / f"{name}-mask.png"), grown)

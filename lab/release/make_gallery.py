@@ -1,7 +1,7 @@
 """Redraws `docs/gallery/`: fixed cases that a new model is looked at on before it is released.
 
-Each strip shows the picture, the hole in magenta, what `wavepaint.inpaint` makes of it, and OpenCV's Telea (8 bit). The
-photographs are in the public domain or CC0 and come with scikit-image; the rest is drawn here. Nothing is chosen by
+Each strip shows the image, the hole in magenta, what `wavepaint.inpaint` makes of it, and OpenCV's Telea (8 bit). The
+images are in the public domain or CC0 and come with scikit-image; the rest is drawn here. Nothing is chosen by
 result: every case stays, whatever it shows.
 """
 
@@ -35,12 +35,12 @@ class Case:
     name: str
     source: str
     look_for: str
-    picture: Callable[[], Image]
+    image: Callable[[], Image]
     mask: Callable[[], Mask]
 
 
-def photograph(name: str, left: int, top: int, side: int = SIDE) -> Callable[[], Image]:
-    """A square of one of scikit-image's photographs, reduced to SIDE where it is larger."""
+def example(name: str, left: int, top: int, side: int = SIDE) -> Callable[[], Image]:
+    """A square of one of scikit-image's images, reduced to SIDE where it is larger."""
 
     def read() -> Image:
         whole = getattr(data, name)()
@@ -146,43 +146,41 @@ ROCKET, DRAWN = "rocket, SpaceX, CC0", "drawn by the script"
 RETINA = "retina, Häggström 2014, CC0"
 
 CASES = (
-    Case("face", ASTRONAUT, "skin, eyes", photograph("astronaut", 96, 0), preset("thin", 1)),
-    Case(
-        "face-box", ASTRONAUT, "what a small network cannot know", photograph("astronaut", 96, 0), box(110, 60, 44, 44)
-    ),
-    Case("suit", ASTRONAUT, "folds, badges", photograph("astronaut", 200, 230), preset("medium", 2)),
-    Case("flag", ASTRONAUT, "stripes", photograph("astronaut", 0, 140), preset("thick", 3)),
-    Case("cat-scratches", CAT, "whiskers, fur", photograph("chelsea", 90, 10), preset("scratches", 4)),
-    Case("cat-fur", CAT, "blur in fur", photograph("chelsea", 180, 40), box(90, 100, 64, 64)),
-    Case("cat-eye", CAT, "edges of the eye", photograph("chelsea", 60, 10), preset("thin", 5)),
-    Case("coffee-handle", COFFEE, "removal; the saucer goes on", photograph("coffee", 130, 130), preset("thick", 6)),
-    Case("coffee-rim", COFFEE, "the cup's round edge", photograph("coffee", 150, 20), box(20, 60, 60, 60)),
+    Case("face", ASTRONAUT, "skin, eyes", example("astronaut", 96, 0), preset("thin", 1)),
+    Case("face-box", ASTRONAUT, "what a small network cannot know", example("astronaut", 96, 0), box(110, 60, 44, 44)),
+    Case("suit", ASTRONAUT, "folds, badges", example("astronaut", 200, 230), preset("medium", 2)),
+    Case("flag", ASTRONAUT, "stripes", example("astronaut", 0, 140), preset("thick", 3)),
+    Case("cat-scratches", CAT, "whiskers, fur", example("chelsea", 90, 10), preset("scratches", 4)),
+    Case("cat-fur", CAT, "blur in fur", example("chelsea", 180, 40), box(90, 100, 64, 64)),
+    Case("cat-eye", CAT, "edges of the eye", example("chelsea", 60, 10), preset("thin", 5)),
+    Case("coffee-handle", COFFEE, "removal; the saucer goes on", example("coffee", 130, 130), preset("thick", 6)),
+    Case("coffee-rim", COFFEE, "the cup's round edge", example("coffee", 150, 20), box(20, 60, 60, 60)),
     Case(
         "rocket-mast",
         ROCKET,
         "removal; clouds, no seam",
-        photograph("rocket", 90, 110),
+        example("rocket", 90, 110),
         polygons([(66, 0), (140, 0), (140, 255), (60, 255)]),
     ),
-    Case("rocket-tower", ROCKET, "a straight edge of two colours", photograph("rocket", 190, 160), preset("medium", 8)),
-    Case("camera-sky", CAMERA, "grey stays grey; the horizon", photograph("camera", 180, 60), preset("thick", 9)),
-    Case("camera-wire", CAMERA, "removal of wires", photograph("camera", 0, 120), preset("wires", 10)),
-    Case("grass", "grass, CC0", "blur in texture", photograph("grass", 0, 0), preset("medium", 11)),
-    Case("gravel", "gravel, CC0", "blur in texture", photograph("gravel", 100, 100), box(96, 96, 64, 64)),
-    Case("brick", "brick, CC0", "joints that go on", photograph("brick", 40, 40), preset("medium", 12)),
+    Case("rocket-tower", ROCKET, "a straight edge of two colours", example("rocket", 190, 160), preset("medium", 8)),
+    Case("camera-sky", CAMERA, "grey stays grey; the horizon", example("camera", 180, 60), preset("thick", 9)),
+    Case("camera-wire", CAMERA, "removal of wires", example("camera", 0, 120), preset("wires", 10)),
+    Case("grass", "grass, CC0", "blur in texture", example("grass", 0, 0), preset("medium", 11)),
+    Case("gravel", "gravel, CC0", "blur in texture", example("gravel", 100, 100), box(96, 96, 64, 64)),
+    Case("brick", "brick, CC0", "joints that go on", example("brick", 40, 40), preset("medium", 12)),
     Case(
         "galaxies",
         "Hubble deep field, NASA, public domain",
         "stars, dark noise",
-        photograph("hubble_deep_field", 300, 200),
+        example("hubble_deep_field", 300, 200),
         preset("medium", 13),
     ),
-    Case("retina", RETINA, "vessels that go on", photograph("retina", 300, 300, 768), preset("thin", 14)),
+    Case("retina", RETINA, "vessels that go on", example("retina", 300, 300, 768), preset("thin", 14)),
     Case(
         "clock",
         "clock in motion, Stefan van der Walt, public domain",
         "motion blur",
-        photograph("clock", 70, 20),
+        example("clock", 70, 20),
         preset("thin", 15),
     ),
     Case("line-art", DRAWN, "lines that go on, no grey haze", line_art, preset("thin", 16)),
@@ -191,7 +189,7 @@ CASES = (
     Case("scan-16-bit", DRAWN, "no steps, same grain", scan_16_bit, preset("thick", 19)),
     Case("stripes", DRAWN, "structure across the hole", stripes, preset("thick", 20)),
     Case("colour-edge", DRAWN, "a straight edge, no bleeding", colour_edge, box(80, 90, 80, 80)),
-    Case("caption", COFFEE, "a caption removed", photograph("coffee", 300, 100), preset("text", 21)),
+    Case("caption", COFFEE, "a caption removed", example("coffee", 300, 100), preset("text", 21)),
 )
 
 
@@ -207,14 +205,14 @@ class Damage:
 
 
 DAMAGES = (
-    Damage("damage-portrait", ASTRONAUT, "scratches and dust, the collar", photograph("astronaut", 60, 0),
+    Damage("damage-portrait", ASTRONAUT, "scratches and dust, the collar", example("astronaut", 60, 0),
            ("scratches", "dust")),
-    Damage("damage-camera", CAMERA, "dust on a grey image, the tripod", photograph("camera", 120, 30), ("dust",)),
-    Damage("damage-coffee", COFFEE, "a printed date, bright rims", photograph("coffee", 250, 140), ("stamps",)),
-    Damage("damage-cat", CAT, "scratches, whiskers, eyes", photograph("chelsea", 100, 20), ("scratches",)),
-    Damage("damage-rocket", ROCKET, "dust and scratches, struts", photograph("rocket", 180, 100),
+    Damage("damage-camera", CAMERA, "dust on a grey image, the tripod", example("camera", 120, 30), ("dust",)),
+    Damage("damage-coffee", COFFEE, "a printed date, bright rims", example("coffee", 250, 140), ("stamps",)),
+    Damage("damage-cat", CAT, "scratches, whiskers, eyes", example("chelsea", 100, 20), ("scratches",)),
+    Damage("damage-rocket", ROCKET, "dust and scratches, struts", example("rocket", 180, 100),
            ("scratches", "dust")),
-    Damage("damage-page", "page, public domain", "scratches across print", photograph("page", 60, 0, 190),
+    Damage("damage-page", "page, public domain", "scratches across print", example("page", 60, 0, 190),
            ("scratches",)),
 )  # fmt: skip
 
@@ -232,18 +230,18 @@ def damage_strip(case: Damage, finder: Finder, inpainter: wavepaint.Inpainter) -
 
 def strip(case: Case, inpainter: wavepaint.Inpainter) -> NDArray[np.uint8]:
     """(SIDE, 5 * SIDE, 3) uint8 RGB."""
-    picture, mask = case.picture(), case.mask()
-    filled, network = inpainter(picture, mask), inpainter(picture, mask, detail="network")
-    assert np.array_equal(filled[~mask], picture[~mask])
-    shown, ours = _to_8_bit(picture), _to_8_bit(filled)
+    image, mask = case.image(), case.mask()
+    filled, network = inpainter(image, mask), inpainter(image, mask, detail="network")
+    assert np.array_equal(filled[~mask], image[~mask])
+    shown, ours = _to_8_bit(image), _to_8_bit(filled)
     holed = shown.copy()
     holed[mask] = (255, 0, 255)
     telea = cv2.inpaint(shown, mask.astype(np.uint8), 3, cv2.INPAINT_TELEA)
     return np.hstack((shown, holed, telea, _to_8_bit(network), ours))
 
 
-def _to_8_bit(picture: Image) -> NDArray[np.uint8]:
-    return picture if picture.dtype == np.uint8 else (picture // 257).astype(np.uint8)
+def _to_8_bit(image: Image) -> NDArray[np.uint8]:
+    return image if image.dtype == np.uint8 else (image // 257).astype(np.uint8)
 
 
 def page(cases: tuple[Case, ...]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The HTTP application of a study: the page, its pictures, the votes. Nothing in it tells which method made what."""
+"""The HTTP application of a study: the page, its images, the votes. Nothing in it tells which method made what."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def create_app(study: Study, votes: Votes) -> FastAPI:
         return Progress(questions=len(study), answers=votes.choices_of(participant))
 
     @app.get("/participants/{participant}/{number}/{view}.png")
-    def picture(participant: Participant, number: Number, view: Literal["input", "left", "right"]) -> Response:
-        data = study.picture(trial_of(participant, number), view)
+    def image(participant: Participant, number: Number, view: Literal["input", "left", "right"]) -> Response:
+        data = study.image(trial_of(participant, number), view)
         return Response(data, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     # POST, which the middleware refuses from other sites.

@@ -21,7 +21,7 @@ from wavepaint.evaluation.testset import EvaluationSet, encode_png
 
 SIDES = ("left", "right")
 VIEWS = ("input", *SIDES)
-KEPT_PICTURES = 256
+KEPT_IMAGES = 256
 HOLE_COLOUR = (255, 0, 170)
 
 
@@ -42,7 +42,7 @@ class Trial:
 
 
 class Study:
-    """The questions of a study and their pictures.
+    """The questions of a study and their images.
 
     Args:
         test_set: see `testset.open_test_set`.
@@ -66,8 +66,8 @@ class Study:
                     method.path_of(entry.kind, entry.name)
         self._pairs = list(combinations(range(len(specs)), 2))
         self._filling = threading.Lock()
-        self._item = lru_cache(KEPT_PICTURES)(self._read_item)
-        self._filled = lru_cache(KEPT_PICTURES)(self._fill)
+        self._item = lru_cache(KEPT_IMAGES)(self._read_item)
+        self._filled = lru_cache(KEPT_IMAGES)(self._fill)
 
     def __len__(self) -> int:
         return len(self.test_set) * len(self._pairs)
@@ -99,8 +99,8 @@ class Study:
         rng = rng_for(self.seed, f"study/{participant}")
         return rng.permutation(len(self)), [bool(side) for side in rng.integers(0, 2, len(self))]
 
-    def picture(self, trial: Trial, view: str) -> bytes:
-        """A PNG: the picture with its hole marked ("input"), or what the method on one side made of it."""
+    def image(self, trial: Trial, view: str) -> bytes:
+        """A PNG: the image with its hole marked ("input"), or what the method on one side made of it."""
         if view == "input":
             item = self._item(trial.entry)
             return encode_png(np.where(item.mask[..., None], np.array(HOLE_COLOUR, np.uint8), item.truth))

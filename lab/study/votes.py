@@ -39,7 +39,7 @@ class Vote:
         kind, name: of the hole.
         left_method, right_method: what was on which side.
         choice: "left", "right" or "tie".
-        milliseconds: from the moment the pictures were shown.
+        milliseconds: from the moment the images were shown.
     """
 
     participant: str

@@ -53,7 +53,7 @@ class EditorPage:
         return self.page.get_by_role("button", name=name, exact=True)
 
     def open(self, data: bytes, name: str) -> None:
-        """Open a picture and wait until it is shown."""
+        """Open an image and wait until it is shown."""
         self.source = data
         self.choose_file("Image file", data, name)
         expect(self.status).to_contain_text(f"Opened {name}", timeout=20_000)
@@ -78,7 +78,7 @@ class EditorPage:
         self.page.get_by_role("radio", name=tool).check(force=True)
 
     def to_screen(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point of a picture is that has not been zoomed or moved."""
+        """Where a point of an image is that has not been zoomed or moved."""
         box = self.stage.bounding_box()
         assert box is not None
         width, height = self.size

@@ -14,8 +14,8 @@ const blobText = async (blob) => textOf(new Uint8Array(await blob.arrayBuffer())
 
 async function fillCase(inpaint, { data, mask, wide, detail, name, ...size }) {
     const raw = bytesOf(data);
-    const picture = { ...size, data: wide ? new Uint16Array(raw.buffer) : raw };
-    const filled = await inpaint(picture, { width: size.width, height: size.height, data: bytesOf(mask) }, { detail });
+    const image = { ...size, data: wide ? new Uint16Array(raw.buffer) : raw };
+    const filled = await inpaint(image, { width: size.width, height: size.height, data: bytesOf(mask) }, { detail });
     return textOf(new Uint8Array(filled.data.buffer));
 }
 

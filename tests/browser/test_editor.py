@@ -32,7 +32,7 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "masks"
 STROKE = [(30, 30), (70, 40), (60, 55)]
 
 
-def photo(channels: int = 3, dtype: type = np.uint8, height: int = 80, width: int = 112) -> np.ndarray:
+def noisy_image(channels: int = 3, dtype: type = np.uint8, height: int = 80, width: int = 112) -> np.ndarray:
     """(H, W, C) waves with noise on them: every sample its own."""
     rng = np.random.default_rng(7)
     rows, columns = np.mgrid[:height, :width]
@@ -53,7 +53,7 @@ def assert_only_hole_changed(result: np.ndarray, source: np.ndarray, hole: np.nd
 
 
 def test_fills_the_hole_and_nothing_else(editor: EditorPage) -> None:
-    source = photo()
+    source = noisy_image()
     editor.open(encode(source), "waves.png")
     editor.drag(STROKE)
     editor.fill()
@@ -66,11 +66,11 @@ def test_fills_the_hole_and_nothing_else(editor: EditorPage) -> None:
 @pytest.mark.parametrize(
     ("source", "options"),
     [
-        (photo(1), {}),
-        (photo(2, np.uint16), {}),
-        (photo(3, np.uint16), {"interlace": True}),
-        (photo(4), {"interlace": True}),
-        (photo(4, np.uint16), {}),
+        (noisy_image(1), {}),
+        (noisy_image(2, np.uint16), {}),
+        (noisy_image(3, np.uint16), {"interlace": True}),
+        (noisy_image(4), {"interlace": True}),
+        (noisy_image(4, np.uint16), {}),
     ],
     ids=["grey8", "grey-alpha16", "rgb16-interlaced", "rgba8-interlaced", "rgba16"],
 )
@@ -83,7 +83,7 @@ def test_keeps_every_kind_of_png(editor: EditorPage, source: np.ndarray, options
 
 @pytest.mark.parametrize("options", [{"palette": True}, {"bitdepth": 1}, {"bitdepth": 4, "interlace": True}], ids=str)
 def test_reads_palettes_and_low_depths_as_libvips_does(editor: EditorPage, options: dict[str, object]) -> None:
-    data = encode(photo(1) if "bitdepth" in options else photo(4), **options)
+    data = encode(noisy_image(1) if "bitdepth" in options else noisy_image(4), **options)
     editor.open(data, "few-colours.png")
     editor.drag([(3, 3), (6, 3)])
     editor.fill()
@@ -98,7 +98,7 @@ def test_keeps_a_jpegs_metadata_and_turns_it_upright(editor: EditorPage) -> None
     exif[0x0112] = 6
     exif[0x013B] = "A. Photographer"
     stream = io.BytesIO()
-    image.fromarray(photo(3, height=60, width=100)).save(stream, "JPEG", quality=88, exif=exif, dpi=(300, 300))
+    image.fromarray(noisy_image(3, height=60, width=100)).save(stream, "JPEG", quality=88, exif=exif, dpi=(300, 300))
     editor.open(stream.getvalue(), "tilted.jpg")
     assert editor.size == (60, 100)
     editor.drag([(20, 40), (35, 50)])
@@ -119,7 +119,7 @@ def test_keeps_a_jpegs_metadata_and_turns_it_upright(editor: EditorPage) -> None
 
 
 def test_keeps_the_samples_of_a_translucent_webp(editor: EditorPage) -> None:
-    source = photo(4)
+    source = noisy_image(4)
     data = encode(source, ".webp", lossless=True, exact=True)
     editor.open(data, "glass.webp")
     editor.drag(STROKE)
@@ -130,8 +130,8 @@ def test_keeps_the_samples_of_a_translucent_webp(editor: EditorPage) -> None:
     assert_only_hole_changed(decode(webp), source, editor.mask())
 
 
-def test_fills_a_region_as_it_would_the_whole_photograph(editor: EditorPage) -> None:
-    source = np.tile(photo(height=180, width=210), (6, 6, 1))
+def test_fills_a_region_as_it_would_the_whole_image(editor: EditorPage) -> None:
+    source = np.tile(noisy_image(height=180, width=210), (6, 6, 1))
     editor.open(encode(source), "large.png")
     # The pattern of the grain depends on the position, and so it is left out.
     editor.page.evaluate(
@@ -153,7 +153,7 @@ def test_fills_a_region_as_it_would_the_whole_photograph(editor: EditorPage) -> 
 
 
 def test_undo_redo_and_eraser(editor: EditorPage) -> None:
-    source = photo()
+    source = noisy_image()
     editor.open(encode(source), "waves.png")
     assert editor.button("Undo").is_disabled()
     editor.drag(STROKE)
@@ -182,7 +182,7 @@ def test_undo_redo_and_eraser(editor: EditorPage) -> None:
 
 
 def test_strokes_filled_on_release_build_on_each_other(editor: EditorPage) -> None:
-    source = photo()
+    source = noisy_image()
     editor.open(encode(source), "waves.png")
     editor.fill_on_release(True)
     editor.drag([(20, 20), (60, 20)])
@@ -200,7 +200,7 @@ def test_strokes_filled_on_release_build_on_each_other(editor: EditorPage) -> No
 
 
 def test_rectangle_lasso_and_start_over(editor: EditorPage) -> None:
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     editor.choose("Rectangle")
     editor.drag([(20, 10), (50, 30)])
     expected = np.zeros((80, 112), bool)
@@ -217,7 +217,7 @@ def test_rectangle_lasso_and_start_over(editor: EditorPage) -> None:
 
 
 def test_mask_can_be_loaded_and_must_fit(editor: EditorPage) -> None:
-    source = photo()
+    source = noisy_image()
     hole = np.zeros((80, 112), bool)
     hole[20:40, 30:70] = True
     editor.open(encode(source), "waves.png")
@@ -248,7 +248,7 @@ def test_mask_files_mean_what_they_mean_everywhere(editor: EditorPage, vector: s
 
 
 def test_a_mask_that_marks_nothing_adds_nothing(editor: EditorPage) -> None:
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     editor.choose_file("Mask file", encode(np.zeros((80, 112), np.uint8)), "empty.png")
     expect(editor.page.get_by_role("alert")).to_contain_text("empty.png adds nothing. It marks nothing")
     assert editor.button("Fill").is_disabled()
@@ -259,7 +259,7 @@ def test_a_mask_that_marks_nothing_adds_nothing(editor: EditorPage) -> None:
 
 
 def test_pen_pressure_widens_the_stroke(editor: EditorPage) -> None:
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     start, stop = editor.to_screen(20, 40), editor.to_screen(90, 40)
     editor.stage.evaluate(
         """(stage, [start, stop]) => {
@@ -279,7 +279,7 @@ def test_pen_pressure_widens_the_stroke(editor: EditorPage) -> None:
 
 
 def test_keyboard_alone(editor: EditorPage) -> None:
-    source = photo()
+    source = noisy_image()
     keyboard = editor.page.keyboard
     editor.open(encode(source), "waves.png")
     expect(editor.stage).to_be_focused()
@@ -313,7 +313,7 @@ def test_keyboard_alone(editor: EditorPage) -> None:
 
 
 def test_compares_before_and_after(editor: EditorPage) -> None:
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     before = shown(editor)
     editor.choose("Rectangle")
     editor.drag([(0, 0), (112, 20)])
@@ -345,7 +345,7 @@ def test_compares_before_and_after(editor: EditorPage) -> None:
 
 
 def shown(editor: EditorPage) -> np.ndarray:
-    """The part of the screen that shows the opened picture, without the pointer in it."""
+    """The part of the screen that shows the opened image, without the pointer in it."""
     editor.page.mouse.move(640, 20)
     editor.page.wait_for_timeout(100)
     left, top = editor.to_screen(0, 0)
@@ -355,7 +355,7 @@ def shown(editor: EditorPage) -> np.ndarray:
 
 
 def test_zooms_and_pans(editor: EditorPage) -> None:
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     zoom = editor.page.locator("#zoom")
     expect(zoom).to_have_text("300 %")
     keyboard, mouse = editor.page.keyboard, editor.page.mouse
@@ -371,7 +371,7 @@ def test_zooms_and_pans(editor: EditorPage) -> None:
     mouse.move(*editor.to_screen(86, 40), steps=3)
     mouse.up()
     keyboard.up("Space")
-    editor.drag([(86, 40), (87, 40)])  # where the middle of the picture is now
+    editor.drag([(86, 40), (87, 40)])  # where the middle of the image is now
     rows, columns = np.nonzero(editor.mask())
     assert abs(columns.mean() - 56) < 2
     assert abs(rows.mean() - 40) < 2
@@ -379,7 +379,7 @@ def test_zooms_and_pans(editor: EditorPage) -> None:
 
 def test_two_fingers_zoom_and_draw_nothing(page: Page, server: str) -> None:
     editor = EditorPage(page, server)
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     x, y = editor.to_screen(56, 40)
     session = page.context.new_cdp_session(page)
 
@@ -404,7 +404,7 @@ def test_two_fingers_zoom_and_draw_nothing(page: Page, server: str) -> None:
 
 
 def test_only_the_surroundings_of_a_stroke_travel(editor: EditorPage) -> None:
-    source = np.tile(photo(height=200, width=250), (20, 24, 1))  # 24 megapixels
+    source = np.tile(noisy_image(height=200, width=250), (20, 24, 1))  # 24 megapixels
     editor.open(encode(source, compression=1), "large.png")
     assert editor.size == (6000, 4000)
     editor.page.evaluate(
@@ -429,7 +429,7 @@ def test_only_the_surroundings_of_a_stroke_travel(editor: EditorPage) -> None:
 # -- files, messages, help ---------------------------------------------------------------------------------------------
 
 
-def test_takes_dropped_and_pasted_pictures(editor: EditorPage) -> None:
+def test_takes_dropped_and_pasted_images(editor: EditorPage) -> None:
     send = """([kind, name, data]) => {
         const transfer = new DataTransfer();
         const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
@@ -438,7 +438,7 @@ def test_takes_dropped_and_pasted_pictures(editor: EditorPage) -> None:
             ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true })
             : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));
     }"""
-    data = base64.b64encode(encode(photo())).decode()
+    data = base64.b64encode(encode(noisy_image())).decode()
     for kind in ("drop", "paste"):
         editor.page.evaluate(send, [kind, f"{kind}.png", data])
         expect(editor.page.locator("#image-name")).to_have_text(f"{kind}.png")
@@ -451,15 +451,15 @@ def test_opens_the_file_chooser(editor: EditorPage, way: str) -> None:
             editor.page.locator("body").press(way)
         else:
             editor.button(way).click()
-    chooser.value.set_files({"name": "waves.png", "mimeType": "image/png", "buffer": encode(photo())})
+    chooser.value.set_files({"name": "waves.png", "mimeType": "image/png", "buffer": encode(noisy_image())})
     expect(editor.page.locator("#image-name")).to_have_text("waves.png")
 
 
 def test_refused_files_are_named_with_the_reason(editor: EditorPage) -> None:
     alert = editor.page.get_by_role("alert")
     for name, data, words in [
-        ("notes.txt", b"not a picture", "notes.txt cannot be opened: it is not an image that this browser can read."),
-        ("half.png", encode(photo())[:3000], "half.png cannot be opened: it is cut short."),
+        ("notes.txt", b"not an image", "notes.txt cannot be opened: it is not an image that this browser can read."),
+        ("half.png", encode(noisy_image())[:3000], "half.png cannot be opened: it is cut short."),
     ]:
         editor.choose_file("Image file", data, name)
         expect(alert).to_have_text(words)
@@ -469,7 +469,7 @@ def test_refused_files_are_named_with_the_reason(editor: EditorPage) -> None:
 
 def test_shows_the_servers_reason_and_keeps_the_mask(page: Page, server: str) -> None:
     editor = EditorPage(page, server)
-    source = photo()
+    source = noisy_image()
     editor.open(encode(source), "waves.png")
     editor.choose("Rectangle")
     editor.drag([(-5, -5), (120, 90)])
@@ -486,7 +486,7 @@ def test_asks_for_a_token(page: Page, tmp_path: Path) -> None:
 
 def ask_for_token(page: Page, server: str) -> None:
     editor = EditorPage(page, server)
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     editor.drag(STROKE)
     editor.button("Fill").click()
     dialog = page.get_by_role("dialog", name="Access token")
@@ -502,7 +502,7 @@ def ask_for_token(page: Page, server: str) -> None:
 def test_can_be_stopped(page: Page, server: str) -> None:
     page.route("**/v1/inpaint", lambda route: None)  # never answered
     editor = EditorPage(page, server)
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     editor.drag(STROKE)
     editor.button("Fill").click()
     expect(editor.button("Stop")).to_be_enabled()
@@ -513,17 +513,17 @@ def test_can_be_stopped(page: Page, server: str) -> None:
 
 
 def test_asks_before_a_result_is_lost(editor: EditorPage) -> None:
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     editor.drag(STROKE)
     editor.fill()
-    editor.choose_file("Image file", encode(photo(1)), "other.png")
+    editor.choose_file("Image file", encode(noisy_image(1)), "other.png")
     editor.button("Keep this one").click()
     expect(editor.page.locator("#image-name")).to_have_text("waves.png")
 
 
 def test_shortcuts_and_help_sheet(editor: EditorPage) -> None:
     keyboard = editor.page.keyboard
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     for key, tool in {"e": "Eraser", "r": "Rectangle", "l": "Lasso", "h": "Move", "b": "Brush"}.items():
         keyboard.press(key)
         expect(editor.page.get_by_role("radio", name=tool)).to_be_checked()
@@ -552,7 +552,7 @@ def test_shortcuts_and_help_sheet(editor: EditorPage) -> None:
 
 
 def test_the_cursor_shows_the_brush(editor: EditorPage) -> None:
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     editor.set_brush(14)
     editor.page.mouse.move(*editor.to_screen(30, 30))
     cursor = editor.page.locator("#cursor")
@@ -570,8 +570,8 @@ def test_the_cursor_shows_the_brush(editor: EditorPage) -> None:
 def test_narrow_screen(editor: EditorPage) -> None:
     page = editor.page
     page.set_viewport_size({"width": 320, "height": 568})
-    source = photo()
-    editor.open(encode(source), "a-photograph-with-quite-a-long-name.png")
+    source = noisy_image()
+    editor.open(encode(source), "an-image-with-really-quite-a-long-name.png")
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     boxes = [control.bounding_box() for control in page.locator("button:visible, input:visible:not([type=file])").all()]
     edges = [(box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]) for box in boxes if box]
@@ -607,7 +607,7 @@ def test_axe_finds_nothing_serious(editor: EditorPage, colors: str) -> None:
         assert serious == []
 
     check("empty page")
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     editor.drag(STROKE)
     editor.fill()
     page.keyboard.press("c")
@@ -629,7 +629,7 @@ def test_axe_finds_nothing_serious(editor: EditorPage, colors: str) -> None:
 
 
 def test_finds_damage_on_the_server_as_one_step(editor: EditorPage) -> None:
-    source, damage = photo(), np.zeros((80, 112), np.uint8)
+    source, damage = noisy_image(), np.zeros((80, 112), np.uint8)
     damage[40, 20:90] = 255
     asked: list[str] = []
 
@@ -674,7 +674,7 @@ def stand_in_detector(tmp_path: Path) -> Iterator[str]:
 
 def test_the_server_understands_what_the_editor_asks(page: Page, stand_in_detector: str) -> None:
     editor = EditorPage(page, stand_in_detector)
-    source = photo() // 2
+    source = noisy_image() // 2
     source[40, 20:90] = 255, 0, 0
     source[60:63, 30:33] = 0, 255, 0
     source[20:24, 60:64] = 0, 0, 255
@@ -694,7 +694,7 @@ def test_the_server_understands_what_the_editor_asks(page: Page, stand_in_detect
 def test_says_why_damage_cannot_be_looked_for(editor: EditorPage) -> None:
     problem = '{"title": "Unprocessable", "detail": "it is too odd"}'
     editor.page.route("**/v1/find", lambda route: route.fulfill(status=422, body=problem))
-    editor.open(encode(photo()), "waves.png")
+    editor.open(encode(noisy_image()), "waves.png")
     editor.button("Mask").click()
     editor.page.get_by_role("button", name="Find damage").click()
     expect(editor.page.get_by_role("alert")).to_contain_text("The server says: it is too odd.")

@@ -12,15 +12,15 @@ import pytest
 from editor_page import EditorPage, decode, encode
 from live_server import serving
 from playwright.sync_api import Page, expect
-from test_editor import AXE, STROKE, assert_only_hole_changed, photo, shown
+from test_editor import AXE, STROKE, assert_only_hole_changed, noisy_image, shown
 
 SIZES = [(1440, 900), (1024, 768), (820, 1180), (768, 1024), (390, 844), (844, 390)]
 SHOWN_RED = 40
 """Mean difference of a mark from what lies under it, in steps of 8 bits, from which on nobody misses it."""
 
 
-def open_photo(editor: EditorPage, source: np.ndarray | None = None, name: str = "waves.png") -> np.ndarray:
-    source = photo() if source is None else source
+def open_image(editor: EditorPage, source: np.ndarray | None = None, name: str = "waves.png") -> np.ndarray:
+    source = noisy_image() if source is None else source
     editor.open(encode(source), name)
     return source
 
@@ -32,7 +32,7 @@ def test_strokes_are_filled_on_release_unless_switched_off(page: Page, server: s
     page.goto(server)
     expect(page.locator("#auto")).to_be_checked()
     editor = EditorPage(page, server, fill_on_release=True)
-    source = open_photo(editor)
+    source = open_image(editor)
     editor.drag(STROKE)
     expect(editor.status).to_contain_text("Filled in", timeout=30_000)
     assert_only_hole_changed(editor.result(), source, editor.mask())
@@ -48,7 +48,7 @@ def test_strokes_are_filled_on_release_unless_switched_off(page: Page, server: s
 
 
 def test_shift_click_draws_a_straight_line(editor: EditorPage) -> None:
-    open_photo(editor)
+    open_image(editor)
     editor.set_brush(4)
     editor.drag([(10, 10), (11, 10)])
     editor.page.keyboard.down("Shift")
@@ -63,7 +63,7 @@ def test_shift_click_draws_a_straight_line(editor: EditorPage) -> None:
 
 
 def test_the_brush_keeps_its_size_in_image_pixels(editor: EditorPage) -> None:
-    open_photo(editor)
+    open_image(editor)
     editor.set_brush(10)
     size = editor.page.get_by_label("Brush size in pixels")
     cursor = editor.page.locator("#cursor")
@@ -87,7 +87,7 @@ def test_the_brush_keeps_its_size_in_image_pixels(editor: EditorPage) -> None:
 
 
 def test_one_notch_of_the_wheel_zooms_by_a_fifth(editor: EditorPage) -> None:
-    open_photo(editor)
+    open_image(editor)
     zoom = editor.page.locator("#zoom")
     expect(zoom).to_have_text("300 %")
     editor.page.mouse.move(*editor.to_screen(56, 40))
@@ -107,7 +107,7 @@ def set_range(editor: EditorPage, name: str, value: int) -> None:
 
 
 def test_marks_grow_and_shrink(editor: EditorPage) -> None:
-    open_photo(editor)
+    open_image(editor)
     editor.choose("Rectangle")
     for pixels in (3, -3):
         set_range(editor, "grow", pixels)
@@ -123,7 +123,7 @@ def test_the_magic_wand_marks_a_colour(editor: EditorPage) -> None:
     letters = np.zeros((80, 112), bool)
     letters[20:30, 20:30] = letters[50:60, 60:90] = True
     source[letters] = (210, 30, 30)
-    open_photo(editor, source, "letters.png")
+    open_image(editor, source, "letters.png")
     editor.choose("Magic wand")
     editor.page.mouse.click(*editor.to_screen(25, 25))
     connected = editor.mask()
@@ -139,7 +139,7 @@ def test_the_magic_wand_marks_a_colour(editor: EditorPage) -> None:
 
 @pytest.mark.parametrize("colour", [(244, 63, 94), (255, 255, 255), (0, 0, 0), (128, 128, 128), (250, 160, 175)])
 def test_marks_are_seen_on_any_colour(editor: EditorPage, colour: tuple[int, int, int]) -> None:
-    open_photo(editor, np.full((80, 112, 3), colour, np.uint8), "plain.png")
+    open_image(editor, np.full((80, 112, 3), colour, np.uint8), "plain.png")
     editor.choose("Rectangle")
     editor.drag([(20, 20), (90, 60)])
     screen = shown(editor).astype(int)
@@ -151,7 +151,7 @@ def test_marks_are_seen_on_any_colour(editor: EditorPage, colour: tuple[int, int
 
 
 def test_try_again_offers_results_to_choose_from(editor: EditorPage) -> None:
-    source = open_photo(editor)
+    source = open_image(editor)
     editor.drag(STROKE)
     editor.fill()
     hole, results = editor.mask(), [editor.result()]
@@ -173,7 +173,7 @@ def test_try_again_offers_results_to_choose_from(editor: EditorPage) -> None:
 
 
 def test_stopping_another_try_brings_the_result_back(editor: EditorPage) -> None:
-    open_photo(editor)
+    open_image(editor)
     editor.drag(STROKE)
     editor.fill()
     before = editor.result()
@@ -188,7 +188,7 @@ def test_stopping_another_try_brings_the_result_back(editor: EditorPage) -> None
 
 
 def test_places_to_avoid_are_sent_along(editor: EditorPage) -> None:
-    open_photo(editor)
+    open_image(editor)
     editor.choose("Avoid")
     editor.drag([(10, 70), (100, 70)])
     assert editor.button("Fill").is_disabled()
@@ -213,7 +213,7 @@ def test_places_to_avoid_are_sent_along(editor: EditorPage) -> None:
 
 
 def test_space_shows_the_original_while_it_is_held(editor: EditorPage) -> None:
-    open_photo(editor)
+    open_image(editor)
     before = shown(editor)
     editor.drag(STROKE)
     editor.fill()
@@ -230,7 +230,7 @@ def test_space_shows_the_original_while_it_is_held(editor: EditorPage) -> None:
 
 
 def test_history_goes_to_any_step(editor: EditorPage) -> None:
-    open_photo(editor)
+    open_image(editor)
     masks = []
     for row in (15, 40, 65):
         editor.drag([(20, row), (90, row)])
@@ -252,7 +252,7 @@ def test_history_goes_to_any_step(editor: EditorPage) -> None:
 def images(*names: str) -> list[dict[str, object]]:
     files = []
     for number, name in enumerate(names):
-        data = encode(photo(height=60 + 10 * number), Path(name).suffix)
+        data = encode(noisy_image(height=60 + 10 * number), Path(name).suffix)
         files.append({"name": name, "mimeType": "image/png", "buffer": data})
     return files
 
@@ -286,7 +286,7 @@ def test_several_images_become_a_strip_and_an_archive(editor: EditorPage) -> Non
 
 
 def test_a_tiff_is_opened_and_written_by_the_server(editor: EditorPage) -> None:
-    source = photo(3, np.uint16)
+    source = noisy_image(3, np.uint16)
     data = encode(source, ".tif")
     editor.open(data, "scan.tif")
     expect(editor.status).to_contain_text("16 bit, RGB. The server has read it")
@@ -301,7 +301,7 @@ def test_a_tiff_is_opened_and_written_by_the_server(editor: EditorPage) -> None:
 def test_the_result_can_be_copied_and_pasted(page: Page, server: str) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     editor = EditorPage(page, server)
-    open_photo(editor)
+    open_image(editor)
     editor.drag(STROKE)
     editor.fill()
     page.keyboard.press("Control+c")
@@ -318,7 +318,7 @@ def test_the_result_can_be_copied_and_pasted(page: Page, server: str) -> None:
 
 def test_a_file_that_the_server_was_started_with(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "my cat #1.png"
-    path.write_bytes(encode(photo()))
+    path.write_bytes(encode(noisy_image()))
     with serving(tmp_path / "log.txt", str(path)) as url:
         page.goto(f"{url}?open=opened%2F0%2Fmy%2520cat%2520%25231.png")
         expect(page.locator("#image-name")).to_have_text("my cat #1.png", timeout=20_000)
@@ -338,7 +338,7 @@ def test_samples_open_at_a_click(editor: EditorPage) -> None:
 
 def test_work_survives_a_reload_and_can_be_removed(page: Page, server: str) -> None:
     editor = EditorPage(page, server)
-    source = open_photo(editor)
+    source = open_image(editor)
     editor.drag(STROKE)
     editor.fill()
     hole, result = editor.mask(), editor.result()
@@ -369,7 +369,7 @@ def test_forbidden_storage_costs_only_that(page: Page, server: str) -> None:
     page.evaluate("sessionStorage.forbidden = 1")
     try:
         editor = EditorPage(page, server)
-        source = open_photo(editor)
+        source = open_image(editor)
         editor.drag(STROKE)
         editor.fill()
         assert_only_hole_changed(editor.result(), source, editor.mask())
@@ -385,7 +385,7 @@ def test_a_busy_server_says_so_at_once(page: Page, server: str) -> None:
 
     page.route("**/v1/inpaint", busy)
     editor = EditorPage(page, server)
-    open_photo(editor)
+    open_image(editor)
     editor.drag(STROKE)
     editor.button("Fill").click()
     expect(editor.status).to_have_text("The server is busy, trying again…")
@@ -398,7 +398,7 @@ def test_nothing_overlaps_or_wraps(page: Page, server: str, size: tuple[int, int
     width, height = size
     page.set_viewport_size({"width": width, "height": height})
     editor = EditorPage(page, server)
-    open_photo(editor, name="an-image-with-quite-a-long-name-indeed.png")
+    open_image(editor, name="an-image-with-quite-a-long-name-indeed.png")
     editor.drag(STROKE)
     editor.fill()
     page.wait_for_timeout(200)
@@ -450,7 +450,7 @@ def test_samples_are_kept_where_a_canvas_adds_noise(page: Page, server: str, has
         page.add_init_script("delete globalThis.ImageDecoder;")
     page.goto(server)
     editor = EditorPage(page, server)
-    source = photo()
+    source = noisy_image()
     editor.open(encode(source, ".webp", lossless=True), "waves.webp")
     editor.drag(STROKE)
     editor.fill()

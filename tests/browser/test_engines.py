@@ -93,7 +93,7 @@ def answers_of(engine: str, folder: Path, headers: dict[str, str]) -> dict[str, 
     cases = []
     for case in CASES:
         if case.name in NAMES:
-            source = decode((PARITY / json.loads((PARITY / f"{case.name}.json").read_text())["picture"]).read_bytes())
+            source = decode((PARITY / json.loads((PARITY / f"{case.name}.json").read_text())["image"]).read_bytes())
             cases.append(
                 {
                     "name": case.name,
@@ -106,7 +106,7 @@ def answers_of(engine: str, folder: Path, headers: dict[str, str]) -> dict[str, 
                     "mask": as_text(case.mask().astype(np.uint8).tobytes()),
                 }
             )
-    files = [{"name": f"{name}.png", "data": as_text(encode(samples))} for name, samples in PHOTOGRAPHS.items()]
+    files = [{"name": f"{name}.png", "data": as_text(encode(samples))} for name, samples in IMAGES.items()]
     site = folder / "host"
     site.mkdir()
     write_site(site / "site")
@@ -126,7 +126,7 @@ def answers_of(engine: str, folder: Path, headers: dict[str, str]) -> dict[str, 
 
 RUNTIME = [path.name for path in (STATIC / "assets").glob("ort-wasm-*")]
 PAGE = '<!doctype html><title>work</title><script type="module" src="engine.js"></script>'
-PHOTOGRAPHS = {"waves": waves(3, np.uint8), "veil": waves(2, np.uint16)}
+IMAGES = {"waves": waves(3, np.uint8), "veil": waves(2, np.uint16)}
 ENGINES = (
     pytest.param("firefox", ISOLATION, id="firefox"),
     pytest.param("firefox", {}, id="firefox-one-thread"),
@@ -155,11 +155,11 @@ def test_fills_as_python_does_and_changes_nothing_else(engine: str, headers: dic
     for case in CASES:
         if case.name in NAMES:
             description = json.loads((PARITY / f"{case.name}.json").read_text())
-            source, expected = (decode((PARITY / description[key]).read_bytes()) for key in ("picture", "expected"))
+            source, expected = (decode((PARITY / description[key]).read_bytes()) for key in ("image", "expected"))
             result = np.frombuffer(base64.b64decode(answers["cases"][case.name]), source.dtype).reshape(source.shape)
             check(source, case.mask(), result, expected)
 
-    for name, source in PHOTOGRAPHS.items():
+    for name, source in IMAGES.items():
         mask, result = (decode(base64.b64decode(answers["files"][f"{name}.png"][key])) for key in ("mask", "result"))
         hole = mask[..., 0] == 255
         assert 300 < hole.sum() < 3000

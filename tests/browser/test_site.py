@@ -63,7 +63,7 @@ def documented_policy() -> str:
     return found[1].replace("\n", " ")
 
 
-def photo(channels: int = 3, dtype: type = np.uint8, height: int = 80, width: int = 112) -> np.ndarray:
+def noisy_image(channels: int = 3, dtype: type = np.uint8, height: int = 80, width: int = 112) -> np.ndarray:
     """(H, W, C) waves with noise on them."""
     rng = np.random.default_rng(7)
     rows, columns = np.mgrid[:height, :width]
@@ -131,7 +131,7 @@ def offline(editor: EditorPage, host: StaticServer) -> Iterator[None]:
 
 
 def open_and_fill(editor: EditorPage) -> None:
-    source = photo()
+    source = noisy_image()
     editor.open(encode(source), "waves.png")
     editor.drag(STROKE)
     fill(editor)
@@ -140,7 +140,7 @@ def open_and_fill(editor: EditorPage) -> None:
     assert (result != source)[hole].any()
 
 
-@pytest.mark.parametrize("source", [photo(), photo(2, np.uint16)], ids=["rgb8", "grey-alpha16"])
+@pytest.mark.parametrize("source", [noisy_image(), noisy_image(2, np.uint16)], ids=["rgb8", "grey-alpha16"])
 def test_fills_as_python_does_and_changes_nothing_else(site: EditorPage, source: np.ndarray) -> None:
     site.open(encode(source), "waves.png")
     site.drag(STROKE)
@@ -162,7 +162,7 @@ def check_detail(source: np.ndarray, hole: np.ndarray, result: np.ndarray) -> No
 
 
 def test_finds_damage_on_the_device(site: EditorPage) -> None:
-    source = photo() // 2
+    source = noisy_image() // 2
     source[40, 20:90] = 255, 0, 0
     source[60:63, 30:33] = 0, 255, 0
     site.open(encode(source), "waves.png")
@@ -195,7 +195,7 @@ def test_says_what_it_runs_on(site: EditorPage) -> None:
 
 
 def test_can_be_stopped_and_goes_on(site: EditorPage) -> None:
-    source = photo(1, height=200, width=900)
+    source = noisy_image(1, height=200, width=900)
     site.open(encode(source), "long.png")
     site.choose("Rectangle")
     site.drag([(10, 90), (890, 110)])
@@ -209,7 +209,7 @@ def test_can_be_stopped_and_goes_on(site: EditorPage) -> None:
 
 
 def test_what_this_browser_cannot_read_is_named(site: EditorPage) -> None:
-    site.choose_file("Image file", encode(photo(3, np.uint16), ".tif"), "scan.tif")
+    site.choose_file("Image file", encode(noisy_image(3, np.uint16), ".tif"), "scan.tif")
     expect(site.page.get_by_role("alert")).to_have_text(
         "scan.tif cannot be opened: it is TIFF, which this browser cannot read: "
         '"wavepaint serve" on a computer opens it.'
@@ -222,8 +222,8 @@ def test_opened_from_the_disk_it_says_how_to_serve_it(fresh: Page, tmp_path: Pat
     expect(fresh.get_by_role("alert").last).to_contain_text("python3 -m http.server")
 
 
-def test_a_whole_picture_is_refused(site: EditorPage) -> None:
-    site.open(encode(photo()), "waves.png")
+def test_a_whole_image_is_refused(site: EditorPage) -> None:
+    site.open(encode(noisy_image()), "waves.png")
     site.choose("Rectangle")
     site.drag([(-5, -5), (120, 90)])
     site.button("Fill").click()
@@ -258,11 +258,11 @@ def package(browser: Browser, host: StaticServer) -> Iterator[Page]:
     context.close()
 
 
-RUN_CASE = """async ([module, picture, mask]) => {
+RUN_CASE = """async ([module, image, mask]) => {
     const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
     const { inpaint } = await import(module);
-    const { wide, detail, ...rest } = picture;
-    const raw = bytes(picture.data);
+    const { wide, detail, ...rest } = image;
+    const raw = bytes(image.data);
     const data = wide ? new Uint16Array(raw.buffer) : raw;
     const before = data.slice();
     const shares = [];
@@ -280,10 +280,10 @@ RUN_CASE = """async ([module, picture, mask]) => {
 @pytest.mark.parametrize("case", [case for case in CASES if case.channels], ids=lambda case: case.name)
 def test_parity_cases(package: Page, host: StaticServer, case: Any) -> None:
     description = json.loads((PARITY / f"{case.name}.json").read_text())
-    source, expected = (decode((PARITY / description[key]).read_bytes()) for key in ("picture", "expected"))
+    source, expected = (decode((PARITY / description[key]).read_bytes()) for key in ("image", "expected"))
     hole = case.mask()
     size = {"width": case.width, "height": case.height}
-    picture = {
+    image = {
         **size,
         "channels": case.channels,
         "data": base64.b64encode(source.tobytes()).decode(),
@@ -291,7 +291,7 @@ def test_parity_cases(package: Page, host: StaticServer, case: Any) -> None:
         "detail": case.detail,
     }
     mask = {**size, "data": base64.b64encode(hole.astype(np.uint8).tobytes()).decode()}
-    answer = package.evaluate(RUN_CASE, [f"{host.url}site/wavepaint.js", picture, mask])
+    answer = package.evaluate(RUN_CASE, [f"{host.url}site/wavepaint.js", image, mask])
     result = np.frombuffer(base64.b64decode(answer), source.dtype).reshape(source.shape)
     np.testing.assert_array_equal(result[~hole], source[~hole])
     step = 1 if source.dtype == np.uint8 else 257
@@ -352,7 +352,7 @@ RESULT = """async () => {
 
 
 def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
-    page, source = package, photo()
+    page, source = package, noisy_image()
     page.goto(f"{host.url}host.html")
     answers = page.evaluate(
         """async (png) => {
@@ -397,7 +397,7 @@ def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
 
 
 def test_element_tells_of_fills_that_were_stopped_half_way(package: Page, host: StaticServer) -> None:
-    page, source = package, photo(1, height=64, width=1400)
+    page, source = package, noisy_image(1, height=64, width=1400)
     hole = np.zeros((64, 1400), np.uint8)
     hole[20:40, 30:60] = hole[20:40, 1300:1330] = 255
     page.goto(f"{host.url}host.html")
@@ -441,12 +441,12 @@ def test_element_tells_of_every_change_of_the_result_and_follows_its_attributes(
             const bytes = Uint8Array.from(atob(png), (c) => c.charCodeAt(0));
             await editor.open(new Blob([bytes], { type: "image/png" }), "opened-by-the-host.png");
         }""",
-        base64.b64encode(encode(photo(1))).decode(),
+        base64.b64encode(encode(noisy_image(1))).decode(),
     )
     frame = page.frame_locator("iframe[title=Retouching]")
     status = frame.get_by_role("status")
     assert page.evaluate("window.changes") == 0
-    file = {"name": "inside.png", "mimeType": "image/png", "buffer": encode(photo())}
+    file = {"name": "inside.png", "mimeType": "image/png", "buffer": encode(noisy_image())}
     frame.get_by_label("Image file").set_input_files(file)
     page.evaluate(CHANGED, 1)
     frame.get_by_role("application", name="Image").focus()
@@ -458,7 +458,7 @@ def test_element_tells_of_every_change_of_the_result_and_follows_its_attributes(
     page.evaluate(CHANGED, 2)
     page.keyboard.press("Control+z")
     page.evaluate(CHANGED, 3)
-    np.testing.assert_array_equal(decode(base64.b64decode(page.evaluate(RESULT))), photo())
+    np.testing.assert_array_equal(decode(base64.b64decode(page.evaluate(RESULT))), noisy_image())
     page.keyboard.press("Control+Shift+z")
     page.evaluate(CHANGED, 4)
     page.keyboard.press("Control+z")
@@ -692,7 +692,7 @@ def test_one_thread_without_headers_and_more_from_the_second_visit_on(fresh: Pag
     with StaticServer(tmp_path / "site", {}).running() as host:
         editor = EditorPage(fresh, host.url)
         assert not fresh.evaluate("crossOriginIsolated")
-        editor.open(encode(photo()), "waves.png")
+        editor.open(encode(noisy_image()), "waves.png")
         editor.drag(STROKE)
         fill(editor)
         expect(fresh.locator("#help-device-note")).to_contain_text("with one core of the processor")
@@ -706,7 +706,7 @@ def test_one_thread_without_headers_and_more_from_the_second_visit_on(fresh: Pag
 
 def test_the_servers_page_offers_both_places(editor: EditorPage) -> None:
     page = editor.page
-    source = photo()
+    source = noisy_image()
     editor.open(encode(source), "waves.png")
     editor.drag(STROKE)
     editor.button("On the server").click()

@@ -61,12 +61,12 @@ def answers(url: str) -> bool:
 @pytest.fixture(scope="module")
 def test_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    (folder / "photographs").mkdir()
+    (folder / "images").mkdir()
     for number in range(3):
         stripes = np.tile((np.arange(96) // 6 % 2 * 60).astype(np.uint8)[:, None, None], (1, 96, 3))
-        picture = np.clip(soft(96, 96) + stripes.astype(int) * (number % 2), 0, 255).astype(np.uint8)
-        (folder / "photographs" / f"{number}.png").write_bytes(png(np.roll(picture, 17 * number, axis=1)))
-    list(make_test_set(find_images(folder / "photographs"), folder / "set", ("box",), size=96))
+        image = np.clip(soft(96, 96) + stripes.astype(int) * (number % 2), 0, 255).astype(np.uint8)
+        (folder / "images" / f"{number}.png").write_bytes(png(np.roll(image, 17 * number, axis=1)))
+    list(make_test_set(find_images(folder / "images"), folder / "set", ("box",), size=96))
     return folder / "set"
 
 
@@ -156,7 +156,7 @@ def test_touch_on_a_phone_reaches_everything_without_scrolling(browser: Browser,
             assert box["x"] + box["width"] <= 390
             assert box["y"] + box["height"] <= 780
             assert box["height"] >= 44
-        page.locator("#right-picture").tap()
+        page.locator("#right-image").tap()
         expect_question(page, 2)
         context.close()
     assert kept(votes) == ["right"]

@@ -1,6 +1,6 @@
-"""A person removes a date stamp from a photograph: each step, as pictures.
+"""A person removes a date stamp from an image: each step, as screenshots.
 
-With WAVEPAINT_SCREENSHOTS=docs/screenshots the pictures of the documentation are made anew.
+With WAVEPAINT_SCREENSHOTS=docs/screenshots the screenshots of the documentation are made anew.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ def folder(tmp_path: Path) -> Path:
     return Path(os.environ.get("WAVEPAINT_SCREENSHOTS", tmp_path))
 
 
-def stamped_photograph() -> np.ndarray:
+def stamped_image() -> np.ndarray:
     """A cat (CC0, from scikit-image) with a camera's date stamp on it."""
     data = pytest.importorskip("skimage.data")
     image = pytest.importorskip("PIL.Image")
     draw = pytest.importorskip("PIL.ImageDraw")
     font = pytest.importorskip("PIL.ImageFont")
-    photograph = image.fromarray(data.chelsea())
+    stamped = image.fromarray(data.chelsea())
     position = (STAMP_BOX[0] + 4, STAMP_BOX[1])
-    draw.Draw(photograph).text(position, STAMP, fill=(255, 170, 60), font=font.load_default(26))
-    return np.asarray(photograph)
+    draw.Draw(stamped).text(position, STAMP, fill=(255, 170, 60), font=font.load_default(26))
+    return np.asarray(stamped)
 
 
 def shoot(page: Page, folder: Path, name: str) -> None:
@@ -49,7 +49,7 @@ def paint_stamp(editor: EditorPage) -> None:
 
 
 def test_a_date_stamp_is_removed_step_by_step(page: Page, server: str, folder: Path) -> None:
-    source = stamped_photograph()
+    source = stamped_image()
     editor = EditorPage(page, server)
     shoot(page, folder, "1-start")
 
@@ -87,7 +87,7 @@ def test_a_date_stamp_is_removed_step_by_step(page: Page, server: str, folder: P
     shoot(page, folder, "7-help")
     page.keyboard.press("Escape")
 
-    editor.choose_file("Image file", b"not a picture", "notes.txt")
+    editor.choose_file("Image file", b"not an image", "notes.txt")
     expect(page.get_by_role("alert")).to_be_visible()
     shoot(page, folder, "8-refused")
 
@@ -96,7 +96,7 @@ def test_looks_right_in_the_dark_and_on_a_phone(page: Page, server: str, folder:
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size(PHONE)
     editor = EditorPage(page, server)
-    editor.open(encode(stamped_photograph()), "cat.png")
+    editor.open(encode(stamped_image()), "cat.png")
     paint_stamp(editor)
     shoot(page, folder, "9-phone")
     page.set_viewport_size({"width": 1280, "height": 800})

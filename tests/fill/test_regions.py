@@ -260,18 +260,18 @@ def test_padding_reflects_and_repeats_the_edge_where_it_cannot() -> None:
     assert np.array_equal(Padding.to_multiple(1, 3, 8).apply(row[:, :3])[0], [0, 1, 2, 2, 2, 2, 2, 2])
 
 
-def test_octaves_grow_with_the_distance_to_the_nearest_known_sample() -> None:
-    def octaves(height: int, width: int, most: int = 3) -> int:
+def test_coarse_levels_grow_with_the_distance_to_the_nearest_known_sample() -> None:
+    def levels(height: int, width: int, most: int = 3) -> int:
         mask = np.zeros((400, 500), np.bool_)
         mask[30 : 30 + height, 40 : 40 + width] = True
         return coarse_levels_of(mask, most)
 
-    sides = [2 * (DEEP << octave) - 1 for octave in range(3)]
-    for octave, side in enumerate(sides):
-        assert octaves(side, side) == octave + 1
-        assert octaves(side - 1, 450) == octave
-        assert octaves(350, side - 1) == octave
-    assert [octaves(360, 450, most) for most in range(4)] == [0, 1, 2, 3]
+    sides = [2 * (DEEP << level) - 1 for level in range(3)]
+    for level, side in enumerate(sides):
+        assert levels(side, side) == level + 1
+        assert levels(side - 1, 450) == level
+        assert levels(350, side - 1) == level
+    assert [levels(360, 450, most) for most in range(4)] == [0, 1, 2, 3]
 
 
 def test_where_the_picture_ends_nothing_is_known() -> None:
@@ -283,5 +283,5 @@ def test_where_the_picture_ends_nothing_is_known() -> None:
 
 
 def test_tiny_crops_are_not_halved() -> None:
-    for side, octaves in ((2 * SMALLEST - 1, 0), (2 * SMALLEST, 1), (4 * SMALLEST, 2), (8 * SMALLEST, 3)):
-        assert coarse_levels_of(np.ones((side, 300), np.bool_), 3) == octaves
+    for side, levels in ((2 * SMALLEST - 1, 0), (2 * SMALLEST, 1), (4 * SMALLEST, 2), (8 * SMALLEST, 3)):
+        assert coarse_levels_of(np.ones((side, 300), np.bool_), 3) == levels

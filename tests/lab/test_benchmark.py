@@ -51,12 +51,12 @@ def peer(tmp_path):
 
 
 def test_a_case_has_a_hole_of_the_share_it_names():
-    picture, mask = Case(128, 25).picture()
-    assert (picture.shape, picture.dtype, mask.shape, mask.dtype) == ((128, 128, 3), np.uint8, (128, 128), np.bool_)
+    image, mask = Case(128, 25).render()
+    assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((128, 128, 3), np.uint8, (128, 128), np.bool_)
     assert mask.mean() == 0.25
     assert mask[32:96, 32:96].all()
-    assert (picture == Case(128, 25).picture()[0]).all()
-    assert (picture != Case(128, 25).picture(1)[0]).any()
+    assert (image == Case(128, 25).render()[0]).all()
+    assert (image != Case(128, 25).render(1)[0]).any()
     for wrong in ((63, 5), (9000, 5), (128, 0), (128, 81), (128, float("nan"))):
         with pytest.raises(OptionError):
             Case(*wrong)
@@ -92,21 +92,21 @@ def test_every_kind_of_subject_fills_the_hole_and_nothing_else(name):
         pytest.importorskip("cv2")
     (subject,) = find_subjects([name], threads=1)
     loaded = load_subject(subject)
-    given = [Case(64, 10).picture(seed) for seed in range(2)]
-    for (picture, mask), filled in zip(given, loaded.fill(given), strict=True):
-        assert (filled[~mask] == picture[~mask]).all()
-        assert (filled[mask] != picture[mask]).any()
+    given = [Case(64, 10).render(seed) for seed in range(2)]
+    for (image, mask), filled in zip(given, loaded.fill(given), strict=True):
+        assert (filled[~mask] == image[~mask]).all()
+        assert (filled[mask] != image[mask]).any()
     assert (loaded.model_bytes is None) == (name == "opencv-ns")
 
 
 def test_a_quick_fill_is_repeated_when_warm_and_only_then(monkeypatch):
     calls = []
 
-    def fill(pictures):
-        calls.append(len(pictures))
-        return [picture for picture, _ in pictures]
+    def fill(images):
+        calls.append(len(images))
+        return [image for image, _ in images]
 
-    request = {"side": 64, "percent": 5, "pictures": 3}
+    request = {"side": 64, "percent": 5, "images": 3}
     worker._measure(Loaded(fill), TELEA, **request, warm=False)
     assert calls == [3]
     answer = worker._measure(Loaded(fill), TELEA, **request, warm=True)
@@ -140,7 +140,7 @@ def test_subjects_are_measured_in_turns_in_processes_of_their_own(peer):
     for measurement in found:
         assert measurement.status == "ok"
         assert len(measurement.seconds) == len(measurement.cpu_seconds) == 2
-        assert len(measurement.pictures_per_second) == (2 if measurement.case.side == 64 else 0)
+        assert len(measurement.images_per_second) == (2 if measurement.case.side == 64 else 0)
         assert measurement.start_seconds > max(measurement.seconds)
         assert measurement.peak_mib > 20
     assert found[1].described == {"model_bytes": 12, "parameters": 3, "device": found[1].described["device"]}
@@ -178,7 +178,7 @@ def test_plans_are_checked():
 
 
 def test_reports_hold_medians_ranges_and_reasons(tmp_path):
-    good = Measurement(TELEA, Case(64, 4), seconds=[0.3, 0.1, 0.2], pictures_per_second=[8.0], start_seconds=1.5)
+    good = Measurement(TELEA, Case(64, 4), seconds=[0.3, 0.1, 0.2], images_per_second=[8.0], start_seconds=1.5)
     good.peak_mib, good.described = 33.4, {"model_bytes": None, "parameters": None, "device": "cpu"}
     bad = Measurement(Subject("lama", "torch"), Case(64, 4), status="over 5 s")
     report = report_of([good, bad], PLAN, {"cores": 2})

@@ -17,10 +17,10 @@ def test_there_are_enough_cases_with_names_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_case_has_a_picture_with_a_hole(case: object) -> None:
-    picture, mask = case.picture(), case.mask()  # type: ignore[attr-defined]
-    assert picture.shape == (256, 256, 3)
-    assert picture.dtype in (np.uint8, np.uint16)
+def test_every_case_has_a_image_with_a_hole(case: object) -> None:
+    image, mask = case.image(), case.mask()  # type: ignore[attr-defined]
+    assert image.shape == (256, 256, 3)
+    assert image.dtype in (np.uint8, np.uint16)
     assert 0 < mask.mean() < 0.5
 
 

@@ -1,4 +1,4 @@
-"""Generators of other networks: of the published size, whole pictures in and out, nothing changed outside the hole."""
+"""Generators of other networks: of the published size, whole images in and out, nothing changed outside the hole."""
 
 import sys
 from pathlib import Path

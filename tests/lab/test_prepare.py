@@ -86,11 +86,11 @@ def test_folders_are_splits_and_every_size_is_made(imagenet, tmp_path):
             *("n01_1.png", "n01_2.png", "n02_1.png", "n02_10.png")
         ]
         for split, count in IMAGENET.counts.items():
-            pictures = list(find_images(folder / f"{split}-0000.tar"))
-            assert [picture.shape for _, picture in pictures] == [(size, size, 3)] * count
+            images = list(find_images(folder / f"{split}-0000.tar"))
+            assert [image.shape for _, image in images] == [(size, size, 3)] * count
 
 
-def test_a_picture_of_the_right_size_keeps_its_samples_and_a_larger_one_its_middle(tmp_path):
+def test_a_image_of_the_right_size_keeps_its_samples_and_a_larger_one_its_middle(tmp_path):
     samples = noise(16, 16, 3)
     (tmp_path / "same.png").write_bytes(square_png(png(samples), "same", 16))
     assert (read_image(tmp_path / "same.png") == samples).all()
@@ -126,7 +126,7 @@ def test_lists_choose_other_splits(celeba, tmp_path):
     with pytest.raises(OptionError, match="prepared with other lists_sha256"):
         run(CELEBA, celeba, tmp_path / "out")
     for text, reason in (
-        ("2.png\n", r"val\.txt: has 1 names, CelebA-HQ has 2 pictures in val"),
+        ("2.png\n", r"val\.txt: has 1 names, CelebA-HQ has 2 images in val"),
         ("2.png\n99.png\n", "99 is not in the source"),
         ("2.png\n10.png\n", r"10\.png is listed 2 times"),
     ):
@@ -140,10 +140,10 @@ def test_lists_choose_other_splits(celeba, tmp_path):
 
 
 def test_what_is_not_the_published_set_is_refused(celeba, imagenet, tmp_path):
-    with pytest.raises(OptionError, match="CelebA-HQ has 30,000 pictures, but the source 9"):
+    with pytest.raises(OptionError, match="CelebA-HQ has 30,000 images, but the source 9"):
         run(DATASETS["celeba-hq"], celeba, tmp_path / "out")
     (imagenet / "ILSVRC" / "val" / "v_2.png").unlink()
-    with pytest.raises(OptionError, match="2 pictures in val, but the source 1"):
+    with pytest.raises(OptionError, match="2 images in val, but the source 1"):
         run(IMAGENET, imagenet, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (tmp_path / "precious").mkdir()
@@ -152,7 +152,7 @@ def test_what_is_not_the_published_set_is_refused(celeba, imagenet, tmp_path):
         run(CELEBA, celeba, tmp_path / "precious")
 
 
-def test_small_and_broken_pictures_end_it_and_leave_no_part_of_a_shard(celeba, tmp_path):
+def test_small_and_broken_images_end_it_and_leave_no_part_of_a_shard(celeba, tmp_path):
     with pytest.raises(ImageError, match=r"0\.png: is 32x32, smaller than published \(64\)"):
         run(replace(CELEBA, smallest=64), celeba, tmp_path / "out")
     good = (celeba / "6.png").read_bytes()
@@ -167,7 +167,7 @@ def test_small_and_broken_pictures_end_it_and_leave_no_part_of_a_shard(celeba, t
 def test_the_command_refuses_in_one_line(celeba, tmp_path):
     for arguments, reason in (
         (("celebs", celeba), "unknown data set 'celebs'; known: celeba-hq, imagenet, places"),
-        (("places", celeba), "Places2 validation has 36,500 pictures, but the source 9"),
+        (("places", celeba), "Places2 validation has 36,500 images, but the source 9"),
         (("places", tmp_path / "none"), "no such file or folder"),
     ):
         done = CliRunner().invoke(app, ["prepare", *map(str, arguments), "-o", str(tmp_path / "out")])

@@ -28,8 +28,8 @@ ANNA, BEN = "a" * 32, "b" * 32
 
 @pytest.fixture
 def test_set(tmp_path):
-    """Two photographs, two kinds of holes."""
-    folder = tmp_path / "photographs"
+    """Two images, two kinds of holes."""
+    folder = tmp_path / "images"
     folder.mkdir()
     for name in ("one", "two"):
         (folder / f"{name}.png").write_bytes(png(soft(70, 80) if name == "one" else soft(90, 64)[::-1]))
@@ -82,18 +82,18 @@ def test_either_method_is_on_either_side_about_as_often(study):
     assert 0.4 < np.mean(first_on_left) < 0.6
 
 
-def test_pictures_are_composites_of_the_methods_and_the_input_has_its_hole_marked(study, tmp_path):
+def test_images_are_composites_of_the_methods_and_the_input_has_its_hole_marked(study, tmp_path):
     trial = study.trial(ANNA, 2)
     item = list(study.test_set)[trial.entry]
-    pictures = {}
+    images = {}
     for view in ("input", "left", "right"):
-        (tmp_path / "view.png").write_bytes(study.picture(trial, view))
-        pictures[view] = read_image(tmp_path / "view.png")
-        assert (pictures[view][~item.mask] == item.truth[~item.mask]).all()
-    assert (pictures["input"][item.mask] == HOLE_COLOUR).all()
+        (tmp_path / "view.png").write_bytes(study.image(trial, view))
+        images[view] = read_image(tmp_path / "view.png")
+        assert (images[view][~item.mask] == item.truth[~item.mask]).all()
+    assert (images["input"][item.mask] == HOLE_COLOUR).all()
     for view, method in (("left", trial.left), ("right", trial.right)):
         (filled,) = find_method(METHODS[method])([item])
-        assert (pictures[view] == item.composite(filled)).all()
+        assert (images[view] == item.composite(filled)).all()
 
 
 def test_a_study_needs_two_different_methods(test_set):

@@ -2,10 +2,10 @@
 
     python tests/parity/make.py
 
-A case is `NAME.json`: the picture's size, the hole as boxes (left, top, width, height) and discs (column, row,
-radius), and the plan that `wavepaint.fill.regions` makes for it, with the octaves that a network which has learned them
-needs. Where it names a `picture`, the hole of that file is to be filled, and `expected` is what `wavepaint.Inpainter`
-fills it with.
+A case is `NAME.json`: the image's size, the hole as boxes (left, top, width, height) and discs (column, row,
+radius), and the plan that `wavepaint.fill.regions` makes for it, with the coarse levels that a network which has
+learned them needs. Where it names an `image`, the hole of that file is to be filled, and `expected` is what
+`wavepaint.Inpainter` fills it with.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Case:
-    """One case; `channels` 0 stands for a plan without a picture."""
+    """One case; `channels` 0 stands for a plan without an image."""
 
     name: str
     width: int
@@ -53,7 +53,7 @@ class Case:
             mask |= (columns - column) ** 2 + (rows - row) ** 2 <= radius**2
         return mask
 
-    def picture(self) -> np.ndarray:
+    def image(self) -> np.ndarray:
         """(H, W, C) slow waves with noise on them."""
         rows, columns = np.mgrid[: self.height, : self.width]
         phases = np.arange(self.channels)
@@ -108,7 +108,7 @@ def plan_of(mask: np.ndarray) -> dict[str, Any]:
                     "crop": _edges(region.crop),
                     "holes": _edges(region.holes),
                     "known": sorted(_edges(box) for box in region.known),
-                    "octaves": coarse_levels_of(unknown_in(rest, region), MOST_LEVELS),
+                    "coarse_levels": coarse_levels_of(unknown_in(rest, region), MOST_LEVELS),
                 }
                 for region in wave
             ]
@@ -136,10 +136,10 @@ def write(case: Case, inpainter: Inpainter) -> Iterator[Path]:
         "plan": plan_of(mask),
     }
     if case.channels:
-        description |= {"detail": case.detail, "picture": f"{case.name}.png", "expected": f"{case.name}-filled.png"}
-        picture = case.picture()
-        yield _write_png(FOLDER / description["picture"], picture)
-        filled = inpainter(picture, mask, detail=case.detail, mask_from="brightness")
+        description |= {"detail": case.detail, "image": f"{case.name}.png", "expected": f"{case.name}-filled.png"}
+        image = case.image()
+        yield _write_png(FOLDER / description["image"], image)
+        filled = inpainter(image, mask, detail=case.detail, mask_from="brightness")
         yield _write_png(FOLDER / description["expected"], filled)
     path = FOLDER / f"{case.name}.json"
     path.write_text(json.dumps(description, separators=(",", ":")) + "\n", encoding="utf-8")

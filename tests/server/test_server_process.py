@@ -35,14 +35,14 @@ def load() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    module.PICTURES_BEFORE_SIGNAL = 3
+    module.IMAGES_BEFORE_SIGNAL = 3
     return module
 
 
 def test_signals_under_load_lose_nothing(load):
     body, image, hole = load.make_request()
     server = load.Server()
-    answer = load.first_picture(server, body, image, hole)
+    answer = load.first_image(server, body, image, hole)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request("GET", "/readyz")
     response = connection.getresponse()

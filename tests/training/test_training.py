@@ -621,7 +621,7 @@ def test_the_time_left_counts_larger_crops(start: Callable[..., Outcome], monkey
     """A clock by which a step takes the square of its crops' side."""
     ticks = [0.0]
 
-    def step(self: Learner, next_batch: object, rate: float, octaves: int, number: int) -> dict[str, torch.Tensor]:
+    def step(self: Learner, next_batch: object, rate: float, levels: int, number: int) -> dict[str, torch.Tensor]:
         ticks[0] += (48 if number < 30 else 80) ** 2
         return {"l1": torch.zeros(())}
 
@@ -1036,7 +1036,7 @@ def test_bfloat16_is_for_devices_that_compute_in_it(monkeypatch: pytest.MonkeyPa
 
 
 def test_self_conditioning_begins_as_low_as_the_network_and_the_crop_allow() -> None:
-    config = preset("default")  # stride 4, three octaves
+    config = preset("default")  # stride 4, three coarse levels
     assert [most_octaves(config, side) for side in (40, 48, 96, 128, 256)] == [1, 2, 3, 3, 3]
     assert most_octaves(small_config(), 128) == 1
 

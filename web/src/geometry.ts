@@ -1,4 +1,4 @@
-/** A point in picture coordinates: (0, 0) is the top left corner of the first pixel, fractions are allowed. */
+/** A point in image coordinates: (0, 0) is the top left corner of the first pixel, fractions are allowed. */
 export interface Point {
   readonly x: number;
   readonly y: number;

@@ -11,7 +11,7 @@ const detector: Detector = {
   run: async (image) => image.map((value) => (value > 250 / 255 ? 0.9999 : 0.001)),
 };
 
-function picture(width: number, height: number): Raster & { data: Uint8Array<ArrayBuffer> } {
+function testImage(width: number, height: number): Raster & { data: Uint8Array<ArrayBuffer> } {
   return { width, height, channels: 3, data: new Uint8Array(3 * width * height).fill(100) };
 }
 
@@ -30,7 +30,7 @@ describe("findDamage", () => {
   });
 
   it("finds what the network marks, across tiles, and only the kinds that are asked for", async () => {
-    const image = picture(1000, 50);
+    const image = testImage(1000, 50);
     for (let x = 900; x < 990; x++) image.data[3 * (20 * 1000 + x)] = 255;
     image.data[3 * (10 * 1000 + 30) + 1] = 255;
     const shares: number[] = [];

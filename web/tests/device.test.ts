@@ -46,8 +46,8 @@ describe("traitsOf", () => {
     const other = [...field(1, ascii("weights")), ...field(2, ascii("12"))];
     const model = [8, 9, ...field(7, ascii("a graph")), ...field(14, other), ...field(14, entry)];
     expect(traitsOf(Uint8Array.from(model))).toEqual({ multiple: 16, coarseLevels: 0 });
-    const octaves = field(14, [...field(1, ascii("octaves")), ...field(2, ascii("3"))]);
-    expect(traitsOf(Uint8Array.from([...model, ...octaves]))).toEqual({ multiple: 16, coarseLevels: 3 });
+    const coarseLevels = field(14, [...field(1, ascii("octaves")), ...field(2, ascii("3"))]);
+    expect(traitsOf(Uint8Array.from([...model, ...coarseLevels]))).toEqual({ multiple: 16, coarseLevels: 3 });
   });
 
   it.each([[[]], [ascii("not a model")], [[114, 200, 1]], [field(14, field(1, ascii("multiple")))]])(
@@ -89,14 +89,14 @@ it("takes its place and its settings from addresses", () => {
 describe("DeviceFiller", () => {
   const image: Raster = { width: 2, height: 1, channels: 1, data: Uint8Array.from([1, 2]) };
   const never = new AbortController().signal;
-  const find = async (picture: Raster): Promise<Uint8Array> => Uint8Array.from(picture.data, (value) => value - 1);
+  const find = async (image: Raster): Promise<Uint8Array> => Uint8Array.from(image.data, (value) => value - 1);
 
   it("hands the region over and says why it fails", async () => {
     const masks: unknown[] = [];
     const filler = new DeviceFiller({
-      fill: async (picture, mask) => {
+      fill: async (image, mask) => {
         masks.push(mask);
-        return { raster: picture, seconds: 2 };
+        return { raster: image, seconds: 2 };
       },
       find,
     });

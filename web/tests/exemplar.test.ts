@@ -83,7 +83,7 @@ it.each(CASES)(
 it.each(CASES.filter(({ name }) => ["square", "again", "avoided"].includes(name)))(
   "is what a fill does with what the network has filled: $name",
   async (vector) => {
-    const picture = await read(`${vector.name}.png`);
+    const image = await read(`${vector.name}.png`);
     const size = { width: vector.width, height: vector.height };
     const hole = marked(vector.boxes, vector);
     const mask = { ...size, data: hole };
@@ -91,7 +91,7 @@ it.each(CASES.filter(({ name }) => ["square", "again", "avoided"].includes(name)
     const network = { multiple: 1, coarseLevels: 0, run: async (image: Float32Array) => image };
     const exclude = { ...size, data: marked(vector.exclude, vector) };
     const done: number[] = [];
-    const filled = await inpaint(picture, mask, {
+    const filled = await inpaint(image, mask, {
       network,
       options: { detail: "image", seed: vector.seed, exclude },
       step: async (work) => void done.push(work),

@@ -5,7 +5,7 @@ import { fillPending } from "../src/fill/run";
 import { Server } from "../src/fill/server";
 import { ServerFiller } from "../src/fill/server_filler";
 import { FILLED, PENDING } from "../src/image/marks";
-import { Picture } from "../src/image/picture";
+import { EditedImage } from "../src/image/edited_image";
 import type { Raster } from "../src/image/raster";
 import { polygon, rectangle } from "../src/image/shapes";
 
@@ -20,22 +20,22 @@ const blank = (width: number, height: number): Raster => ({
   data: new Uint8Array(width * height).fill(100),
 });
 
-function painted(width: number, height: number, ...boxes: [number, number, number, number][]): Picture {
-  const picture = new Picture(blank(width, height));
+function painted(width: number, height: number, ...boxes: [number, number, number, number][]): EditedImage {
+  const image = new EditedImage(blank(width, height));
   for (const [left, top, right, bottom] of boxes) {
-    const stroke = picture.stroke("hole");
+    const stroke = image.stroke("hole");
     stroke.add(polygon(rectangle({ x: left, y: top }, { x: right, y: bottom })));
     stroke.finish();
   }
-  return picture;
+  return image;
 }
 
 /** An answer in no time. */
 const at = (raster: Raster): Filled => ({ raster, seconds: 0 });
 
-const run = (picture: Picture, filler: Filler, signal = never): Promise<number> =>
+const run = (image: EditedImage, filler: Filler, signal = never): Promise<number> =>
   fillPending({
-    picture,
+    image,
     filler,
     signal,
     seed: 0,
@@ -46,7 +46,7 @@ const run = (picture: Picture, filler: Filler, signal = never): Promise<number> 
 
 describe("fillPending", () => {
   it("fills a hole larger than a region from the outside in, and all of it", async () => {
-    const picture = painted(4200, 3400, [40, 40, 4160, 3360]);
+    const image = painted(4200, 3400, [40, 40, 4160, 3360]);
     const somethingKnown: boolean[] = [];
     const filler: Filler = {
       fill: async ({ image, mask }) => {
@@ -54,25 +54,25 @@ describe("fillPending", () => {
         return at(image);
       },
     };
-    const total = await run(picture, filler);
+    const total = await run(image, filler);
     expect(total).toBeGreaterThan(4);
     expect(somethingKnown).toEqual(Array(total).fill(true));
-    expect(picture.hasPending).toBe(false);
-    expect(picture.holeAt(2100, 1700)).toBe(FILLED);
+    expect(image.hasPending).toBe(false);
+    expect(image.holeAt(2100, 1700)).toBe(FILLED);
   });
 
   it("keeps what is done and leaves the rest pending when a request fails", async () => {
-    const picture = painted(4000, 400, [10, 10, 50, 50], [3900, 10, 3950, 50]);
+    const image = painted(4000, 400, [10, 10, 50, 50], [3900, 10, 3950, 50]);
     let calls = 0;
     const filler: Filler = {
       fill: ({ image }) => (calls++ ? Promise.reject(new FillError("out of order")) : Promise.resolve(at(image))),
     };
-    await expect(run(picture, filler)).rejects.toThrow("out of order");
-    expect([picture.holeAt(20, 20), picture.holeAt(3920, 20)].sort()).toEqual([PENDING, FILLED]);
+    await expect(run(image, filler)).rejects.toThrow("out of order");
+    expect([image.holeAt(20, 20), image.holeAt(3920, 20)].sort()).toEqual([PENDING, FILLED]);
   });
 
   it("pastes nothing once it is stopped", async () => {
-    const picture = painted(400, 400, [10, 10, 50, 50]);
+    const image = painted(400, 400, [10, 10, 50, 50]);
     const stop = new AbortController();
     const filler: Filler = {
       fill: async ({ image }) => {
@@ -80,13 +80,13 @@ describe("fillPending", () => {
         return at(image);
       },
     };
-    await expect(run(picture, filler, stop.signal)).rejects.toThrow();
-    expect(picture.holeAt(20, 20)).toBe(PENDING);
+    await expect(run(image, filler, stop.signal)).rejects.toThrow();
+    expect(image.holeAt(20, 20)).toBe(PENDING);
   });
 
-  it("says so when the answer is another picture", async () => {
-    const picture = painted(400, 400, [10, 10, 50, 50]);
-    await expect(run(picture, { fill: async () => at(blank(3, 3)) })).rejects.toThrow(
+  it("says so when the answer is another image", async () => {
+    const image = painted(400, 400, [10, 10, 50, 50]);
+    await expect(run(image, { fill: async () => at(blank(3, 3)) })).rejects.toThrow(
       "The answer does not fit: it is 3 × 3 pixels",
     );
   });

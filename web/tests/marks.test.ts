@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { grown } from "../src/image/growing";
-import { Picture } from "../src/image/picture";
+import { EditedImage } from "../src/image/edited_image";
 import type { Channels, Raster } from "../src/image/raster";
 import { polygon, rectangle } from "../src/image/shapes";
 import { apply, areShown, takeBack } from "../src/image/sheet";
@@ -15,8 +15,8 @@ function plain(channels: Channels, data: (pixel: number, channel: number) => num
   return { ...size, channels, data: samples };
 }
 
-function box(picture: Picture, left: number, top: number, right: number, bottom: number, grow = 0) {
-  const stroke = picture.stroke("hole");
+function box(image: EditedImage, left: number, top: number, right: number, bottom: number, grow = 0) {
+  const stroke = image.stroke("hole");
   stroke.add(polygon(rectangle({ x: left, y: top }, { x: right, y: bottom })));
   stroke.grow(grow);
   return stroke.finish();
@@ -39,36 +39,36 @@ describe("grown", () => {
 });
 
 describe("a stroke that grows or shrinks", () => {
-  const count = (picture: Picture): number => picture.mask().filter((white) => white).length;
+  const count = (image: EditedImage): number => image.mask().filter((white) => white).length;
 
   it("changes only what it has marked itself", () => {
-    const picture = new Picture(plain(1, () => 9, { width: 600, height: 300 }));
-    box(picture, 10, 10, 20, 20);
-    box(picture, 250, 100, 270, 120, -4); // across the edge of two tiles
-    expect(count(picture)).toBe(100 + 12 * 12);
-    box(picture, 400, 200, 401, 201, 2);
-    expect(count(picture)).toBe(100 + 12 * 12 + 13);
+    const image = new EditedImage(plain(1, () => 9, { width: 600, height: 300 }));
+    box(image, 10, 10, 20, 20);
+    box(image, 250, 100, 270, 120, -4); // across the edge of two tiles
+    expect(count(image)).toBe(100 + 12 * 12);
+    box(image, 400, 200, 401, 201, 2);
+    expect(count(image)).toBe(100 + 12 * 12 + 13);
   });
 
   it("does not shrink from the edge of the image", () => {
-    const picture = new Picture(plain(1, () => 9));
-    box(picture, 0, 0, 10, 10, -2);
-    expect(count(picture)).toBe(64);
+    const image = new EditedImage(plain(1, () => 9));
+    box(image, 0, 0, 10, 10, -2);
+    expect(count(image)).toBe(64);
   });
 
   it("is undone as a whole", () => {
-    const picture = new Picture(plain(1, () => 9));
-    takeBack(box(picture, 5, 5, 15, 15, 3));
-    expect(picture.hasMarks).toBe(false);
+    const image = new EditedImage(plain(1, () => 9));
+    takeBack(box(image, 5, 5, 15, 15, 3));
+    expect(image.hasMarks).toBe(false);
   });
 });
 
 describe("what a step changed", () => {
   it("is on show until something is written over it", () => {
-    const picture = new Picture(plain(1, () => 9));
-    const first = box(picture, 5, 5, 15, 15);
+    const image = new EditedImage(plain(1, () => 9));
+    const first = box(image, 5, 5, 15, 15);
     expect(areShown(first)).toBe(true);
-    const second = box(picture, 8, 8, 20, 20);
+    const second = box(image, 8, 8, 20, 20);
     expect(areShown(first)).toBe(false);
     expect(areShown([...first, ...second])).toBe(true);
     takeBack(second);
@@ -80,23 +80,23 @@ describe("what a step changed", () => {
 
 describe("places to avoid", () => {
   it("are sent along, are no hole, and go with the eraser", () => {
-    const picture = new Picture(plain(1, () => 9));
-    const stroke = picture.stroke("avoid");
+    const image = new EditedImage(plain(1, () => 9));
+    const stroke = image.stroke("avoid");
     stroke.add(polygon(rectangle({ x: 2, y: 2 }, { x: 6, y: 5 })));
     stroke.finish();
     const region = { left: 0, top: 0, ...SIZE };
-    expect(picture.hasPending).toBe(false);
-    expect(picture.request(region).exclude?.filter((mark) => mark).length).toBe(12);
-    picture.clear();
-    expect(picture.request(region).exclude).toBeNull();
-    expect(picture.hasMarks).toBe(false);
+    expect(image.hasPending).toBe(false);
+    expect(image.request(region).exclude?.filter((mark) => mark).length).toBe(12);
+    image.clear();
+    expect(image.request(region).exclude).toBeNull();
+    expect(image.hasMarks).toBe(false);
   });
 });
 
 describe("the magic wand", () => {
   // Two squares of one colour, and a frame around the second that is near to it.
   const inside = (x: number, y: number, left: number, right: number) => x >= left && x < right && y >= 10 && y < 20;
-  const picture = new Picture(
+  const image = new EditedImage(
     plain(3, (pixel, channel) => {
       const [x, y] = [pixel % SIZE.width, Math.floor(pixel / SIZE.width)];
       if (inside(x, y, 5, 15) || inside(x, y, 25, 35)) return [200, 20, 20][channel];
@@ -104,7 +104,7 @@ describe("the magic wand", () => {
     }),
   );
   const marked = (tolerance: number, everywhere: boolean): number =>
-    matchColour(picture, { x: 6.5, y: 11.5 }, tolerance, everywhere).filter((mark) => mark).length;
+    matchColour(image, { x: 6.5, y: 11.5 }, tolerance, everywhere).filter((mark) => mark).length;
 
   it("marks what is connected, or all of the colour", () => {
     expect(marked(0, false)).toBe(100);

@@ -52,7 +52,7 @@ const SCAN = concat([segment(0xda, new Uint8Array(10)), latin1("pixels"), Uint8A
 const jpeg = (...segments: Bytes[]): Bytes => concat([Uint8Array.of(0xff, 0xd8), ...segments, SCAN]);
 
 describe("EXIF", () => {
-  it.each([true, false])("is made true of an upright, retouched picture (little endian: %s)", (little) => {
+  it.each([true, false])("is made true of an upright, retouched image (little endian: %s)", (little) => {
     const original = exif(6, little);
     expect(orientationOf(original)).toBe(6);
     const retouched = retouchedExif(original) as Bytes;

@@ -11,12 +11,12 @@ export async function use(image: ImageData, signal: AbortSignal): Promise<void> 
     onProgress: () => undefined,
   });
   const samples = { width: 1, height: 1, channels: 1, data: new Uint16Array(1) } as const;
-  const picture = await inpaint(samples, { width: 1, height: 1, data: new Uint8Array(1) });
+  const raw = await inpaint(samples, { width: 1, height: 1, data: new Uint8Array(1) });
   const editor: WavepaintEditor = document.createElement("wavepaint-editor");
   await editor.open(new Blob([]), "empty.png");
   const results: Blob[] = [await editor.result("source"), await editor.mask()];
-  // @ts-expect-error a mask is a picture
-  await inpaint(image, engine.threads + filled.width + picture.channels);
+  // @ts-expect-error a mask is a raw image
+  await inpaint(image, engine.threads + filled.width + raw.channels);
   // @ts-expect-error there are three kinds of detail
   await inpaint(image, image, { detail: results.length });
 }

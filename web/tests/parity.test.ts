@@ -25,7 +25,7 @@ interface Case {
   readonly discs: readonly [number, number, number][];
   readonly plan: unknown;
   readonly detail?: Detail;
-  readonly picture?: string;
+  readonly image?: string;
   readonly expected?: string;
 }
 type Edges = [left: number, top: number, width: number, height: number];
@@ -80,7 +80,7 @@ function planOf(mask: Mask): unknown {
         crop: edges(region.crop),
         holes: edges(region.holes),
         known: region.known.map(edges).sort(byEdges),
-        octaves: coarseLevelsOf(unknownIn(rest, region), 3),
+        coarse_levels: coarseLevelsOf(unknownIn(rest, region), 3),
       })),
     ),
   };
@@ -114,14 +114,14 @@ describe("with ONNX Runtime Web", () => {
     network = await loadNetwork(Uint8Array.from(readFileSync(MODEL)), files, "wasm", 1);
   }, 120_000);
 
-  it("fills the trial picture well enough", async () => {
+  it("fills the trial image well enough", async () => {
     await expect(tryOut(network)).resolves.toBeUndefined();
   });
 
-  it.each(cases.filter(({ picture }) => picture))(
+  it.each(cases.filter(({ image }) => image))(
     "fills $name as Python does",
     async (parity) => {
-      const [source, expected] = await Promise.all([parity.picture, parity.expected].map((name) => read(name ?? "")));
+      const [source, expected] = await Promise.all([parity.image, parity.expected].map((name) => read(name ?? "")));
       const mask = maskOf(parity);
       const before = source.data.slice();
       const steps: number[] = [];

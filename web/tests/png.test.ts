@@ -5,7 +5,7 @@ import type { Channels, Raster } from "../src/image/raster";
 import { equal, random } from "./support";
 
 /** Smooth on the left, noise on the right: every filter is the best for some row. */
-function picture(channels: Channels, depth: 8 | 16, width: number, height: number): Raster {
+function testImage(channels: Channels, depth: 8 | 16, width: number, height: number): Raster {
   const next = random(width + height);
   const data = depth === 8 ? new Uint8Array(width * height * channels) : new Uint16Array(width * height * channels);
   for (let at = 0; at < data.length; at++) {
@@ -15,7 +15,7 @@ function picture(channels: Channels, depth: 8 | 16, width: number, height: numbe
   return { width, height, channels, data };
 }
 
-const one = (): Promise<Bytes> => encodePng(picture(3, 8, 9, 5));
+const one = (): Promise<Bytes> => encodePng(testImage(3, 8, 9, 5));
 
 describe("PNG", () => {
   it.each([1, 2, 3, 4] as const)("keeps every sample, %i channels", async (channels) => {
@@ -26,7 +26,7 @@ describe("PNG", () => {
         [13, 1],
         [37, 29],
       ]) {
-        const raster = picture(channels, depth, width, height);
+        const raster = testImage(channels, depth, width, height);
         const again = (await decodePng(await encodePng(raster))).raster;
         expect({ ...again, data: 0 }).toEqual({ ...raster, data: 0 });
         expect(again.data.constructor).toBe(raster.data.constructor);
@@ -40,7 +40,7 @@ describe("PNG", () => {
       { type: "iCCP", data: latin1("profile") },
       { type: "tEXt", data: latin1("Title\0Tree") },
     ];
-    const bytes = await encodePng(picture(3, 8, 4, 4), [...kept, { type: "bKGD", data: new Uint8Array(6) }]);
+    const bytes = await encodePng(testImage(3, 8, 4, 4), [...kept, { type: "bKGD", data: new Uint8Array(6) }]);
     expect((await decodePng(bytes)).chunks).toEqual(kept);
   });
 
@@ -61,14 +61,14 @@ describe("PNG", () => {
   });
 
   it("refuses more or fewer samples than the header announces", async () => {
-    const small = await encodePng(picture(1, 8, 4, 4));
-    const large = await encodePng(picture(1, 8, 40, 40));
+    const small = await encodePng(testImage(1, 8, 4, 4));
+    const large = await encodePng(testImage(1, 8, 40, 40));
     const header = small.subarray(0, 8 + 25);
     await expect(decodePng(concat([header, large.subarray(8 + 25)]))).rejects.toThrow("more samples");
     await expect(decodePng(concat([large.subarray(0, 8 + 25), small.subarray(8 + 25)]))).rejects.toThrow("cut short");
   });
 
   it("refuses other files", async () => {
-    await expect(decodePng(latin1("not a picture at all"))).rejects.toThrow("it is not a PNG file");
+    await expect(decodePng(latin1("not an image at all"))).rejects.toThrow("it is not a PNG file");
   });
 });

@@ -25,7 +25,7 @@ const runtime = vi.hoisted(() => ({
   webgpu: vi.fn(),
   wasm: vi.fn(),
 }));
-/** Samples of the picture on which WebGPU is tried out. */
+/** Samples of the image on which WebGPU is tried out. */
 const TRIAL = vi.hoisted(() => 3 * 32 * 32);
 
 const fake = vi.hoisted(() => (backend: "webgpu" | "wasm") => {
@@ -65,7 +65,7 @@ const continuing: Answer = async (image) => {
   return image.map((value, i) => value || 0.35 + 0.2 * Math.floor(i / plane));
 };
 
-const picture: Raster = {
+const image: Raster = {
   ...SIZE,
   channels: 1,
   data: Uint8Array.from({ length: SIZE.width * SIZE.height }, (_, i) => 90 + ((i * 7) % 23)),
@@ -132,7 +132,7 @@ const start = (options: object = {}): { device: Device; moved: unknown[] } => {
 describe("a device with WebGPU", () => {
   it("uses it as long as it works", async () => {
     const { device, moved } = start();
-    const { raster, seconds } = await device.fill(picture, mask, { detail: "network" });
+    const { raster, seconds } = await device.fill(image, mask, { detail: "network" });
     expect(filledWith(raster)).toEqual([51, 51]);
     expect(seconds).toBeGreaterThan(0);
     expect(device.engine).toEqual({ backend: "webgpu", threads: 1 });
@@ -145,7 +145,7 @@ describe("a device with WebGPU", () => {
     const { device, moved } = start();
     const told: string[] = [];
     const report = ({ doing }: { doing: string }): unknown => told.at(-1) !== doing && told.push(doing);
-    const { raster } = await device.fill(picture, mask, { detail: "network", onProgress: report });
+    const { raster } = await device.fill(image, mask, { detail: "network", onProgress: report });
     expect(filledWith(raster).sort((a, b) => a - b)).toEqual([51, 204]);
     expect(moved).toEqual([{ backend: "wasm", threads: 2 }]);
     expect(device.engine).toEqual({ backend: "wasm", threads: 2 });
@@ -157,7 +157,7 @@ describe("a device with WebGPU", () => {
       ["wasm", 2],
     ]);
 
-    const again = await device.fill(picture, mask, { detail: "network" });
+    const again = await device.fill(image, mask, { detail: "network" });
     expect(filledWith(again.raster)).toEqual([204, 204]);
     expect([runtime.webgpu.mock.calls.length, runtime.wasm.mock.calls.length]).toEqual([2, 3]);
     expect(moved.length).toBe(1);
@@ -174,7 +174,7 @@ describe("a device with WebGPU", () => {
       return new Promise(() => undefined);
     });
     const { device, moved } = start();
-    const { raster } = await device.fill(picture, mask, { detail: "network" });
+    const { raster } = await device.fill(image, mask, { detail: "network" });
     expect(filledWith(raster)).toEqual([204, 204]);
     expect(moved).toEqual([{ backend: "wasm", threads: 2 }]);
   });
@@ -183,8 +183,8 @@ describe("a device with WebGPU", () => {
     runtime.webgpu.mockRejectedValue(new Error("broken"));
     runtime.wasm.mockRejectedValueOnce(new Error("no memory"));
     const { device } = start();
-    await expect(device.fill(picture, mask, { detail: "network" })).rejects.toThrow("no memory");
-    expect(filledWith((await device.fill(picture, mask, { detail: "network" })).raster)).toEqual([204, 204]);
+    await expect(device.fill(image, mask, { detail: "network" })).rejects.toThrow("no memory");
+    expect(filledWith((await device.fill(image, mask, { detail: "network" })).raster)).toEqual([204, 204]);
   });
 
   it("passes WebGPU over where the network does not load on it", async () => {
@@ -199,7 +199,7 @@ describe("a device with WebGPU", () => {
   it("goes on with WebAssembly where the answer holds no numbers", async () => {
     runtime.webgpu.mockImplementationOnce(painting(0.2)).mockImplementationOnce(painting(NaN));
     const { device, moved } = start();
-    const { raster } = await device.fill(picture, mask, { detail: "network" });
+    const { raster } = await device.fill(image, mask, { detail: "network" });
     expect(filledWith(raster).sort((a, b) => a - b)).toEqual([51, 204]);
     expect(moved).toEqual([{ backend: "wasm", threads: 2 }]);
   });
@@ -231,7 +231,7 @@ describe("a device with WebGPU", () => {
   it("is held to a backend that was asked for by name", async () => {
     runtime.webgpu.mockRejectedValue(new Error("broken"));
     const { device, moved } = start({ backend: "webgpu" });
-    await expect(device.fill(picture, mask, { detail: "network" })).rejects.toThrow("broken");
+    await expect(device.fill(image, mask, { detail: "network" })).rejects.toThrow("broken");
     expect(moved).toEqual([]);
     expect(await start({ backend: "wasm", threads: 1 }).device.load()).toEqual({ backend: "wasm", threads: 1 });
   });
@@ -241,7 +241,7 @@ describe("a fill that was stopped", () => {
   const later = (milliseconds: number): Promise<unknown> => vi.advanceTimersByTimeAsync(milliseconds);
   const stopAt = async (device: Device, run: () => number): Promise<void> => {
     const stop = new AbortController();
-    const stopped = device.fill(picture, mask, { detail: "network", signal: stop.signal });
+    const stopped = device.fill(image, mask, { detail: "network", signal: stop.signal });
     stopped.catch(() => undefined);
     const before = run();
     for (let i = 0; run() === before && i < 1000; i++) await later(10);
@@ -261,7 +261,7 @@ describe("a fill that was stopped", () => {
     await later(30_000);
     expect(runtime.wasm).toHaveBeenCalledTimes(1);
     expect(runtime.calls).toEqual([]);
-    const again = device.fill(picture, mask, { detail: "network" });
+    const again = device.fill(image, mask, { detail: "network" });
     await later(30_000);
     expect(filledWith((await again).raster)).toEqual([204, 204]);
     expect(runtime.create).toHaveBeenCalledTimes(1);
@@ -271,7 +271,7 @@ describe("a fill that was stopped", () => {
     runtime.webgpu.mockReturnValue(new Promise(() => undefined));
     const { device, moved } = start();
     await stopAt(device, () => runtime.webgpu.mock.calls.length);
-    const next = device.fill(picture, mask, { detail: "network" });
+    const next = device.fill(image, mask, { detail: "network" });
     await later(9_900);
     expect(runtime.calls).toEqual([]);
     await later(200);

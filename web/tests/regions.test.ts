@@ -3,11 +3,11 @@ import { area, intersection } from "../src/geometry";
 import { CELL, CONTEXT, type Cell, MAX_REGION, planRegions } from "../src/image/regions";
 import { random } from "./support";
 
-const PHOTO = { width: 6000, height: 4000 };
+const IMAGE = { width: 6000, height: 4000 };
 
 describe("planRegions", () => {
   it("needs nothing for an empty mask", () => {
-    expect(planRegions([], PHOTO)).toEqual([]);
+    expect(planRegions([], IMAGE)).toEqual([]);
   });
 
   it("gives one stroke its context, on the filler's grid", () => {
@@ -16,7 +16,7 @@ describe("planRegions", () => {
         [20, 10],
         [21, 10],
       ],
-      PHOTO,
+      IMAGE,
     );
     expect(others).toEqual([]);
     expect(core).toEqual({ left: 1280, top: 640, width: 128, height: 64 });
@@ -26,12 +26,12 @@ describe("planRegions", () => {
 
   it("gives a wide hole context in proportion", () => {
     const cells: Cell[] = Array.from({ length: 256 }, (_, index) => [30 + (index % 16), 20 + Math.floor(index / 16)]);
-    const [{ core, region }] = planRegions(cells, PHOTO);
+    const [{ core, region }] = planRegions(cells, IMAGE);
     expect(core).toEqual({ left: 1920, top: 1280, width: 1024, height: 1024 });
     expect(region).toEqual({ left: 1344, top: 704, width: 2176, height: 2176 });
   });
 
-  it("stays inside the picture", () => {
+  it("stays inside the image", () => {
     const size = { width: 100, height: 70 };
     expect(
       planRegions(
@@ -52,7 +52,7 @@ describe("planRegions", () => {
           [3, 3],
           [3 + apart, 3],
         ],
-        PHOTO,
+        IMAGE,
       ),
     ).toHaveLength(2);
     expect(
@@ -61,7 +61,7 @@ describe("planRegions", () => {
           [3, 3],
           [3, 3 + apart],
         ],
-        PHOTO,
+        IMAGE,
       ),
     ).toHaveLength(2);
     expect(
@@ -70,7 +70,7 @@ describe("planRegions", () => {
           [3, 3],
           [2 + apart, 3],
         ],
-        PHOTO,
+        IMAGE,
       ),
     ).toHaveLength(1);
   });
@@ -82,10 +82,10 @@ describe("planRegions", () => {
         Array.from({ length: count }, () => Math.floor(63 * next()) * 100 + Math.floor(94 * next())),
       );
       const cells: Cell[] = [...keys].map((key) => [key % 100, Math.floor(key / 100)]);
-      const regions = planRegions(cells, PHOTO);
+      const regions = planRegions(cells, IMAGE);
       for (const [column, row] of cells) {
         const cell = { left: column * CELL, top: row * CELL, width: CELL, height: CELL };
-        const visible = intersection(cell, { left: 0, top: 0, ...PHOTO });
+        const visible = intersection(cell, { left: 0, top: 0, ...IMAGE });
         const shares = regions
           .map(({ core }) => visible && intersection(visible, core))
           .filter((share) => share !== null);

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-const SCOPE = "https://here/photos/";
+const SCOPE = "https://here/editor/";
 const CACHE = `wavepaint ${SCOPE} new`;
 const PACKED = "assets/ort-wasm-1.wasm.gz";
 const UNPACKED = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1);

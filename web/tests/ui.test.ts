@@ -24,12 +24,12 @@ describe("shortcuts", () => {
     expect(commandFor(key(name, modifiers), false, true)).toBe(command);
   });
 
-  it("moves and draws only while the picture has the focus", () => {
+  it("moves and draws only while the image has the focus", () => {
     expect(commandFor(key("Enter"), true, true)).toBe("draw");
     expect(commandFor(key("ArrowUp", { shiftKey: true }), true, true)).toBe("up");
   });
 
-  it("leaves single keys to the picture when they are turned off", () => {
+  it("leaves single keys to the image when they are turned off", () => {
     expect(commandFor(key("b"), false, false)).toBeNull();
     expect(commandFor(key("b"), true, false)).toBe("brush");
     expect(commandFor(key("z", { ctrlKey: true }), false, false)).toBe("undo");
@@ -48,7 +48,7 @@ describe("Camera", () => {
     return made;
   };
 
-  it("fits the picture, also when the window changes", () => {
+  it("fits the image, also when the window changes", () => {
     const view = camera();
     expect(view.scale).toBeCloseTo((1000 - 32) / 6000);
     expect(view.toScreen({ x: 3000, y: 2000 })).toEqual({ x: 500, y: 400 });
@@ -58,20 +58,20 @@ describe("Camera", () => {
 
   it("zooms about the pointer, within bounds", () => {
     const view = camera();
-    const before = view.toPicture({ x: 700, y: 300 });
+    const before = view.toImage({ x: 700, y: 300 });
     view.zoomAt({ x: 700, y: 300 }, 5);
-    const after = view.toPicture({ x: 700, y: 300 });
+    const after = view.toImage({ x: 700, y: 300 });
     expect(after.x).toBeCloseTo(before.x);
     expect(after.y).toBeCloseTo(before.y);
     view.zoomAt({ x: 0, y: 0 }, 1e9);
     expect(view.scale).toBe(32);
   });
 
-  it("never loses the picture", () => {
+  it("never loses the image", () => {
     const view = camera();
     view.zoomTo(1);
     view.panBy(1e6, -1e6);
-    const middle = view.toPicture({ x: 500, y: 400 });
+    const middle = view.toImage({ x: 500, y: 400 });
     expect(middle).toEqual({ x: 0, y: 4000 });
   });
 

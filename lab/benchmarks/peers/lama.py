@@ -1,11 +1,11 @@
 """The generator of LaMa: Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", 2022.
 
-Written from the paper for measurements of speed and memory: the weights are random, so the pictures mean nothing. It is
+Written from the paper for measurements of speed and memory: the weights are random, so the images mean nothing. It is
 the large model: 18 residual blocks, 51 M parameters.
 
 A fast Fourier convolution (Chi et al., 2020) keeps its channels in two groups. The local one passes through ordinary
 convolutions; the global one, three quarters of the channels, also through a 1x1 convolution of its spectrum, which sees
-the whole picture at once.
+the whole image at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GLOBAL_SHARE = 0.75
 MULTIPLE = 2**HALVINGS
 
 Groups = tuple[Tensor, Tensor]
-"""Local channels and global channels of one picture."""
+"""Local channels and global channels of one image."""
 
 
 def lama_generator(blocks: int = BLOCKS, seed: int = 0) -> LamaGenerator:
@@ -34,7 +34,7 @@ def lama_generator(blocks: int = BLOCKS, seed: int = 0) -> LamaGenerator:
 
 
 class LamaGenerator(nn.Module):
-    """Image and mask in, filled picture out; sides are multiples of 8."""
+    """Image and mask in, filled image out; sides are multiples of 8."""
 
     multiple = MULTIPLE
 
@@ -50,7 +50,7 @@ class LamaGenerator(nn.Module):
         self.head = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(WIDTH, 3, 7), nn.Sigmoid())
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] and (B, 1, H, W), 1 = hole -> (B, 3, H, W), the picture outside the hole unchanged."""
+        """(B, 3, H, W) in [0, 1] and (B, 1, H, W), 1 = hole -> (B, 3, H, W), the image outside the hole unchanged."""
         x = self.down(self.stem(torch.cat([image * (1 - mask), mask], 1)))  # (B, 256, H/4, W/4)
         groups = self.split(x)  # (B, 128, H/8, W/8), (B, 384, H/8, W/8)
         for block in self.blocks:

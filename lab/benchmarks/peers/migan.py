@@ -1,10 +1,10 @@
 """The generator of MI-GAN (Sargsyan et al., "A Simple Baseline for Image Inpainting on Mobile Devices", ICCV 2023).
 
-Written from the paper for measurements of speed and memory: the weights are random, so the pictures mean nothing. It is
-the network for 256x256 pictures as it runs once trained, its parallel branches merged: 5.98 M parameters.
+Written from the paper for measurements of speed and memory: the weights are random, so the images mean nothing. It is
+the network for 256x256 images as it runs once trained, its parallel branches merged: 5.98 M parameters.
 
-An encoder halves the picture down to 4x4, a decoder doubles it back and adds the encoder's features of each scale; a
-picture is grown along with the features. All convolutions but the first are depthwise 3x3, then pointwise. There is no
+An encoder halves the image down to 4x4, a decoder doubles it back and adds the encoder's features of each scale; a
+image is grown along with the features. All convolutions but the first are depthwise 3x3, then pointwise. There is no
 normalisation. Widths are those of the StyleGAN family, 128 at 256x256 and never more than 512; resampling is by 4x4
 filters per channel.
 """
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 WIDTHS = (128, 256, 512, 512, 512, 512, 512)
-"""Channels at 1/1, 1/2, ... 1/64 of the picture's sides."""
+"""Channels at 1/1, 1/2, ... 1/64 of the image's sides."""
 MULTIPLE = 2 ** (len(WIDTHS) - 1)
 SLOPE = 0.2
 
@@ -31,7 +31,7 @@ def migan_generator(seed: int = 0) -> MiganGenerator:
 
 
 class MiganGenerator(nn.Module):
-    """Image and mask in, filled picture out; sides are multiples of 64."""
+    """Image and mask in, filled image out; sides are multiples of 64."""
 
     multiple = MULTIPLE
 
@@ -42,10 +42,10 @@ class MiganGenerator(nn.Module):
         self.encoder = nn.ModuleList(_Halving(a, b) for a, b in pairwise(WIDTHS))
         self.middle = nn.Sequential(*(_Separable(deepest, deepest) for _ in range(4)))
         self.decoder = nn.ModuleList(_Doubling(a, b) for a, b in pairwise(WIDTHS[::-1]))
-        self.pictures = nn.ModuleList(_Separable(width, 3, active=False) for width in WIDTHS[::-1])
+        self.to_rgb = nn.ModuleList(_Separable(width, 3, active=False) for width in WIDTHS[::-1])
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] and (B, 1, H, W), 1 = hole -> (B, 3, H, W), the picture outside the hole unchanged."""
+        """(B, 3, H, W) in [0, 1] and (B, 1, H, W), 1 = hole -> (B, 3, H, W), the image outside the hole unchanged."""
         known = (2 * image - 1) * (1 - mask)
         x = _activate(self.stem(torch.cat([0.5 - mask, known], 1)))
         skips = []
@@ -53,11 +53,11 @@ class MiganGenerator(nn.Module):
             x, skip = halving(x)
             skips.append(skip)
         x = self.middle(x)
-        picture: Tensor = self.pictures[0](x)
-        for doubling, to_picture, skip in zip(self.decoder, self.pictures[1:], reversed(skips), strict=True):
+        rgb: Tensor = self.to_rgb[0](x)
+        for doubling, convolution, skip in zip(self.decoder, self.to_rgb[1:], reversed(skips), strict=True):
             x = doubling(x, skip)
-            picture = F.interpolate(picture, scale_factor=2, mode="bilinear") + to_picture(x)
-        filled = (picture + 1) / 2
+            rgb = F.interpolate(rgb, scale_factor=2, mode="bilinear") + convolution(x)
+        filled = (rgb + 1) / 2
         return filled * mask + image * (1 - mask)
 
 

@@ -36,15 +36,15 @@ function invented() {
 const address = (number, view = "") => `./participants/${participant}/${number}${view && `/${view}.png`}`;
 
 async function loaded(source) {
-  const picture = new Image();
-  picture.src = source;
-  await picture.decode();
-  return picture.src;
+  const image = new Image();
+  image.src = source;
+  await image.decode();
+  return image.src;
 }
 
-const pictures = (number) => Promise.all(["input", ...SIDES].map((view) => loaded(address(number, view))));
+const images = (number) => Promise.all(["input", ...SIDES].map((view) => loaded(address(number, view))));
 
-/** Show a question; nothing can be answered before all its pictures are there. */
+/** Show a question; nothing can be answered before all its images are there. */
 async function show(number, words = "") {
   ready = false;
   current = number;
@@ -62,13 +62,13 @@ async function show(number, words = "") {
     return;
   }
   try {
-    const [input, left, right] = await pictures(number);
+    const [input, left, right] = await images(number);
     if (number !== current) return;
     element("input").src = input;
-    element("left-picture").src = left;
-    element("right-picture").src = right;
+    element("left-image").src = left;
+    element("right-image").src = right;
   } catch {
-    complain("The pictures of this question cannot be loaded.", () => show(number));
+    complain("The images of this question cannot be loaded.", () => show(number));
     return;
   }
   element("problem").hidden = true;
@@ -76,7 +76,7 @@ async function show(number, words = "") {
   shownAt = performance.now();
   ready = true;
   enable(true);
-  if (number + 1 < questions) pictures(number + 1).catch(() => {});
+  if (number + 1 < questions) images(number + 1).catch(() => {});
 }
 
 async function answer(choice) {

@@ -47,8 +47,8 @@ class Files:
 @app.command(
     "run",
     epilog=examples(
-        "wavepaint batch s3://photos/ --masks s3://masks/ -o s3://filled/",
-        "wavepaint batch photos.parquet -o filled/ --gpus 1",
+        "wavepaint batch s3://images/ --masks s3://masks/ -o s3://filled/",
+        "wavepaint batch images.parquet -o filled/ --gpus 1",
         "wavepaint batch status filled/",
     ),
 )

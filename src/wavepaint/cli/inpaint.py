@@ -52,11 +52,11 @@ class Files:
 
 @app.command(
     epilog=examples(
-        "wavepaint inpaint photo.jpg mask.png -o clean.jpg",
-        "wavepaint inpaint photo.jpg --box 40,60,200,120 -o clean.jpg --compare both.png",
+        "wavepaint inpaint image.jpg mask.png -o clean.jpg",
+        "wavepaint inpaint image.jpg --box 40,60,200,120 -o clean.jpg --compare both.png",
         "wavepaint inpaint one.jpg two.jpg -m stamp.png -o clean/",
-        "wavepaint inpaint photos/ -m masks/ -o clean/",
-        "wavepaint inpaint - mask.png -o - --format png < photo.jpg > clean.png",
+        "wavepaint inpaint images/ -m masks/ -o clean/",
+        "wavepaint inpaint - mask.png -o - --format png < image.jpg > clean.png",
     )
 )
 @takes_options()

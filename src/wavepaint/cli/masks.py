@@ -18,7 +18,7 @@ app = new_app()
     invoke_without_command=True,
     epilog=examples(
         "wavepaint masks --preview sheet.png",
-        "wavepaint masks make photos/ -o testset/ --kinds thin,thick",
+        "wavepaint masks make images/ -o testset/ --kinds thin,thick",
     ),
 )
 def masks(

@@ -22,7 +22,7 @@ app = new_app(
     no_args_is_help=True,
     add_completion=True,
     epilog=examples(
-        "wavepaint inpaint photo.jpg mask.png -o clean.jpg",
+        "wavepaint inpaint image.jpg mask.png -o clean.jpg",
         "wavepaint serve",
         "wavepaint inpaint --help",
     ),

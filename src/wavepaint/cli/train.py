@@ -54,8 +54,8 @@ class RunOptions:
 
 @app.command(
     epilog=examples(
-        "wavepaint train photos/ -o run/ --hours 2",
-        "wavepaint train photos/ -o run/ --recipe finetune --init default --set batch=8",
+        "wavepaint train images/ -o run/ --hours 2",
+        "wavepaint train images/ -o run/ --recipe finetune --init default --set batch=8",
         "wavepaint train --resume run/",
     )
 )

@@ -97,8 +97,8 @@ class RuntimeMethod:
 
     def _fill(self, item: Item) -> Image:
         image = np.divide(item.known.transpose(2, 0, 1)[None], 255, dtype=np.float32)
-        octaves = coarse_levels_of(item.mask, self.runtime.octaves)
-        filled = fill_planes(self.runtime, image, item.mask[None], octaves)[0]
+        levels = coarse_levels_of(item.mask, self.runtime.coarse_levels)
+        filled = fill_planes(self.runtime, image, item.mask[None], levels)[0]
         return to_uint8(filled).transpose(1, 2, 0)
 
 

@@ -214,7 +214,7 @@ def _overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
 
 def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
     """Fill crops of equal size, those that are as deep in one run: their samples, with those of the hole replaced."""
-    levels = [coarse_levels_of(crop.hole, runtime.octaves) for crop in crops]
+    levels = [coarse_levels_of(crop.hole, runtime.coarse_levels) for crop in crops]
     filled: dict[int, Samples] = {}
     for depth in sorted(set(levels)):
         chosen = [index for index, each in enumerate(levels) if each == depth]

@@ -20,7 +20,7 @@ Bytes = NDArray[np.uint8]
 NEAR = 24
 """Samples that differ by no more, in steps of 8 bits, may be the same before and after lossy compression."""
 MIN_MIDDLE_SHARE = 1 / 200
-"""Of the pixels that are neither black nor white: a mask with fewer of them is no copy of a photograph."""
+"""Of the pixels that are neither black nor white: a mask with fewer of them is no copy of the image."""
 _FAINT = 4
 _NOISE_LIMITS = (40, 72)
 _MARGIN = 3

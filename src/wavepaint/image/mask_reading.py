@@ -181,7 +181,7 @@ class _Evidence:
 
     @property
     def may_be_copy(self) -> bool:
-        """Whether there are so many shades or colours that the mask may be a copy of a photograph."""
+        """Whether there are so many shades or colours that the mask may be a copy of the image."""
         return self._middle >= max(1, MIN_MIDDLE_SHARE * self._pixels)
 
     @property

@@ -14,21 +14,21 @@ from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.prefill import halve_known
 
 
-def fill_coarse_to_fine(network: Network, image: Tensor, mask: Tensor, octaves: int) -> Tensor:
+def fill_coarse_to_fine(network: Network, image: Tensor, mask: Tensor, levels: int) -> Tensor:
     """Fill the halved image first, and its result, enlarged, is the guess for the next.
 
     Args:
         network: in evaluation mode.
-        image: (B, 3, H, W) float in [0, 1]; H and W are multiples of `config.multiple * 2**octaves`.
+        image: (B, 3, H, W) float in [0, 1]; H and W are multiples of `config.multiple * 2**levels`.
         mask: (B, 1, H, W) float, 1 = hole.
-        octaves: halvings; 0 is the network alone.
+        levels: halvings; 0 is the network alone.
 
     Returns:
         (B, 3, H, W), as the network's.
     """
     guess = None
-    if octaves:
-        guess = double(fill_coarse_to_fine(network, *halve_known(image, mask), octaves - 1))
+    if levels:
+        guess = double(fill_coarse_to_fine(network, *halve_known(image, mask), levels - 1))
     filled: Tensor = network(image, mask, guess)
     return filled
 
@@ -43,24 +43,24 @@ def most_octaves(config: WavePaintConfig, side: int) -> int:
 
     Those of the network's use, as far as the side can be halved, and one at least.
     """
-    fitting = [octaves for octaves in range(2, config.octaves + 1) if side % (config.stride * 2**octaves) == 0]
+    fitting = [levels for levels in range(2, config.octaves + 1) if side % (config.stride * 2**levels) == 0]
     return max(fitting, default=1)
 
 
-def coarse_guess(network: Network, image: Tensor, mask: Tensor, octaves: int = 1) -> Tensor:
+def coarse_guess(network: Network, image: Tensor, mask: Tensor, levels: int = 1) -> Tensor:
     """The network's result at a lower resolution, enlarged: a better start than the prefill. No gradient through it.
 
     Args:
         network: left in the mode that it is in.
-        image: (B, 3, H, W) float in [0, 1]; H and W are multiples of the network's stride times `2**octaves`.
+        image: (B, 3, H, W) float in [0, 1]; H and W are multiples of the network's stride times `2**levels`.
         mask: (B, 1, H, W) float, 1 = hole.
-        octaves: halvings, at least 1; each resolution starts from the enlarged result of the one before.
+        levels: halvings, at least 1; each resolution starts from the enlarged result of the one before.
 
     Returns:
         (B, 3, H, W) float32.
     """
     with torch.no_grad(), evaluating(network):
-        coarse = fill_coarse_to_fine(network, *halve_known(image, mask), octaves - 1)
+        coarse = fill_coarse_to_fine(network, *halve_known(image, mask), levels - 1)
     return double(coarse.float())
 
 

@@ -54,7 +54,7 @@ def haar_prefill(image: Tensor, mask: Tensor, sweeps: int = 10, levels: int | No
 
 
 def halve_known(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The image at half resolution, from its known samples alone: one octave of coarse to fine.
+    """The image at half resolution, from its known samples alone: one coarse level.
 
     Args:
         image: (B, C, H, W) float; its hole samples are ignored.

@@ -34,7 +34,7 @@ class Runtime(Protocol):
         ...
 
     @property
-    def octaves(self) -> int:
+    def coarse_levels(self) -> int:
         """Halvings, at most, at which deep holes are to be filled first; see `WavePaintConfig.octaves`."""
         ...
 
@@ -64,7 +64,7 @@ def check_names(inputs: Collection[str], outputs: Collection[str], label: str) -
         )
 
 
-def read_octaves(text: str | None) -> int:
+def read_coarse_levels(text: str | None) -> int:
     """The `octaves` entry of a graph's metadata as a number; 0 where there is none, or none that makes sense."""
     return int(text) if text is not None and text.isdecimal() else 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wavepaint.errors import CheckpointError
-from wavepaint.runtime.base import Planes, check_names, read_multiple, read_octaves
+from wavepaint.runtime.base import Planes, check_names, read_coarse_levels, read_multiple
 
 
 class OnnxRuntime:
@@ -27,7 +27,7 @@ class OnnxRuntime:
         self._session = _open(graph, label, threads)
         entries = self._session.get_modelmeta().custom_metadata_map
         self.multiple = read_multiple(entries.get("multiple"), label)
-        self.octaves = read_octaves(entries.get("octaves"))
+        self.coarse_levels = read_coarse_levels(entries.get("octaves"))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_names([value.name for value in inputs], [value.name for value in outputs], label)
 

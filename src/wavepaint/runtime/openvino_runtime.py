@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wavepaint.errors import CheckpointError, needs_extra
-from wavepaint.runtime.base import Planes, check_names, read_multiple, read_octaves
+from wavepaint.runtime.base import Planes, check_names, read_coarse_levels, read_multiple
 
 
 class OpenVinoRuntime:
@@ -45,11 +45,11 @@ class OpenVinoRuntime:
             self._compiled = core.compile_model(model, "CPU", hints)
         except RuntimeError as error:
             raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None
-        multiple, octaves = (
+        multiple, coarse_levels = (
             model.get_rt_info(path).astype(str) if model.has_rt_info(path) else None
             for path in (["framework", "multiple"], ["framework", "octaves"])
         )
-        self.multiple, self.octaves = read_multiple(multiple, label), read_octaves(octaves)
+        self.multiple, self.coarse_levels = read_multiple(multiple, label), read_coarse_levels(coarse_levels)
         # A value may have several names, or none.
         inputs, outputs = ([name for value in side for name in value.names] for side in (model.inputs, model.outputs))
         check_names(inputs, outputs, label)

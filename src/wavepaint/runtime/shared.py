@@ -37,7 +37,7 @@ class SharedRuntime:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.name, self.multiple, self.octaves = runtime.name, runtime.multiple, runtime.octaves
+        self.name, self.multiple, self.coarse_levels = runtime.name, runtime.multiple, runtime.coarse_levels
         self._lock = threading.Lock()
         self._running = threading.Lock()
         self._waiting: list[_Request] = []

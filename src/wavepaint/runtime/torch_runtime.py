@@ -47,7 +47,7 @@ class TorchRuntime:
         import torch
 
         self._torch, self._device = torch, device
-        self.multiple, self.octaves = network.config.multiple, network.config.octaves
+        self.multiple, self.coarse_levels = network.config.multiple, network.config.octaves
         self._network = network.to(self._device)
         if self._device == "cuda":  # on a CPU the plain layout is faster
             self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -41,20 +41,20 @@ class FillTraining(nn.Module):
                     module.eval()
         return self
 
-    def forward(self, image: Tensor, mask: Tensor, octaves: int) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, mask: Tensor, coarse_levels: int) -> dict[str, Tensor]:
         """Fill a batch, or find its damage, and compare.
 
         Args:
             image: (B, 3, H, W) uint8 RGB, the truth; damaged, for a damage detector.
             mask: (B, 1, H, W) bool, True = hole; (B, 3, H, W), True = damage, for a damage detector.
-            octaves: start from the network's own result after so many halvings; 0 for the prefill.
+            coarse_levels: start from the network's own result after so many halvings; 0 for the prefill.
 
         Returns:
             Weighted losses by name, float32 scalars.
         """
         truth = (image.float() / 255).contiguous(memory_format=memory_format(image.device))
         hole = mask.float()
-        guess = coarse_guess(self.network, truth, hole, octaves) if octaves else None
+        guess = coarse_guess(self.network, truth, hole, coarse_levels) if coarse_levels else None
         losses: dict[str, Tensor] = self.losses(self.network(truth, hole, guess).float(), truth, hole)
         return losses
 
@@ -87,13 +87,13 @@ class Learner:
             optimizer = torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=phase.momentum)
         self._raw_optimizer, self._optimizer = optimizer, cast(Any, self._fabric.setup_optimizers(optimizer))
 
-    def step(self, next_batch: Callable[[], Batch], rate: float, octaves: int, step: int) -> dict[str, Tensor]:
+    def step(self, next_batch: Callable[[], Batch], rate: float, coarse_levels: int, step: int) -> dict[str, Tensor]:
         """One optimiser step; returns the mean weighted losses of its batches, on the device.
 
         Args:
             next_batch: called once for every batch whose gradients are added up.
             rate: learning rate.
-            octaves: see `FillTraining`.
+            coarse_levels: see `FillTraining`.
             step: number of the step, from 0, of the whole run; decides how quickly the average forgets.
         """
         recipe, fabric = self._recipe, self._fabric
@@ -105,7 +105,7 @@ class Learner:
             batch = next_batch()
             image, mask = (batch[name].to(fabric.device, non_blocking=True) for name in ("image", "mask"))
             with fabric.no_backward_sync(self._module, enabled=part < recipe.accumulate):
-                losses: dict[str, Tensor] = self._module(image, mask, octaves)
+                losses: dict[str, Tensor] = self._module(image, mask, coarse_levels)
                 fabric.backward(torch.stack(list(losses.values())).sum() / recipe.accumulate)
             for name, value in losses.items():
                 sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach() / recipe.accumulate

@@ -226,9 +226,9 @@ class TrainingLoop:
         start = rng_for(recipe.seed, f"start of step {position.step}")
         coarse = start.random() < recipe.self_condition
         most = most_octaves(self.learner.network.config, self.pace.side)
-        octaves = int(start.integers(1, most + 1)) if coarse else 0
+        coarse_levels = int(start.integers(1, most + 1)) if coarse else 0
         self.rate = self.pace.rate
-        self.losses.append(self.learner.step(self._next_batch, self.rate, octaves, position.step))
+        self.losses.append(self.learner.step(self._next_batch, self.rate, coarse_levels, position.step))
         position.step += 1
 
     def _next_batch(self) -> Batch:

@@ -1,6 +1,6 @@
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A picture that cannot be read; the message is for the person who chose it. */
+/** An image that cannot be read; the message is for the person who chose it. */
 export class FormatError extends Error {}
 
 export const latin1 = (text: string): Bytes => Uint8Array.from(text, (character) => character.charCodeAt(0) & 0xff);

@@ -1,4 +1,4 @@
-/** Files to samples and back. Runs in a worker, so that a large photograph does not freeze the page. */
+/** Files to samples and back. Runs in a worker, so that a large image does not freeze the page. */
 
 import { type Colour, type MaskOptions, type ReadMask, readMask } from "../image/mask_reading";
 import { type Raster, type Samples, toRgba } from "../image/raster";
@@ -24,7 +24,7 @@ export interface OpenedImage {
   readonly altered: boolean;
 }
 
-/** Rows that pass through a canvas at a time: bounds the copies of a large photograph. */
+/** Rows that pass through a canvas at a time: bounds the copies of a large image. */
 const STRIP = 512;
 
 /** Quality of lossy WebP results: the format does not say what the source was written with. */
@@ -83,7 +83,7 @@ export { encodePng };
 export const readPng = async (bytes: Bytes): Promise<Raster> => (await decodePng(bytes)).raster;
 
 /**
- * Encode in the format of the file the picture came from, with its metadata. JPEG and lossy WebP change samples
+ * Encode in the format of the file the image came from, with its metadata. JPEG and lossy WebP change samples
  * everywhere, as these formats do. Throws a FormatError where the browser has no such encoder.
  */
 export async function encodeLike(

@@ -1,4 +1,4 @@
-/** The little of EXIF that has to change when a picture is turned upright or retouched. */
+/** The little of EXIF that has to change when an image is turned upright or retouched. */
 
 import { type Bytes, text, viewOf } from "./bytes";
 
@@ -29,7 +29,7 @@ export function orientationOf(exif: Bytes): number {
 }
 
 /**
- * A copy that is true of a retouched, upright picture: orientation 1, and no thumbnail, which would still show
+ * A copy that is true of a retouched, upright image: orientation 1, and no thumbnail, which would still show
  * what has been removed. Data that make no sense are dropped.
  */
 export function retouchedExif(exif: Bytes): Bytes | null {

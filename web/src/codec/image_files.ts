@@ -1,5 +1,5 @@
 import type { ServerFiller } from "../fill/server_filler";
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import { FormatError } from "./bytes";
 import type { RemoteCodec } from "./client";
 import type { OpenedImage } from "./codec";
@@ -34,18 +34,18 @@ export class ImageFiles {
   }
 
   /** The image as it stands in the format that it came in, or as PNG. */
-  async encode(file: Blob, opened: OpenFile, picture: Picture, likeSource: boolean): Promise<Blob> {
+  async encode(file: Blob, opened: OpenFile, image: EditedImage, likeSource: boolean): Promise<Blob> {
     const format = (likeSource && opened.sourceFormat) || "png";
     const mime = FORMATS[format].mime;
     const chunks = opened.chunks;
     if (format === "png" || format === "jpeg" || format === "webp") {
       try {
-        return new Blob([await this.codec.encodeLike(file, format, picture.current(), chunks)], { type: mime });
+        return new Blob([await this.codec.encodeLike(file, format, image.current(), chunks)], { type: mime });
       } catch (error) {
         if (format === "png" || !this.server) throw error;
       }
     }
-    const png = await this.codec.encodeLike(file, "png", picture.current(), chunks);
+    const png = await this.codec.encodeLike(file, "png", image.current(), chunks);
     if (!this.server) throw new FormatError(`${FORMATS[format].name} needs a server`);
     return this.server.convert(new Blob([png], { type: FORMATS.png.mime }), format);
   }

@@ -1,4 +1,4 @@
-/** JPEG's envelope: the metadata in front of the compressed picture, and the quality it was written with. */
+/** JPEG's envelope: the metadata in front of the compressed image, and the quality it was written with. */
 
 import { type Bytes, concat, latin1, startsWith, viewOf } from "./bytes";
 import { retouchedExif } from "./exif";
@@ -67,7 +67,7 @@ export function jpegQuality(bytes: Bytes): number {
 /** Sum of the standard's example table for luminance, which encoders scale by their quality setting. */
 const STANDARD_LUMINANCE_SUM = 3688;
 
-/** A freshly encoded JPEG with the metadata segments of the source; EXIF made true of the retouched picture. */
+/** A freshly encoded JPEG with the metadata segments of the source; EXIF made true of the retouched image. */
 export function withSourceSegments(encoded: Bytes, source: Bytes): Bytes {
   const fresh = readEnvelope(encoded);
   const kept = readEnvelope(source).segments.filter(isMetadata).map(retouched);

@@ -2,7 +2,7 @@ import { type Bytes, concat, deflate, latin1, uint32 } from "./bytes";
 import { retouchedExif } from "./exif";
 import type { PngChunk } from "./png";
 
-/** What a file says about its picture, whatever the format. */
+/** What a file says about its image, whatever the format. */
 export interface Metadata {
   readonly icc?: Bytes;
   /** TIFF structure, without any container's prefix. */
@@ -11,7 +11,7 @@ export interface Metadata {
   readonly pixelsPerMetre?: readonly [x: number, y: number];
 }
 
-/** Metadata as PNG chunks, EXIF made true of the retouched picture. */
+/** Metadata as PNG chunks, EXIF made true of the retouched image. */
 export async function metadataChunks({ icc, exif, xmp, pixelsPerMetre }: Metadata): Promise<PngChunk[]> {
   const chunks: PngChunk[] = [];
   if (icc) chunks.push({ type: "iCCP", data: concat([latin1("ICC profile\0\0"), await deflate(icc)]) });
@@ -25,7 +25,7 @@ export async function metadataChunks({ icc, exif, xmp, pixelsPerMetre }: Metadat
   return chunks;
 }
 
-/** A PNG's own chunks, its EXIF made true of the retouched picture. */
+/** A PNG's own chunks, its EXIF made true of the retouched image. */
 export function retouchedChunks(chunks: readonly PngChunk[]): PngChunk[] {
   return chunks.flatMap((chunk) => {
     if (chunk.type !== "eXIf") return [chunk];

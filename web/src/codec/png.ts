@@ -66,7 +66,7 @@ export interface DecodedPng {
   readonly base: Colour | null;
 }
 
-/** A grid of pixels that is stored on its own: the whole picture, or one of the seven of an interlaced one. */
+/** A grid of pixels that is stored on its own: the whole image, or one of the seven of an interlaced one. */
 interface Pass {
   readonly x: number;
   readonly y: number;

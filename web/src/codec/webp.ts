@@ -1,4 +1,4 @@
-/** WebP's envelope: RIFF chunks around the compressed picture. */
+/** WebP's envelope: RIFF chunks around the compressed image. */
 
 import { type Bytes, concat, latin1, startsWith, text, viewOf } from "./bytes";
 import { retouchedExif } from "./exif";
@@ -35,9 +35,9 @@ export function withMetadata(encoded: Bytes, metadata: Metadata, width: number, 
   const { icc, xmp } = metadata;
   const exif = metadata.exif && retouchedExif(metadata.exif);
   const fresh = readChunks(encoded);
-  const picture = fresh.filter((chunk) => ["ALPH", "VP8 ", "VP8L"].includes(chunk.type));
+  const imageChunks = fresh.filter((chunk) => ["ALPH", "VP8 ", "VP8L"].includes(chunk.type));
   // A VP8L bitstream says in its own header (bit 28 after the signature byte) whether its alpha is used.
-  const alpha = picture.some(({ type, data }) => type === "ALPH" || (type === "VP8L" && (data[4] & 0x10) !== 0));
+  const alpha = imageChunks.some(({ type, data }) => type === "ALPH" || (type === "VP8L" && (data[4] & 0x10) !== 0));
   const header = new Uint8Array(10);
   header[0] = (icc ? ICC_FLAG : 0) | (alpha ? ALPHA_FLAG : 0) | (exif ? EXIF_FLAG : 0) | (xmp ? XMP_FLAG : 0);
   viewOf(header).setUint16(4, (width - 1) & 0xffff, true);
@@ -49,7 +49,7 @@ export function withMetadata(encoded: Bytes, metadata: Metadata, width: number, 
       WEBP,
       writeChunk({ type: "VP8X", data: header }),
       icc && writeChunk({ type: "ICCP", data: icc }),
-      ...picture.map(writeChunk),
+      ...imageChunks.map(writeChunk),
       exif && writeChunk({ type: "EXIF", data: exif }),
       xmp && writeChunk({ type: "XMP ", data: xmp }),
     ].filter((part) => !!part),

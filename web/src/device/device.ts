@@ -56,18 +56,18 @@ export class Device {
   }
 
   /** Fill the hole of an image. Rejects with the signal's reason when it is aborted, at once. */
-  async fill(picture: Raster, mask: Mask, options: FillOptions = {}): Promise<Filled> {
+  async fill(image: Raster, mask: Mask, options: FillOptions = {}): Promise<Filled> {
     const { signal, onProgress, ...asked } = options;
-    const order = { kind: "fill", picture, mask, options: { ...DEFAULT_OPTIONS, ...asked } } as const;
+    const order = { kind: "fill", image, mask, options: { ...DEFAULT_OPTIONS, ...asked } } as const;
     const report = await this.done((id) => ({ ...order, id }), { signal, onProgress });
     const { raster, seconds } = report as Extract<Report, { kind: "filled" }>;
     return { raster, seconds };
   }
 
   /** Find the damage of an image: one byte per pixel, 1 = damage. Rejects as `fill` does. */
-  async find(picture: Raster, finding: Finding, options: Waits = {}): Promise<Uint8Array> {
+  async find(image: Raster, finding: Finding, options: Waits = {}): Promise<Uint8Array> {
     const { base } = this.options;
-    const report = await this.done((id) => ({ kind: "find", id, picture, base, finding }), options);
+    const report = await this.done((id) => ({ kind: "find", id, image, base, finding }), options);
     return (report as Extract<Report, { kind: "found" }>).damage;
   }
 

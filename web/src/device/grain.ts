@@ -1,4 +1,4 @@
-/** `wavepaint.fill.grain` in TypeScript: what a network smooths away in a hole, the photograph's own noise, is put back. */
+/** `wavepaint.fill.grain` in TypeScript: what a network smooths away in a hole, the image's own noise, is put back. */
 
 import { type Size, area } from "../geometry";
 import { type Mask, type Plane, allocatePlane } from "./planes";

@@ -73,12 +73,12 @@ interface Patch {
  * Fill the hole of an image, as `wavepaint.inpaint` does. Samples outside the hole are returned as they are; the
  * arguments are not changed.
  */
-export async function inpaint(picture: Raster, mask: Mask, job: Job): Promise<Raster> {
+export async function inpaint(image: Raster, mask: Mask, job: Job): Promise<Raster> {
   const { options } = job;
   const runner = new Runner(job);
-  const filled = await fillHoles(picture, mask, runner, options.detail === "grain");
+  const filled = await fillHoles(image, mask, runner, options.detail === "grain");
   if (options.detail === "image") await addDetail(filled, mask, options, (done) => job.step(runner.done + done));
-  return { ...picture, data: filled.data as Raster["data"] };
+  return { ...image, data: filled.data as Raster["data"] };
 }
 
 /** How much work a mask is: pixels of all crops, coarse levels included, that `inpaint` gives to a network, nearly. */
@@ -155,16 +155,16 @@ function interleave(planes: readonly Plane[]): FloatPixels {
 }
 
 /** Fill the interiors of wide holes first, then everything else; see `wavepaint.fill.regions` for both. */
-async function fillHoles<T extends Pixels>(picture: T, hole: Mask, runner: Runner, grain: boolean): Promise<T> {
+async function fillHoles<T extends Pixels>(image: T, hole: Mask, runner: Runner, grain: boolean): Promise<T> {
   const wide = findWide(hole);
-  const interiors = await fillInteriors(picture, hole, wide, runner, grain);
+  const interiors = await fillInteriors(image, hole, wide, runner, grain);
   const rest = withoutInteriors(hole, wide);
-  const borders = await fillRegions(picture, rest, findRegions(rest), interiors, runner, grain);
+  const borders = await fillRegions(image, rest, findRegions(rest), interiors, runner, grain);
   wide.forEach((piece, index) => {
     for (const border of borders) feather(border, piece, interiors[index].samples);
   });
-  const result = { ...picture, data: picture.data.slice() };
-  const whole = { left: 0, top: 0, width: picture.width, height: picture.height };
+  const result = { ...image, data: image.data.slice() };
+  const whole = { left: 0, top: 0, width: image.width, height: image.height };
   for (const { box, samples } of [...interiors, ...borders]) paste(result, whole, samples, box);
   return result;
 }
@@ -193,7 +193,7 @@ function feather({ box, samples }: Patch, piece: WideHole, guess: Pixels): void 
 
 /** The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the image's own. */
 async function fillInteriors(
-  picture: Pixels,
+  image: Pixels,
   hole: Mask,
   wide: readonly WideHole[],
   runner: Runner,
@@ -202,7 +202,7 @@ async function fillInteriors(
   const unknown = wide.length ? { ...hole, data: hole.data.slice() } : hole;
   const patches: Patch[] = [];
   for (const piece of wide) {
-    const samples = cropPixels(picture, piece.crop);
+    const samples = cropPixels(image, piece.crop);
     for (const patch of patches) paste(samples, piece.crop, patch.samples, patch.box);
     const part = relativeTo(piece.box, piece.crop);
     const around = cropMask(unknown, piece.crop);
@@ -222,7 +222,7 @@ async function fillInteriors(
 
 /** The boxes of regions, filled one after the other. */
 async function fillRegions(
-  picture: Pixels,
+  image: Pixels,
   hole: Mask,
   stages: readonly Region[][],
   interiors: readonly Patch[],
@@ -231,7 +231,7 @@ async function fillRegions(
 ): Promise<Patch[]> {
   const filled: Patch[] = [];
   for (const region of stages.flat()) {
-    const samples = cropPixels(picture, region.crop);
+    const samples = cropPixels(image, region.crop);
     const unknown = cropMask(hole, region.crop);
     for (const { box, samples: patch } of interiors) paste(samples, region.crop, patch, box);
     // What its neighbours have filled counts as known.

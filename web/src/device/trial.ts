@@ -44,5 +44,5 @@ export async function tryOut(network: Network): Promise<void> {
     }
   });
   // Put so that no-numbers fail too.
-  if (!(unlike <= KNOWN_TOLERANCE && off <= FILLED_TOLERANCE)) throw new Error("it fills a trial picture wrongly");
+  if (!(unlike <= KNOWN_TOLERANCE && off <= FILLED_TOLERANCE)) throw new Error("it fills a trial image wrongly");
 }

@@ -35,14 +35,14 @@ export type Order =
   | {
       readonly kind: "fill";
       readonly id: number;
-      readonly picture: Raster;
+      readonly image: Raster;
       readonly mask: Mask;
       readonly options: DetailOptions;
     }
   | {
       readonly kind: "find";
       readonly id: number;
-      readonly picture: Raster;
+      readonly image: Raster;
       readonly base: string;
       readonly finding: Finding;
     }
@@ -159,7 +159,7 @@ async function fetchAndLoad(base: string, { backend, threads }: Engine, limit = 
 
 const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "progress", id: current, progress });
 
-async function fill({ id, picture, mask, options }: Extract<Order, { kind: "fill" }>): Promise<void> {
+async function fill({ id, image, mask, options }: Extract<Order, { kind: "fill" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
   const total = workload(mask, network.coarseLevels, options.detail);
   const pause = pauses(id);
@@ -168,17 +168,17 @@ async function fill({ id, picture, mask, options }: Extract<Order, { kind: "fill
     tellProgress({ doing: "filling", share: Math.min(done / total, 1) });
   };
   const started = performance.now();
-  const raster = await inpaint(picture, mask, { network, options, step });
+  const raster = await inpaint(image, mask, { network, options, step });
   stopped.delete(id);
   const seconds = (performance.now() - started) / 1000;
   scope.postMessage({ kind: "filled", id, raster, seconds }, [raster.data.buffer]);
 }
 
-async function find({ id, picture, base, finding }: Extract<Order, { kind: "find" }>): Promise<void> {
+async function find({ id, image, base, finding }: Extract<Order, { kind: "find" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
   detector ??= await loadDetector(await fetchBytes(damageUrl(base), () => undefined), network.backend);
   const pause = pauses(id);
-  const damage = await findDamage(picture, finding, detector, async (share) => {
+  const damage = await findDamage(image, finding, detector, async (share) => {
     await pause();
     tellProgress({ doing: "looking", share });
   });

@@ -1,6 +1,6 @@
 import type { Device } from "../device/device";
 import type { Progress } from "../progress";
-import type { FillRequest } from "../image/picture";
+import type { FillRequest } from "../image/edited_image";
 import type { Raster } from "../image/raster";
 import { FillError, type Filled, type Filler } from "./filler";
 import type { Finder, Finding } from "./finder";

@@ -1,5 +1,5 @@
 import type { Progress } from "../progress";
-import type { FillRequest } from "../image/picture";
+import type { FillRequest } from "../image/edited_image";
 import type { Raster } from "../image/raster";
 
 export interface Filled {

@@ -1,6 +1,6 @@
 import type { RemoteCodec } from "../codec/client";
 import type { Bytes } from "../codec/bytes";
-import type { FillRequest } from "../image/picture";
+import type { FillRequest } from "../image/edited_image";
 import type { Raster } from "../image/raster";
 import { FillError, type FillProgress, type Filled, type Filler } from "./filler";
 import type { Finder, Finding } from "./finder";

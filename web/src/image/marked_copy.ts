@@ -7,7 +7,7 @@ import { type Raster, hasAlpha } from "./raster";
 
 /** Samples that differ by no more, in steps of 8 bits, may be the same before and after lossy compression. */
 export const NEAR = 24;
-/** Of the pixels that are neither black nor white: a mask with fewer of them is no copy of a photograph. */
+/** Of the pixels that are neither black nor white: a mask with fewer of them is no copy of the image. */
 export const MIN_MIDDLE_SHARE = 1 / 200;
 const FAINT = 4;
 const NOISE_LIMITS = [40, 72];

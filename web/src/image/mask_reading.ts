@@ -128,7 +128,7 @@ interface Evidence {
   readonly isOpaque: boolean;
   /** Whether everything visible has one colour, or nothing is visible. */
   readonly isOneColour: boolean;
-  /** Whether there are so many shades or colours that the mask may be a copy of a photograph. */
+  /** Whether there are so many shades or colours that the mask may be a copy of the image. */
   readonly mayBeCopy: boolean;
   readonly isMostlyMiddle: boolean;
 }

@@ -5,14 +5,14 @@ export const CELL = 64;
 
 /**
  * Pixels around a narrow hole that travel with it. The filler looks at most 192 pixels far there and rounds its crops up
- * by at most 64, so it finds in the region all that it would find in the whole photograph.
+ * by at most 64, so it finds in the region all that it would find in the whole image.
  */
 export const CONTEXT = 256;
 
 /** Around wide holes the filler looks as far as this share of their thickness. */
 const CONTEXT_SHARE = 0.5;
 
-/** Regions start on multiples of this, the filler's own grid, so that it divides them as it would the photograph. */
+/** Regions start on multiples of this, the filler's own grid, so that it divides them as it would the image. */
 const ALIGNMENT = 16;
 
 /** Pixels of one region at most: with 16 bits and four channels 48 MiB, less than servers accept by default. */
@@ -34,7 +34,7 @@ export type Cell = readonly [column: number, row: number];
 export function planRegions(cells: readonly Cell[], size: Size, limit = MAX_REGION): Region[] {
   if (cells.length === 0) return [];
   const core = intersection(cellBounds(cells), { left: 0, top: 0, ...size });
-  if (!core) throw new RangeError("a hole cell lies outside the picture");
+  if (!core) throw new RangeError("a hole cell lies outside the image");
   const region = withContext(core, size);
   const parts = splitAtGap(cells) ?? (area(region) > limit ? splitInMiddle(cells) : null);
   return parts ? parts.flatMap((part) => planRegions(part, size, limit)) : [{ core, region }];

@@ -1,6 +1,6 @@
 import type { Point } from "../geometry";
 
-/** A run of pixels in one row: from `left` up to, but not including, `right`. Not clipped to any picture. */
+/** A run of pixels in one row: from `left` up to, but not including, `right`. Not clipped to any image. */
 export type Span = (y: number, left: number, right: number) => void;
 
 /** A shape calls back with the pixels whose centres it covers. */

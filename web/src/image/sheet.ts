@@ -32,10 +32,10 @@ export function areShown(changes: readonly TileChange[]): boolean {
 }
 
 /**
- * A picture-sized layer that stores only the tiles somebody has written to.
+ * An image-sized layer that stores only the tiles somebody has written to.
  *
  * Tiles are replaced, never changed, once their edit is finished. So a step of the undo history is a list of
- * references, a renderer can cache by identity, and an edit of a 24-megapixel picture costs what it touches.
+ * references, a renderer can cache by identity, and an edit of a 24-megapixel image costs what it touches.
  */
 export class Sheet<T extends Samples> {
   readonly columns: number;

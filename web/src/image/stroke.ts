@@ -1,7 +1,7 @@
 import { type Box, boxBetween } from "../geometry";
 import { grown } from "./growing";
 import { KEEP, type Mark, PENDING } from "./marks";
-import type { Picture } from "./picture";
+import type { EditedImage } from "./edited_image";
 import type { Samples } from "./raster";
 import { eachRun } from "./runs";
 import type { Shape } from "./shapes";
@@ -14,12 +14,12 @@ export class Stroke {
   private readonly avoided: Edit<Uint8Array<ArrayBuffer>>;
 
   constructor(
-    private readonly picture: Picture,
+    private readonly image: EditedImage,
     private readonly mark: Mark,
   ) {
-    this.holes = new Edit(picture.holes);
-    this.fills = new Edit(picture.fills);
-    this.avoided = new Edit(picture.avoided);
+    this.holes = new Edit(image.holes);
+    this.fills = new Edit(image.fills);
+    this.avoided = new Edit(image.avoided);
   }
 
   private get edits(): readonly Edit<Samples>[] {
@@ -27,7 +27,7 @@ export class Stroke {
   }
 
   add(shape: Shape): void {
-    const { width, height } = this.picture.size;
+    const { width, height } = this.image.size;
     shape((y, left, right) => {
       if (y < 0 || y >= height) return;
       const stop = Math.min(right, width);
@@ -87,7 +87,7 @@ export class Stroke {
   }
 
   private addWithinTile(y: number, left: number, right: number): void {
-    const { holes, fills, source, avoided } = this.picture;
+    const { holes, fills, source, avoided } = this.image;
     const index = holes.indexAt(left, y);
     const start = (y % TILE) * TILE + (left % TILE);
     const end = start + right - left;
@@ -106,7 +106,7 @@ export class Stroke {
   /** Make a run what it was before the stroke. */
   private takeBack(y: number, left: number, right: number): void {
     for (let x = left; x < right; x++) {
-      const index = this.picture.holes.indexAt(x, y);
+      const index = this.image.holes.indexAt(x, y);
       const at = (y % TILE) * TILE + (x % TILE);
       this.holes.writable(index)[at] = this.holes.original(index)?.[at] ?? KEEP;
     }
@@ -114,11 +114,11 @@ export class Stroke {
 
   /** The box around all pixels that this stroke made a hole, and some more. */
   private freshBox(margin: number): Box | null {
-    const { width, height } = this.picture.size;
+    const { width, height } = this.image.size;
     let [left, top, right, bottom] = [width, height, 0, 0];
     for (const index of this.holes.touched()) {
-      const [tile, before] = [this.picture.holes.tile(index), this.holes.original(index)];
-      const origin = this.picture.holes.origin(index);
+      const [tile, before] = [this.image.holes.tile(index), this.holes.original(index)];
+      const origin = this.image.holes.origin(index);
       for (let at = 0; tile && at < tile.length; at++) {
         if (tile[at] !== PENDING || before?.[at] === PENDING) continue;
         const [x, y] = [origin.left + (at % TILE), origin.top + Math.floor(at / TILE)];
@@ -137,7 +137,7 @@ export class Stroke {
 
   /** One byte per pixel of a box: 1 where `test`, given the state now and before the stroke, holds. */
   private statesOf(box: Box, test: (state: number, before: number) => boolean): Uint8Array<ArrayBuffer> {
-    const { holes } = this.picture;
+    const { holes } = this.image;
     const out = new Uint8Array(box.width * box.height);
     for (let row = 0, to = 0; row < box.height; row++) {
       const y = box.top + row;

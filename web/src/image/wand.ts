@@ -1,20 +1,20 @@
 /** Marks by colour: the magic wand. */
 
 import { type Point, clamp } from "../geometry";
-import type { Picture } from "./picture";
+import type { EditedImage } from "./edited_image";
 import { type Raster, depthOf } from "./raster";
 
 /**
  * The pixels whose colour is within `tolerance` (steps of 8 bits, the largest of any channel) of that at a point: those
- * connected with it, or with `everywhere` all of the picture. One byte per pixel, 1 = marked.
+ * connected with it, or with `everywhere` all of the image. One byte per pixel, 1 = marked.
  */
 export function matchColour(
-  picture: Picture,
+  image: EditedImage,
   point: Point,
   tolerance: number,
   everywhere: boolean,
 ): Uint8Array<ArrayBuffer> {
-  const raster = picture.fills.written().length ? picture.current() : picture.source;
+  const raster = image.fills.written().length ? image.current() : image.source;
   const x = clamp(Math.floor(point.x), 0, raster.width - 1);
   const y = clamp(Math.floor(point.y), 0, raster.height - 1);
   const matches = matcher(raster, y * raster.width + x, tolerance);

@@ -97,23 +97,23 @@ export class WavepaintEditor extends HTMLElement {
   }
 
   private setTitle(): void {
-    this.frame.title = this.getAttribute("label") ?? "Photograph editor";
+    this.frame.title = this.getAttribute("label") ?? "Image editor";
   }
 
-  /** Open a picture in place of the one that is there. Rejects where it cannot be read. */
-  async open(file: Blob, name = file instanceof File ? file.name : "picture.png"): Promise<void> {
+  /** Open an image in place of the one that is there. Rejects where it cannot be read. */
+  async open(file: Blob, name = file instanceof File ? file.name : "image.png"): Promise<void> {
     await this.ask((id) => ({ wavepaint: "open", id, file, name }));
   }
 
   /**
-   * The picture as it stands: PNG, outside the mask exactly the source's samples; or with "source" in the format of the
-   * picture that was opened. Rejects where none is open.
+   * The image as it stands: PNG, outside the mask exactly the source's samples; or with "source" in the format of the
+   * image that was opened. Rejects where none is open.
    */
   async result(type: "image/png" | "source" = "image/png"): Promise<Blob> {
     return (await this.ask((id) => ({ wavepaint: "result", id, type }))) as Blob;
   }
 
-  /** The mask as PNG, white = hole. Rejects where no picture is open. */
+  /** The mask as PNG, white = hole. Rejects where no image is open. */
   async mask(): Promise<Blob> {
     return (await this.ask((id) => ({ wavepaint: "mask", id }))) as Blob;
   }

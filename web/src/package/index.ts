@@ -1,5 +1,5 @@
 /**
- * `@wavepaint/web`: fill holes in photographs in the browser, and embed the editor.
+ * `@wavepaint/web`: fill holes in images in the browser, and embed the editor.
  *
  * The module lies in the folder of a static site and takes what it needs from there; see docs/site.md.
  */
@@ -16,7 +16,7 @@ export { WavepaintEditor };
 export type { Detail, Progress };
 
 /** Samples as they stand in a file: interleaved rows; 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. */
-export interface Picture {
+export interface RawImage {
   readonly width: number;
   readonly height: number;
   readonly channels: 1 | 2 | 3 | 4;
@@ -58,7 +58,7 @@ export async function load(onProgress?: (progress: Progress) => void): Promise<E
 }
 
 /**
- * Fill the hole of a picture. Samples outside the hole come back as they are; nothing leaves the device.
+ * Fill the hole of an image. Samples outside the hole come back as they are; nothing leaves the device.
  *
  * @param image an `ImageData`, or samples of any kind; it is not changed.
  * @param mask of the same size: an `ImageData`, read as every mask is (bright is hole, or what is drawn on transparency, or where it
@@ -68,28 +68,28 @@ export async function load(onProgress?: (progress: Progress) => void): Promise<E
  *   loaded; the signal's reason once it is aborted.
  */
 export function inpaint(image: ImageData, mask: ImageData | Mask, options?: InpaintOptions): Promise<ImageData>;
-export function inpaint(image: Picture, mask: ImageData | Mask, options?: InpaintOptions): Promise<Picture>;
+export function inpaint(image: RawImage, mask: ImageData | Mask, options?: InpaintOptions): Promise<RawImage>;
 export async function inpaint(
-  image: ImageData | Picture,
+  image: ImageData | RawImage,
   mask: ImageData | Mask,
   { exclude, ...options }: InpaintOptions = {},
-): Promise<ImageData | Picture> {
+): Promise<ImageData | RawImage> {
   const { width, height } = image;
-  const picture = pictureOf(image);
-  if (picture.data.length !== width * height * picture.channels) {
-    throw new RangeError(`the image does not hold ${width}x${height} pixels of ${picture.channels} channels`);
+  const raw = rawImageOf(image);
+  if (raw.data.length !== width * height * raw.channels) {
+    throw new RangeError(`the image does not hold ${width}x${height} pixels of ${raw.channels} channels`);
   }
-  const hole = marksOf(mask, picture, "mask");
+  const hole = marksOf(mask, raw, "mask");
   if (!hole.data.includes(0)) throw new RangeError("the mask covers the whole image, nothing is left to fill it from");
-  const avoided = exclude ? marksOf(exclude, picture, "exclude mask") : null;
-  const { raster } = await here().fill(picture, hole, { ...options, exclude: avoided });
+  const avoided = exclude ? marksOf(exclude, raw, "exclude mask") : null;
+  const { raster } = await here().fill(raw, hole, { ...options, exclude: avoided });
   if (!isImageData(image)) return raster;
   const { colorSpace } = image;
   return new ImageData(new Uint8ClampedArray(raster.data.buffer as ArrayBuffer), width, height, { colorSpace });
 }
 
-/** Samples of a kind that filling knows; a picture of ours as it is. */
-function pictureOf(image: ImageData | Picture): Picture {
+/** Samples of a kind that filling knows; a raw image as it is. */
+function rawImageOf(image: ImageData | RawImage): RawImage {
   const { width, height } = image;
   const data: unknown = image.data;
   const channels = isImageData(image) ? 4 : image.channels;
@@ -101,7 +101,7 @@ function pictureOf(image: ImageData | Picture): Picture {
 }
 
 /** What a mask of the size of the image marks: 1 = marked; `name` is what messages call it. */
-function marksOf(mask: ImageData | Mask, image: Picture, name: string): Mask & { readonly data: Uint8Array } {
+function marksOf(mask: ImageData | Mask, image: RawImage, name: string): Mask & { readonly data: Uint8Array } {
   const { width, height } = image;
   if (mask.width !== width || mask.height !== height) {
     throw new RangeError(`the ${name} is ${mask.width}x${mask.height} pixels, but the image is ${width}x${height}`);
@@ -112,7 +112,7 @@ function marksOf(mask: ImageData | Mask, image: Picture, name: string): Mask & {
 }
 
 /** The hole of a drawn mask; what a person should know about it goes to the console. */
-function holesOf({ width, height, data }: ImageData, image: Picture): Uint8Array {
+function holesOf({ width, height, data }: ImageData, image: RawImage): Uint8Array {
   try {
     const { holes, notes } = readMask({ width, height, channels: 4, data: new Uint8Array(data) }, image);
     for (const { text } of notes) console.warn(`wavepaint: the mask: ${text}`);
@@ -123,6 +123,6 @@ function holesOf({ width, height, data }: ImageData, image: Picture): Uint8Array
   }
 }
 
-const isImageData = (picture: ImageData | Picture | Mask): picture is ImageData => picture instanceof ImageData;
+const isImageData = (image: ImageData | RawImage | Mask): image is ImageData => image instanceof ImageData;
 
 if (!customElements.get("wavepaint-editor")) customElements.define("wavepaint-editor", WavepaintEditor);

@@ -1,5 +1,5 @@
 import type { ImageFiles } from "../codec/image_files";
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import { thumbnail } from "../image/thumbnail";
 import { element } from "./dom";
 import { canvasOf } from "./results";
@@ -12,7 +12,7 @@ const SIDE = 96;
 interface Entry {
   readonly file: File;
   /** What was done to it; null until it is shown for the first time. */
-  picture: Picture | null;
+  image: EditedImage | null;
   thumbnail: ImageData | null;
 }
 
@@ -38,26 +38,26 @@ export class Album {
   }
 
   open(files: readonly File[]): void {
-    this.entries = files.map((file) => ({ file, picture: null, thumbnail: null }));
+    this.entries = files.map((file) => ({ file, image: null, thumbnail: null }));
     this.current = 0;
     this.refresh();
   }
 
-  pictureOf(index: number): Picture | null {
-    return this.entries[index].picture;
+  imageOf(index: number): EditedImage | null {
+    return this.entries[index].image;
   }
 
   /** An image is shown now. */
-  take(index: number, picture: Picture): void {
+  take(index: number, image: EditedImage): void {
     this.current = index;
-    this.entries[index].picture = picture;
+    this.entries[index].image = image;
     this.portray();
   }
 
   /** The image that was shown is put away. */
   putAway(): void {
     this.portray();
-    this.entries.at(this.current)?.picture?.sleep();
+    this.entries.at(this.current)?.image?.sleep();
   }
 
   go(step: number): void {
@@ -67,17 +67,17 @@ export class Album {
 
   /** Every result in the format of its source, one after the other; untouched images as they are. */
   async *results(files: ImageFiles, saving: Saving, shown: Session): AsyncIterable<File> {
-    for (const [index, { file, picture }] of this.entries.entries()) {
-      if (!picture?.hasFilled) yield file;
+    for (const [index, { file, image }] of this.entries.entries()) {
+      if (!image?.hasFilled) yield file;
       else if (index === this.current) yield await saving.result(shown, true);
-      else yield await resultOf(file, picture, files, saving);
+      else yield await resultOf(file, image, files, saving);
     }
   }
 
   private portray(): void {
     const entry = this.entries.at(this.current);
-    if (this.size > 1 && entry?.picture) {
-      entry.thumbnail = thumbnail(entry.picture, { left: 0, top: 0, ...entry.picture.size }, SIDE);
+    if (this.size > 1 && entry?.image) {
+      entry.thumbnail = thumbnail(entry.image, { left: 0, top: 0, ...entry.image.size }, SIDE);
     }
     this.refresh();
   }
@@ -101,13 +101,13 @@ export class Album {
   }
 }
 
-async function resultOf(file: File, picture: Picture, files: ImageFiles, saving: Saving): Promise<File> {
+async function resultOf(file: File, image: EditedImage, files: ImageFiles, saving: Saving): Promise<File> {
   const opened = await files.open(file);
-  picture.wake(opened.raster);
-  const work: Work = { file, opened, picture };
+  image.wake(opened.raster);
+  const work: Work = { file, opened, image };
   try {
     return await saving.result(work, true);
   } finally {
-    picture.sleep();
+    image.sleep();
   }
 }

@@ -1,5 +1,5 @@
 import { type Point, clamp } from "../geometry";
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import type { Dab } from "../image/shapes";
 import type { TileChange } from "../image/sheet";
 import type { Stage } from "../view/stage";
@@ -29,7 +29,7 @@ export interface DrawingHost {
   resizeBrush(factor: number): void;
 }
 
-/** Turns pointers, or the crosshair and keys, into gestures on one picture. */
+/** Turns pointers, or the crosshair and keys, into gestures on one image. */
 export class Drawing implements PointerHandlers {
   private gesture: Gesture | null = null;
   private penDown = false;
@@ -41,7 +41,7 @@ export class Drawing implements PointerHandlers {
   private sizing = 0;
 
   constructor(
-    private readonly picture: Picture,
+    private readonly image: EditedImage,
     private readonly stage: Stage,
     private readonly cursor: HTMLElement,
     private readonly host: DrawingHost,
@@ -109,14 +109,14 @@ export class Drawing implements PointerHandlers {
     this.host.resizeBrush(factor);
   }
 
-  /** Move the crosshair (or, with the hand, the picture) as an arrow key says. */
+  /** Move the crosshair (or, with the hand, the image) as an arrow key says. */
   step(dx: number, dy: number, far: boolean): void {
     const length = far ? LONG_STEP : STEP;
     if (this.host.tool === "hand") {
       this.pan(-dx * length, -dy * length);
       return;
     }
-    const { width, height } = this.picture.size;
+    const { width, height } = this.image.size;
     const { camera } = this.stage;
     const from = this.stage.crosshair ?? this.middle();
     const distance = Math.max(1, Math.round(length / camera.scale));
@@ -183,7 +183,7 @@ export class Drawing implements PointerHandlers {
   /** Show the straight line that a press would draw, or none. */
   private showLine(to: Point | null): void {
     const { stage, lastEnd } = this;
-    if (to && lastEnd) stage.outline = { points: [lastEnd, stage.camera.toPicture(to)], closed: false };
+    if (to && lastEnd) stage.outline = { points: [lastEnd, stage.camera.toImage(to)], closed: false };
     else if (stage.outline) stage.outline = null;
     else return;
     stage.invalidate();
@@ -191,7 +191,7 @@ export class Drawing implements PointerHandlers {
 
   private start(dab: Dab): void {
     const { tool, toolOptions } = this.host;
-    this.gesture = startGesture(tool as DrawingTool, this.picture, dab, toolOptions);
+    this.gesture = startGesture(tool as DrawingTool, this.image, dab, toolOptions);
     this.go(dab);
   }
 
@@ -212,11 +212,11 @@ export class Drawing implements PointerHandlers {
   }
 
   private dab(screen: Point, pressure: number): Dab {
-    return { ...this.stage.camera.toPicture(screen), radius: this.radius * (LIGHTEST + (1 - LIGHTEST) * pressure) };
+    return { ...this.stage.camera.toImage(screen), radius: this.radius * (LIGHTEST + (1 - LIGHTEST) * pressure) };
   }
 
   private middle(): Point {
-    const { width, height } = this.picture.size;
+    const { width, height } = this.image.size;
     return { x: width / 2, y: height / 2 };
   }
 }

@@ -5,7 +5,7 @@ import type { Filler } from "../fill/filler";
 import type { Finder } from "../fill/finder";
 import type { ServerFiller } from "../fill/server_filler";
 import type { Step } from "../image/history";
-import { Picture } from "../image/picture";
+import { EditedImage } from "../image/edited_image";
 import { depthOf } from "../image/raster";
 import type { TileChange } from "../image/sheet";
 import { listenToPointers } from "../view/pointer";
@@ -158,7 +158,7 @@ export class Editor implements DrawingHost {
     this.unsaved = false;
     this.album.open(files);
     this.keeping.begin(files);
-    this.begin(0, files[0], opened, new Picture(opened.raster));
+    this.begin(0, files[0], opened, new EditedImage(opened.raster));
   }
 
   /** Offer what was kept at the last visit, unless something is open. */
@@ -185,25 +185,25 @@ export class Editor implements DrawingHost {
     try {
       const opened = await this.files.open(file);
       this.close();
-      let picture = this.album.pictureOf(index);
-      if (picture) {
-        picture.wake(opened.raster);
+      let image = this.album.imageOf(index);
+      if (image) {
+        image.wake(opened.raster);
       } else {
-        picture = new Picture(opened.raster);
-        const step = picture.record("Kept work", await this.keeping.restore(index, picture));
-        if (step) portray(step, picture);
+        image = new EditedImage(opened.raster);
+        const step = image.record("Kept work", await this.keeping.restore(index, image));
+        if (step) portray(step, image);
       }
-      this.begin(index, file, opened, picture);
+      this.begin(index, file, opened, image);
     } catch (error) {
       this.notices.warn(`${file.name} cannot be opened: ${wordsOf(error)}.`);
     }
   }
 
-  private begin(index: number, file: File, opened: Session["opened"], picture: Picture): void {
-    const stage = new Stage(this.host, picture, opened.displayP3, () => this.showZoom());
-    const drawing = new Drawing(picture, stage, element("cursor", HTMLElement), this);
-    this.session = { file, opened, picture, stage, drawing };
-    this.album.take(index, picture);
+  private begin(index: number, file: File, opened: Session["opened"], image: EditedImage): void {
+    const stage = new Stage(this.host, image, opened.displayP3, () => this.showZoom());
+    const drawing = new Drawing(image, stage, element("cursor", HTMLElement), this);
+    this.session = { file, opened, image, stage, drawing };
+    this.album.take(index, image);
     this.controls.fitBrush();
     const { width, height, channels } = opened.raster;
     element("image-name", HTMLElement).textContent = file.name;
@@ -234,14 +234,14 @@ export class Editor implements DrawingHost {
     if (!session) return;
     this.notices.warn(null);
     try {
-      const { holes, notes } = await this.codec.openMask(file, session.picture.source);
+      const { holes, notes } = await this.codec.openMask(file, session.image.source);
       const remarks = notes.map(({ text }) => `${text[0].toUpperCase()}${text.slice(1)}.`).join(" ");
       if (!holes.includes(1)) {
         this.notices.warn(`${file.name} adds nothing. ${remarks}`);
         return;
       }
       await session.drawing.quiet();
-      this.drawn("Mask", session.picture.addMask(holes, this.settings.grow));
+      this.drawn("Mask", session.image.addMask(holes, this.settings.grow));
       this.notices.say(`Added the mask ${file.name}. ${remarks}`.trim());
     } catch (error) {
       this.notices.warn(`${file.name} cannot be used as a mask: ${wordsOf(error)}.`);
@@ -255,7 +255,7 @@ export class Editor implements DrawingHost {
   }
 
   private async saveResult(likeSource: boolean): Promise<void> {
-    if (!this.session?.picture.hasFilled) return;
+    if (!this.session?.image.hasFilled) return;
     const saved = await this.saving.download("the result", () => this.saving.result(this.opened(), likeSource));
     if (saved && this.album.size < 2) this.unsaved = false;
   }
@@ -275,54 +275,54 @@ export class Editor implements DrawingHost {
 
   drawn(label: string, changes: TileChange[]): void {
     const { session } = this;
-    const step = session?.picture.record(label, changes);
+    const step = session?.image.record(label, changes);
     this.notices.tell(step ? `${label}.` : "");
-    if (session && step) portray(step, session.picture);
+    if (session && step) portray(step, session.image);
     this.changed(step);
-    if (step && this.fillsOnRelease && !this.filling.busy && session?.picture.hasPending) void this.filling.fill(step);
+    if (step && this.fillsOnRelease && !this.filling.busy && session?.image.hasPending) void this.filling.fill(step);
   }
 
   /** Mark damage that was found; it is not filled at once, so that one can look first. */
   found(damage: Uint8Array, grow: number): void {
     const { session } = this;
     if (!session || this.filling.locked) return;
-    const step = session.picture.record("Find damage", session.picture.addMask(damage, grow));
+    const step = session.image.record("Find damage", session.image.addMask(damage, grow));
     this.notices.say(
       step ? "Damage is marked: erase what belongs to the image, then fill." : "All of it is marked already.",
     );
-    if (step) portray(step, session.picture);
+    if (step) portray(step, session.image);
     this.changed(step);
   }
 
   filled(step: Step): void {
-    if (this.session) portray(step, this.session.picture);
+    if (this.session) portray(step, this.session.image);
     this.unsaved = true;
     this.changed(step);
   }
 
   /** Bring all in line with a step that was done or undone, and keep it. */
   private changed(step: Step | null | undefined): void {
-    const picture = this.session?.picture;
-    if (step && picture) this.keeping.keep(this.album.current, picture);
+    const image = this.session?.image;
+    if (step && image) this.keeping.keep(this.album.current, image);
     this.refresh();
     // An eraser, undo and redo may take a filling back.
-    if (step?.changes.some(({ sheet }) => sheet === picture?.fills)) this.onChanged();
+    if (step?.changes.some(({ sheet }) => sheet === image?.fills)) this.onChanged();
   }
 
   private undo(): void {
     const wasTryingAgain = this.filling.locked;
     this.filling.abort();
-    if (!wasTryingAgain) this.travel((picture) => picture.history.undo(), "Undid", "Nothing to undo.");
+    if (!wasTryingAgain) this.travel((image) => image.history.undo(), "Undid", "Nothing to undo.");
   }
 
   private redo(): void {
-    if (!this.filling.busy) this.travel((picture) => picture.history.redo(), "Redid", "Nothing to redo.");
+    if (!this.filling.busy) this.travel((image) => image.history.redo(), "Redid", "Nothing to redo.");
   }
 
-  private travel(go: (picture: Picture) => Step | undefined, verb: string, otherwise: string): void {
+  private travel(go: (image: EditedImage) => Step | undefined, verb: string, otherwise: string): void {
     const { session } = this;
     if (!session || session.drawing.active) return;
-    const step = go(session.picture);
+    const step = go(session.image);
     this.notices.say(step ? `${verb}: ${step.label.toLowerCase()}.` : otherwise);
     this.unsaved ||= step !== undefined;
     this.changed(step);
@@ -330,7 +330,7 @@ export class Editor implements DrawingHost {
 
   /** Undo or redo until so many steps are done. */
   private travelTo(position: number): void {
-    const history = this.session?.picture.history;
+    const history = this.session?.image.history;
     if (!history || this.filling.busy) return;
     const [start, redo] = [history.position, position > history.position];
     for (let at = start; at !== position; at += redo ? 1 : -1) {
@@ -343,8 +343,8 @@ export class Editor implements DrawingHost {
     const { session } = this;
     if (!session || session.drawing.active || this.filling.locked) return;
     this.filling.abort();
-    const step = session.picture.record("Start over", session.picture.clear());
-    if (step) portray(step, session.picture);
+    const step = session.image.record("Start over", session.image.clear());
+    if (step) portray(step, session.image);
     this.notices.say("The image is the original again.");
     this.changed(step);
   }
@@ -386,7 +386,7 @@ export class Editor implements DrawingHost {
   }
 
   private compare(): void {
-    if (!this.session?.picture.hasFilled) return;
+    if (!this.session?.image.hasFilled) return;
     this.divider.show(!this.divider.shown);
     this.notices.tell(this.divider.shown ? "Before on the left, after on the right." : "Comparison closed.");
     this.refresh();
@@ -426,21 +426,21 @@ export class Editor implements DrawingHost {
 
   /** Bring every control in line with the state. */
   refresh(): void {
-    const picture = this.session?.picture;
+    const image = this.session?.image;
     const { busy, locked } = this.filling;
-    const hasResult = locked || (picture?.hasFilled ?? false);
+    const hasResult = locked || (image?.hasFilled ?? false);
     if (!hasResult && this.divider.shown) this.divider.show(false);
-    document.body.classList.toggle("empty", !picture);
+    document.body.classList.toggle("empty", !image);
     document.body.classList.toggle("busy", busy);
     const enable = (ids: readonly string[], enabled: boolean): void => {
       for (const id of ids) element(id, HTMLButtonElement).disabled = !enabled;
     };
-    enable(["mask-open", "options-open", "zoom-in", "zoom-out", "fit", "history-open"], !!picture);
+    enable(["mask-open", "options-open", "zoom-in", "zoom-out", "fit", "history-open"], !!image);
     enable(["save-open", "compare"], hasResult);
-    enable(["undo"], picture?.history.canUndo ?? false);
-    enable(["redo"], !busy && (picture?.history.canRedo ?? false));
-    enable(["save-mask", "clear"], picture?.hasMarks ?? false);
-    enable(["fill"], busy || (picture?.hasPending ?? false));
+    enable(["undo"], image?.history.canUndo ?? false);
+    enable(["redo"], !busy && (image?.history.canRedo ?? false));
+    enable(["save-mask", "clear"], image?.hasMarks ?? false);
+    enable(["fill"], busy || (image?.hasPending ?? false));
     element("fill-label", HTMLElement).textContent = busy ? "Stop" : "Fill";
     element("compare", HTMLButtonElement).setAttribute("aria-pressed", String(this.divider.shown));
     const format = this.session?.opened.sourceFormat;
@@ -537,7 +537,7 @@ export class Editor implements DrawingHost {
     click("fill", () => (this.filling.busy ? this.filling.stop() : void this.filling.fill()));
     element("history-menu", HTMLElement).addEventListener("beforetoggle", () => {
       if (!this.session) return;
-      showHistory(this.session.picture, (position) => {
+      showHistory(this.session.image, (position) => {
         element("history-menu", HTMLElement).hidePopover();
         this.travelTo(position);
       });

@@ -3,7 +3,7 @@
 import type { Answer, Ask } from "../messages";
 import type { Editor } from "./editor";
 
-/** Only a page of the same site may open pictures here and take results away. */
+/** Only a page of the same site may open images here and take results away. */
 export function answerHost(editor: Editor): void {
   if (window.parent === window) return;
   const post = (answer: Answer): void => window.parent.postMessage(answer, location.origin);

@@ -61,17 +61,17 @@ export class Filling {
   async fill(join?: Step): Promise<void> {
     const { session } = this.host;
     if (!session || this.busy) return;
-    if (!session.picture.hasPending) {
+    if (!session.image.hasPending) {
       this.notices.say("Nothing to fill: paint over what should go first.");
       return;
     }
-    const { picture } = session;
+    const { image } = session;
     this.forget();
     const changes: TileChange[] = [];
     let step = join;
     let whole = true;
     const done = await this.run(session, 0, (pasted) => {
-      const recorded = picture.record("Fill", pasted, step) ?? step;
+      const recorded = image.record("Fill", pasted, step) ?? step;
       whole &&= changes.length === 0 || recorded === step;
       step = recorded;
       changes.push(...pasted);
@@ -82,7 +82,7 @@ export class Filling {
       this.host.filled(step);
     }
     // Strokes made meanwhile wait for their turn.
-    if (done && this.host.fillsOnRelease && picture.hasPending) void this.fill();
+    if (done && this.host.fillsOnRelease && image.hasPending) void this.fill();
   }
 
   /** Fill the last hole once more, with the next seed. */
@@ -144,7 +144,7 @@ export class Filling {
 
   /** Whether all was filled. */
   private async run(session: Session, seed: number, pasted: (changes: TileChange[]) => void): Promise<boolean> {
-    const { picture, stage, drawing } = session;
+    const { image, stage, drawing } = session;
     const running = new AbortController();
     this.running = running;
     this.notices.warn(null);
@@ -153,7 +153,7 @@ export class Filling {
     const started = performance.now();
     try {
       await fillPending({
-        picture,
+        image,
         filler: this.filler,
         seed,
         signal: running.signal,
@@ -178,10 +178,10 @@ export class Filling {
     }
   }
 
-  private keep({ picture }: Session, step: Step, seed: number, changes: readonly TileChange[]): void {
-    const tiles = changes.filter(({ sheet }) => sheet === (picture.holes as unknown)).map(({ index }) => index);
-    const box = boundsOfHoles(picture, tiles) ?? { left: 0, top: 0, ...picture.size };
-    this.attempts.push({ seed, changes, thumbnail: thumbnail(picture, box, THUMBNAIL_SIDE) });
+  private keep({ image }: Session, step: Step, seed: number, changes: readonly TileChange[]): void {
+    const tiles = changes.filter(({ sheet }) => sheet === (image.holes as unknown)).map(({ index }) => index);
+    const box = boundsOfHoles(image, tiles) ?? { left: 0, top: 0, ...image.size };
+    this.attempts.push({ seed, changes, thumbnail: thumbnail(image, box, THUMBNAIL_SIDE) });
     if (this.attempts.length > MOST_ATTEMPTS) this.attempts.shift();
     this.shown = this.attempts.length - 1;
     this.step = step;

@@ -1,6 +1,6 @@
 import type { Box } from "../geometry";
 import type { Step } from "../image/history";
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import { TILE } from "../image/sheet";
 import { thumbnail } from "../image/thumbnail";
 import { element } from "./dom";
@@ -9,11 +9,11 @@ import { canvasOf } from "./results";
 const SIDE = 72;
 
 /** Remember what a step made of the image where it changed it. */
-export function portray(step: Step, of: Picture): void {
+export function portray(step: Step, of: EditedImage): void {
   step.thumbnail = thumbnail(of, changedBox(step, of), SIDE);
 }
 
-function changedBox({ changes }: Step, { size }: Picture): Box {
+function changedBox({ changes }: Step, { size }: EditedImage): Box {
   let [left, top, right, bottom] = [size.width, size.height, 0, 0];
   for (const { sheet, index } of changes) {
     const origin = sheet.origin(index);
@@ -25,7 +25,7 @@ function changedBox({ changes }: Step, { size }: Picture): Box {
 }
 
 /** Write the menu of steps; `go` is called with how many of them are to be done. */
-export function showHistory({ history }: Picture, go: (position: number) => void): void {
+export function showHistory({ history }: EditedImage, go: (position: number) => void): void {
   const { steps, position } = history;
   const entry = (label: string, at: number, image?: ImageData): HTMLElement => {
     const button = document.createElement("button");

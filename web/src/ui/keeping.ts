@@ -1,6 +1,6 @@
 import { type UseStore, clear, createStore, get, set } from "idb-keyval";
 import { FILLED, KEEP } from "../image/marks";
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import type { Samples } from "../image/raster";
 import type { Sheet, TileChange } from "../image/sheet";
 
@@ -58,16 +58,16 @@ export class Keeping {
   }
 
   /** Store how one image stands, soon. */
-  keep(index: number, picture: Picture): void {
+  keep(index: number, image: EditedImage): void {
     clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => void this.write(index, picture), DELAY_MILLISECONDS);
+    this.timer = window.setTimeout(() => void this.write(index, image), DELAY_MILLISECONDS);
   }
 
   /** Bring back what was kept of one image, as one step; none for an image that had no marks. */
-  async restore(index: number, picture: Picture): Promise<TileChange[]> {
+  async restore(index: number, image: EditedImage): Promise<TileChange[]> {
     const kept = this.store && this.begun ? await get<KeptMarks>(keyOf(index), this.store).catch(() => null) : null;
     return kept
-      ? [...put(picture.holes, kept.holes), ...put(picture.fills, kept.fills), ...put(picture.avoided, kept.avoided)]
+      ? [...put(image.holes, kept.holes), ...put(image.fills, kept.fills), ...put(image.avoided, kept.avoided)]
       : [];
   }
 
@@ -78,7 +78,7 @@ export class Keeping {
     if (this.store) await clear(this.store).catch(() => undefined);
   }
 
-  private async write(index: number, picture: Picture): Promise<void> {
+  private async write(index: number, image: EditedImage): Promise<void> {
     const { store, files } = this;
     if (!store || !this.isOn()) return;
     try {
@@ -87,7 +87,7 @@ export class Keeping {
         this.begun = true;
       }
       await set("work", { files, current: index } satisfies KeptWork, store);
-      await set(keyOf(index), marksOf(picture), store);
+      await set(keyOf(index), marksOf(image), store);
     } catch {
       this.failed();
     }
@@ -104,11 +104,11 @@ function openStore(): UseStore | null {
   }
 }
 
-function marksOf(picture: Picture): KeptMarks {
-  const holes = tilesOf(picture.holes, (tile) => tile.some((state) => state !== KEEP));
+function marksOf(image: EditedImage): KeptMarks {
+  const holes = tilesOf(image.holes, (tile) => tile.some((state) => state !== KEEP));
   const filled = new Set(holes.filter(([, tile]) => tile.includes(FILLED)).map(([index]) => index));
-  const fills = tilesOf(picture.fills, (_, index) => filled.has(index));
-  return { holes, fills, avoided: tilesOf(picture.avoided, (tile) => tile.includes(1)) };
+  const fills = tilesOf(image.fills, (_, index) => filled.has(index));
+  return { holes, fills, avoided: tilesOf(image.avoided, (tile) => tile.includes(1)) };
 }
 
 function tilesOf<T extends Samples>(sheet: Sheet<T>, wanted: (tile: T, index: number) => boolean): [number, T][] {

@@ -57,7 +57,7 @@ export class Looking {
     try {
       const { signal } = running;
       const damage = await this.finder.find(
-        session.picture.current(),
+        session.image.current(),
         { kinds, sensitivity },
         signal,
         ({ doing, share }) => {

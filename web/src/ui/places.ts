@@ -3,7 +3,7 @@ import { keptBackends, transferBytes } from "../device/files";
 import { type Engine, expectedEngine } from "../device/network";
 import { FillError, type FillProgress, type Filled, type Filler } from "../fill/filler";
 import type { Finder, Finding } from "../fill/finder";
-import type { FillRequest } from "../image/picture";
+import type { FillRequest } from "../image/edited_image";
 import type { Raster } from "../image/raster";
 import type { Progress } from "../progress";
 import { element } from "./dom";

@@ -2,7 +2,7 @@ import { Zip, ZipPassThrough } from "fflate";
 import type { RemoteCodec } from "../codec/client";
 import { FORMATS } from "../codec/formats";
 import type { ImageFiles, OpenFile } from "../codec/image_files";
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import { download } from "./dom";
 import { type Notices, wordsOf } from "./notices";
 
@@ -10,7 +10,7 @@ import { type Notices, wordsOf } from "./notices";
 export interface Work {
   readonly file: File;
   readonly opened: OpenFile;
-  readonly picture: Picture;
+  readonly image: EditedImage;
 }
 
 /** Writes results: to downloads, to the clipboard, and many into one archive. */
@@ -22,17 +22,17 @@ export class Saving {
   ) {}
 
   /** The result in the format of the source, or as PNG. Without changes it is the source's file, byte for byte. */
-  async result({ file, opened, picture }: Work, likeSource: boolean): Promise<File> {
+  async result({ file, opened, image }: Work, likeSource: boolean): Promise<File> {
     const format = (likeSource && opened.sourceFormat) || "png";
-    if (!picture.hasFilled && (opened.sourceFormat === format || (likeSource && !opened.sourceFormat))) return file;
+    if (!image.hasFilled && (opened.sourceFormat === format || (likeSource && !opened.sourceFormat))) return file;
     const { mime, extension } = FORMATS[format];
-    const blob = await this.files.encode(file, opened, picture, likeSource);
+    const blob = await this.files.encode(file, opened, image, likeSource);
     return new File([blob], `${stem(file.name)}-filled.${extension}`, { type: mime });
   }
 
   /** The mask as PNG, white = hole. */
-  async mask({ file, picture }: Work): Promise<File> {
-    const bytes = await this.codec.encodePng({ ...picture.size, channels: 1, data: picture.mask() });
+  async mask({ file, image }: Work): Promise<File> {
+    const bytes = await this.codec.encodePng({ ...image.size, channels: 1, data: image.mask() });
     return new File([bytes], `${stem(file.name)}-mask.png`, { type: FORMATS.png.mime });
   }
 

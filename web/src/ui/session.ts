@@ -1,5 +1,5 @@
 import type { OpenFile } from "../codec/image_files";
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import type { Stage } from "../view/stage";
 import type { Drawing } from "./drawing";
 
@@ -7,7 +7,7 @@ import type { Drawing } from "./drawing";
 export interface Session {
   readonly file: File;
   readonly opened: OpenFile;
-  readonly picture: Picture;
+  readonly image: EditedImage;
   readonly stage: Stage;
   readonly drawing: Drawing;
 }

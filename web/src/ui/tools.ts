@@ -1,6 +1,6 @@
 import type { Point } from "../geometry";
 import type { Mark } from "../image/marks";
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import type { Samples } from "../image/raster";
 import { type Dab, polygon, rectangle, sweep } from "../image/shapes";
 import type { TileChange } from "../image/sheet";
@@ -29,7 +29,7 @@ export interface ToolOptions {
   readonly everywhere: boolean;
 }
 
-/** One use of a tool, from press to release. Points are picture coordinates. */
+/** One use of a tool, from press to release. Points are image coordinates. */
 export interface Gesture {
   readonly label: string;
   /** Go on to a point. Returns the tiles that look different now. */
@@ -39,12 +39,12 @@ export interface Gesture {
   cancel(): void;
 }
 
-export function startGesture(tool: DrawingTool, picture: Picture, at: Dab, options: ToolOptions): Gesture {
+export function startGesture(tool: DrawingTool, image: EditedImage, at: Dab, options: ToolOptions): Gesture {
   const round = ROUND[tool];
-  if (round) return new BrushGesture(round[0], picture.stroke(round[1]), at, options.grow);
-  if (tool === "wand") return new WandGesture(picture, at, options);
+  if (round) return new BrushGesture(round[0], image.stroke(round[1]), at, options.grow);
+  if (tool === "wand") return new WandGesture(image, at, options);
   const corners = tool === "rectangle" ? new Rectangle(at) : new Lasso(at);
-  return new ShapeGesture(picture, corners, options.grow);
+  return new ShapeGesture(image, corners, options.grow);
 }
 
 class BrushGesture implements Gesture {
@@ -84,7 +84,7 @@ class ShapeGesture implements Gesture {
   readonly label: string;
 
   constructor(
-    private readonly picture: Picture,
+    private readonly image: EditedImage,
     private readonly corners: Corners,
     private readonly grow: number,
   ) {
@@ -101,7 +101,7 @@ class ShapeGesture implements Gesture {
   }
 
   finish(): TileChange[] {
-    const stroke = this.picture.stroke("hole");
+    const stroke = this.image.stroke("hole");
     stroke.add(polygon(this.outline.points));
     stroke.grow(this.grow);
     return stroke.finish();
@@ -151,7 +151,7 @@ class WandGesture implements Gesture {
   readonly outline = null;
 
   constructor(
-    private readonly picture: Picture,
+    private readonly image: EditedImage,
     private at: Point,
     private readonly options: ToolOptions,
   ) {}
@@ -162,11 +162,11 @@ class WandGesture implements Gesture {
   }
 
   finish(): TileChange[] {
-    const { width, height } = this.picture.size;
+    const { width, height } = this.image.size;
     const { x, y } = this.at;
     if (x < 0 || y < 0 || x >= width || y >= height) return [];
     const { tolerance, everywhere, grow } = this.options;
-    return this.picture.addMask(matchColour(this.picture, this.at, tolerance, everywhere), grow);
+    return this.image.addMask(matchColour(this.image, this.at, tolerance, everywhere), grow);
   }
 
   cancel(): void {

@@ -1,29 +1,29 @@
 import { type Point, type Size, clamp } from "../geometry";
 
-/** CSS pixels per picture pixel at most. */
+/** CSS pixels per image pixel at most. */
 const MAX_SCALE = 32;
-/** Small pictures are enlarged at most this much when they are fitted. */
+/** Small images are enlarged at most this much when they are fitted. */
 const MAX_FITTED_SCALE = 3;
-/** The whole picture may be shrunk to this share of the size at which it fits. */
+/** The whole image may be shrunk to this share of the size at which it fits. */
 const MIN_SHARE = 0.5;
-/** CSS pixels around a picture that is fitted into the viewport. */
+/** CSS pixels around an image that is fitted into the viewport. */
 const MARGIN = 16;
 
-/** Which part of the picture the viewport shows. Screen coordinates are CSS pixels in the viewport. */
+/** Which part of the image the viewport shows. Screen coordinates are CSS pixels in the viewport. */
 export class Camera {
-  /** CSS pixels per picture pixel. */
+  /** CSS pixels per image pixel. */
   scale = 1;
-  /** Picture coordinates of the viewport's top left corner. */
+  /** Image coordinates of the viewport's top left corner. */
   x = 0;
   y = 0;
-  /** The picture follows the viewport's size until somebody zooms or pans. */
+  /** The image follows the viewport's size until somebody zooms or pans. */
   private fitted = true;
   private viewport: Size = { width: 1, height: 1 };
 
-  constructor(private readonly picture: Size) {}
+  constructor(private readonly image: Size) {}
 
   resize(viewport: Size): void {
-    const center = this.toPicture(this.middle);
+    const center = this.toImage(this.middle);
     this.viewport = viewport;
     if (this.fitted) this.fit();
     else this.show(center, this.middle);
@@ -36,7 +36,7 @@ export class Camera {
   }
 
   zoomAt(screen: Point, factor: number): void {
-    const fixed = this.toPicture(screen);
+    const fixed = this.toImage(screen);
     this.scale = clamp(this.scale * factor, Math.min(1, this.fittingScale) * MIN_SHARE, MAX_SCALE);
     this.fitted = false;
     this.show(fixed, screen);
@@ -53,7 +53,7 @@ export class Camera {
     this.keepInSight();
   }
 
-  /** Pan, if need be, so that a point of the picture is inside the viewport. */
+  /** Pan, if need be, so that a point of the image is inside the viewport. */
   reveal(point: Point): void {
     const screen = this.toScreen(point);
     const { width, height } = this.viewport;
@@ -62,7 +62,7 @@ export class Camera {
     if (dx !== 0 || dy !== 0) this.panBy(dx, dy);
   }
 
-  toPicture({ x, y }: Point): Point {
+  toImage({ x, y }: Point): Point {
     return { x: this.x + x / this.scale, y: this.y + y / this.scale };
   }
 
@@ -75,7 +75,7 @@ export class Camera {
     return { x: this.viewport.width / 2, y: this.viewport.height / 2 };
   }
 
-  /** CSS pixels per picture pixel when the picture is fitted. */
+  /** CSS pixels per image pixel when the image is fitted. */
   get fittedScale(): number {
     return Math.min(this.fittingScale, MAX_FITTED_SCALE);
   }
@@ -84,13 +84,13 @@ export class Camera {
     const { width, height } = this.viewport;
     return Math.max(
       1 / MAX_SCALE,
-      Math.min((width - 2 * MARGIN) / this.picture.width, (height - 2 * MARGIN) / this.picture.height),
+      Math.min((width - 2 * MARGIN) / this.image.width, (height - 2 * MARGIN) / this.image.height),
     );
   }
 
   private center(): void {
-    this.x = (this.picture.width - this.viewport.width / this.scale) / 2;
-    this.y = (this.picture.height - this.viewport.height / this.scale) / 2;
+    this.x = (this.image.width - this.viewport.width / this.scale) / 2;
+    this.y = (this.image.height - this.viewport.height / this.scale) / 2;
   }
 
   private show(point: Point, screen: Point): void {
@@ -99,11 +99,11 @@ export class Camera {
     this.keepInSight();
   }
 
-  /** The middle of the viewport always shows some of the picture. */
+  /** The middle of the viewport always shows some of the image. */
   private keepInSight(): void {
     const halfWidth = this.viewport.width / this.scale / 2;
     const halfHeight = this.viewport.height / this.scale / 2;
-    this.x = clamp(this.x, -halfWidth, this.picture.width - halfWidth);
-    this.y = clamp(this.y, -halfHeight, this.picture.height - halfHeight);
+    this.x = clamp(this.x, -halfWidth, this.image.width - halfWidth);
+    this.y = clamp(this.y, -halfHeight, this.image.height - halfHeight);
   }
 }

@@ -1,10 +1,10 @@
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import type { Samples } from "../image/raster";
 import { type Sheet, TILE } from "../image/sheet";
 import { AVOID_STRIPES, HOLE_STRIPES, hatch, markPixels } from "./hatch";
 import { type Bitmap, bitmapOf } from "./pyramid";
 
-/** Calls back with every tile in view: its samples, and what of it lies inside the picture. */
+/** Calls back with every tile in view: its samples, and what of it lies inside the image. */
 export type EachTile = <T extends Samples>(
   sheet: Sheet<T>,
   visit: (tile: T, left: number, top: number, size: { width: number; height: number }) => void,
@@ -27,7 +27,7 @@ export class MarksLayer {
   private ratio = 0;
   private readonly scratch = document.createElement("canvas");
 
-  constructor(private readonly picture: Picture) {}
+  constructor(private readonly image: EditedImage) {}
 
   forget(tile: Samples): void {
     this.bitmaps.delete(tile);
@@ -50,15 +50,15 @@ export class MarksLayer {
       this.ratio = view.ratio;
       this.patterns = [hatch(HOLE_STRIPES, view.ratio, false), hatch(AVOID_STRIPES, view.ratio, true)];
     }
-    this.stripe(context, this.picture.holes, this.patterns[0], view);
-    if (this.picture.avoided.written().length === 0) return;
+    this.stripe(context, this.image.holes, this.patterns[0], view);
+    if (this.image.avoided.written().length === 0) return;
     const { scratch } = this;
     const { width, height } = context.canvas;
     if (scratch.width !== width || scratch.height !== height) [scratch.width, scratch.height] = [width, height];
     const apart = scratch.getContext("2d");
     if (!apart) return;
     apart.clearRect(0, 0, width, height);
-    this.stripe(apart, this.picture.avoided, this.patterns[1], view);
+    this.stripe(apart, this.image.avoided, this.patterns[1], view);
     context.drawImage(scratch, 0, 0);
   }
 

@@ -2,7 +2,7 @@ import type { Point } from "../geometry";
 
 /** What pointers, wheels and fingers ask for. Points are CSS pixels in the element. */
 export interface PointerHandlers {
-  /** Whether a drag that starts now moves the picture instead of drawing. */
+  /** Whether a drag that starts now moves the image instead of drawing. */
   pans(): boolean;
   /** `straight`: in a straight line from where the last stroke ended. */
   begin(point: Point, pressure: number, straight: boolean): void;

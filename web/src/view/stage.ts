@@ -1,5 +1,5 @@
 import { type Point, clamp } from "../geometry";
-import type { Picture } from "../image/picture";
+import type { EditedImage } from "../image/edited_image";
 import { type Samples, hasAlpha, toRgba } from "../image/raster";
 import { type Sheet, TILE } from "../image/sheet";
 import { Camera } from "./camera";
@@ -8,19 +8,19 @@ import { type Bitmap, DISPLAY_TILE, Pyramid, bitmapOf } from "./pyramid";
 
 /** Milliseconds of one frame that may go into making tiles; the overview stands in for the rest. */
 const TILE_BUDGET = 10;
-/** Device pixels per picture pixel from which on pixels are shown as squares. */
+/** Device pixels per image pixel from which on pixels are shown as squares. */
 const PIXELATED_FROM = 4;
 
 const CHECKER_SIDE = 8;
 
-/** A shape that is being drawn, in picture coordinates. */
+/** A shape that is being drawn, in image coordinates. */
 export interface Outline {
   readonly points: readonly Point[];
   readonly closed: boolean;
 }
 
 /**
- * Draws what the viewport shows of a picture, and no more: the source from display tiles, the filled tiles above it,
+ * Draws what the viewport shows of an image, and no more: the source from display tiles, the filled tiles above it,
  * the mask above those.
  */
 export class Stage {
@@ -35,7 +35,7 @@ export class Stage {
   outline: Outline | null = null;
   crosshair: Point | null = null;
 
-  private readonly image = layer("image");
+  private readonly imageCanvas = layer("image");
   private readonly overlay = layer("overlay");
   private readonly pyramid: Pyramid;
   private readonly colorSpace: PredefinedColorSpace;
@@ -47,15 +47,15 @@ export class Stage {
 
   constructor(
     private readonly host: HTMLElement,
-    private readonly picture: Picture,
+    private readonly image: EditedImage,
     displayP3: boolean,
     private readonly drawn: () => void,
   ) {
-    this.camera = new Camera(picture.size);
+    this.camera = new Camera(image.size);
     this.colorSpace = displayP3 ? "display-p3" : "srgb";
-    this.pyramid = new Pyramid(picture.source, this.colorSpace);
-    this.marks = new MarksLayer(picture);
-    host.prepend(this.image, this.overlay);
+    this.pyramid = new Pyramid(image.source, this.colorSpace);
+    this.marks = new MarksLayer(image);
+    host.prepend(this.imageCanvas, this.overlay);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(host);
     this.resize();
@@ -64,7 +64,7 @@ export class Stage {
   dispose(): void {
     this.observer.disconnect();
     cancelAnimationFrame(this.frame);
-    this.image.remove();
+    this.imageCanvas.remove();
     this.overlay.remove();
   }
 
@@ -85,7 +85,7 @@ export class Stage {
     const { clientWidth: width, clientHeight: height } = this.host;
     if (width === 0 || height === 0) return;
     this.ratio = window.devicePixelRatio;
-    for (const canvas of [this.image, this.overlay]) {
+    for (const canvas of [this.imageCanvas, this.overlay]) {
       canvas.width = Math.round(width * this.ratio);
       canvas.height = Math.round(height * this.ratio);
     }
@@ -94,24 +94,24 @@ export class Stage {
   }
 
   private draw(): void {
-    const image = this.image.getContext("2d", { colorSpace: this.colorSpace });
+    const base = this.imageCanvas.getContext("2d", { colorSpace: this.colorSpace });
     const overlay = this.overlay.getContext("2d");
-    if (!image || !overlay) return;
-    for (const context of [image, overlay]) context.clearRect(0, 0, this.image.width, this.image.height);
-    image.imageSmoothingEnabled = this.scale < PIXELATED_FROM;
-    image.imageSmoothingQuality = "medium";
+    if (!base || !overlay) return;
+    for (const context of [base, overlay]) context.clearRect(0, 0, this.imageCanvas.width, this.imageCanvas.height);
+    base.imageSmoothingEnabled = this.scale < PIXELATED_FROM;
+    base.imageSmoothingQuality = "medium";
 
-    if (!this.drawSource(image)) this.invalidate();
+    if (!this.drawSource(base)) this.invalidate();
     const share = this.showSource ? 1 : (this.divider ?? 0);
-    const split = Math.round(share * this.image.width);
-    clipFrom(image, split, () => this.drawFills(image));
-    if (hasAlpha(this.picture.source)) this.drawChecker(image);
+    const split = Math.round(share * this.imageCanvas.width);
+    clipFrom(base, split, () => this.drawFills(base));
+    if (hasAlpha(this.image.source)) this.drawChecker(base);
     clipFrom(overlay, split, () => this.drawHoles(overlay));
     this.drawOutline(overlay);
     this.drawCrosshair(overlay);
   }
 
-  /** Device pixels per picture pixel. */
+  /** Device pixels per image pixel. */
   private get scale(): number {
     return this.camera.scale * this.ratio;
   }
@@ -127,7 +127,7 @@ export class Stage {
 
   /** Returns false when tiles are still missing. */
   private drawSource(context: CanvasRenderingContext2D): boolean {
-    const { width, height } = this.picture.size;
+    const { width, height } = this.image.size;
     const level = clamp(Math.round(Math.log2(1 / this.scale)), 0, this.pyramid.overviewLevel);
     const side = DISPLAY_TILE << level;
     const deadline = performance.now() + TILE_BUDGET;
@@ -136,8 +136,8 @@ export class Stage {
       x: Math.floor(Math.max(0, this.camera.x) / side),
       y: Math.floor(Math.max(0, this.camera.y) / side),
     };
-    const right = Math.min(width, this.camera.x + this.image.width / this.scale);
-    const bottom = Math.min(height, this.camera.y + this.image.height / this.scale);
+    const right = Math.min(width, this.camera.x + this.imageCanvas.width / this.scale);
+    const bottom = Math.min(height, this.camera.y + this.imageCanvas.height / this.scale);
     for (let row = first.y; row * side < bottom; row++) {
       for (let column = first.x; column * side < right; column++) {
         const [left, top] = [column * side, row * side];
@@ -180,17 +180,17 @@ export class Stage {
     const [x, y] = [this.deviceX(left), this.deviceY(top)];
     const width = this.deviceX(left + size.width) - x;
     const height = this.deviceY(top + size.height) - y;
-    if (hasAlpha(this.picture.source)) context.clearRect(x, y, width, height);
+    if (hasAlpha(this.image.source)) context.clearRect(x, y, width, height);
     context.drawImage(bitmap, sourceX, sourceY, sourceWidth, sourceHeight, x, y, width, height);
   }
 
   private drawFills(context: CanvasRenderingContext2D): void {
-    const { channels } = this.picture.source;
-    this.eachTile(this.picture.fills, (tile, left, top, size) => {
+    const { channels } = this.image.source;
+    this.eachTile(this.image.fills, (tile, left, top, size) => {
       let bitmap = this.fillBitmaps.get(tile);
       if (!bitmap) {
         const raster = { width: TILE, height: TILE, channels, data: tile };
-        // Without the tile's unused margin, which would shine through at the picture's edge when it is scaled.
+        // Without the tile's unused margin, which would shine through at the image's edge when it is scaled.
         bitmap = bitmapOf(toRgba(raster, { left: 0, top: 0, ...size }, 1), size.width, this.colorSpace);
         this.fillBitmaps.set(tile, bitmap);
       }
@@ -218,13 +218,13 @@ export class Stage {
     sheet: Sheet<T>,
     visit: (tile: T, left: number, top: number, size: { width: number; height: number }) => void,
   ): void {
-    const { width, height } = this.picture.size;
+    const { width, height } = this.image.size;
     for (const index of sheet.written()) {
       const { left, top } = sheet.origin(index);
       const size = { width: Math.min(TILE, width - left), height: Math.min(TILE, height - top) };
       const visible =
-        this.deviceX(left) < this.image.width &&
-        this.deviceY(top) < this.image.height &&
+        this.deviceX(left) < this.imageCanvas.width &&
+        this.deviceY(top) < this.imageCanvas.height &&
         this.deviceX(left + size.width) > 0 &&
         this.deviceY(top + size.height) > 0;
       const tile = sheet.tile(index);
@@ -243,7 +243,7 @@ export class Stage {
     painter.fillStyle = "#d4d4d8";
     painter.fillRect(0, 0, side, side);
     painter.fillRect(side, side, side, side);
-    const { width, height } = this.picture.size;
+    const { width, height } = this.image.size;
     const [x, y] = [this.deviceX(0), this.deviceY(0)];
     context.save();
     context.globalCompositeOperation = "destination-over";
@@ -272,7 +272,7 @@ export class Stage {
     this.strokeTwice(context, []);
   }
 
-  /** Dark below light: visible on any picture. */
+  /** Dark below light: visible on any image. */
   private strokeTwice(context: CanvasRenderingContext2D, dash: number[]): void {
     context.setLineDash([]);
     context.lineWidth = 3 * this.ratio;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Box } from "../src/geometry";
 import { History } from "../src/image/history";
 import { FILLED, KEEP, type Mark, PENDING } from "../src/image/marks";
-import { Picture } from "../src/image/picture";
+import { EditedImage } from "../src/image/edited_image";
 import { type Channels, type Raster, crop } from "../src/image/raster";
 import { polygon, rectangle, sweep } from "../src/image/shapes";
 import { Sheet } from "../src/image/sheet";
@@ -18,21 +18,21 @@ function noise(channels: Channels, depth: 8 | 16, { width, height }: Box = WHOLE
   return { width, height, channels, data };
 }
 
-function paint(picture: Picture, mark: Mark, left: number, top: number, right: number, bottom: number) {
-  const stroke = picture.stroke(mark);
+function paint(edited: EditedImage, mark: Mark, left: number, top: number, right: number, bottom: number) {
+  const stroke = edited.stroke(mark);
   stroke.add(polygon(rectangle({ x: left, y: top }, { x: right, y: bottom })));
-  return picture.record("Stroke", stroke.finish());
+  return edited.record("Stroke", stroke.finish());
 }
 
-function fillWith(picture: Picture, value: number, core: Box = WHOLE, region: Box = WHOLE) {
-  const { image, mask } = picture.request(region);
+function fillWith(edited: EditedImage, value: number, core: Box = WHOLE, region: Box = WHOLE) {
+  const { image, mask } = edited.request(region);
   const answer = { ...image, data: image.data.map(() => value) as typeof image.data };
-  return picture.record("Fill", picture.paste(region, core, mask, answer));
+  return edited.record("Fill", edited.paste(region, core, mask, answer));
 }
 
-const holes = (picture: Picture): number => picture.mask().reduce((sum, white) => sum + white / 255, 0);
+const holes = (edited: EditedImage): number => edited.mask().reduce((sum, white) => sum + white / 255, 0);
 
-describe("Picture", () => {
+describe("EditedImage", () => {
   it.each([
     [1, 8],
     [2, 8],
@@ -45,52 +45,52 @@ describe("Picture", () => {
   ] as const)("keeps every sample outside the mask, %i channels of %i bits", (channels, depth) => {
     const source = noise(channels, depth);
     const copy = source.data.slice();
-    const picture = new Picture(source);
-    paint(picture, "hole", 200, 100, 300, 200);
-    fillWith(picture, 7);
-    paint(picture, "hole", 250, 150, 590, 299);
-    paint(picture, "erase", 400, 0, 450, 300);
-    fillWith(picture, 9);
-    const mask = picture.mask();
-    const result = picture.current().data;
+    const edited = new EditedImage(source);
+    paint(edited, "hole", 200, 100, 300, 200);
+    fillWith(edited, 7);
+    paint(edited, "hole", 250, 150, 590, 299);
+    paint(edited, "erase", 400, 0, 450, 300);
+    fillWith(edited, 9);
+    const mask = edited.mask();
+    const result = edited.current().data;
     for (let at = 0; at < result.length; at++) {
       const expected = mask[Math.floor(at / channels)] === 0 ? copy[at] : result[at] === 7 ? 7 : 9;
       if (result[at] !== expected) expect.fail(`sample ${at} is ${result[at]}`);
     }
     expect(equal(source.data, copy)).toBe(true);
-    expect(holes(picture)).toBeGreaterThan(10_000);
+    expect(holes(edited)).toBeGreaterThan(10_000);
   });
 
   it("asks with the holes blanked and earlier fills in place", () => {
-    const picture = new Picture(noise(3, 8));
-    paint(picture, "hole", 10, 10, 20, 20);
-    fillWith(picture, 99);
-    paint(picture, "hole", 15, 15, 30, 30);
+    const edited = new EditedImage(noise(3, 8));
+    paint(edited, "hole", 10, 10, 20, 20);
+    fillWith(edited, 99);
+    paint(edited, "hole", 15, 15, 30, 30);
     const region = { left: 8, top: 4, width: 40, height: 32 };
-    const { image, mask } = picture.request(region);
+    const { image, mask } = edited.request(region);
     expect(mask.reduce((sum, hole) => sum + hole, 0)).toBe(15 * 15);
     const at = (x: number, y: number): number => (y - region.top) * region.width + x - region.left;
     expect([...image.data.subarray(3 * at(12, 12), 3 * at(12, 12) + 3)]).toEqual([99, 99, 99]);
     expect([...image.data.subarray(3 * at(16, 16), 3 * at(16, 16) + 3)]).toEqual([0, 0, 0]);
     expect(image.data.subarray(3 * at(40, 30), 3 * at(40, 30) + 3)).toEqual(
-      crop(picture.source, { left: 40, top: 30, width: 1, height: 1 }).data,
+      crop(edited.source, { left: 40, top: 30, width: 1, height: 1 }).data,
     );
   });
 
   it("pastes only in the core, only what was asked for and is still wanted", () => {
-    const picture = new Picture(noise(3, 8));
-    paint(picture, "hole", 100, 100, 200, 200);
-    const { image, mask } = picture.request(WHOLE);
-    paint(picture, "erase", 100, 100, 120, 200); // erased while the server was at work
-    paint(picture, "hole", 300, 100, 310, 200); // painted while the server was at work
-    picture.paste(WHOLE, { left: 0, top: 0, width: 150, height: 300 }, mask, {
+    const edited = new EditedImage(noise(3, 8));
+    paint(edited, "hole", 100, 100, 200, 200);
+    const { image, mask } = edited.request(WHOLE);
+    paint(edited, "erase", 100, 100, 120, 200); // erased while the server was at work
+    paint(edited, "hole", 300, 100, 310, 200); // painted while the server was at work
+    edited.paste(WHOLE, { left: 0, top: 0, width: 150, height: 300 }, mask, {
       ...image,
       data: image.data.slice().fill(5),
     });
-    expect(picture.holeAt(110, 150)).toBe(KEEP);
-    expect(picture.holeAt(130, 150)).toBe(FILLED);
-    expect(picture.holeAt(160, 150)).toBe(PENDING);
-    expect(picture.holeAt(305, 150)).toBe(PENDING);
+    expect(edited.holeAt(110, 150)).toBe(KEEP);
+    expect(edited.holeAt(130, 150)).toBe(FILLED);
+    expect(edited.holeAt(160, 150)).toBe(PENDING);
+    expect(edited.holeAt(305, 150)).toBe(PENDING);
   });
 
   it.each([
@@ -98,92 +98,92 @@ describe("Picture", () => {
     [{ channels: 4 }, "it has 4 channels instead of 3"],
     [{ data: new Uint16Array(600 * 300 * 3) }, "it has 16 bits instead of 8"],
   ] as const)("refuses an answer of another kind", (change, words) => {
-    const picture = new Picture(noise(3, 8));
-    paint(picture, "hole", 0, 0, 9, 9);
-    const { image, mask } = picture.request(WHOLE);
-    expect(() => picture.paste(WHOLE, WHOLE, mask, { ...image, ...change } as Raster)).toThrow(words);
-    expect(picture.holeAt(3, 3)).toBe(PENDING);
+    const edited = new EditedImage(noise(3, 8));
+    paint(edited, "hole", 0, 0, 9, 9);
+    const { image, mask } = edited.request(WHOLE);
+    expect(() => edited.paste(WHOLE, WHOLE, mask, { ...image, ...change } as Raster)).toThrow(words);
+    expect(edited.holeAt(3, 3)).toBe(PENDING);
   });
 
   it("brings the original back under the eraser", () => {
     const source = noise(4, 16);
-    const picture = new Picture(source);
-    paint(picture, "hole", 0, 0, 600, 300);
-    fillWith(picture, 1);
-    paint(picture, "erase", 0, 0, 600, 300);
-    expect(equal(picture.current().data, source.data)).toBe(true);
-    expect(picture.hasMarks).toBe(false);
+    const edited = new EditedImage(source);
+    paint(edited, "hole", 0, 0, 600, 300);
+    fillWith(edited, 1);
+    paint(edited, "erase", 0, 0, 600, 300);
+    expect(equal(edited.current().data, source.data)).toBe(true);
+    expect(edited.hasMarks).toBe(false);
   });
 
   it("goes back and forth through strokes and results", () => {
-    const picture = new Picture(noise(3, 8));
-    const states = [picture.current().data];
-    const masks = [picture.mask()];
+    const edited = new EditedImage(noise(3, 8));
+    const states = [edited.current().data];
+    const masks = [edited.mask()];
     const steps = [
-      () => paint(picture, "hole", 10, 10, 400, 280),
-      () => fillWith(picture, 3),
-      () => paint(picture, "erase", 50, 50, 300, 100),
-      () => paint(picture, "hole", 20, 20, 90, 90),
-      () => fillWith(picture, 8),
+      () => paint(edited, "hole", 10, 10, 400, 280),
+      () => fillWith(edited, 3),
+      () => paint(edited, "erase", 50, 50, 300, 100),
+      () => paint(edited, "hole", 20, 20, 90, 90),
+      () => fillWith(edited, 8),
     ];
     for (const step of steps) {
       step();
-      states.push(picture.current().data);
-      masks.push(picture.mask());
+      states.push(edited.current().data);
+      masks.push(edited.mask());
     }
     for (let index = steps.length - 1; index >= 0; index--) {
-      picture.history.undo();
-      expect(equal(picture.current().data, states[index])).toBe(true);
-      expect(equal(picture.mask(), masks[index])).toBe(true);
+      edited.history.undo();
+      expect(equal(edited.current().data, states[index])).toBe(true);
+      expect(equal(edited.mask(), masks[index])).toBe(true);
     }
-    expect(picture.history.undo()).toBeUndefined();
+    expect(edited.history.undo()).toBeUndefined();
     for (let index = 1; index <= steps.length; index++) {
-      picture.history.redo();
-      expect(equal(picture.current().data, states[index])).toBe(true);
+      edited.history.redo();
+      expect(equal(edited.current().data, states[index])).toBe(true);
     }
-    expect(picture.history.redo()).toBeUndefined();
+    expect(edited.history.redo()).toBeUndefined();
   });
 
   it("takes a stroke and the result it set off back together", () => {
-    const picture = new Picture(noise(3, 8));
-    const stroke = paint(picture, "hole", 10, 10, 400, 280);
-    const { image, mask } = picture.request(WHOLE);
-    picture.record("Fill", picture.paste(WHOLE, WHOLE, mask, image), stroke ?? undefined);
-    picture.history.undo();
-    expect(picture.history.canUndo).toBe(false);
-    expect(holes(picture)).toBe(0);
-    picture.history.redo();
-    expect(picture.holeAt(100, 100)).toBe(FILLED);
+    const edited = new EditedImage(noise(3, 8));
+    const stroke = paint(edited, "hole", 10, 10, 400, 280);
+    const { image, mask } = edited.request(WHOLE);
+    edited.record("Fill", edited.paste(WHOLE, WHOLE, mask, image), stroke ?? undefined);
+    edited.history.undo();
+    expect(edited.history.canUndo).toBe(false);
+    expect(holes(edited)).toBe(0);
+    edited.history.redo();
+    expect(edited.holeAt(100, 100)).toBe(FILLED);
   });
 
   it("drops a cancelled stroke", () => {
-    const picture = new Picture(noise(3, 8));
-    const stroke = picture.stroke("hole");
+    const edited = new EditedImage(noise(3, 8));
+    const stroke = edited.stroke("hole");
     stroke.add(sweep({ x: 0, y: 0, radius: 50 }, { x: 600, y: 300, radius: 50 }));
     expect(stroke.takeFresh().length).toBeGreaterThan(3);
     stroke.rollBack();
-    expect(picture.hasPending).toBe(false);
-    expect(picture.holes.written()).toEqual([]);
+    expect(edited.hasPending).toBe(false);
+    expect(edited.holes.written()).toEqual([]);
   });
 
-  it("adds a mask picture, and hands the same mask out", () => {
-    const picture = new Picture(noise(1, 8));
+  it("adds a mask image, and hands the same mask out", () => {
+    const edited = new EditedImage(noise(1, 8));
     const next = random(9);
     const white = Uint8Array.from({ length: 600 * 300 }, () => Number(next() < 0.3));
-    picture.addMask(white);
+    edited.addMask(white);
     expect(
       equal(
-        picture.mask(),
+        edited.mask(),
         white.map((hole) => 255 * hole),
       ),
     ).toBe(true);
   });
 
   it("names the cells that wait to be filled", () => {
-    const picture = new Picture(noise(1, 8));
-    paint(picture, "hole", 60, 10, 70, 20);
-    paint(picture, "hole", 599, 299, 600, 300);
-    expect(picture.pendingCells().sort()).toEqual(
+    const edited = new EditedImage(noise(1, 8));
+    paint(edited, "hole", 60, 10, 70, 20);
+    paint(edited, "hole", 599, 299, 600, 300);
+    expect(edited.pendingCells().sort()).toEqual(
       [
         [0, 0],
         [1, 0],

@@ -25,7 +25,7 @@ export interface FillRequest {
  * The source's samples are never written to. Filled samples lie on a sheet above them, so that everything outside the
  * mask is the source's own by construction, and the eraser brings the original back.
  */
-export class Picture {
+export class EditedImage {
   readonly holes: Sheet<Uint8Array<ArrayBuffer>>;
   readonly fills: Sheet<Samples>;
   /** 1 = not to copy from. */
@@ -61,7 +61,7 @@ export class Picture {
     return new Stroke(this, mark);
   }
 
-  /** Holes wherever `white` is not zero: one byte per pixel of the picture; see `Stroke.grow`. */
+  /** Holes wherever `white` is not zero: one byte per pixel of the image; see `Stroke.grow`. */
   addMask(white: Uint8Array, grow = 0): TileChange[] {
     const { width, height } = this.size;
     const stroke = this.stroke("hole");
@@ -117,7 +117,7 @@ export class Picture {
     return cells;
   }
 
-  /** The picture as it stands: the source outside the filled holes. */
+  /** The image as it stands: the source outside the filled holes. */
   current(box: Box = { left: 0, top: 0, ...this.size }): Raster {
     const result = crop(this.source, box);
     const { channels } = this.source;
@@ -191,7 +191,7 @@ export class Picture {
     return [...holes.finish(), ...fills.finish()];
   }
 
-  /** Take every hole back, so that the picture is the source again. */
+  /** Take every hole back, so that the image is the source again. */
   clear(): TileChange[] {
     const { width, height } = this.size;
     const stroke = this.stroke("erase");
