@@ -12,9 +12,11 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "src" / "wavepaint"
 CODE = sorted(PRODUCT.rglob("*.py"))
 
-MAX_PRODUCT_LINES = 23_712
+MAX_PRODUCT_LINES = 22_995
 """To be lowered with every clean-up; the aim is 15,000."""
 MAX_BATCH_LINES = 700
+MAX_TRAINING_LINES = 1_921
+"""To be lowered, too; the aim is 1,800."""
 MAX_ROOMS = 12
 MAX_CLASS_LINES = 300
 MAX_METHODS = 20
@@ -49,6 +51,7 @@ def lines_below(folder: Path) -> int:
 def test_the_product_stays_small() -> None:
     assert lines_below(PRODUCT) <= MAX_PRODUCT_LINES
     assert lines_below(PRODUCT / "batch") <= MAX_BATCH_LINES
+    assert lines_below(PRODUCT / "training") <= MAX_TRAINING_LINES
     rooms = [path for path in PRODUCT.iterdir() if path.is_dir() and list(path.rglob("*.py"))]
     assert len(rooms) <= MAX_ROOMS
 

@@ -24,7 +24,7 @@ from lab.ablation.studies import EFFICIENCY
 from lab.benchmark.subjects import PEERS, load_generator, repository_peers
 from wavepaint.errors import OptionError
 from wavepaint.network import WavePaint, preset
-from wavepaint.training.losses import HoleL1
+from wavepaint.training.losses import hole_l1
 
 OWN = ("default", "published-2", "published-4")
 SIDE = 256
@@ -153,17 +153,16 @@ class _Plain:
 
     def __init__(self, job: Job) -> None:
         self.network = make_network(job).to(job.device).train()
-        self.loss = HoleL1()
         self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3)
 
     def __call__(self, image: Tensor, mask: Tensor) -> None:
-        self.train(self._loss(self.network(image, mask), image, mask), self._optimizer)
+        self.descend(self._loss(self.network(image, mask), image, mask), self._optimizer)
 
     def _loss(self, filled: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-        return self.loss(filled, image, mask)
+        return hole_l1(filled, image, mask)
 
     @staticmethod
-    def train(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -193,7 +192,7 @@ class _Adversarial(_Plain):
         if self._penalised:
             (gradient,) = torch.autograd.grad(verdict.sum(), real, create_graph=True)
             loss = loss + gradient.square().sum((1, 2, 3)).mean()
-        self.train(loss, self._judge)
+        self.descend(loss, self._judge)
 
 
 def make_network(job: Job) -> nn.Module:

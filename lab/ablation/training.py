@@ -16,6 +16,7 @@ from lightning.fabric import Fabric
 from numpy.typing import NDArray
 
 from lab.ablation.convolutions import MARK, ConvolutionBlock, without_dwt
+from lab.ablation.losses import load_all_losses
 from lab.ablation.plan import Scale
 from lab.ablation.studies import Arm
 from wavepaint.data.crops import Batch
@@ -26,11 +27,10 @@ from wavepaint.evaluation.protocol import item_name
 from wavepaint.files import atomic_write as atomic
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
 from wavepaint.network.coarse import evaluating, most_octaves
-from wavepaint.training.learner import Learner
-from wavepaint.training.losses import Loss, WeightedLosses, load_losses
-from wavepaint.training.module import has_bfloat16, is_finite
+from wavepaint.training.learner import Learner, has_bfloat16, is_finite
+from wavepaint.training.losses import Loss, WeightedLosses
+from wavepaint.training.pace import warmup
 from wavepaint.training.recipes import Recipe, load_recipe
-from wavepaint.training.schedule import warmup
 
 SAVE_SECONDS = 20.0
 MAX_PIXELS = 384 * 384
@@ -217,8 +217,7 @@ def make_trainer(
     else:
         config = config_of(arm, scale)
         model = WavePaint(config) if arm.convolutions is None else without_dwt(config, arm.convolutions)
-    files = {} if start.vgg_weights is None else {"vgg16": start.vgg_weights}
-    return PairedTrainer(model, images, masks, recipe, device, load_losses(weights, files))
+    return PairedTrainer(model, images, masks, recipe, device, load_all_losses(weights, start.vgg_weights))
 
 
 def seconds_per_step(trainers: Sequence[PairedTrainer]) -> list[float]:

@@ -18,8 +18,8 @@ import torch
 from wavepaint.data.crops import CropDataset, CropLoader
 from wavepaint.data.images import find_images
 from wavepaint.network import WavePaint, preset
+from wavepaint.training.learner import FillTraining, memory_format
 from wavepaint.training.losses import WeightedLosses, load_losses
-from wavepaint.training.module import FillTraining, memory_format
 
 LOSSES = {"hole-l1": 1.0, "gradient": 0.5}
 WORKERS = (0, 1, 2)

@@ -30,8 +30,8 @@ from torch import Tensor
 
 from wavepaint.network import WavePaint, preset
 from wavepaint.network.dwt import analysis_filters
+from wavepaint.training.learner import FillTraining, has_bfloat16, memory_format
 from wavepaint.training.losses import WeightedLosses, load_losses
-from wavepaint.training.module import FillTraining, has_bfloat16, memory_format
 
 MODELS = ("default", "published-4")
 LOSSES = {"l1": 0.5, "l2": 0.5}

@@ -11,10 +11,10 @@ from wavepaint.errors import OptionError
 from wavepaint.network import load_network
 from wavepaint.network.damage import DamageNetwork
 from wavepaint.training.folder import BEST, REPORT
-from wavepaint.training.losses import CrossEntropy, Dice
+from wavepaint.training.loop import Settings
+from wavepaint.training.losses import bce, dice
 from wavepaint.training.recipes import Recipe, load_recipe
 from wavepaint.training.run import resume, train
-from wavepaint.training.settings import Settings
 
 TINY = (
     "network={preset: damage, blocks_per_module: 1, final_dim: 8, ff_channel: 8, stem_channels: 4, dropout: 0.1}",
@@ -77,6 +77,6 @@ def test_losses_are_least_for_the_truth() -> None:
     mask = torch.zeros(2, 3, 32, 32)
     mask[:, :, 8:16, 8:24] = 1
     truth = 20 * (2 * mask - 1)
-    for loss in (CrossEntropy(), Dice()):
+    for loss in (bce, dice):
         right, none, wrong = (float(loss(logits, mask, mask)) for logits in (truth, -20 + 0 * mask, -truth))
         assert right < 1e-3 < none < wrong

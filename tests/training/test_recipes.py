@@ -7,8 +7,8 @@ import torch
 
 from wavepaint.errors import OptionError
 from wavepaint.network import WavePaint
+from wavepaint.training.pace import StepCost, average_decay, cosine, crop_side, warmup
 from wavepaint.training.recipes import PACKAGED, change_recipe, load_recipe, parse_recipe
-from wavepaint.training.schedule import StepCost, average_decay, cosine, crop_side, warmup
 
 
 @pytest.mark.parametrize("name", PACKAGED)

@@ -35,15 +35,14 @@ from wavepaint.network import load_checkpoint, preset, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
 from wavepaint.network.coarse import coarse_guess, most_octaves
 from wavepaint.training import loop
-from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, read_metrics
+from wavepaint.training.callbacks import Callback, Metrics, Row, read_metrics
 from wavepaint.training.folder import BEST, LAST, LOCK, METRICS, RECIPE, REPORT, STATE, locked, read_state
-from wavepaint.training.learner import Learner
+from wavepaint.training.learner import FillTraining, Learner, has_bfloat16, memory_format, update_average
+from wavepaint.training.loop import Outcome, Settings
 from wavepaint.training.losses import WeightedLosses, load_losses
-from wavepaint.training.module import FillTraining, has_bfloat16, memory_format, update_average
 from wavepaint.training.recipes import Recipe, load_recipe, parse_recipe
 from wavepaint.training.run import Hardware, _precision, resume, train
-from wavepaint.training.settings import Outcome, Settings
-from wavepaint.training.validation import Scores, sample_grid, validate
+from wavepaint.training.validation import sample_grid, validate
 
 CPU = Hardware("cpu", "1", "32-true")
 
@@ -74,8 +73,8 @@ class AtStep(Callback):
     def on_note(self, message: str) -> None:
         self.notes.append(message)
 
-    def on_progress(self, progress: Progress) -> None:
-        if progress.step == self.step:
+    def on_row(self, step: int, row: Row, seconds_left: float | None, grid: object = None) -> None:
+        if step == self.step and "loss/total" in row:
             self.action()
 
 
@@ -165,7 +164,7 @@ KILLED_WHILE_SAVING = """
 import os, signal, sys
 from pathlib import Path
 from wavepaint.training.folder import STATE
-from wavepaint.training.settings import Settings
+from wavepaint.training.loop import Settings
 from wavepaint.training.recipes import parse_recipe
 from wavepaint.training.run import Hardware, train
 
@@ -357,10 +356,10 @@ def test_the_published_recipe_switches_to_sgd_from_the_best(
     begun: list[tuple[str, dict[str, torch.Tensor]]] = []
     best: dict[str, torch.Tensor] = {}
 
-    def scripted(*arguments: Any) -> Scores:
+    def scripted(*arguments: Any) -> dict[str, float]:
         scores = validate(*arguments)
-        assert scores.metric == scores.by_kind["box"]["lpips-alex"] > 0
-        return Scores(scores.by_kind, next(script))
+        assert scores["validation/metric"] == scores["validation/lpips-alex/box"] > 0
+        return {**scores, "validation/metric": next(script)}
 
     begin_phase = Learner.begin_phase
 
@@ -369,8 +368,8 @@ def test_the_published_recipe_switches_to_sgd_from_the_best(
         begin_phase(learner, phase)
 
     class Keeper(Callback):
-        def on_validation(self, validated: Validated, grid: object) -> None:
-            if validated.step == 2:
+        def on_row(self, step: int, row: Row, seconds_left: float | None, grid: object = None) -> None:
+            if step == 2 and grid is not None:
                 best.update(load_checkpoint(tmp_path / "run" / BEST).state_dict())
 
     monkeypatch.setattr(loop, "validate", scripted)
@@ -482,8 +481,8 @@ def test_tensorboard_and_metrics_show_every_step_of_a_resumed_run_once(
         pass
 
     class CrashAfter(AtStep):
-        def on_validation(self, validated: Validated, grid: object) -> None:
-            if validated.step == 4:
+        def on_row(self, step: int, row: Row, seconds_left: float | None, grid: object = None) -> None:
+            if step == 4 and grid is not None:
                 raise Crash
 
     with pytest.raises(Crash):
@@ -991,9 +990,9 @@ def test_validation_scores_the_composite(photographs: Path) -> None:
     with torch.no_grad():
         filled = network(image, mask).clamp(0, 1)
     error = (filled - image)[mask.expand_as(image) > 0]
-    assert scores.by_kind["box"]["hole-l1"] == pytest.approx(error.abs().mean().item(), rel=1e-5)
-    assert scores.by_kind["box"]["hole-psnr"] == pytest.approx(-10 * (error**2).mean().log10().item(), rel=1e-5)
-    assert scores.metric == scores.by_kind["box"]["l2"]
+    assert scores["validation/hole-l1/box"] == pytest.approx(error.abs().mean().item(), rel=1e-5)
+    assert scores["validation/hole-psnr/box"] == pytest.approx(-10 * (error**2).mean().log10().item(), rel=1e-5)
+    assert scores["validation/metric"] == scores["validation/l2/box"]
     grid = sample_grid(network, crops)
     assert grid.shape == (48, 3 * 48, 3)
     assert np.array_equal(grid[:, 96:], (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
@@ -1002,7 +1001,7 @@ def test_validation_scores_the_composite(photographs: Path) -> None:
 def test_metrics_forget_what_the_checkpoint_does_not_know(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path, 0, (), print)
     for step in range(1, 6):
-        metrics.on_progress(Progress(step, 1.0, 0, 48, {"l1": 0.5}, 1e-3, 10.0, 0.1, 1.0))
+        metrics.on_row(step, {"loss/l1": 0.5, "loss/total": 0.5, "run/seconds": 1.0}, 1.0)
     metrics.close()
     with (tmp_path / METRICS).open("a") as file:
         file.write("0.5,0.")

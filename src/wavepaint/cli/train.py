@@ -82,8 +82,8 @@ def train(
     with needs_extra("wavepaint train", "train"):
         from wavepaint.training import run
         from wavepaint.training.callbacks import Terminal
+        from wavepaint.training.loop import Settings
         from wavepaint.training.recipes import load_recipe
-        from wavepaint.training.settings import Settings
     seconds = None if options.hours is None else 3600 * options.hours
     hardware = run.Hardware(options.accelerator, options.devices, options.precision)
     callbacks = [Terminal(Console(stderr=True))]

@@ -61,7 +61,9 @@ class LPIPS(nn.Module):
 
     def _layers(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> list[Tensor]:
         layers = zip(a, b, self.heads, strict=True)
-        return [((_unit(x) - _unit(y)) ** 2 * head).sum(1, keepdim=True) for x, y, head in layers]
+        # Squares of half-precision activations overflow.
+        pairs = ((_unit(x.float()) - _unit(y.float()), head) for x, y, head in layers)
+        return [(difference**2 * head).sum(1, keepdim=True) for difference, head in pairs]
 
 
 class DISTS(nn.Module):

@@ -40,7 +40,7 @@ def load_checkpoint(path: str | Path) -> WavePaint:
         CheckpointError: see `load_network`; or the network finds damage.
     """
     network = load_network(path)
-    if isinstance(network, DamageNetwork):
+    if not isinstance(network, WavePaint):
         raise CheckpointError(f"{path}: this network finds damage; it cannot fill")
     return network
 

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavepaint.network.checkpoint import Network
 from wavepaint.network.config import WavePaintConfig
-from wavepaint.network.model import WavePaint
 from wavepaint.network.prefill import halve_known
 
 
-def fill_coarse_to_fine(network: WavePaint, image: Tensor, mask: Tensor, levels: int) -> Tensor:
+def fill_coarse_to_fine(network: Network, image: Tensor, mask: Tensor, levels: int) -> Tensor:
     """Fill the halved image first, and its result, enlarged, is the guess for the next.
 
     Args:
@@ -47,7 +47,7 @@ def most_octaves(config: WavePaintConfig, side: int) -> int:
     return max(fitting, default=1)
 
 
-def coarse_guess(network: WavePaint, image: Tensor, mask: Tensor, levels: int = 1) -> Tensor:
+def coarse_guess(network: Network, image: Tensor, mask: Tensor, levels: int = 1) -> Tensor:
     """The network's result at a lower resolution, enlarged: a better start than the prefill. No gradient through it.
 
     Args:

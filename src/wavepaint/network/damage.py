@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from torch import Tensor, nn
 
 from wavepaint.network.blocks import WaveMixBlock
@@ -23,6 +26,11 @@ class DamageNetwork(nn.Module):
     (printed dates, captions, watermarks). A sample can be of several kinds.
     """
 
+    inputs: Mapping[str, int] = MappingProxyType({"image": 3})
+    """Names and channels of what an exported graph takes."""
+    output = "damage"
+    """Name of what it gives."""
+
     def __init__(self, config: WavePaintConfig) -> None:
         super().__init__()
         self.config = config
@@ -34,12 +42,14 @@ class DamageNetwork(nn.Module):
         assert self.last.bias is not None
         nn.init.constant_(self.last.bias, _RARE)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, mask: Tensor | None = None, guess: Tensor | None = None) -> Tensor:
         """Logits of damage.
 
         Args:
             image: (B, 3, H, W) float RGB in [0, 1]; a grey image three times. H and W are multiples of
                 `config.multiple`.
+            mask: not used; here so that every network can be called alike.
+            guess: likewise.
 
         Returns:
             (B, 3, H, W) logits of scratches, dust and stamps, in this order.
@@ -58,6 +68,15 @@ class DamageNetwork(nn.Module):
         middle = middle + nn.functional.pixel_shuffle(self.up[0](h), 2)
         fine = fine + nn.functional.pixel_shuffle(self.up[1](middle), 2)
         return self.last(fine)  # type: ignore[no-any-return]
+
+    def scored(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What a validation scores, (B, 3, H, W): the logits."""
+        logits: Tensor = self(image)
+        return logits
+
+    def shown(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What people look at, each (B, 3, H, W) in [0, 1]: the image, its damage as found and as it is (`mask`)."""
+        return image, self.scored(image, mask).sigmoid(), mask
 
 
 def _conv(fan_in: int, fan_out: int, stride: int) -> nn.Sequential:

@@ -7,8 +7,9 @@ example, wavelet levels become strided convolutions, and every linear pair that 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -97,12 +98,8 @@ def _model_proto(model: Network, half: bool) -> Any:
     with needs_extra("exporting to ONNX", "train", "onnx"):
         from onnx import TensorProto, helper
     graph = _Graph(half)
-    detects = isinstance(model, DamageNetwork)
-    inputs, output = ([("image", 3)], "damage") if detects else ([("image", 3), ("mask", 1)], "filled")
-    if isinstance(model, DamageNetwork):
-        graph.op("Sigmoid", _damage(graph, model), output=output)
-    else:
-        graph.op("Identity", _wavepaint(graph, model), output=output)
+    write, last = _WRITERS[model.output]
+    graph.op(last, write(graph, model), output=model.output)
 
     def value(name: str, channels: int) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, "height", "width"])
@@ -110,8 +107,8 @@ def _model_proto(model: Network, half: bool) -> Any:
     proto = helper.make_graph(
         graph.nodes,
         "wavepaint",
-        [value(*each) for each in inputs],
-        [value(output, 3)],
+        [value(*each) for each in model.inputs.items()],
+        [value(model.output, 3)],
         graph.initializers,
     )
     opset = [helper.make_opsetid("", OPSET)]
@@ -378,3 +375,9 @@ def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
     assert norm.running_mean is not None
     scale = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
     return scale, norm.bias.detach().double() - norm.running_mean.double() * scale
+
+
+_WRITERS: Mapping[str, tuple[Callable[[_Graph, Any], str], str]] = MappingProxyType(
+    {"filled": (_wavepaint, "Identity"), "damage": (_damage, "Sigmoid")}
+)
+"""By a network's output: what writes its nodes, and the last one."""

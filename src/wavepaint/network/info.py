@@ -22,7 +22,6 @@ from wavepaint.network.checkpoint import (
     read_metadata,
 )
 from wavepaint.network.config import PRESETS, WavePaintConfig
-from wavepaint.network.damage import DamageNetwork
 
 SIDE = 256
 
@@ -93,10 +92,7 @@ def count_macs(model: Network, side: int = SIDE) -> int:
     meta = build_network(model.config).eval().to("meta")
     image, mask = torch.empty(1, 3, side, side, device="meta"), torch.empty(1, 1, side, side, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        if isinstance(meta, DamageNetwork):
-            meta(image)
-        else:
-            meta(image, mask, guess=image)
+        meta(image, mask, guess=image)
     return int(counter.get_total_flops()) // 2
 
 

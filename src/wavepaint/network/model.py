@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor, nn
 
 from wavepaint.network.blocks import HaarModule, WaveMixModule
 from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.prefill import haar_prefill
+
+_HOLE_GREY = 0.5
 
 
 class WavePaint(nn.Module):
@@ -16,6 +21,11 @@ class WavePaint(nn.Module):
     With a Haar prefill the layers that write into the image start at zero: the untrained network
     returns its prefill, and training can only improve on it.
     """
+
+    inputs: Mapping[str, int] = MappingProxyType({"image": 3, "mask": 1})
+    """Names and channels of what an exported graph takes."""
+    output = "filled"
+    """Name of what it gives."""
 
     def __init__(self, config: WavePaintConfig) -> None:
         super().__init__()
@@ -58,6 +68,15 @@ class WavePaint(nn.Module):
             with torch.autocast(image.device.type, enabled=False):
                 return haar_prefill(image.float(), mask.float(), self.config.sweeps)
         return torch.zeros_like(image)
+
+    def scored(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What a validation scores, (B, 3, H, W): the filled image, clipped to [0, 1]."""
+        filled: Tensor = self(image, mask)
+        return filled.clamp(0, 1)
+
+    def shown(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What people look at, each (B, 3, H, W) in [0, 1]: the image with a grey hole, filled, and as it is."""
+        return image * (1 - mask) + _HOLE_GREY * mask, self.scored(image, mask), image
 
     def _check(self, image: Tensor, mask: Tensor, guess: Tensor | None) -> None:
         if image.ndim != 4 or image.shape[1] != 3:

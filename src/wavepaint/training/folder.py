@@ -1,14 +1,6 @@
-"""The folder of a run: which files it holds, who may write them, and how they are read back.
+"""The folder of a run: which files it holds (docs/training.md says what for), who may write them, and how to read them.
 
-last.ckpt           everything that resuming needs
-last.safetensors    the averaged weights now, a network for `wavepaint inpaint --model`
-best.safetensors    the averaged weights that did best in validation; not there before the first one after a step
-top/                the networks of the best validations, with `validation.top` above 1
-recipe.yaml         what the run computes, in full
-metrics.csv         losses and scores
-tensorboard/        the same for TensorBoard, with images
-report.html         curves, scores and images, at the end
-.lock               held by the process that trains
+Networks hold averaged weights. There is no `best.safetensors` before the first validation after a step.
 """
 
 from __future__ import annotations
@@ -18,127 +10,83 @@ import json
 import os
 import pickle
 import platform
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from lightning.fabric import Fabric
 from torch import Tensor
 
+from wavepaint.data.images import ImageSource
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.files import atomic_write
-from wavepaint.network import Network, load_network, save_checkpoint
-from wavepaint.training.module import is_finite
+from wavepaint.network import Network, save_checkpoint
 from wavepaint.training.pace import Position
 from wavepaint.training.recipes import Recipe
 
-STATE = "last.ckpt"
-LAST = "last.safetensors"
-BEST = "best.safetensors"
-TOP = "top"
-RECIPE = "recipe.yaml"
-METRICS = "metrics.csv"
-TENSORBOARD = "tensorboard"
-REPORT = "report.html"
+STATE, RECIPE, METRICS, TENSORBOARD, REPORT = "last.ckpt", "recipe.yaml", "metrics.csv", "tensorboard", "report.html"
+LAST, BEST, TOP = "last.safetensors", "best.safetensors", "top"
+FILES = (STATE, LAST, BEST, TOP, RECIPE, METRICS, TENSORBOARD, REPORT)
+"""All that a run leaves in its folder, but the lock."""
 LOCK = ".lock"
 """Stays in the folder: what counts is whether a living process holds it, and removing it could let two in."""
-FILES = (STATE, LAST, BEST, TOP, RECIPE, METRICS, TENSORBOARD, REPORT)
-"""All that a run leaves in its folder."""
-
-_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")
-"""Names under which `wavepaint.files.atomic_write` writes."""
 
 
-class RunFolder:
-    """Writes a run's files, each whole or not at all; used by the first process alone.
+def write_state(folder: Path, state: Mapping[str, Any], average: Network, record: Mapping[str, str]) -> None:
+    """Write `last.ckpt`, flushed to the disk, and what shows the same: `last.safetensors`, `recipe.yaml`."""
+    check_finite(folder, average.state_dict().values(), "the averaged weights", record["step"])
+    with atomic_write(folder / RECIPE) as unfinished:
+        heading = "".join(f"# {name}: {value}\n" for name, value in record.items() if name != "recipe")
+        unfinished.write_text(heading + record["recipe"])
+    # Never an untrained network.
+    if record["step"] != "0":
+        save_checkpoint(average, folder / LAST, extra=record)
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    with atomic_write(folder / STATE, durable=True) as unfinished:
+        unfinished.write_bytes(buffer.getbuffer())
 
-    Args:
-        path: of the folder.
-    """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock: FileLock | None = None
+def write_judged(
+    folder: Path, average: Network, record: Mapping[str, str], metric: float, top: int, best: bool
+) -> None:
+    """Write what a validation has scored: as `best.safetensors`, and into `top/` if it is among that many."""
+    check_finite(folder, average.state_dict().values(), "the averaged weights", record["step"])
+    if best:
+        save_checkpoint(average, folder / BEST, extra=record)
+    if top > 1:
+        (folder / TOP).mkdir(exist_ok=True)
+        save_checkpoint(average, folder / TOP / f"{metric:.6f}-step-{record['step']}.safetensors", extra=record)
+        networks = (folder / TOP).glob("*.safetensors")
+        for path in sorted(networks, key=lambda path: float(path.name.partition("-step-")[0]))[top:]:
+            path.unlink()
 
-    def open(self, resumed_at: Mapping[str, Any] | None) -> None:
-        """Make the folder of a new run, or take that of one that was resumed at this position, and lock it.
 
-        Raises:
-            OptionError: another process trains there, or has just done so; files that a new run would replace.
-            OSError: it cannot be made.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = locked(self.path)
-        # Nothing seen before the lock was held need be true now.
-        if resumed_at is None:
-            check_new(self.path, is_ours=True)
-        elif read_state(self.path)["position"] != resumed_at:
-            raise OptionError(f"{self.path}: another process has just trained in this folder; resume it again")
-        else:
-            for path in self.path.iterdir():
-                if _UNFINISHED.fullmatch(path.name):
-                    path.unlink()
+def check_finite(folder: Path, values: Iterable[Tensor], what: str, step: int | str) -> None:
+    """Raise the error of a run whose numbers have grown beyond all bounds."""
+    if not all(bool(value.isfinite().all()) for value in values):
+        line = f"not finite by step {step}: {what}; lower the learning rate or clip; {last_good(folder)}"
+        raise WavepaintError(line)
 
-    def close(self) -> None:
-        """Let others in."""
-        if self._lock is not None:
-            self._lock.release()
 
-    def write_state(self, state: Mapping[str, Any], average: Network, record: Mapping[str, str]) -> None:
-        """Write `last.ckpt`, flushed to the disk, and what shows the same: `last.safetensors`, `recipe.yaml`."""
-        self.check_finite(average, "the averaged weights", int(record["step"]))
-        with atomic_write(self.path / RECIPE) as unfinished:
-            heading = "".join(f"# {name}: {value}\n" for name, value in record.items() if name != "recipe")
-            unfinished.write_text(heading + record["recipe"])
-        # Never an untrained network.
-        if record["step"] != "0":
-            save_checkpoint(average, self.path / LAST, extra=record)
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        with atomic_write(self.path / STATE, durable=True) as unfinished:
-            unfinished.write_bytes(buffer.getbuffer())
-
-    def write_judged(self, average: Network, record: Mapping[str, str], metric: float, top: int, best: bool) -> None:
-        """Write what a validation has scored: as `best.safetensors`, and into `top/` if it is among that many."""
-        self.check_finite(average, "the averaged weights", int(record["step"]))
-        if best:
-            save_checkpoint(average, self.path / BEST, extra=record)
-        if top > 1:
-            (self.path / TOP).mkdir(exist_ok=True)
-            save_checkpoint(average, self.path / TOP / f"{metric:.6f}-step-{record['step']}.safetensors", extra=record)
-            for path in sorted((self.path / TOP).glob("*.safetensors"), key=_metric)[top:]:
-                path.unlink()
-
-    def best_state(self) -> dict[str, Tensor]:
-        """The weights of `best.safetensors`."""
-        return load_network(self.path / BEST).state_dict()
-
-    def check_finite(self, network: Network, what: str, step: int) -> None:
-        """Raise `not_finite` for weights that are not."""
-        if not is_finite(network):
-            raise self.not_finite(what, step)
-
-    def not_finite(self, what: str, step: int) -> WavepaintError:
-        """The error of a run whose numbers have grown beyond all bounds."""
-        return WavepaintError(f"not finite by step {step}: {what}; lower the learning rate or clip; {self.last_good()}")
-
-    def last_good(self) -> str:
-        """What an error says of the state that is left."""
-        path = self.path / STATE
-        return f"{path} holds the last good state" if path.exists() else "nothing was written yet"
+def last_good(folder: Path) -> str:
+    """What an error says of the state that is left."""
+    path = folder / STATE
+    return f"{path} holds the last good state" if path.exists() else "nothing was written yet"
 
 
 def locked(folder: Path) -> FileLock:
-    """Keep others from training in a folder until `release`, or until this process is gone, however it ends.
+    """Make a folder, and keep others from training in it until `release`, or this process is gone, however it ends.
 
     Where files cannot be locked (some network file systems) nothing is.
 
     Raises:
         OptionError: another process, or another run of this one, trains there.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
@@ -147,10 +95,6 @@ def locked(folder: Path) -> FileLock:
     except (NotImplementedError, OSError):
         pass
     return lock
-
-
-def _metric(path: Path) -> float:
-    return float(path.name.partition("-step-")[0])
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -173,14 +117,9 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def check_new(folder: Path, *, is_ours: bool = False) -> None:
-    """Refuse a folder in which a new run would replace something.
+    """Raise `OptionError` for a folder in which a new run would replace something; it need not exist.
 
-    Args:
-        folder: of the run; need not exist.
-        is_ours: whether the caller holds its lock; without it, that another process trains there is reported first.
-
-    Raises:
-        OptionError: what is there.
+    Unless the caller holds its lock (`is_ours`), that another process trains there is reported first.
     """
     existing = next((name for name in FILES if os.path.lexists(folder / name)), None)
     if existing is None:
@@ -195,20 +134,24 @@ def check_new(folder: Path, *, is_ours: bool = False) -> None:
     )
 
 
+def conditions(images: ImageSource, fabric: Fabric) -> dict[str, str]:
+    """What decides the steps beside recipe and position, as a resumed run compares it."""
+    named = f"{len(images)} with names of SHA-256 {images.digest()[:16]}"
+    return {"images": named, "precision": str(fabric.strategy.precision.precision)}
+
+
 def record(
-    recipe: Recipe, position: Position, conditions: Mapping[str, str], scores: Mapping[str, Mapping[str, float]] | None
+    recipe: Recipe, position: Position, images: ImageSource, fabric: Fabric, scores: Mapping[str, float] | None
 ) -> dict[str, str]:
     """What networks, recipes and reports of a run say of where they come from, as metadata of checkpoints."""
-    names = ("wavepaint", "torch", "lightning", "numpy")
-    versions = ", ".join(f"{name} {version_of(name)}" for name in names)
-    note = {
+    versions = ", ".join(f"{name} {version_of(name)}" for name in ("wavepaint", "torch", "lightning", "numpy"))
+    return {
         "step": str(position.step),
         "seconds": f"{position.seconds:.0f}",
         "seed": str(recipe.seed),
         "versions": f"{versions}, Python {platform.python_version()}",
-        **conditions,
+        "device": f"{fabric.world_size} x {fabric.device}, {torch.get_num_threads()} threads each",
+        **conditions(images, fabric),
         "recipe": recipe.to_yaml(),
+        **({} if scores is None else {"validation": json.dumps(scores)}),
     }
-    if scores is not None:
-        note["validation"] = json.dumps({kind: dict(values) for kind, values in scores.items()})
-    return note

@@ -15,27 +15,29 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from lightning.fabric import Fabric
 from torch import Tensor
 
 from wavepaint.data.crops import Batch, CropSource
+from wavepaint.data.damage import DamagedSet
+from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.images import ImageSource, Skipped
 from wavepaint.data.masks import rng_for
 from wavepaint.errors import OptionError
+from wavepaint.files import sweep_parts
+from wavepaint.network import load_network
 from wavepaint.network.coarse import most_octaves
-from wavepaint.training.callbacks import Callback, Metrics, Progress, Validated, format_seconds
-from wavepaint.training.failures import explained, worker_died
-from wavepaint.training.folder import REPORT, RunFolder, record
+from wavepaint.training import folder
+from wavepaint.training.callbacks import Callback, Metrics, format_seconds, write_report
 from wavepaint.training.learner import Learner
 from wavepaint.training.pace import Pace, Position
-from wavepaint.training.recipes import Recipe
-from wavepaint.training.report import write_report
-from wavepaint.training.settings import Outcome, Settings, Supply
-from wavepaint.training.stopping import StopRequests
-from wavepaint.training.validation import Scores, sample_grid, validate
+from wavepaint.training.stopping import explained, stop_requests, worker_died
+from wavepaint.training.validation import sample_grid, validate
 
 _AGREE_EVERY = 10
 """Steps between two agreements of several processes on the time and on whether to stop."""
@@ -43,84 +45,76 @@ _NAMED_AT_MOST = 20
 """Broken images named on the terminal; the report names all."""
 
 
-@dataclass
-class _Window:
-    """What was summed up since the last entry of the log."""
+@dataclass(frozen=True)
+class Settings:
+    """What a run reads and writes, and how long it may take."""
 
-    step: int
-    began: float = field(default_factory=time.monotonic)
-    losses: dict[str, Tensor] = field(default_factory=dict)
-    images: int = 0
-    waited: float = 0.0
+    images: str  # see `wavepaint.data.images.find_images`
+    folder: Path  # of the run
+    seconds: float | None = None  # time budget of the whole run: steps, crops and validations are planned for it
+    weights: Mapping[str, Path] = field(default_factory=dict)  # files for names among `losses.WEIGHTS`
+    loggers: tuple[str, ...] = ("tensorboard",)  # among `callbacks.LOGGERS`
 
-    def add(self, losses: Mapping[str, Tensor], images: int) -> None:
-        for name, value in losses.items():
-            self.losses[name] = self.losses.get(name, torch.zeros_like(value)) + value
-        self.images += images
 
-    def means(self, fabric: Fabric, step: int) -> dict[str, float]:
-        means = {}
-        for name, value in self.losses.items():
-            mean = fabric.all_reduce(value / (step - self.step), reduce_op="mean")
-            assert isinstance(mean, Tensor)
-            means[name] = mean.item()
-        return means
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    step: int  # optimiser steps done, all resumed parts together
+    best_step: int | None  # of `best.safetensors`; None while there is none
+    signal: int | None  # that stopped it, by number; None when the run is over
+    skipped: tuple[Skipped, ...]  # images that could not be read
+
+    @property
+    def summary(self) -> str:
+        """Where a stopped run is, and what its files hold."""
+        if self.best_step is None:
+            best = "no best.safetensors yet, for no trained weights were validated"
+        elif self.best_step == self.step:
+            best = "best.safetensors is of this step"
+        else:
+            best = f"best.safetensors is older, of step {self.best_step}"
+        return f"stopped at step {self.step}; {best}"
 
 
 class TrainingLoop:
-    """One process of a run.
-
-    Args:
-        recipe: what to compute.
-        settings: from and to where.
-        fabric: launched.
-        learner: what learns.
-        supply: crops to learn from and to validate with.
-        callbacks: what observes, in the first process.
-        began: when this process began to work for the run, on the monotonic clock.
-    """
+    """One process of a run of all `images`: it learns from `crops`, and the first one judges by others."""
 
     def __init__(
         self,
-        recipe: Recipe,
         settings: Settings,
         fabric: Fabric,
         learner: Learner,
-        supply: Supply,
+        pace: Pace,
+        images: ImageSource,
+        crops: CropSource,
+        judged: ValidationSet | DamagedSet | None,
         callbacks: Sequence[Callback],
-        began: float,
     ) -> None:
-        self.settings, self.fabric = settings, fabric
-        self.learner, self.supply = learner, supply
-        self.pace = Pace(recipe, settings.seconds, began, supply.steps_per_epoch)
-        self.position = self.pace.position
+        self.settings, self.fabric, self.learner = settings, fabric, learner
+        self.pace, self.position = pace, pace.position
+        self.images, self.crops, self.judged = images, crops, judged
         self.callbacks = list(callbacks) if fabric.is_global_zero else []
-        self.folder = RunFolder(settings.folder)
+        self.folder = settings.folder
+        self.lock: FileLock | None = None
         self.broken: dict[str, Skipped] = {}
-        self.requests = StopRequests()
+        self.received: list[int] = []
         self.stop_signal: int | None = None
         self.state: Mapping[str, Any] | None = None
         self.differences: list[str] = []
-        self.window = _Window(0)
-        self.saved = began
-
-    @property
-    def recipe(self) -> Recipe:
-        """What is computed; with a time budget, as it is planned by now."""
-        return self.pace.recipe
+        self._begin_row()
 
     def run(self) -> Outcome:
         """Train to the end, or until asked to stop."""
-        position, side = self.position, self.pace.side
         try:
-            with self.requests:
+            with stop_requests() as self.received:
                 self._open()
                 self._train()
                 self._finish()
         except (RuntimeError, MemoryError, OSError) as error:
-            side = self.pace.side
-            doing = f"on {self.fabric.device} in step {position.step + 1}, {self.recipe.batch} crops of {side}x{side}"
-            line = explained(error, doing, str(self.settings.folder), self.folder.last_good())
+            batch = f"{self.pace.recipe.batch} crops of {self.pace.side}x{self.pace.side}"
+            doing = f"on {self.fabric.device} in step {self.position.step + 1}, {batch}"
+            line = explained(error, doing, str(self.folder), folder.last_good(self.folder))
             if line is None:
                 raise
             raise line from None
@@ -129,97 +123,103 @@ class TrainingLoop:
                 # All they had to write was flushed before: a disk that is full by now must not hide what ended the run.
                 with suppress(OSError):
                     callback.close()
-            self.supply.crops.close()
-            self.folder.close()
-        best = position.best_step if position.best_step >= 0 else None
-        return Outcome(position.step, best, self.stop_signal, tuple(self.broken.values()))
+            self.crops.close()
+            if self.lock is not None:
+                self.lock.release()
+        best = self.position.best_step if self.position.best_step >= 0 else None
+        return Outcome(self.position.step, best, self.stop_signal, tuple(self.broken.values()))
 
     def load(self, state: Mapping[str, Any], differences: Sequence[str] = ()) -> None:
         """Continue from what `_save` wrote; note what is not as it was, beginning with `differences` of the recipe."""
         self.state = state
-        self.pace.resume(Position(**state["position"]))
+        self.position = self.pace.resume(Position(**state["position"]))
         self.broken = {name: Skipped(name, reason) for name, reason in state["skipped"].items()}
-        self.learner.begin_phase(self.recipe.phases[min(self.position.phase, len(self.recipe.phases) - 1)])
+        self.learner.begin_phase(self.pace.recipe.phases[min(self.position.phase, len(self.pace.recipe.phases) - 1)])
         self.learner.load_state_dict(state["learner"])
         # Reported once the folder is ours.
-        if not self.supply.crops.load_state_dict(state["crops"]):
+        if not self.crops.load_state_dict(state["crops"]):
             self.differences.append("other workers, processes or batches: the crops continue in a new order")
         self.differences += differences
-        for what, now in _conditions(self.supply.images, self.fabric).items():
+        for what, now in folder.conditions(self.images, self.fabric).items():
             if (before := state["conditions"][what]) != now:
                 change = f"{what}: {before} before, {now} from now on"
                 self.differences.append(f"{change}; the steps are not those of one whole run")
 
     def _open(self) -> None:
         """The folder, its lock and its logs, in the first process; the first validation and the plan of a new run."""
-        settings, supply, note = self.settings, self.supply, self._note
-        scored = self.fabric.broadcast(0 if supply.validation is None else len(supply.validation))
-        if scored == 0 and any(phase.patience is not None for phase in self.recipe.phases):
+        settings, note = self.settings, self._note
+        scored = self.fabric.broadcast(0 if self.judged is None else len(self.judged))
+        if scored == 0 and any(phase.patience is not None for phase in self.pace.recipe.phases):
             raise OptionError(
                 f"{settings.images}: patience needs validation, but no image is held out for it that can be read: "
-                f"raise validation.share (now {self.recipe.validation.share})"
+                f"raise validation.share (now {self.pace.recipe.validation.share})"
             )
         if self.fabric.is_global_zero:
-            self.folder.open(None if self.state is None else self.state["position"])
-            self.callbacks.append(Metrics(settings.folder, self.position.step, settings.loggers, note))
+            self.lock = folder.locked(self.folder)
+            # Nothing seen before the lock was held need be true now.
+            if self.state is None:
+                folder.check_new(self.folder, is_ours=True)
+            elif folder.read_state(self.folder)["position"] != self.state["position"]:
+                raise OptionError(f"{self.folder}: another process has just trained in this folder; resume it again")
+            else:
+                sweep_parts(self.folder)
+            self.callbacks.append(Metrics(self.folder, self.position.step, settings.loggers, note))
         for difference in self.differences:
             note(difference)
         if scored == 0:
             note("no image to validate with: best.safetensors will be the last weights; raise validation.share")
         if self.state is None:
             self._validate()
-            self._plan()
-        parameters = sum(value.numel() for value in self.learner.network.parameters())
-        note(self.recipe.to_yaml())
-        note(
-            f"{parameters / 1e6:.3f} M parameters on {self.fabric.world_size} x {self.fabric.device}, "
-            f"{len(supply.images)} images, {scored} of those held out scored; {supply.steps_per_epoch} steps an epoch"
-        )
+        if self.state is None and settings.seconds is not None:
+            self.pace.plan(self.learner.seconds_per_step)
+            # The clocks of several processes differ.
+            self.pace.recipe, self.position.cost = self.fabric.broadcast((self.pace.recipe, self.position.cost))
+            crops = "crops of {} to {} pixels".format(*self.pace.recipe.crops)
+            note(f"planned for {format_seconds(settings.seconds)}: {self.pace.recipe.steps} steps, {crops}")
         if self.state is None:
             self._save()
-        self.saved, self.window = time.monotonic(), _Window(self.position.step)
+        parameters = sum(value.numel() for value in self.learner.network.parameters())
+        where = f"{parameters / 1e6:.3f} M parameters on {self.fabric.world_size} x {self.fabric.device}"
+        held_out = f"{len(self.images)} images, {scored} of those held out scored"
+        note(f"{self.pace.recipe.to_yaml()}\n{where}, {held_out}; {self.pace.epoch} steps an epoch")
+        self.saved = time.monotonic()
+        self._begin_row()
         self.pace.start()
         self._report_step()
-
-    def _plan(self) -> None:
-        """Steps, crops and validations that fit into a time budget, from what a few steps take."""
-        budget, sides = self.settings.seconds, self.recipe.crops
-        if budget is None:
-            return
-        small, large = self.fabric.broadcast([(side, self.learner.seconds_per_step(side)) for side in sides])
-        self.pace.plan(small, large)
-        # The clocks of several processes differ.
-        self.pace.recipe = self.fabric.broadcast(self.recipe)
-        crops = f"{sides[0]} to {self.recipe.crops[1]} pixels"
-        self._note(f"planned for {format_seconds(budget)}: {self.recipe.steps} steps, crops of {crops}")
 
     def _train(self) -> None:
         position = self.position
         while not self._over():
             self._step()
             self._report_step()
-            if position.step % self.recipe.log_every == 0:
+            if position.step % self.pace.recipe.log_every == 0:
                 self._report_progress()
-                self._replan()
+                # Where the clock proves the plan for a time budget wrong; all processes follow the first one.
+                steps, recipe = self.fabric.broadcast(self.pace.replanned_steps()), self.pace.recipe
+                if steps != recipe.steps:
+                    self._note(f"step {position.step}: {steps} steps instead of {recipe.steps} fit the time")
+                    self.pace.recipe = recipe.model_copy(update={"steps": steps})
             if position.step % self.pace.every == 0:
                 self._validate()
-            if time.monotonic() - self.saved >= self.recipe.save_seconds:
+            if time.monotonic() - self.saved >= self.pace.recipe.save_seconds:
                 self._save()
 
     def _over(self) -> bool:
-        """Whether the loop ends here; all processes decide the same."""
-        position, received = self.position, self.requests.received
-        if self.fabric.world_size == 1:
-            position.seconds, self.stop_signal = self.pace.seconds(), received
+        """Whether the loop ends here; several processes agree on the longest time and the highest signal."""
+        fabric, position, seconds = self.fabric, self.position, self.pace.seconds()
+        received = self.received[0] if self.received else None
+        if fabric.world_size == 1:
+            position.seconds, self.stop_signal = seconds, received
         elif position.step % _AGREE_EVERY == 0:
-            position.seconds, self.stop_signal = _agreed(self.fabric, self.pace.seconds(), received)
+            mine = torch.tensor([seconds, float(received or 0)], device=fabric.device)
+            agreed: Any = fabric.all_reduce(mine, reduce_op="max")
+            position.seconds, self.stop_signal = agreed[0].item(), int(agreed[1]) or None
         if self.pace.over:
             self.stop_signal = None
         return self.pace.over or self.stop_signal is not None
 
     def _step(self) -> None:
-        """One optimiser step."""
-        recipe, position = self.recipe, self.position
+        recipe, position = self.pace.recipe, self.position
         seeds = rng_for(recipe.seed, f"step {position.step} of process {self.fabric.global_rank}")
         torch.manual_seed(int(seeds.integers(2**63)))
         # The same for all processes: the coarse start costs time, and they wait for each other.
@@ -228,14 +228,20 @@ class TrainingLoop:
         most = most_octaves(self.learner.network.config, self.pace.side)
         coarse_levels = int(start.integers(1, most + 1)) if coarse else 0
         self.rate = self.pace.rate
-        losses = self.learner.step(self._next_batch, self.rate, coarse_levels, position.step)
-        self.window.add(losses, recipe.batch * recipe.accumulate * self.fabric.world_size)
+        self.losses.append(self.learner.step(self._next_batch, self.rate, coarse_levels, position.step))
         position.step += 1
 
     def _next_batch(self) -> Batch:
-        asked = time.monotonic()
-        batch = _next_batch(self.supply.crops, self.pace.side, self.requests)
-        self.window.waited += time.monotonic() - asked
+        asked, crops, side = time.monotonic(), self.crops, self.pace.side
+        try:
+            batch = crops.next(side)
+        except RuntimeError as error:
+            if not self.received or not worker_died(error):
+                raise
+            # Whoever asked this process to stop has ended its workers, too; others finish the step at hand.
+            crops.close()
+            batch = crops.next(side)
+        self.waited += time.monotonic() - asked
         return batch
 
     def _note(self, message: str) -> None:
@@ -247,45 +253,41 @@ class TrainingLoop:
         for callback in self.callbacks:
             callback.on_step(self.position.step, self.pace.fraction, left)
 
-    def _report_progress(self) -> None:
-        position, window = self.position, self.window
-        means, seconds = window.means(self.fabric, position.step), time.monotonic() - window.began
-        if not all(math.isfinite(value) for value in means.values()):
-            text = ", ".join(f"{name} {value}" for name, value in means.items())
-            raise self.folder.not_finite(text, position.step)
-        progress = Progress(
-            step=position.step,
-            seconds=self.pace.seconds(),
-            phase=position.phase,
-            side=self.pace.side,
-            losses=means,
-            learning_rate=self.rate,
-            images_per_second=window.images / seconds,
-            waiting=window.waited / seconds,
-            seconds_left=self.pace.seconds_left(),
-        )
-        for callback in self.callbacks:
-            callback.on_progress(progress)
-        self.window = _Window(position.step, time.monotonic())
+    def _begin_row(self) -> None:
+        """What the next row of the log sums up begins here."""
+        self.losses: list[dict[str, Tensor]] = []
+        self.row_began, self.waited = time.monotonic(), 0.0
 
-    def _replan(self) -> None:
-        """Fewer or more steps where the clock proves the plan wrong; all processes follow the first one."""
-        if self.settings.seconds is None:
-            return
-        steps = self.fabric.broadcast(self.pace.replanned_steps())
-        if steps != self.recipe.steps:
-            self._note(f"step {self.position.step}: {steps} steps instead of {self.recipe.steps} fit the time")
-            self.pace.recipe = self.recipe.model_copy(update={"steps": steps})
+    def _report_progress(self) -> None:
+        position, recipe, seconds = self.position, self.pace.recipe, time.monotonic() - self.row_began
+        own = torch.stack([torch.stack(list(losses.values())) for losses in self.losses]).mean(0)
+        means: Any = self.fabric.all_reduce(own, reduce_op="mean")
+        losses = dict(zip(self.losses[0], means.tolist(), strict=True))
+        text = ", ".join(f"{name} {value}" for name, value in losses.items())
+        folder.check_finite(self.folder, [means], text, position.step)
+        crops = len(self.losses) * recipe.batch * recipe.accumulate * self.fabric.world_size
+        row = {
+            **{f"loss/{name}": value for name, value in losses.items()},
+            "loss/total": sum(losses.values()),
+            "run/seconds": self.pace.seconds(),
+            "run/phase": position.phase,
+            "run/side": self.pace.side,
+            "run/learning_rate": self.rate,
+            "run/images_per_second": crops / seconds,
+            "run/waiting": self.waited / seconds,
+        }
+        for callback in self.callbacks:
+            callback.on_row(position.step, row, self.pace.seconds_left())
+        self._begin_row()
 
     def _validate(self) -> None:
         """Score the average; write the best; end a phase whose patience is over."""
-        fabric, position, crops = self.fabric, self.position, self.supply.validation
-        began = time.monotonic()
+        fabric, position, validation, began = self.fabric, self.position, self.pace.recipe.validation, time.monotonic()
         position.validated = position.step
-        scores: Scores | None = None
-        if crops is not None and len(crops) > 0:
-            scores = validate(self.learner.average, crops, self.supply.metrics, self.recipe.validation.metric)
-        metric = fabric.broadcast(None if scores is None else scores.metric)
+        scores, name = None, validation.metric
+        if self.judged:
+            scores = validate(self.learner.average, self.judged, {name: self.learner.losses[name]}, name)
+        metric = fabric.broadcast(None if scores is None else scores["validation/metric"])
         # Untrained weights are scored to be compared with, and are nobody's best.
         best = position.step > 0 and (metric is None or metric < position.best)
         if best:
@@ -293,122 +295,85 @@ class TrainingLoop:
         elif position.step > 0:
             position.stale += 1
         if fabric.is_global_zero and position.step > 0:
-            top = 1 if metric is None else self.recipe.validation.top
-            self.folder.write_judged(self.learner.average, self._record(scores), metric or 0.0, top, best)
-        if scores is not None and crops is not None:
-            validated = Validated(position.step, self.pace.seconds(), scores, best)
-            grid = sample_grid(self.learner.average, crops)
+            top = 1 if metric is None else validation.top
+            folder.write_judged(self.folder, self.learner.average, self._record(scores), metric or 0.0, top, best)
+        if scores is not None and self.judged is not None:
+            row = {**scores, "validation/best": float(best), "run/seconds": self.pace.seconds()}
+            grid = sample_grid(self.learner.average, self.judged)
             for callback in self.callbacks:
-                callback.on_validation(validated, grid)
-        patience = self.recipe.phases[position.phase].patience
+                callback.on_row(position.step, row, self.pace.seconds_left(), grid)
+        patience = self.pace.recipe.phases[position.phase].patience
         if patience is not None and position.stale >= patience:
             self._next_phase()
         self.pace.validated(time.monotonic() - began)
-        self.window.began += time.monotonic() - began
+        self.row_began += time.monotonic() - began
 
     def _next_phase(self) -> None:
         """The best weights, and a fresh optimiser."""
         position = self.position
         position.phase += 1
         position.phase_began, position.stale = position.step, 0
-        if position.phase == len(self.recipe.phases):
+        if position.phase == len(self.pace.recipe.phases):
             return
         # The other machines need not see this one's folder.
-        best = self.fabric.broadcast(self.folder.best_state() if self.fabric.is_global_zero else {})
-        phase = self.recipe.phases[position.phase]
-        self.learner.restart_from(best, phase)
+        own = load_network(self.folder / folder.BEST).state_dict() if self.fabric.is_global_zero else {}
+        best = self.fabric.broadcast(own)
+        phase = self.pace.recipe.phases[position.phase]
+        for network in (self.learner.network, self.learner.average):
+            network.load_state_dict(best)
+        self.learner.begin_phase(phase)
         self._note(f"step {position.step}: phase {position.phase + 1} begins, {phase.optimizer} from the best weights")
 
     def _finish(self) -> None:
         position = self.position
-        validated = position.validated == position.step or position.phase == len(self.recipe.phases)
+        validated = position.validated == position.step or position.phase == len(self.pace.recipe.phases)
         if self.stop_signal is None and not validated:
             self._validate()
-        self.broken.update(_broken(self.supply))
-        _gather(self.fabric, self.broken)
+        self._find_broken()
+        if self.fabric.world_size > 1:
+            gathered: list[dict[str, Skipped]] = [{}] * self.fabric.world_size
+            torch.distributed.all_gather_object(gathered, self.broken)
+            for found in gathered:
+                self.broken |= found
         self._save()
         skipped = list(self.broken.values())
         if skipped:
             names = "".join(f"\n  {each.name}: {each.reason}" for each in skipped[:_NAMED_AT_MOST])
             self._note(f"{len(skipped)} images could not be read and were left out:{names}")
         if self.fabric.is_global_zero:
-            crops = self.supply.validation
-            grid = sample_grid(self.learner.average, crops) if crops else None
-            write_report(self.settings.folder / REPORT, self.settings.folder, self._record(), grid, skipped)
+            grid = sample_grid(self.learner.average, self.judged) if self.judged else None
+            write_report(self.folder / folder.REPORT, self._record(), grid, skipped)
+
+    def _find_broken(self) -> None:
+        self.broken |= {each.name: each for each in (*self.images.skipped, *self.crops.skipped)}
 
     def _save(self) -> None:
         """Write the state and the averaged weights, in the first process."""
         self.saved = time.monotonic()
         if not self.fabric.is_global_zero:
             return
-        self.folder.check_finite(self.learner.network, "the weights", self.position.step)
-        self.broken.update(_broken(self.supply))
+        folder.check_finite(self.folder, self.learner.network.state_dict().values(), "the weights", self.position.step)
+        self._find_broken()
         settings, position = self.settings, self.position
         position.seconds = self.pace.seconds()
+        # As a resumed run finds them, wherever it is started.
+        local = "://" not in settings.images
         state = {
-            "recipe": self.recipe.to_yaml(),
+            "recipe": self.pace.recipe.to_yaml(),
             "settings": {
-                "images": _absolute(settings.images),
+                "images": os.path.abspath(os.path.expanduser(settings.images)) if local else settings.images,
                 "seconds": settings.seconds,
                 "weights": {name: str(path.resolve()) for name, path in settings.weights.items()},
                 "loggers": list(settings.loggers),
             },
-            "conditions": _conditions(self.supply.images, self.fabric),
+            "conditions": folder.conditions(self.images, self.fabric),
             "config": self.learner.network.config.to_dict(),
             "position": asdict(position),
             "learner": self.learner.state_dict(),
-            "crops": self.supply.crops.state_dict(),
+            "crops": self.crops.state_dict(),
             "skipped": {each.name: each.reason for each in self.broken.values()},
         }
-        self.folder.write_state(state, self.learner.average, self._record())
+        folder.write_state(self.folder, state, self.learner.average, self._record())
 
-    def _record(self, scores: Scores | None = None) -> dict[str, str]:
-        """What every network and the report say of where they come from."""
-        where = f"{self.fabric.world_size} x {self.fabric.device}, {torch.get_num_threads()} threads each"
-        conditions = {"device": where, **_conditions(self.supply.images, self.fabric)}
-        return record(self.recipe, self.position, conditions, None if scores is None else scores.by_kind)
-
-
-def _absolute(images: str) -> str:
-    """Images as a resumed run finds them, wherever it is started."""
-    return images if "://" in images else os.path.abspath(os.path.expanduser(images))
-
-
-def _conditions(images: ImageSource, fabric: Fabric) -> dict[str, str]:
-    """What decides the steps beside recipe and position, as a resumed run compares it."""
-    return {
-        "images": f"{len(images)} with names of SHA-256 {images.digest()[:16]}",
-        "precision": str(fabric.strategy.precision.precision),
-    }
-
-
-def _agreed(fabric: Fabric, seconds: float, received: int | None) -> tuple[float, int | None]:
-    """The longest time and the highest signal of all processes."""
-    agreed = fabric.all_reduce(torch.tensor([seconds, float(received or 0)], device=fabric.device), reduce_op="max")
-    assert isinstance(agreed, Tensor)
-    return agreed[0].item(), int(agreed[1]) or None
-
-
-def _gather(fabric: Fabric, broken: dict[str, Skipped]) -> None:
-    """Add what the other processes found broken."""
-    if fabric.world_size > 1:
-        gathered: list[dict[str, Skipped]] = [{}] * fabric.world_size
-        torch.distributed.all_gather_object(gathered, broken)
-        for one in gathered:
-            broken.update(one)
-
-
-def _next_batch(crops: CropSource, side: int, requests: StopRequests) -> Batch:
-    try:
-        return crops.next(side)
-    except RuntimeError as error:
-        if requests.received is None or not worker_died(error):
-            raise
-        # Whoever asked this process to stop has ended its workers, too; others finish the step at hand.
-        crops.close()
-        return crops.next(side)
-
-
-def _broken(supply: Supply) -> dict[str, Skipped]:
-    """What this process has found broken since it began or resumed the run."""
-    return {each.name: each for each in (*supply.images.skipped, *supply.crops.skipped)}
+    def _record(self, scores: Mapping[str, float] | None = None) -> dict[str, str]:
+        return folder.record(self.pace.recipe, self.position, self.images, self.fabric, scores)

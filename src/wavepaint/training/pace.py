@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from wavepaint.training.recipes import Recipe
-from wavepaint.training.schedule import StepCost, cosine, crop_side, warmup
+from wavepaint.training.recipes import CROP_STEP, Recipe
 
+_FLOOR = 0.01
 _VALIDATIONS = 10
 """Of a run with a time budget."""
 _REPLAN_SECONDS, _REPLAN_ABOVE = 30.0, 0.15
@@ -17,69 +18,101 @@ _STEPS_SHARE = 0.3
 """Of a time budget, at least, whatever was spent before the first step."""
 
 
+def warmup(step: int, steps: int) -> float:
+    """Factor of the learning rate: rises linearly to 1 over the first `steps`; 1 when there are none."""
+    return min(1.0, (step + 1) / steps) if steps else 1.0
+
+
+def cosine(progress: float) -> float:
+    """Factor of the learning rate: half a cosine from 1 down to 0.01, at `progress` (0 to 1) of the run."""
+    return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def crop_side(progress: float, smallest: int, largest: int) -> int:
+    """Side of the crops in pixels at `progress` (0 to 1) of the run: it grows in steps of 32 that last equally long."""
+    stages = (largest - smallest) // CROP_STEP + 1
+    return min(smallest + CROP_STEP * int(progress * stages), largest)
+
+
+def average_decay(limit: float, steps: int) -> float:
+    """Decay of the weight average after `steps`: at the start it forgets quickly, or it would hold random weights."""
+    return min(limit, (1 + steps) / (10 + steps))
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What a step takes: `fixed + per_pixel * side**2`, in seconds, or in any unit where only ratios are known."""
+
+    fixed: float = 0.0
+    per_pixel: float = 1.0
+
+    @classmethod
+    def between(cls, small: tuple[int, float], large: tuple[int, float]) -> StepCost:
+        """From what steps of two sides took, each (side, seconds)."""
+        if large[0] == small[0]:
+            return cls(0.0, small[1] / small[0] ** 2)
+        slope = max(0.0, (large[1] - small[1]) / (large[0] ** 2 - small[0] ** 2))
+        return cls(max(0.0, small[1] - slope * small[0] ** 2), slope)
+
+    def of_steps(self, start: int, stop: int, steps: int, crops: tuple[int, int]) -> float:
+        """What the steps from `start` up to `stop` take, in a run of `steps` whose crops grow."""
+        stages = (crops[1] - crops[0]) // CROP_STEP + 1
+        total = 0.0
+        for stage in range(stages):
+            first, last = (math.ceil(steps * each / stages) for each in (stage, stage + 1))
+            count = max(0, min(last, stop) - max(first, start))
+            total += count * (self.fixed + self.per_pixel * (crops[0] + CROP_STEP * stage) ** 2)
+        return total
+
+    def plan(self, seconds: float, crops: tuple[int, int], least_steps: int) -> tuple[int, int]:
+        """How many steps, and up to which crops, fit into `seconds`.
+
+        The last crops are the largest of `crops` at which at least `least_steps` fit, or the smallest.
+        """
+        for largest in range(crops[1], crops[0] - 1, -CROP_STEP):
+            steps = int(seconds / (self.of_steps(0, 1000, 1000, (crops[0], largest)) / 1000))
+            if steps >= least_steps:
+                break
+        return max(1, steps), largest
+
+
 @dataclass
 class Position:
-    """How far a run is.
+    """How far a run is."""
 
-    Attributes:
-        step: optimiser steps done.
-        seconds: time spent, with everything around the steps.
-        phase: number of the phase; the number of phases when all are over.
-        phase_began: the step at which it began.
-        best: best validation score so far, of trained weights.
-        best_step: the step at which it was found; -1 before.
-        stale: validations since, in this phase.
-        validated: step of the last validation; -1 before the first.
-        cost: what a step takes, as `schedule.StepCost` has it; None before it was measured.
-        validation_seconds: what the last validation took.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    phase: int = 0
-    phase_began: int = 0
-    best: float = math.inf
-    best_step: int = -1
-    stale: int = 0
-    validated: int = -1
-    cost: list[float] | None = None
-    validation_seconds: float = 0.0
-
-
-@dataclass
-class _Start:
-    """Where this process began to make steps, on its own clock, and what validations took since."""
-
-    step: int = 0
-    seconds: float = 0.0
-    validating: float = field(default=0.0)
+    step: int = 0  # optimiser steps done
+    seconds: float = 0.0  # time spent, with everything around the steps
+    phase: int = 0  # number of the phase; the number of phases when all are over
+    phase_began: int = 0  # the step at which it began
+    best: float = math.inf  # validation score so far, of trained weights
+    best_step: int = -1  # the step at which it was found; -1 before
+    stale: int = 0  # validations since, in this phase
+    validated: int = -1  # step of the last validation; -1 before the first
+    cost: list[float] | None = None  # what a step takes, as `StepCost` has it; None before it was measured
+    validation_seconds: float = 0.0  # what the last validation took
 
 
 class Pace:
     """The schedule of a run and its clock.
 
-    Args:
-        recipe: changed by `plan` and `replan`.
-        budget: seconds for the whole run, or None.
-        began: when this process began to work for the run, on the monotonic clock.
-        steps_per_epoch: validations come once an epoch where the recipe does not say how often.
+    The `budget` is seconds for the whole run, or None. This process `began` to work for the run then, on the monotonic
+    clock. Validations come once an epoch where the recipe does not say how often.
     """
 
     def __init__(self, recipe: Recipe, budget: float | None, began: float, steps_per_epoch: int) -> None:
-        self.recipe = recipe
-        self.position = Position()
-        self._budget, self._began, self._epoch = budget, began, steps_per_epoch
-        self._start = _Start()
-        self._planned = began
+        self.recipe, self.position = recipe, Position()
+        self._budget, self._began, self.epoch = budget, began, steps_per_epoch
+        self.start()
 
-    def resume(self, position: Position) -> None:
+    def resume(self, position: Position) -> Position:
         """Continue from there: what was spent before counts."""
-        self.position.__dict__.update(position.__dict__)
+        self.position = position
         self._began -= position.seconds
+        return position
 
     def start(self) -> None:
         """The steps begin."""
-        self._start = _Start(self.position.step, self.seconds())
+        self._first_step, self._first_seconds, self._validating = self.position.step, self.seconds(), 0.0
         self._planned = time.monotonic()
 
     def seconds(self) -> float:
@@ -111,40 +144,39 @@ class Pace:
     @property
     def every(self) -> int:
         """Steps between validations."""
-        return self.recipe.validation.every or self._epoch
+        return self.recipe.validation.every or self.epoch
 
     def validated(self, seconds: float) -> None:
         """A validation took so long."""
         self.position.validation_seconds = seconds
-        self._start.validating += seconds
+        self._validating += seconds
 
     def seconds_left(self) -> float | None:
         """At the pace so far, with the crops and validations that are still to come; None if that is unknown."""
-        recipe, position, start = self.recipe, self.position, self._start
-        if recipe.steps is None or (position.cost is None and position.step == start.step):
+        recipe, position = self.recipe, self.position
+        if recipe.steps is None or (position.cost is None and position.step == self._first_step):
             return None
         cost = StepCost(*(position.cost or ()))
-        expected = cost.of_steps(start.step, position.step, recipe.steps, recipe.crops)
-        spent = self.seconds() - start.seconds - start.validating
+        expected = cost.of_steps(self._first_step, position.step, recipe.steps, recipe.crops)
+        spent = self.seconds() - self._first_seconds - self._validating
         scale = spent / expected if expected else 1.0
         validations = recipe.steps // self.every - position.step // self.every
         steps = cost.of_steps(position.step, recipe.steps, recipe.steps, recipe.crops)
         return scale * steps + validations * position.validation_seconds
 
-    def plan(self, small: tuple[int, float], large: tuple[int, float]) -> None:
-        """Steps, crops and validations that fit into the budget.
-
-        Args:
-            small: side of the smallest crops, and the seconds that a step with them takes.
-            large: the same of the largest.
-        """
+    def plan(self, seconds_per_step: Callable[[int], float]) -> None:
+        """Steps, crops and validations that fit into the budget, from what a step takes with crops of a side."""
         assert self._budget is not None
+        recipe = self.recipe
+        small, large = ((side, seconds_per_step(side)) for side in recipe.crops)
         cost = StepCost.between(small, large)
         left = self._budget - self.seconds() - _VALIDATIONS * self.position.validation_seconds
         seconds = max(left, _STEPS_SHARE * self._budget)
-        steps, largest = cost.plan(seconds, self.recipe.crops, self.recipe.least_steps)
+        steps, largest = cost.plan(seconds, recipe.crops, recipe.least_steps)
         self.position.cost = [cost.fixed, cost.per_pixel]
-        self.recipe = self.recipe.planned(steps, largest, max(1, math.ceil(steps / _VALIDATIONS)))
+        validation = recipe.validation.model_copy(update={"every": max(1, math.ceil(steps / _VALIDATIONS))})
+        changes = {"steps": steps, "crops": (recipe.crops[0], largest), "validation": validation}
+        self.recipe = recipe.model_copy(update=changes)
 
     def replanned_steps(self) -> int | None:
         """Steps of the run that fit its budget at the pace so far, or those planned where that is about right."""

@@ -14,25 +14,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from wavepaint.data.masks import MIN_SIDE, mixed_preset
 from wavepaint.errors import OptionError
 from wavepaint.network.config import WavePaintConfig, preset
 from wavepaint.training.losses import check_loss_names
-from wavepaint.training.schedule import CROP_STEP
 
 PACKAGED = (
-    "default",
-    "finetune",
-    "film",
-    "stamps",
-    "faces",
-    "damage",
-    "published",
-    "published-celeba",
-    "published-imagenet",
+    *("default", "finetune", "film", "stamps", "faces", "damage"),
+    *("published", "published-celeba", "published-imagenet"),
 )
+CROP_STEP = 32
+"""Crops grow by this many pixels at a time: a multiple of what every network needs."""
 RESUMED_WITH = ("batch", "accumulate", "clip", "data.workers", "phases.N.learning_rate")
 """What a resumed run may change, because it may be what ended it: memory, and steps too large."""
 
@@ -47,7 +41,6 @@ Whole = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Positive = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
 # YAML 1.1 takes 1e-3, without a point, for text: numbers are not strict.
 Number = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, allow_inf_nan=False)]
-Flag = Annotated[bool, Field(strict=True)]
 
 
 class _Section(BaseModel):
@@ -55,85 +48,44 @@ class _Section(BaseModel):
 
 
 class Data(_Section):
-    """Which crops the network sees.
+    """Which crops the network sees."""
 
-    Attributes:
-        source: "memory" (decoded once; see `data.resident`; streamed if they do not fit) or "stream" (`data.crops`).
-        masks: mask presets and how often each is drawn: `{thin: 2, thick: 1}`.
-        mask_bank: masks that are drawn beforehand, and cropped in every step; of source "memory".
-        crops_per_image: crops from every image in an epoch.
-        pool_size: decoded images held at once, of source "stream".
-        max_pixels: larger images are reduced to about this many pixels.
-        max_scale: crops show up to this times their side, reduced.
-        workers: processes per training process that decode and crop, of source "stream"; null for what the machine
-            suggests.
-    """
-
+    # "memory" (decoded once; see `data.resident`; streamed if they do not fit) or "stream" (`data.crops`).
     source: Literal["memory", "stream"]
-    masks: dict[str, Positive]
-    mask_bank: Positive
-    crops_per_image: Positive
-    pool_size: Positive
-    max_pixels: Positive
-    max_scale: Annotated[Number, Field(ge=1)]
+    masks: dict[str, Positive]  # mask presets and how often each is drawn: `{thin: 2, thick: 1}`
+    mask_bank: Positive  # masks that are drawn beforehand, and cropped in every step; of source "memory"
+    crops_per_image: Positive  # crops from every image in an epoch
+    pool_size: Positive  # decoded images held at once, of source "stream"
+    max_pixels: Positive  # larger images are reduced to about this many pixels
+    max_scale: Annotated[Number, Field(ge=1)]  # crops show up to this times their side, reduced
+    # Processes per training process that decode and crop, of source "stream"; null for what the machine suggests.
     workers: Whole | None
-
-    @model_validator(mode="after")
-    def _check(self) -> Data:
-        mixed_preset(self.masks)
-        return self
 
 
 class Validation(_Section):
-    """How a run is judged.
+    """How a run is judged."""
 
-    Attributes:
-        share: part of the images held out for this, chosen by the hash of their names; 0 for no validation.
-        at_least: images held out in any case, up to a quarter of all.
-        every: steps between validations; null for once an epoch.
-        metric: the loss, of `losses.LOSSES`, by which the best weights are chosen.
-        masks: mask presets, each image once with each.
-        images: images scored at most.
-        crop: side of the crops in pixels.
-        top: networks of the best validations that are kept, `best.safetensors` included.
-    """
-
+    # Part of the images held out for this, chosen by the hash of their names; 0 for no validation.
     share: Annotated[Number, Field(lt=1)]
-    at_least: Whole
-    every: Positive | None
-    metric: str
-    masks: Annotated[tuple[str, ...], Field(min_length=1)]
-    images: Positive
-    crop: Annotated[Positive, Field(ge=MIN_SIDE)]
-    top: Positive
-
-    @model_validator(mode="after")
-    def _check(self) -> Validation:
-        check_loss_names([self.metric])
-        mixed_preset(dict.fromkeys(self.masks, 1))
-        return self
+    at_least: Whole  # images held out in any case, up to a quarter of all
+    every: Positive | None  # steps between validations; null for once an epoch
+    metric: str  # the loss, of `losses.LOSSES`, by which the best weights are chosen
+    masks: Annotated[tuple[str, ...], Field(min_length=1)]  # mask presets, each image once with each
+    images: Positive  # images scored at most
+    crop: Annotated[Positive, Field(ge=MIN_SIDE)]  # side of the crops in pixels
+    top: Positive  # networks of the best validations that are kept, `best.safetensors` included
 
 
 class Phase(_Section):
-    """A part of the run with one optimiser; a later phase starts from the best weights so far.
+    """A part of the run with one optimiser; a later phase starts from the best weights so far."""
 
-    Attributes:
-        optimizer: "adamw" or "sgd".
-        learning_rate: its peak.
-        weight_decay: of the optimiser.
-        momentum: of "sgd"; 0 for "adamw".
-        schedule: "constant", or "cosine" over the whole run.
-        warmup: steps over which the rate rises to its peak.
-        patience: validations without a better score that end the phase; null for none.
-    """
-
-    optimizer: Literal["adamw", "sgd"]
-    learning_rate: Annotated[Number, Field(gt=0)]
-    weight_decay: Number
-    momentum: Number
-    schedule: Literal["constant", "cosine"]
-    warmup: Whole
-    patience: Positive | None
+    optimizer: Literal["adamw", "sgd"]  # "adamw" or "sgd"
+    learning_rate: Annotated[Number, Field(gt=0)]  # its peak
+    weight_decay: Number  # of the optimiser
+    momentum: Number  # of "sgd"; 0 for "adamw"
+    schedule: Literal["constant", "cosine"]  # "constant", or "cosine" over the whole run
+    warmup: Whole  # steps over which the rate rises to its peak
+    patience: Positive | None  # validations without a better score that end the phase; null for none
 
     @model_validator(mode="after")
     def _check(self) -> Phase:
@@ -143,49 +95,32 @@ class Phase(_Section):
 
 
 class Recipe(_Section):
-    """A whole recipe.
+    """A whole recipe."""
 
-    Attributes:
-        network: `preset`, and any field of `WavePaintConfig` in place of the preset's; null with `init`.
-        init: checkpoint to start from, or "default" for the packaged network; null for random weights.
-        seed: of everything random.
-        steps: optimiser steps of the run; null to continue until the last phase ends. A time budget replaces it.
-        least_steps: with a time budget, the last crops are the largest of `crops` at which so many steps fit.
-        batch: crops in a step of one process.
-        accumulate: batches whose gradients are added up in a step.
-        crops: side of the crops in pixels at the start and at the end.
-        losses: weights of losses by name.
-        self_condition: probability that a step starts from the network's own result at a lower resolution.
-        ema: decay of the weight average that is validated and written; 0 writes the weights themselves.
-        clip: largest norm of the gradient; null for any.
-        batch_norm: "local" (statistics of each process's batch), "sync" (of all; CUDA), or "frozen".
-        compile: use torch.compile on CUDA devices.
-        data: see `Data`.
-        validation: see `Validation`.
-        phases: see `Phase`, in order.
-        log_every: steps between entries of the log.
-        save_seconds: seconds between checkpoints.
-    """
-
+    # `preset`, and any field of `WavePaintConfig` in place of the preset's; null with `init`.
     network: dict[str, Any] | None
-    init: str | None
-    seed: Whole
+    init: str | None  # checkpoint to start from, or "default" for the packaged network; null for random weights
+    seed: Whole  # of everything random
+    # Optimiser steps of the run; null to continue until the last phase ends. A time budget replaces it.
     steps: Positive | None
-    least_steps: Positive
-    batch: Positive
-    accumulate: Positive
-    crops: tuple[Positive, Positive]
-    losses: dict[str, Number]
+    least_steps: Positive  # with a time budget, the last crops are the largest of `crops` at which so many steps fit
+    batch: Positive  # crops in a step of one process
+    accumulate: Positive  # batches whose gradients are added up in a step
+    crops: tuple[Positive, Positive]  # side of the crops in pixels at the start and at the end
+    losses: dict[str, Number]  # weights of losses by name
+    # Probability that a step starts from the network's own result at a lower resolution.
     self_condition: Annotated[Number, Field(le=1)]
+    # Decay of the weight average that is validated and written; 0 writes the weights themselves.
     ema: Annotated[Number, Field(lt=1)]
-    clip: Annotated[Number, Field(gt=0)] | None
+    clip: Annotated[Number, Field(gt=0)] | None  # largest norm of the gradient; null for any
+    # "local" (statistics of each process's batch), "sync" (of all; CUDA), or "frozen".
     batch_norm: Literal["local", "sync", "frozen"]
-    compile: Flag
+    compile: StrictBool  # use torch.compile on CUDA devices
     data: Data
     validation: Validation
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
-    log_every: Positive
-    save_seconds: Number
+    log_every: Positive  # steps between entries of the log
+    save_seconds: Number  # seconds between checkpoints
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
@@ -193,7 +128,9 @@ class Recipe(_Section):
             raise ValueError("give either network or init")
         if self.network is not None:
             self.network_config()
-        check_loss_names(self.losses)
+        check_loss_names([*self.losses, self.validation.metric])
+        for masks in (self.data.masks, dict.fromkeys(self.validation.masks, 1)):
+            mixed_preset(masks)
         if not any(self.losses.values()):
             raise ValueError("losses must have at least one above 0")
         smallest, largest = self.crops
@@ -215,12 +152,6 @@ class Recipe(_Section):
         """The recipe as a file that `load_recipe` reads back to an equal one."""
         text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=120)
         return text
-
-    def planned(self, steps: int, largest: int, every: int) -> Recipe:
-        """The recipe with so many steps, crops that grow up to `largest`, and a validation every so many steps."""
-        validation = self.validation.model_copy(update={"every": every})
-        crops = (self.crops[0], largest)
-        return self.model_copy(update={"steps": steps, "crops": crops, "validation": validation})
 
 
 def load_recipe(name: str | Path, changes: Sequence[str] = (), init: str | None = None) -> Recipe:
@@ -248,41 +179,37 @@ def change_recipe(recipe: Recipe, changes: Sequence[str]) -> tuple[Recipe, list[
     Raises:
         OptionError: a change of anything that is not in `RESUMED_WITH`, or one that makes no sense.
     """
-    before = recipe.model_dump(mode="json")
-    values, keys = recipe.model_dump(mode="json"), dict.fromkeys(change.partition("=")[0] for change in changes)
+    before, values = (recipe.model_dump(mode="json") for _ in range(2))
+    keys = dict.fromkeys(change.partition("=")[0] for change in changes)
     for change in changes:
-        key = change.partition("=")[0]
-        if re.sub(r"\.\d+\.", ".N.", key) not in RESUMED_WITH:
+        if re.sub(r"\.\d+\.", ".N.", change.partition("=")[0]) not in RESUMED_WITH:
             raise OptionError(f"--set {change}: a resumed run can change {', '.join(RESUMED_WITH)}")
         _change(values, change)
     changed = _recipe(values, "of the run")
     after = changed.model_dump(mode="json")
-    pairs = {key: (_value(before, key), _value(after, key)) for key in keys}
+    pairs = {key: [inside[last] for inside, last in (_place(before, key), _place(after, key))] for key in keys}
     return changed, [f"{key}: {old} before, {new} from now on" for key, (old, new) in pairs.items() if old != new]
 
 
 def parse_recipe(text: str, label: str) -> Recipe:
     """A recipe from the text that `Recipe.to_yaml` wrote; `label` names it in errors, which are `load_recipe`'s."""
-    return _recipe(_mapping(text, label), label)
+    return _recipe(yaml.safe_load(text), label)
 
 
 def _recipe(values: Mapping[str, Any], label: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
-    except OptionError as error:
-        raise OptionError(f"recipe {label}: {error}") from None
-    except ValidationError as error:
-        raise OptionError(f"recipe {label}: {_first_problem(error)}") from None
+    except (OptionError, ValidationError) as error:
+        problem = _first_problem(error) if isinstance(error, ValidationError) else error
+        raise OptionError(f"recipe {label}: {problem}") from None
 
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     kind, value = problem["type"], problem["input"]
-    if kind == "extra_forbidden":
-        return f"unknown key {where}"
-    if kind == "missing":
-        return f"missing key {where}"
+    if kind in ("extra_forbidden", "missing"):
+        return f"{'missing' if kind == 'missing' else 'unknown'} key {where}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind == "value_error" and isinstance(value, Mapping):
         return f"{where}: {message}" if where else message
@@ -290,16 +217,17 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _read(name: str | Path) -> dict[str, Any]:
-    if str(name) in PACKAGED:
-        text = (files("wavepaint.training") / "recipes" / f"{name}.yaml").read_text()
-    else:
-        try:
-            text = Path(name).read_text()
-        except FileNotFoundError:
-            raise OptionError(f"{name}: neither a file nor a recipe; known: {', '.join(PACKAGED)}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(f"{name}: cannot read a recipe: {error}") from None
-    values = _mapping(text, str(name))
+    path = files("wavepaint.training") / "recipes" / f"{name}.yaml" if str(name) in PACKAGED else Path(name)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OptionError(f"{name}: neither a file nor a recipe; known: {', '.join(PACKAGED)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{name}: cannot read a recipe: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:  # the latter from dates that do not exist
+        raise OptionError(f"recipe {name}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise OptionError(f"recipe {name}: must be a mapping of keys to values")
     base = values.pop("base", None)
     if base is None:
         return values
@@ -312,16 +240,6 @@ def _read(name: str | Path) -> dict[str, Any]:
     return merged
 
 
-def _mapping(text: str, label: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # the latter from dates that do not exist
-        raise OptionError(f"recipe {label}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise OptionError(f"recipe {label}: must be a mapping of keys to values")
-    return values
-
-
 def _change(values: dict[str, Any], change: str) -> None:
     """Set one value; the validation that follows finds a key that no recipe knows."""
     key, equals, text = change.partition("=")
@@ -331,17 +249,16 @@ def _change(values: dict[str, Any], change: str) -> None:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
         raise OptionError(f"--set {change}: {text!r} is not a YAML value") from None
-    *path, last = key.split(".")
-    inside: Any = values
     try:
-        for part in path:
-            inside = inside[int(part)] if isinstance(inside, list) else inside[part]
-        inside[int(last) if isinstance(inside, list) else last] = value
+        inside, last = _place(values, key)
+        inside[last] = value
     except (KeyError, IndexError, ValueError, TypeError):
         raise OptionError(f"--set {change}: the recipe has no {key}") from None
 
 
-def _value(values: Any, key: str) -> Any:
-    for part in key.split("."):
+def _place(values: Any, key: str) -> tuple[Any, Any]:
+    """The mapping or list that a dotted key points into, and its key or index there."""
+    *path, last = key.split(".")
+    for part in path:
         values = values[int(part) if isinstance(values, list) else part]
-    return values
+    return values, int(last) if isinstance(values, list) else last

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -22,18 +22,12 @@ from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.network import Network, WavePaintConfig, build_network, load_network
 from wavepaint.training.callbacks import LOGGERS, Callback
 from wavepaint.training.folder import STATE, check_new, read_state
-from wavepaint.training.learner import Learner
-from wavepaint.training.loop import TrainingLoop
-from wavepaint.training.losses import DETECTOR_LOSSES, Loss, load_losses
-from wavepaint.training.module import has_bfloat16, is_finite
+from wavepaint.training.learner import Learner, has_bfloat16, is_finite
+from wavepaint.training.loop import Outcome, Settings, TrainingLoop
+from wavepaint.training.losses import DETECTOR_LOSSES, load_losses
+from wavepaint.training.pace import Pace
 from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
-from wavepaint.training.settings import Outcome, Settings, Supply
 
-ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-mixed", "16-mixed")
-ALWAYS_REPORTED = {"image": "hole-l1", "damage": "dice"}
-"""A score of every validation beside the recipe's metric, by the network's output."""
 _MAX_WORKERS = 8
 
 
@@ -41,17 +35,13 @@ _MAX_WORKERS = 8
 class Hardware:
     """Where a run computes; names are Lightning's.
 
-    Attributes:
-        accelerator: "auto", "cpu", "cuda" ("gpu" is the same) or "mps".
-        devices: "auto", a number, or indices such as "0,2". Under `torchrun`, the way to several machines, its own
-            numbers count.
-        precision: "auto" (bfloat16 or float16 autocast on CUDA devices, bfloat16 on CPUs that compute in it, else
-            float32), "32-true", "bf16-mixed" or "16-mixed".
+    A precision of "auto" is bfloat16 or float16 autocast on CUDA devices, bfloat16 on CPUs that compute in it, else
+    float32.
     """
 
-    accelerator: str = "auto"
-    devices: str = "auto"
-    precision: str = "auto"
+    accelerator: str = "auto"  # or "cpu", "cuda" ("gpu" is the same), "mps"
+    devices: str = "auto"  # or a number, or indices such as "0,2"; under `torchrun` its own numbers count
+    precision: str = "auto"  # or "32-true", "bf16-mixed", "16-mixed"
 
 
 def train(
@@ -88,12 +78,9 @@ def resume(
     changes: Sequence[str] = (),
     images: str | None = None,
 ) -> Outcome:
-    """Continue a run; see `train`. Everything that is not as it was is reported to the callbacks.
+    """Continue the run in a folder; see `train`. Everything that is not as it was is reported to the callbacks.
 
     Args:
-        folder: of the run.
-        hardware: may be other than before; then the order of the crops is not continued exactly.
-        callbacks: see `train`.
         seconds: a new time budget for the whole run, what was spent before included; None for the old one.
         changes: `key=value` for keys among `recipes.RESUMED_WITH`.
         images: where they lie now; None for where they lay.
@@ -101,19 +88,14 @@ def resume(
     Raises:
         OptionError: a change that a run cannot be resumed with, or another process that trains in the folder.
         CheckpointError: there is no run, or its state is damaged.
-        WavepaintError: see `train`.
     """
-    began = time.monotonic()
-    state = read_state(Path(folder))
+    began, folder = time.monotonic(), Path(folder)
+    state = read_state(folder)
     before = state["settings"]
-    settings = Settings(
-        images=images or before["images"],
-        folder=Path(folder),
-        seconds=seconds or before["seconds"],
-        weights={name: Path(path) for name, path in before["weights"].items()},
-        loggers=tuple(before["loggers"]),
-    )
-    recipe, differences = change_recipe(parse_recipe(state["recipe"], str(Path(folder) / STATE)), changes)
+    weights = {name: Path(path) for name, path in before["weights"].items()}
+    loggers = tuple(before["loggers"])
+    settings = Settings(images or before["images"], folder, seconds or before["seconds"], weights, loggers)
+    recipe, differences = change_recipe(parse_recipe(state["recipe"], str(folder / STATE)), changes)
     loop = _launch(recipe, settings, hardware or Hardware(), callbacks, began, state)
     loop.load(state, differences)
     return loop.run()
@@ -125,38 +107,44 @@ def _launch(
     hardware: Hardware,
     callbacks: Sequence[Callback],
     began: float,
-    state: dict[str, Any] | None = None,
+    state: Mapping[str, Any] | None = None,
 ) -> TrainingLoop:
     images = find_images(settings.images)
-    to_train, held_out = images.split(recipe.validation.share, recipe.validation.at_least)
-    if len(to_train) == 0:
+    parts = images.split(recipe.validation.share, recipe.validation.at_least)
+    if len(parts[0]) == 0:
         raise OptionError(f"{settings.images}: all images belong to the validation part; add some")
-    _check_length(recipe, settings, len(held_out) > 0)
+    if recipe.steps is None and settings.seconds is None:
+        if recipe.crops[0] != recipe.crops[1] or any(phase.schedule == "cosine" for phase in recipe.phases):
+            raise OptionError("growing crops and a cosine schedule need a length: steps in the recipe, or --hours")
+        if any(phase.patience is None for phase in recipe.phases):
+            raise OptionError("the run would never end: give steps in the recipe, patience to every phase, or --hours")
     network = _network(recipe, state)
     # Before anything is launched: weights that cannot be had should not cost more than a line.
-    names = (*recipe.losses, recipe.validation.metric, ALWAYS_REPORTED[network.config.output])
-    losses = load_losses(names, settings.weights)
+    losses = load_losses((*recipe.losses, recipe.validation.metric), settings.weights)
     fabric = _make_fabric(hardware)
     fabric.launch()
     if recipe.batch_norm == "sync" and fabric.world_size > 1 and fabric.device.type != "cuda":
         raise OptionError("batch_norm: sync needs CUDA devices; use local or frozen")
     if state is None and recipe.data.source == "memory":
-        reason = too_large_for_memory(to_train, recipe.data.max_pixels)
+        reason = too_large_for_memory(parts[0], recipe.data.max_pixels)
         if fabric.broadcast(reason) is not None:
             for callback in callbacks if fabric.is_global_zero else ():
                 callback.on_note(f"{reason}: they are read while training instead (data.source stream)")
             recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": "stream"})})
-    supply = _supply(recipe, images, to_train, held_out, {name: losses[name] for name in names[-2:]}, fabric)
-    if network.config.output == "damage":
-        crop, most = recipe.validation.crop, recipe.data.max_pixels
-        supply = replace(supply, crops=DamagedCrops(supply.crops, recipe.seed, fabric.global_rank))
-        if supply.validation is not None:
-            supply = replace(supply, validation=DamagedSet(held_out, recipe.validation.images, crop, most))
+    crops, judged = _crops(recipe, parts[0], fabric), None
+    detects = network.config.output == "damage"
+    if detects:
+        crops = DamagedCrops(crops, recipe.seed, fabric.global_rank)
+    if fabric.is_global_zero:
+        limits = (recipe.validation.images, recipe.validation.crop, recipe.data.max_pixels)
+        judged = DamagedSet(parts[1], *limits) if detects else ValidationSet(parts[1], recipe.validation.masks, *limits)
+    step = recipe.batch * recipe.accumulate * fabric.world_size
+    pace = Pace(recipe, settings.seconds, began, max(1, len(parts[0]) * recipe.data.crops_per_image // step))
     learner = Learner(recipe, fabric, network, losses)
-    return TrainingLoop(recipe, settings, fabric, learner, supply, callbacks, began)
+    return TrainingLoop(settings, fabric, learner, pace, images, crops, judged, callbacks)
 
 
-def _network(recipe: Recipe, state: dict[str, Any] | None) -> Network:
+def _network(recipe: Recipe, state: Mapping[str, Any] | None) -> Network:
     if state is not None:
         network = build_network(WavePaintConfig.from_dict(state["config"]))
     elif recipe.init is not None:
@@ -166,66 +154,42 @@ def _network(recipe: Recipe, state: dict[str, Any] | None) -> Network:
     else:
         torch.manual_seed(recipe.seed)
         network = build_network(recipe.network_config())
-    detects = network.config.output == "damage"
-    foreign = [name for name in (*recipe.losses, recipe.validation.metric) if (name in DETECTOR_LOSSES) != detects]
-    if foreign:
-        raise OptionError(f"loss {foreign[0]}: not for a network that {'finds damage' if detects else 'fills'}")
-    multiple = network.config.multiple if detects else network.config.stride * (2 if recipe.self_condition > 0 else 1)
+    config, detects = network.config, network.config.output == "damage"
+    for name in (*recipe.losses, recipe.validation.metric):
+        if (name in DETECTOR_LOSSES) != detects:
+            raise OptionError(f"loss {name}: not for a network that {'finds damage' if detects else 'fills'}")
+    if detects and recipe.self_condition > 0:
+        raise OptionError("self_condition: not for a network that finds damage")
+    multiple = config.multiple if detects else config.stride * (2 if recipe.self_condition > 0 else 1)
     for side in (*recipe.crops, recipe.validation.crop):
         if side % multiple:
             raise OptionError(f"crops of {side} pixels: this network needs multiples of {multiple}")
     return network
 
 
-def _supply(
-    recipe: Recipe,
-    images: ImageSource,
-    to_train: ImageSource,
-    held_out: ImageSource,
-    metrics: dict[str, Loss],
-    fabric: Fabric,
-) -> Supply:
-    data, judged = recipe.data, recipe.validation
-    crops: CropSource
+def _crops(recipe: Recipe, images: ImageSource, fabric: Fabric) -> CropSource:
+    data = recipe.data
     if data.source == "memory":
-        bank = ImageBank(decoded_images(to_train, data.max_pixels), fabric.device)
+        bank = ImageBank(decoded_images(images, data.max_pixels), fabric.device)
         masks = MaskBank(data.masks, data.mask_bank, recipe.seed, fabric.device)
-        crops = ResidentCrops(bank, masks, recipe.batch, recipe.seed, data.max_scale, fabric.global_rank)
-    else:
+        return ResidentCrops(bank, masks, recipe.batch, recipe.seed, data.max_scale, fabric.global_rank)
+    options = CropOptions(data.masks, data.crops_per_image, data.pool_size, data.max_pixels, data.max_scale)
 
-        def dataset(side: int, seed: int) -> CropDataset:
-            rank, world_size = fabric.global_rank, fabric.world_size
-            return CropDataset(to_train, options, crop=side, seed=seed, rank=rank, world_size=world_size)
+    def dataset(side: int, seed: int) -> CropDataset:
+        rank, world_size = fabric.global_rank, fabric.world_size
+        return CropDataset(images, options, crop=side, seed=seed, rank=rank, world_size=world_size)
 
-        options = CropOptions(data.masks, data.crops_per_image, data.pool_size, data.max_pixels, data.max_scale)
-        workers = _suggested_workers(fabric) if data.workers is None else data.workers
-        crops = CropStream(dataset, recipe.batch, recipe.seed, workers, fabric.device.type == "cuda")
-    validation = None
-    if fabric.is_global_zero:
-        validation = ValidationSet(held_out, judged.masks, judged.images, judged.crop, data.max_pixels)
-    metrics = {name: metric.to(fabric.device) for name, metric in metrics.items()}
-    step = recipe.batch * recipe.accumulate * fabric.world_size
-    epoch = max(1, len(to_train) * data.crops_per_image // step)
-    return Supply(images, crops, epoch, validation, metrics)
-
-
-def _suggested_workers(fabric: Fabric) -> int:
-    """Enough to keep an accelerator busy; beside training on a small CPU they would only take its time."""
-    cores = os.cpu_count() or 1
-    if fabric.device.type == "cpu":
-        return 0 if cores <= 2 else 1
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", torch.cuda.device_count() or 1))
-    return max(1, min(_MAX_WORKERS, cores // local))
+    workers = data.workers
+    if workers is None:
+        # Enough to keep an accelerator busy; beside training on a small CPU they would only take its time.
+        cores, local = os.cpu_count() or 1, int(os.environ.get("LOCAL_WORLD_SIZE", torch.cuda.device_count() or 1))
+        workers = int(cores > 2) if fabric.device.type == "cpu" else max(1, min(_MAX_WORKERS, cores // local))
+    return CropStream(dataset, recipe.batch, recipe.seed, workers, fabric.device.type == "cuda")
 
 
 def _make_fabric(hardware: Hardware) -> Fabric:
-    precision = _precision(hardware)
-    if hardware.accelerator not in ACCELERATORS:
-        raise OptionError(f"unknown accelerator {hardware.accelerator!r}; known: {', '.join(ACCELERATORS)}")
-    if precision == "16-mixed" and not _has_float16(hardware):
-        raise OptionError("precision 16-mixed needs a CUDA or MPS device; on a CPU use 32-true or bf16-mixed")
     devices: int | str = hardware.devices
-    nodes = 1
+    nodes, precision = 1, _precision(hardware)
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
@@ -235,33 +199,14 @@ def _make_fabric(hardware: Hardware) -> Fabric:
         raise OptionError(f"cannot use this hardware: {' '.join(str(error).split())}") from None
 
 
-def _has_float16(hardware: Hardware) -> bool:
-    if hardware.accelerator != "auto":
-        return hardware.accelerator != "cpu"
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
-
-
-def _check_length(recipe: Recipe, settings: Settings, can_validate: bool) -> None:
-    endless = recipe.steps is None and settings.seconds is None
-    grows = recipe.crops[0] != recipe.crops[1]
-    if endless and (grows or any(phase.schedule == "cosine" for phase in recipe.phases)):
-        raise OptionError("growing crops and a cosine schedule need a length: steps in the recipe, or --hours")
-    if endless and any(phase.patience is None for phase in recipe.phases):
-        raise OptionError("the run would never end: give steps in the recipe, patience to every phase, or --hours")
-    if not can_validate and any(phase.patience is not None for phase in recipe.phases):
-        raise OptionError(
-            f"{settings.images}: patience needs validation, but no image belongs to that part: "
-            f"raise validation.share (now {recipe.validation.share})"
-        )
-
-
-def _precision(hardware: Hardware) -> Precision:
+def _precision(hardware: Hardware) -> Any:
+    kind = "cpu"
+    if hardware.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        kind = "cuda"
+    elif hardware.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+        kind = "mps"
     if hardware.precision == "auto":
-        if hardware.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-            return "bf16-mixed" if has_bfloat16(torch.device("cuda")) else "16-mixed"
-        on_cpu = hardware.accelerator == "cpu" or not torch.backends.mps.is_available()
-        return "bf16-mixed" if on_cpu and has_bfloat16(torch.device("cpu")) else "32-true"
-    for known in PRECISIONS:
-        if hardware.precision == known:
-            return known
-    raise OptionError(f"unknown precision {hardware.precision!r}; known: auto, {', '.join(PRECISIONS)}")
+        return "bf16-mixed" if has_bfloat16(torch.device(kind)) else "16-mixed" if kind == "cuda" else "32-true"
+    if hardware.precision == "16-mixed" and kind == "cpu":
+        raise OptionError("precision 16-mixed needs a CUDA or MPS device; on a CPU use 32-true or bf16-mixed")
+    return hardware.precision
