@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.fill.patches import RADIUS, Mask
+from wavepaint.fill.patches import RADIUS, Doubles, Indices, Mask, box_around
 from wavepaint.fill.pyramid import haar_fill
-from wavepaint.fill.search import Indices
 
-Doubles = NDArray[np.float64]
-
+BLOCK = 512
+"""Samples that are voted on together."""
 SCREENING = 0.003
 """Weight of the voted colours against the voted gradients."""
 MOST_STEPS = 100
@@ -23,57 +22,54 @@ ENOUGH = 1e-5
 def vote(
     source: Doubles,
     known: Mask | None,
-    targets: Indices,
-    matches: Indices,
-    weights: Doubles,
-    where: Mask,
+    matching: tuple[Indices, Indices, Doubles],
+    wanted: Indices,
     window: float,
     reach: int = RADIUS,
 ) -> tuple[Doubles, Doubles]:
     """Weighted means of what the patches over each sample say, those centred near it loudest.
 
     Args:
-        source: (H, W, C) float64, what is copied.
+        source: (H, W, C + 1) float64, what is copied, and ones, which sum the weights.
         known: (H, W) bool, samples that may be copied, or None where patches hold no others.
-        targets: (N,) indices of patch centres.
-        matches: (N,) indices of the centres that they copy.
-        weights: (N,) float64.
-        where: (H, W) bool, the samples wanted, M in number.
+        matching: (N,) indices of patch centres, (N,) indices of the centres that they copy, and (N,) float64 weights.
+        wanted: (M,) indices of samples.
         window: standard deviation of a patch's weight around its centre, samples.
         reach: how far from its centre a patch speaks.
 
     Returns:
         (M, C) means, and (M,) sums of the weights, 0 where no patch speaks; the means go on smoothly there.
     """
-    width, channels = source.shape[1:]
-    pitch = width + 2 * RADIUS
-    values = np.pad(source, ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0)), mode="edge").reshape(-1, channels)
+    height, width, channels = source.shape
+    values = source.reshape(-1, channels)
+    # With a margin as wide as a patch, a centre outside the image lies in it and has no weight.
+    pitch, margin = width + 2 * RADIUS, RADIUS * (width + 2 * RADIUS + 1)
+    targets, matches, weights = matching
+    match, weight = np.zeros((height + 2 * RADIUS) * pitch, np.int64), np.zeros((height + 2 * RADIUS) * pitch)
+    at = targets + 2 * RADIUS * (targets // width) + margin
+    match[at], weight[at] = matches, weights
     allowed = None if known is None else np.pad(known, RADIUS).ravel()
-    match, weight = np.full(len(values), RADIUS * pitch + RADIUS), np.zeros(len(values))
-    at = targets + 2 * RADIUS * (targets // width) + RADIUS * pitch + RADIUS
-    match[at] = matches + 2 * RADIUS * (matches // width) + RADIUS * pitch + RADIUS
-    weight[at] = weights
-    wanted = np.flatnonzero(np.pad(where, RADIUS))
-    total, sums = np.zeros((len(wanted), channels)), np.zeros(len(wanted))
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            closeness = np.exp(-(down * down + right * right) / (2 * window * window))
-            centre = wanted - (down * pitch + right)
-            # The margin is as wide as a patch, so that a centre outside it lies in it and has no weight.
-            own = weight.take(centre, mode="clip") * closeness
-            copied = match.take(centre, mode="clip") + (down * pitch + right)
-            if allowed is not None:
-                own *= allowed[copied]
-            total += values[copied] * own[:, None]
-            sums += own
-    means = total / np.maximum(sums, 1e-300)[:, None]
+    down, right = (each.reshape(-1, 1) for each in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    closeness = np.exp(-(down * down + right * right) / (2 * window * window))
+    total = np.empty((len(wanted), channels))
+    for start in range(0, len(wanted), BLOCK):
+        here = wanted[start : start + BLOCK]
+        centre = here + 2 * RADIUS * (here // width) + margin - (down * pitch + right)
+        own, copied = weight.take(centre) * closeness, match.take(centre)
+        if allowed is not None:
+            own *= allowed.take(copied + 2 * RADIUS * (copied // width) + margin + (down * pitch + right))
+        # Where an index leaves the image, the weight is 0.
+        said = values.take(copied + (down * width + right), axis=0, mode="clip")
+        said *= own[..., None]
+        total[start : start + BLOCK] = said.sum(axis=0)
+    sums = total[:, -1]
+    means = total[:, :-1] / np.maximum(sums, 1e-300)[:, None]
     if (sums == 0).any():
-        silent = np.ones_like(where)
-        silent[where] = sums == 0
-        for channel in range(channels):
-            plane = np.zeros(where.shape, np.float32)
-            plane[where] = means[:, channel]
-            means[sums == 0, channel] = haar_fill(plane, silent)[where][sums == 0]
+        silent, plane = np.ones((height, width), np.bool_), np.zeros((height, width), np.float32)
+        silent.ravel()[wanted] = sums == 0
+        for channel in range(channels - 1):
+            plane.ravel()[wanted] = means[:, channel]
+            means[sums == 0, channel] = haar_fill(plane, silent).ravel()[wanted][sums == 0]
     return means, sums
 
 
@@ -87,33 +83,33 @@ def vote_with_gradients(
     """What the patches say of the samples of a hole, and of the differences to the next sample.
 
     Returns:
-        Three (H, W, C) float64: `samples` with the hole voted, and the voted differences to the right and downwards
-        (where nobody speaks, and where patches hold unknown samples, those of the first).
+        Three (h, w, C) float64, the box of the hole and a sample around it: `samples` with the hole voted, and the voted
+        differences to the right and downwards (where nobody speaks, and where patches hold unknown samples, those of
+        the first).
     """
-    source = samples.astype(np.float64)
-    channels = source.shape[2]
-    right = np.diff(source, axis=1, append=source[:, -1:])
-    down = np.diff(source, axis=0, append=source[-1:])
-    # The next sample of a patch at its edge may lie in the hole.
-    right[:, :-1][hole[:, 1:]] = 0
-    down[:-1][hole[1:]] = 0
+    width, channels = samples.shape[1:]
     where = hole.copy()
     # A difference at a known sample counts where it leads into the hole.
     where[:, :-1] |= hole[:, 1:]
     where[:-1] |= hole[1:]
+    # Patches that hold unknown samples hold unknown differences; the others have a next sample everywhere.
+    source = np.ones((*hole.shape, (1 if known is not None else 3) * channels + 1))
+    source[..., :channels] = samples
+    if known is None:
+        flat = source.reshape(hole.size, -1)
+        for step, place in ((1, channels), (width, 2 * channels)):
+            flat[:-step, place : place + channels] = flat[step:, :channels] - flat[:-step, :channels]
     # The difference at the edge of a patch leads out of it, perhaps to an unknown sample.
-    means, sums = vote(np.concatenate((source, right, down), axis=2), known, *matching, where, window, RADIUS - 1)
-    inside = hole[where]
-    colours = source.copy()
-    colours[hole] = means[inside, :channels]
+    means, sums = vote(source, known, matching, np.flatnonzero(where), window, RADIUS - 1)
+    box = box_around(hole, 1)
+    colours = source[box][..., :channels].copy()
+    colours[hole[box]] = means[hole[where], :channels]
     right = np.diff(colours, axis=1, append=colours[:, -1:])
     down = np.diff(colours, axis=0, append=colours[-1:])
-    if known is not None:
-        # Patches hold unknown samples, and so do their differences.
-        return colours, right, down
-    said = np.flatnonzero(where)[sums > 0]
-    right.reshape(-1, channels)[said] = means[sums > 0, channels : 2 * channels]
-    down.reshape(-1, channels)[said] = means[sums > 0, 2 * channels :]
+    if known is None:
+        said = np.flatnonzero(where[box])[sums > 0]
+        right.reshape(-1, channels)[said] = means[sums > 0, channels : 2 * channels]
+        down.reshape(-1, channels)[said] = means[sums > 0, 2 * channels :]
     return colours, right, down
 
 

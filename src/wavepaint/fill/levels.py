@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.fill.patches import RADIUS, WHITE, Ints, Mask, box_mean, depth_of, dilate, texture_of
+from wavepaint.fill.patches import RADIUS, WHITE, Ints, Mask, box_sums, depth_of, dilate, texture_of
 from wavepaint.fill.units import to_unit
 
 DEEPEST = 40
@@ -31,7 +31,7 @@ class Level:
         texture: (H, W, 2) int32, absolute differences; see `patches.texture_of`.
         rough: (H, W) bool, where `texture` is known.
         excluded: (H, W) bool, not to copy from.
-        deepest: depth of the deepest hole sample, at most `DEEPEST`.
+        depth: (H, W) int32, see `patches.depth_of`; at most `DEEPEST`.
     """
 
     number: int
@@ -41,7 +41,12 @@ class Level:
     texture: Ints
     rough: Mask
     excluded: Mask
-    deepest: int
+    depth: Ints
+
+    @property
+    def deepest(self) -> int:
+        """Depth of the deepest hole sample."""
+        return int(self.depth.max())
 
     def sources(self) -> tuple[Mask, bool]:
         """Where patches may be copied from (their centres), and whether all their samples are known."""
@@ -55,16 +60,18 @@ class Level:
 
     def halved(self) -> Level:
         """The next level: means of the known samples of 2x2 cells; cells with less than half known are hole."""
-        planes, count = _halve(self.planes, ~self.hole)
+        # Planes are 0 in the hole, and guides are known everywhere.
+        count = cells_of(~self.hole)
+        planes = _mean(self.planes, count)
         hole = count < 2
         if hole.all():
             hole = count == 0
-        texture, rough = _halve(self.texture, self.rough)
-        guide = None if self.guide is None else _halve(self.guide, np.ones_like(self.hole))[0]
+        rough = cells_of(self.rough)
+        texture = _mean(np.where(self.rough[..., None], self.texture, 0), rough)
+        guide = None if self.guide is None else (cells_of(self.guide) + 2) >> 2
         excluded = cells_of(self.excluded) > 0
-        deepest = int(depth_of(hole, DEEPEST).max())
         planes[hole] = 0
-        return Level(self.number + 1, planes, hole, guide, texture, rough > 0, excluded, deepest)
+        return Level(self.number + 1, planes, hole, guide, texture, rough > 0, excluded, depth_of(hole, DEEPEST))
 
 
 def first_level(
@@ -74,14 +81,15 @@ def first_level(
     planes = _integers(samples)
     planes[hole] = 0
     rough = ~dilate(hole, 1)
-    texture = np.rint(
-        np.stack([box_mean(each, rough, RADIUS) for each in np.moveaxis(texture_of(planes), 2, 0)], axis=2)
-    ).astype(np.int32)
+    count = np.maximum(box_sums(rough, RADIUS), 1)
+    texture = np.where(rough[..., None], texture_of(planes), 0)
+    smooth = [np.rint(box_sums(each, RADIUS) / count).astype(np.int32) for each in np.moveaxis(texture, 2, 0)]
     excluded = np.zeros_like(hole) if exclude is None else exclude
-    deepest = int(depth_of(hole, DEEPEST).max())
+    guided = None
     if guide is not None:
-        guide = np.where(hole[..., None], _integers(guide), planes)
-    return Level(number, planes, hole, guide, texture, rough, excluded, deepest)
+        guided = planes.copy()
+        guided[hole] = _integers(guide[hole][:, None])[:, 0]
+    return Level(number, planes, hole, guided, np.stack(smooth, axis=2), rough, excluded, depth_of(hole, DEEPEST))
 
 
 def build_levels(finest: Level, deepest: int) -> list[Level]:
@@ -103,13 +111,13 @@ def cells_of(values: NDArray[Any]) -> Ints:
     if values.shape[0] % 2 or values.shape[1] % 2:
         pad = [(0, -side % 2) for side in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
         values = np.pad(values, pad, mode="edge")
-    values = values.astype(np.int32, copy=False)
-    sums: Ints = values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]
+    rows = np.add(values[0::2], values[1::2], dtype=np.int32)
+    sums: Ints = rows[:, 0::2] + rows[:, 1::2]
     return sums
 
 
-def _halve(planes: Ints, known: Mask) -> tuple[Ints, Ints]:
-    """Rounded mean of the known samples of every cell, and how many of the four are known."""
-    count = cells_of(known)
+def _mean(values: Ints, count: Ints) -> Ints:
+    """Rounded means over the counted samples of every cell; the others are 0."""
     some = np.maximum(count, 1)[..., None]
-    return (cells_of(np.where(known[..., None], planes, 0)) + some // 2) // some, count
+    # Exact in float64, and faster than a division of integers.
+    return np.floor((cells_of(values) + some // 2) / some).astype(np.int32)
