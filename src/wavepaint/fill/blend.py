@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,57 +21,65 @@ ENOUGH = 1e-5
 
 
 def vote(
-    source: Doubles,
+    source: Sequence[Doubles],
     known: Mask | None,
     matching: tuple[Indices, Indices, Doubles],
-    wanted: Indices,
+    wanted: Mask,
     window: float,
     reach: int = RADIUS,
 ) -> tuple[Doubles, Doubles]:
     """Weighted means of what the patches over each sample say, those centred near it loudest.
 
     Args:
-        source: (H, W, C + 1) float64, what is copied, and ones, which sum the weights.
+        source: (H * W, c) float64 each, what is copied: C channels in all.
         known: (H, W) bool, samples that may be copied, or None where patches hold no others.
         matching: (N,) indices of patch centres, (N,) indices of the centres that they copy, and (N,) float64 weights.
-        wanted: (M,) indices of samples.
+        wanted: (H, W) bool, M in number.
         window: standard deviation of a patch's weight around its centre, samples.
         reach: how far from its centre a patch speaks.
 
     Returns:
         (M, C) means, and (M,) sums of the weights, 0 where no patch speaks; the means go on smoothly there.
     """
-    height, width, channels = source.shape
-    values = source.reshape(-1, channels)
-    # With a margin as wide as a patch, a centre outside the image lies in it and has no weight.
-    pitch, margin = width + 2 * RADIUS, RADIUS * (width + 2 * RADIUS + 1)
+    width = wanted.shape[1]
+    pitch = width + 2 * RADIUS
+
+    def padded(indices: Indices) -> Indices:
+        """With a margin as wide as a patch, so that a centre outside the image lies in it and has no weight."""
+        return indices + 2 * RADIUS * (indices // width) + RADIUS * (pitch + 1)
+
     targets, matches, weights = matching
-    match, weight = np.zeros((height + 2 * RADIUS) * pitch, np.int64), np.zeros((height + 2 * RADIUS) * pitch)
-    at = targets + 2 * RADIUS * (targets // width) + margin
+    match = np.zeros((wanted.shape[0] + 2 * RADIUS) * pitch, np.int64)
+    weight = np.zeros(match.shape)
+    at = padded(targets)
     match[at], weight[at] = matches, weights
     allowed = None if known is None else np.pad(known, RADIUS).ravel()
     down, right = (each.reshape(-1, 1) for each in np.mgrid[-reach : reach + 1, -reach : reach + 1])
     closeness = np.exp(-(down * down + right * right) / (2 * window * window))
-    total = np.empty((len(wanted), channels))
-    for start in range(0, len(wanted), BLOCK):
-        here = wanted[start : start + BLOCK]
-        centre = here + 2 * RADIUS * (here // width) + margin - (down * pitch + right)
+    where = np.flatnonzero(wanted)
+    totals, sums = [], []
+    for part in np.array_split(where, len(where) // BLOCK + 1):
+        centre = padded(part) - (down * pitch + right)
         own, copied = weight.take(centre) * closeness, match.take(centre)
         if allowed is not None:
-            own *= allowed.take(copied + 2 * RADIUS * (copied // width) + margin + (down * pitch + right))
-        # Where an index leaves the image, the weight is 0.
-        said = values.take(copied + (down * width + right), axis=0, mode="clip")
-        said *= own[..., None]
-        total[start : start + BLOCK] = said.sum(axis=0)
-    sums = total[:, -1]
-    means = total[:, :-1] / np.maximum(sums, 1e-300)[:, None]
-    if (sums == 0).any():
-        silent, plane = np.ones((height, width), np.bool_), np.zeros((height, width), np.float32)
-        silent.ravel()[wanted] = sums == 0
-        for channel in range(channels - 1):
-            plane.ravel()[wanted] = means[:, channel]
-            means[sums == 0, channel] = haar_fill(plane, silent).ravel()[wanted][sums == 0]
-    return means, sums
+            own *= allowed.take(padded(copied) + (down * pitch + right))
+        # Where this leads out of the image, the weight is 0.
+        copied += down * width + right
+        said = [values.take(copied, axis=0, mode="clip") for values in source]
+        for each in said:
+            each *= own[..., None]
+        totals.append(np.concatenate([each.sum(axis=0) for each in said], axis=1))
+        sums.append(own.sum(axis=0))
+    total = np.concatenate(sums)
+    means = np.concatenate(totals) / np.maximum(total, 1e-300)[:, None]
+    if (total == 0).any():
+        silent = np.ones_like(wanted)
+        silent[wanted] = total == 0
+        for channel in range(means.shape[1]):
+            plane = np.zeros(wanted.shape, np.float32)
+            plane[wanted] = means[:, channel]
+            means[total == 0, channel] = haar_fill(plane, silent)[wanted][total == 0]
+    return means, total
 
 
 def vote_with_gradients(
@@ -92,17 +101,16 @@ def vote_with_gradients(
     # A difference at a known sample counts where it leads into the hole.
     where[:, :-1] |= hole[:, 1:]
     where[:-1] |= hole[1:]
-    # Patches that hold unknown samples hold unknown differences; the others have a next sample everywhere.
-    source = np.ones((*hole.shape, (1 if known is not None else 3) * channels + 1))
-    source[..., :channels] = samples
+    source = [samples.astype(np.float64).reshape(-1, channels)]
     if known is None:
-        flat = source.reshape(hole.size, -1)
-        for step, place in ((1, channels), (width, 2 * channels)):
-            flat[:-step, place : place + channels] = flat[step:, :channels] - flat[:-step, :channels]
+        # Patches without unknown samples have a next sample everywhere.
+        flat = source[0].ravel()
+        for step in (channels, width * channels):
+            source.append(np.append(flat[step:] - flat[:-step], np.zeros(step)).reshape(-1, channels))
     # The difference at the edge of a patch leads out of it, perhaps to an unknown sample.
-    means, sums = vote(source, known, matching, np.flatnonzero(where), window, RADIUS - 1)
+    means, sums = vote(source, known, matching, where, window, RADIUS - 1)
     box = box_around(hole, 1)
-    colours = source[box][..., :channels].copy()
+    colours = samples[box].astype(np.float64)
     colours[hole[box]] = means[hole[where], :channels]
     right = np.diff(colours, axis=1, append=colours[:, -1:])
     down = np.diff(colours, axis=0, append=colours[-1:])
@@ -158,6 +166,7 @@ def _conjugate_gradients(
     solution = np.zeros_like(residual)
     direction = np.zeros((len(residual), residual.shape[1] + 1), np.float32)
     direction[:, :-1] = residual
+    beside = np.empty_like(residual)
     squares = np.einsum("ij,ij->i", residual, residual, dtype=np.float64)
     enough = ENOUGH * squares.max()
     for _ in range(MOST_STEPS):
@@ -166,7 +175,7 @@ def _conjugate_gradients(
         own = direction[:, :-1]
         applied = diagonal * own
         for neighbour in neighbours:
-            applied -= direction.take(neighbour, axis=1)
+            applied -= direction.take(neighbour, axis=1, out=beside, mode="clip")
         step = squares / np.maximum(np.einsum("ij,ij->i", own, applied, dtype=np.float64), 1e-30)
         step = step.astype(np.float32)[:, None]
         solution += step * own

@@ -79,17 +79,16 @@ class Quantiser:
     centre: Doubles
 
     @classmethod
-    def fitting(cls, raw: Ints, sources: Indices) -> Quantiser:
-        """As fine as the patches of some samples allow; `raw` is (`LENGTH`, N)."""
-        used = raw.take(sources, axis=1)
-        centre = np.rint((used.min(axis=1).astype(np.float64) + used.max(axis=1)) / 2)[:, None]
-        used -= centre.astype(np.int32)
-        rough = used.astype(np.float32)
+    def fitting(cls, raw: Ints) -> Quantiser:
+        """As fine as some descriptions, (`LENGTH`, N) raw, allow."""
+        centre = np.rint((raw.min(axis=1).astype(np.float64) + raw.max(axis=1)) / 2)[:, None]
+        moved = raw - centre.astype(np.int32)
+        rough = moved.astype(np.float32)
         rough *= _SCALES.astype(np.float32)
         rough *= rough
         squares = rough.sum(axis=0)
         # The longest is one of the few that are nearly the longest in float32.
-        long = used[:, squares >= squares.max() * np.float32(0.9999)]
+        long = moved[:, squares >= squares.max() * np.float32(0.9999)]
         exact = np.zeros(long.shape[1])
         for values in long * _SCALES:
             exact += values**2
@@ -199,9 +198,9 @@ def dilate(mask: Mask, radius: int) -> Mask:
     return _over_squares(mask, radius, np.logical_or)
 
 
-def box_sums(values: NDArray[np.bool_] | Indices | Ints, radius: int) -> Indices:
-    """Sums over the square of `radius` around every sample; nothing lies outside the image."""
-    return _over_squares(values.astype(np.int64), radius, np.add)
+def box_sums(values: Mask | Ints | Indices, radius: int) -> Ints:
+    """Sums, below 2^31, over the square of `radius` around every sample; nothing lies outside the image."""
+    return _over_squares(values.astype(np.int32), radius, np.add)
 
 
 def box_maximum(values: Ints, radius: int) -> Ints:
@@ -236,13 +235,6 @@ def _over_squares(values: NDArray[T], radius: int, combine: np.ufunc) -> NDArray
 def _cut(values: NDArray[T], axis: int, start: int, length: int) -> NDArray[T]:
     part = slice(start, start + length)
     return values[part] if axis == 0 else values[:, part]
-
-
-def box_mean(values: Indices | Ints, where: Mask, radius: int) -> Doubles:
-    """Means of the marked samples over the square of `radius` around every sample; 0 where none is marked."""
-    count = box_sums(where, radius)
-    mean: Doubles = box_sums(np.where(where, values, 0), radius) / np.maximum(count, 1)
-    return mean
 
 
 def box_around(mask: Mask, margin: int) -> tuple[slice, slice]:

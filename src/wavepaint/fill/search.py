@@ -133,7 +133,7 @@ class Field:
         # The ends of the margin stand for all that lies outside.
         valid = self.good.take(to, mode="clip")
         valid &= shift != present
-        chosen = np.flatnonzero(valid)
+        (chosen,) = valid.nonzero()
         if not len(chosen):
             return
         who, at, shift, to, present = (each.take(chosen) for each in (who, at, shift, to, present))
@@ -147,6 +147,6 @@ class Field:
             neighbours = self.shift.take(at + self.beside)
             more = (neighbours == shift).view(np.int8) - (neighbours == present).view(np.int8)
             gain += self.terms.coherence * more.sum(axis=0, dtype=np.float32)
-        better = np.flatnonzero(gain > 0)
+        (better,) = (gain > 0).nonzero()
         self.cost[who.take(better)] = cost.take(better)
         self.shift[at.take(better)] = shift.take(better)

@@ -25,7 +25,6 @@ from wavepaint.fill.patches import (
     Quantiser,
     box_around,
     box_maximum,
-    box_mean,
     box_sums,
     describe,
     describe_patches,
@@ -84,16 +83,17 @@ class Stage:
         self.known = None if whole else ~(level.hole | level.excluded)
         nearness = np.maximum(NEARNESS ** -level.depth.astype(np.float64), 1e-3)
         self._nearness: Doubles = nearness.ravel()[self.targets]
-        rough = level.rough.ravel()[self.targets]
+        self._unknown = level.hole | (self.touched & ~level.rough)
         self._inside = np.flatnonzero(level.hole.ravel()[self.targets])
-        self._smooth = np.flatnonzero(~rough)
+        self._smooth = np.flatnonzero(~level.rough.ravel()[self.targets])
         self._samples, self._texture = level.planes[level.hole], level.texture.reshape(-1, 2)[self.targets]
-        self._unknown = np.flatnonzero(level.hole.ravel()[self.targets] | ~rough)
         raw = describe(level.planes, level.texture)
-        self._quantise = Quantiser.fitting(raw, self._source_indices)
-        self._offered = self._quantise(raw)
         # Samples of the hole count as zeros there, so that they can be added.
         self._given = raw[:, self.targets].astype(np.float64)
+        # Only sources are compared with, and described as finely as they allow.
+        raw[:, np.flatnonzero(~self._sources)] = raw[:, self._source_indices[:1]]
+        self._quantise = Quantiser.fitting(raw)
+        self._offered = self._quantise(raw)
         self._patches = self._numbered_patches()
 
     def solve(self, coarser: Stage | None, inherited: Matching | None) -> Matching:
@@ -156,12 +156,11 @@ class Stage:
     def _voted(self, matching: Matching) -> Now:
         """The same, every sample being what the patches over it say."""
         level = self.level
-        wanted = self.targets[self._unknown]
         votes = self.targets, matching.matches, matching.weights
-        whole = np.rint(vote(self._source, self.known, votes, wanted, WINDOW)[0])
+        whole = np.rint(vote(self._source, self.known, votes, self._unknown, WINDOW)[0])
         texture = self._texture.copy()
-        texture[self._smooth] = whole[~level.rough.ravel()[wanted], 3:]
-        return whole[level.hole.ravel()[wanted], :3], texture
+        texture[self._smooth] = whole[~level.rough[self._unknown], 3:]
+        return whole[level.hole[self._unknown], :3], texture
 
     def _inherited(self, coarser: Stage, inherited: Indices) -> Indices:
         """Offsets of the coarser level, doubled; where they lead to no source, some source."""
@@ -212,9 +211,10 @@ class Stage:
         return self._quantise(raw)
 
     @cached_property
-    def _source(self) -> Doubles:
-        """(H, W, 6): samples, texture and ones, to be voted for."""
-        return np.concatenate((self.level.planes, self.level.texture, np.ones((*self.level.hole.shape, 1))), axis=2)
+    def _source(self) -> tuple[Doubles, Doubles]:
+        """(H * W, 3) samples and (H * W, 2) texture, to be voted for."""
+        planes, texture = self.level.planes.astype(np.float64), self.level.texture.astype(np.float64)
+        return planes.reshape(-1, 3), texture.reshape(-1, 2)
 
     @cached_property
     def _turned(self) -> Floats:
@@ -257,11 +257,11 @@ class Stage:
         """
         shape, box = self.level.hole.shape, box_around(self.touched, RING)
         sources = self._sources[box]
-        values = measure(self._offered.reshape(*shape, LENGTH)[box]).astype(np.int64)
-        near = box_mean(values, sources, RING)
-        few = box_sums(sources, RING) == 0
-        if few.any():
-            near[few] = measure(self._offered[self._source_indices]).astype(np.int64).mean()
+        values = measure(self._offered.reshape(*shape, LENGTH)[box]).astype(np.int32)
+        count = box_sums(sources, RING)
+        near = box_sums(values * sources, RING) / np.maximum(count, 1)
+        if (count == 0).any():
+            near[count == 0] = measure(self._offered[self._source_indices]).astype(np.int64).mean()
         return near[self.touched[box]]
 
     def _unit(self, costs: Floats, share: float) -> float:
