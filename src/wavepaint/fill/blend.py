@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ ENOUGH = 1e-5
 
 
 def vote(
-    source: Sequence[Doubles],
+    source: Doubles,
     known: Mask | None,
     matching: tuple[Indices, Indices, Doubles],
     wanted: Mask,
@@ -31,7 +30,7 @@ def vote(
     """Weighted means of what the patches over each sample say, those centred near it loudest.
 
     Args:
-        source: (H * W, c) float64 each, what is copied: C channels in all.
+        source: (C, H * W) float64, what is copied.
         known: (H, W) bool, samples that may be copied, or None where patches hold no others.
         matching: (N,) indices of patch centres, (N,) indices of the centres that they copy, and (N,) float64 weights.
         wanted: (H, W) bool, M in number.
@@ -39,7 +38,7 @@ def vote(
         reach: how far from its centre a patch speaks.
 
     Returns:
-        (M, C) means, and (M,) sums of the weights, 0 where no patch speaks; the means go on smoothly there.
+        (C, M) means, and (M,) sums of the weights, 0 where no patch speaks; the means go on smoothly there.
     """
     width = wanted.shape[1]
     pitch = width + 2 * RADIUS
@@ -65,20 +64,19 @@ def vote(
             own *= allowed.take(padded(copied) + (down * pitch + right))
         # Where this leads out of the image, the weight is 0.
         copied += down * width + right
-        said = [values.take(copied, axis=0, mode="clip") for values in source]
-        for each in said:
-            each *= own[..., None]
-        totals.append(np.concatenate([each.sum(axis=0) for each in said], axis=1))
+        said = source.take(copied, axis=1, mode="clip")
+        said *= own
+        totals.append(said.sum(axis=1))
         sums.append(own.sum(axis=0))
     total = np.concatenate(sums)
-    means = np.concatenate(totals) / np.maximum(total, 1e-300)[:, None]
+    means = np.concatenate(totals, axis=1) / np.maximum(total, 1e-300)
     if (total == 0).any():
         silent = np.ones_like(wanted)
         silent[wanted] = total == 0
-        for channel in range(means.shape[1]):
+        for each in means:
             plane = np.zeros(wanted.shape, np.float32)
-            plane[wanted] = means[:, channel]
-            means[total == 0, channel] = haar_fill(plane, silent)[wanted][total == 0]
+            plane[wanted] = each
+            each[total == 0] = haar_fill(plane, silent)[wanted][total == 0]
     return means, total
 
 
@@ -101,23 +99,23 @@ def vote_with_gradients(
     # A difference at a known sample counts where it leads into the hole.
     where[:, :-1] |= hole[:, 1:]
     where[:-1] |= hole[1:]
-    source = [samples.astype(np.float64).reshape(-1, channels)]
+    # Patches without unknown samples have a next sample everywhere.
+    source = np.zeros((channels if known is not None else 3 * channels, hole.size))
+    source[:channels] = samples.reshape(-1, channels).T
     if known is None:
-        # Patches without unknown samples have a next sample everywhere.
-        flat = source[0].ravel()
-        for step in (channels, width * channels):
-            source.append(np.append(flat[step:] - flat[:-step], np.zeros(step)).reshape(-1, channels))
+        np.subtract(source[:channels, 1:], source[:channels, :-1], out=source[channels : 2 * channels, :-1])
+        np.subtract(source[:channels, width:], source[:channels, :-width], out=source[2 * channels :, :-width])
     # The difference at the edge of a patch leads out of it, perhaps to an unknown sample.
     means, sums = vote(source, known, matching, where, window, RADIUS - 1)
     box = box_around(hole, 1)
     colours = samples[box].astype(np.float64)
-    colours[hole[box]] = means[hole[where], :channels]
+    colours[hole[box]] = means[:channels, hole[where]].T
     right = np.diff(colours, axis=1, append=colours[:, -1:])
     down = np.diff(colours, axis=0, append=colours[-1:])
     if known is None:
         said = np.flatnonzero(where[box])[sums > 0]
-        right.reshape(-1, channels)[said] = means[sums > 0, channels : 2 * channels]
-        down.reshape(-1, channels)[said] = means[sums > 0, 2 * channels :]
+        right.reshape(-1, channels)[said] = means[channels : 2 * channels, sums > 0].T
+        down.reshape(-1, channels)[said] = means[2 * channels :, sums > 0].T
     return colours, right, down
 
 

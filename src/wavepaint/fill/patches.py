@@ -9,7 +9,7 @@ order in which a library adds them, and so for any number of threads.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,16 +40,12 @@ _BASIS = np.array(
 _TABLE = np.rint(_BASIS * 2**_TABLE_BITS).astype(np.int32)
 _LUMINANCE = tuple((row, column) for row in range(4) for column in range(4 - row))
 _CHROMA = tuple((row, column) for row in range(2) for column in range(2 - row))
-_OPPONENTS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]])
-_WAVES = np.stack(
-    [
-        np.multiply.outer(np.outer(_TABLE[row], _TABLE[column]), colour).ravel().astype(np.float64)
-        for colour, pairs in zip(_OPPONENTS, (_LUMINANCE, _CHROMA, _CHROMA), strict=True)
-        for row, column in pairs
-    ]
-)
-"""What the samples of a patch are multiplied by: all of a description but texture."""
-COLOURS = len(_WAVES)
+_OPPONENTS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64)
+_WAVES = [
+    np.array([np.outer(_TABLE[row], _TABLE[column]).ravel() for row, column in pairs], np.float64)
+    for pairs in (_LUMINANCE, _CHROMA)
+]
+COLOURS = len(_LUMINANCE) + 2 * len(_CHROMA)
 LENGTH = COLOURS + 2
 _DCT_SCALE = 1 / (UNIT * 4**_TABLE_BITS)
 _SCALES = np.array(
@@ -79,8 +75,8 @@ class Quantiser:
     centre: Doubles
 
     @classmethod
-    def fitting(cls, raw: Ints) -> Quantiser:
-        """As fine as some descriptions, (`LENGTH`, N) raw, allow."""
+    def fitting(cls, raw: Ints) -> tuple[Quantiser, Floats]:
+        """As fine as some descriptions, (`LENGTH`, N) raw, allow; and what becomes of them, (N, `LENGTH`)."""
         centre = np.rint((raw.min(axis=1).astype(np.float64) + raw.max(axis=1)) / 2)[:, None]
         moved = raw - centre.astype(np.int32)
         rough = moved.astype(np.float32)
@@ -92,14 +88,12 @@ class Quantiser:
         exact = np.zeros(long.shape[1])
         for values in long * _SCALES:
             exact += values**2
-        return cls(min(FINEST, (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt(exact.max())), 1e-6)), centre)
+        scale = min(FINEST, (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt(exact.max())), 1e-6))
+        return cls(scale, centre), _rounded(moved * (_SCALES * scale))
 
     def __call__(self, raw: Ints | Doubles) -> Floats:
         """(`LENGTH`, N) raw -> (N, `LENGTH`) float32 that hold integers, none longer than `LONGEST_WANTED`."""
-        scaled = raw - self.centre
-        scaled *= _SCALES * self.scale
-        small = np.empty(scaled.shape[::-1], np.float32)
-        small[...] = np.rint(scaled, out=scaled).T
+        small = _rounded((raw - self.centre) * (_SCALES * self.scale))
         most = LONGEST_WANTED - LENGTH
         # Squares beyond 2^24 are rounded, but are large all the same.
         long = np.flatnonzero(np.einsum("ij,ij->i", small, small) > most**2)
@@ -110,20 +104,27 @@ class Quantiser:
         return small
 
 
+def _rounded(values: Doubles) -> Floats:
+    """(`LENGTH`, N) -> (N, `LENGTH`), whole numbers."""
+    whole = np.empty(values.shape[::-1], np.float32)
+    whole[...] = np.rint(values, out=values).T
+    return whole
+
+
 def describe(planes: Ints, texture: Ints) -> Ints:
     """Describe the patch around every sample; linear in the samples.
 
     Args:
-        planes: (H, W, 3) int32, 0 to `WHITE`.
-        texture: (H, W, 2) int32.
+        planes: (3, H, W) int32, 0 to `WHITE`.
+        texture: (2, H, W) int32.
 
     Returns:
         (`LENGTH`, H * W) int32; patches at the border see it repeated outwards.
     """
-    height, width = planes.shape[:2]
+    height, width = planes.shape[1:]
     pitch = width + 2 * RADIUS
     rows, columns = (np.arange(-RADIUS, side + RADIUS).clip(0, side - 1) for side in (height, width))
-    red, green, blue = np.moveaxis(planes, 2, 0).take(rows, axis=1).take(columns, axis=2).reshape(3, -1)
+    red, green, blue = planes.take(rows, axis=1).take(columns, axis=2).reshape(3, -1)
     # Rows lie end to end; windows that reach into the next row are left out.
     opponents = np.zeros((3, red.size + 2 * RADIUS), np.int32)
     opponents[:, : red.size] = red + green + blue, red - blue, red - 2 * green + blue
@@ -134,7 +135,7 @@ def describe(planes: Ints, texture: Ints) -> Ints:
         for row, down in enumerate(_transform(channels, pitch, orders)):
             for across in _transform(down, 1, orders - row):
                 next(places)[:] = across.reshape(-1, height, pitch)[..., :width]
-    raw[COLOURS:] = np.moveaxis(texture, 2, 0)
+    raw[COLOURS:] = texture
     return raw.reshape(LENGTH, -1)
 
 
@@ -160,29 +161,35 @@ def _transform(values: Ints, step: int, orders: int) -> list[Ints]:
     return found
 
 
-def describe_patches(samples: Doubles, patches: Indices) -> Doubles:
+def describe_patches(samples: NDArray[Any], patches: Indices) -> Doubles:
     """The first `COLOURS` numbers of `describe`, of single patches.
 
     Args:
-        samples: (M, 3) whole numbers.
-        patches: (N, `SIDE` * `SIDE`) indices of samples, row by row.
+        samples: (3, M) whole numbers.
+        patches: (`SIDE` * `SIDE`, N) indices of samples, row by row; `M` = zero.
 
     Returns:
         (`COLOURS`, N).
     """
-    raw = np.empty((COLOURS, len(patches)))
-    for start in range(0, len(patches), BLOCK):
-        part = patches[start : start + BLOCK]
-        np.matmul(_WAVES, samples.take(part, axis=0).reshape(len(part), -1).T, out=raw[:, start : start + BLOCK])
+    opponents = np.zeros((3, samples.shape[1] + 1))
+    opponents[:, :-1] = _OPPONENTS @ samples
+    first, count = len(_LUMINANCE), patches.shape[1]
+    raw = np.empty((COLOURS, count))
+    luminance, chroma = raw[:first], raw[first:].reshape(2, -1, count)
+    for start in range(0, count, BLOCK):
+        part = slice(start, start + BLOCK)
+        seen = opponents.take(patches[:, part], axis=1)
+        luminance[:, part] = _WAVES[0] @ seen[0]
+        chroma[..., part] = _WAVES[1] @ seen[1:]
     return raw
 
 
 def texture_of(planes: Ints) -> Ints:
-    """(H, W, 3) -> (H, W, 2) int32: absolute horizontal and vertical differences of the mean of the channels."""
-    grey = planes[..., 0] + planes[..., 1] + planes[..., 2]
-    texture = np.zeros((*grey.shape, 2), np.int32)
-    texture[:, :-1, 0] = np.abs(np.diff(grey, axis=1)) // 3
-    texture[:-1, :, 1] = np.abs(np.diff(grey, axis=0)) // 3
+    """(3, H, W) -> (2, H, W) int32: absolute horizontal and vertical differences of the mean of the channels."""
+    grey = planes[0] + planes[1] + planes[2]
+    texture = np.zeros((2, *grey.shape), np.int32)
+    texture[0, :, :-1] = np.abs(np.diff(grey, axis=1)) // 3
+    texture[1, :-1] = np.abs(np.diff(grey, axis=0)) // 3
     return texture
 
 

@@ -35,7 +35,7 @@ from wavepaint.fill.search import Field, Terms, nearest, squared_distances, turn
 
 Samples = NDArray[Any]
 Now = tuple[Samples, Samples]
-"""Whole numbers: (M, 3) the samples of the hole, and (N, 2) the texture at the targets."""
+"""Whole numbers: (3, M) the samples of the hole, and (2, N) the texture at the targets."""
 ROUNDS = {0: 2, 1: 3, 2: 4}
 """Rounds of search and vote on the finest levels; `MOST_ROUNDS` on the others and on the first."""
 MOST_ROUNDS = 5
@@ -81,19 +81,17 @@ class Stage:
         self._sources, whole = level.sources()
         self._source_indices = np.flatnonzero(self._sources)
         self.known = None if whole else ~(level.hole | level.excluded)
-        nearness = np.maximum(NEARNESS ** -level.depth.astype(np.float64), 1e-3)
-        self._nearness: Doubles = nearness.ravel()[self.targets]
+        self._nearness: Doubles = np.maximum(NEARNESS ** -level.depth.ravel()[self.targets].astype(np.float64), 1e-3)
         self._unknown = level.hole | (self.touched & ~level.rough)
         self._inside = np.flatnonzero(level.hole.ravel()[self.targets])
         self._smooth = np.flatnonzero(~level.rough.ravel()[self.targets])
-        self._samples, self._texture = level.planes[level.hole], level.texture.reshape(-1, 2)[self.targets]
+        self._texture = level.texture[:, self.touched]
         raw = describe(level.planes, level.texture)
         # Samples of the hole count as zeros there, so that they can be added.
         self._given = raw[:, self.targets].astype(np.float64)
         # Only sources are compared with, and described as finely as they allow.
         raw[:, np.flatnonzero(~self._sources)] = raw[:, self._source_indices[:1]]
-        self._quantise = Quantiser.fitting(raw)
-        self._offered = self._quantise(raw)
+        self._quantise, self._offered = Quantiser.fitting(raw)
         self._patches = self._numbered_patches()
 
     def solve(self, coarser: Stage | None, inherited: Matching | None) -> Matching:
@@ -113,10 +111,10 @@ class Stage:
             everywhere = pairs < ALL_PAIRS * (1 if turn == 0 else REPEATED) and (coarser is None or pairs < ALL_PAIRS)
             if everywhere or (coarser is None and turn == 0):
                 matches = self._source_indices[nearest(wanted, self._turned)]
-                cost = squared_distances(self._offered[matches], wanted)
+                cost = squared_distances(self._offered.take(matches, axis=0), wanted)
             else:
                 if turn == 0:
-                    unit = self._unit(squared_distances(self._offered[matches], wanted), 0.5)
+                    unit = self._unit(squared_distances(self._offered.take(matches, axis=0), wanted), 0.5)
                 matches, cost = self._improve(matches, wanted, unit, first=turn == 0)
             unit = self._unit(cost, 0.75)
             weights = np.maximum(np.exp(-cost.astype(np.float64) / (2 * unit)), 1e-4) * self._nearness
@@ -138,20 +136,19 @@ class Stage:
     def _begin(self) -> Now:
         """The hole filled by the guide, or by means."""
         level = self.level
-        samples, texture = self._samples.copy(), self._texture.copy()
-        if level.guide is not None:
-            samples = level.guide[level.hole]
-        elif not level.hole.all():
-            samples[:] = np.rint(level.planes[~level.hole].mean(axis=0))
+        filled, texture = level.planes if level.guide is None else level.guide, self._texture.copy()
+        samples = filled[:, level.hole]
+        if level.guide is None and not level.hole.all():
+            samples[:] = np.rint(level.planes[:, ~level.hole].mean(axis=1, keepdims=True))
         if level.rough.any():
-            texture[self._smooth] = np.rint(level.texture[level.rough].mean(axis=0))
+            texture[:, self._smooth] = np.rint(level.texture[:, level.rough].mean(axis=1, keepdims=True))
         return samples, texture
 
     def _centres(self, matches: Indices) -> Now:
         """The same, every sample being the centre of its own match."""
         texture = self._texture.copy()
-        texture[self._smooth] = self.level.texture.reshape(-1, 2)[matches[self._smooth]]
-        return self.level.planes.reshape(-1, 3)[matches[self._inside]], texture
+        texture[:, self._smooth] = self.level.texture.reshape(2, -1)[:, matches[self._smooth]]
+        return self.level.planes.reshape(3, -1)[:, matches[self._inside]], texture
 
     def _voted(self, matching: Matching) -> Now:
         """The same, every sample being what the patches over it say."""
@@ -159,8 +156,8 @@ class Stage:
         votes = self.targets, matching.matches, matching.weights
         whole = np.rint(vote(self._source, self.known, votes, self._unknown, WINDOW)[0])
         texture = self._texture.copy()
-        texture[self._smooth] = whole[~level.rough[self._unknown], 3:]
-        return whole[level.hole[self._unknown], :3], texture
+        texture[:, self._smooth] = whole[3:, ~level.rough[self._unknown]]
+        return whole[:3, level.hole[self._unknown]], texture
 
     def _inherited(self, coarser: Stage, inherited: Indices) -> Indices:
         """Offsets of the coarser level, doubled; where they lead to no source, some source."""
@@ -179,42 +176,37 @@ class Stage:
         return matches
 
     def _numbered_patches(self) -> Indices:
-        """(N, 49) numbers of the hole samples in the patches of the targets, `M` for all others."""
+        """(49, N) numbers of the hole samples in the patches of the targets, `M` for all others."""
         height, width = self.level.hole.shape
-        count = len(self._inside)
-        number = np.full(self.level.hole.size, count)
-        number[self.targets[self._inside]] = np.arange(count)
-        steps = np.arange(-RADIUS, RADIUS + 1)
-        row, column = np.divmod(self.targets[:, None], width)
+        number = np.full(self.level.hole.size, len(self._inside))
+        number[self.targets[self._inside]] = np.arange(len(self._inside))
+        steps = np.arange(-RADIUS, RADIUS + 1)[:, None]
+        row, column = np.divmod(self.targets, width)
         rows, columns = (row + steps).clip(0, height - 1), (column + steps).clip(0, width - 1)
-        return number.take(rows[:, :, None] * width + columns[:, None]).reshape(len(self.targets), -1)
+        return number.take(rows[:, None] * width + columns).reshape(len(steps) ** 2, -1)
 
     def _raw(self, samples: Samples, texture: Samples) -> Doubles:
         """(`LENGTH`, N) raw descriptions of the targets, by the samples of the hole and the texture at the targets."""
         raw = self._given.copy()
-        raw[:COLOURS] += self._seen(samples)
-        raw[COLOURS:] = texture.T
+        raw[:COLOURS] += describe_patches(samples, self._patches)
+        raw[COLOURS:] = texture
         return raw
-
-    def _seen(self, samples: Samples) -> Doubles:
-        """(`COLOURS`, N): what the samples of the hole add to the descriptions of the targets."""
-        return describe_patches(np.concatenate((samples, np.zeros((1, 3)))), self._patches)
 
     def _wanted(self, samples: Samples, texture: Samples) -> Floats:
         """Descriptions of the targets as they are, with the guide's as far as it is believed."""
         raw = self._raw(samples, texture)
         if self._belief is not None:
             assert self.level.guide is not None
-            difference = self._seen(np.rint(self._belief * (self.level.guide[self.level.hole] - samples)))
+            towards = np.rint(self._belief * (self.level.guide[:, self.level.hole] - samples))
+            difference = describe_patches(towards, self._patches)
             difference[list(DETAIL)] *= self._evidence
             raw[:COLOURS] += difference
         return self._quantise(raw)
 
     @cached_property
-    def _source(self) -> tuple[Doubles, Doubles]:
-        """(H * W, 3) samples and (H * W, 2) texture, to be voted for."""
-        planes, texture = self.level.planes.astype(np.float64), self.level.texture.astype(np.float64)
-        return planes.reshape(-1, 3), texture.reshape(-1, 2)
+    def _source(self) -> Doubles:
+        """(5, H * W): samples and texture, to be voted for."""
+        return np.concatenate((self.level.planes, self.level.texture)).reshape(5, -1).astype(np.float64)
 
     @cached_property
     def _turned(self) -> Floats:
@@ -227,7 +219,7 @@ class Stage:
 
     @cached_property
     def _belief(self) -> Doubles | None:
-        """(M, 1), in the guide at the hole's samples: less with every sample of depth.
+        """(M,), in the guide at the hole's samples: less with every sample of depth.
 
         On the finest level only where the hole is narrow: in wide ones the guide is so blurred that its tones would
         move edges.
@@ -237,15 +229,15 @@ class Stage:
             return None
         if self.level.number:
             belief = np.exp(-((depth[hole] * 2.0**self.level.number / self.options.trust) ** 2))
-            return np.maximum(belief, self.options.floor)[:, None]
+            return np.maximum(belief, self.options.floor)
         box = box_around(hole, 0)
-        return np.exp(-((box_maximum(depth[box], RING)[hole[box]] / NARROW) ** 2))[:, None]
+        return np.exp(-((box_maximum(depth[box], RING)[hole[box]] / NARROW) ** 2))
 
     @cached_property
     def _evidence(self) -> Doubles:
         """(N,) belief in the guide's detail: none where its amplitude is a fifth of the surroundings' or less."""
         assert self.level.guide is not None
-        guided = self._quantise(self._raw(self.level.guide[self.level.hole], self._texture))
+        guided = self._quantise(self._raw(self.level.guide[:, self.level.hole], self._texture))
         own = np.sqrt(detail_energy(guided).astype(np.float64))
         around = self._around(lambda described: np.sqrt(detail_energy(described).astype(np.float64)))
         return np.clip(1.25 * own / np.maximum(around, 1e-6) - 0.25, 0, 1)
@@ -272,8 +264,10 @@ class Stage:
     def _improve(self, matches: Indices, wanted: Floats, unit: float, first: bool) -> tuple[Indices, Floats]:
         """Search near the present matches: better ones, and their squared distances, charges included."""
         shape = self.level.hole.shape
-        used = box_sums(np.bincount(matches, minlength=self.level.hole.size).reshape(shape), 1)
-        charge = (self.options.uniformity * unit * np.maximum(used / 9 - 1, 0)).ravel().astype(np.float32)
+        used = box_sums(np.bincount(matches, minlength=self.level.hole.size).reshape(shape), 1).ravel()
+        often = np.flatnonzero(used > 9)
+        charge = np.zeros(used.shape, np.float32)
+        charge[often] = self.options.uniformity * unit * (used[often] / 9 - 1)
         terms = Terms(self.options.coherence * unit, charge)
         field = Field(shape, self._sources, self.targets, matches, wanted, self._offered, terms)
         field.propagate((4, 2, 1))
