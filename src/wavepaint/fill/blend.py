@@ -43,7 +43,7 @@ def vote(
     width = wanted.shape[1]
     pitch = width + 2 * RADIUS
 
-    def padded(indices: Indices) -> Indices:
+    def padded(indices: Indices) -> Any:
         """With a margin as wide as a patch, so that a centre outside the image lies in it and has no weight."""
         return indices + 2 * RADIUS * (indices // width) + RADIUS * (pitch + 1)
 
@@ -90,9 +90,9 @@ def vote_with_gradients(
     """What the patches say of the samples of a hole, and of the differences to the next sample.
 
     Returns:
-        Three (h, w, C) float64, the box of the hole and a sample around it: `samples` with the hole voted, and the voted
-        differences to the right and downwards (where nobody speaks, and where patches hold unknown samples, those of
-        the first).
+        Three (h, w, C) float64, the box of the hole and a sample around it: `samples` with the hole voted, and the
+        voted differences to the right and downwards (where nobody speaks, and where patches hold unknown samples,
+        those of the first).
     """
     width, channels = samples.shape[1:]
     where = hole.copy()

@@ -122,4 +122,5 @@ def _mean(values: Ints, count: Ints) -> Ints:
     """Rounded means over the counted samples of every cell; the others are 0."""
     some = np.maximum(count, 1)
     # Exact in float64, and faster than a division of integers.
-    return np.floor((cells_of(values) + some // 2) / some).astype(np.int32)
+    mean: Ints = np.floor((cells_of(values) + some // 2) / some).astype(np.int32)
+    return mean

@@ -218,30 +218,18 @@ def box_maximum(values: Ints, radius: int) -> Ints:
 def _over_squares(values: NDArray[T], radius: int, combine: np.ufunc) -> NDArray[T]:
     """Combine the values in the square of `radius` around every sample; zeros lie outside the image."""
     side = 2 * radius + 1
-    for axis in (0, 1):
-        length = values.shape[axis]
-        windows = np.zeros([size + (2 * radius if each == axis else 0) for each, size in enumerate(values.shape)], values.dtype)
-        _cut(windows, axis, radius, length)[...] = values
+    for _ in range(2):
+        length, total, start = len(values), np.zeros_like(values), 0
+        windows = np.zeros_like(values, shape=(length + 2 * radius, values.shape[1]))
+        windows[radius : radius + length] = values
         # A window is put together from windows whose lengths are powers of two.
-        span, start, total = 1, 0, None
-        while True:
+        for span in (1 << power for power in range(side.bit_length())):
             if side & span:
-                part = _cut(windows, axis, start, length)
-                total = part if total is None else combine(total, part)
+                total = combine(total, windows[start : start + length])
                 start += span
-            if 2 * span > side:
-                break
-            left = windows.shape[axis] - span
-            windows = combine(_cut(windows, axis, 0, left), _cut(windows, axis, span, left))
-            span *= 2
-        assert total is not None
-        values = total
+            windows = combine(windows[:-span], windows[span:])
+        values = total.T
     return values
-
-
-def _cut(values: NDArray[T], axis: int, start: int, length: int) -> NDArray[T]:
-    part = slice(start, start + length)
-    return values[part] if axis == 0 else values[:, part]
 
 
 def box_around(mask: Mask, margin: int) -> tuple[slice, slice]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wavepaint.fill.patches import Floats, Indices, Mask
 
@@ -49,7 +48,8 @@ def squared_distances(a: Floats, b: Floats) -> Floats:
     """(N, L), (N, L) -> (N,); exact, as all are whole numbers."""
     squares = a - b
     squares *= squares
-    return squares @ np.ones(squares.shape[1], np.float32)
+    sums: Floats = squares @ np.ones(squares.shape[1], np.float32)
+    return sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +58,11 @@ class Terms:
 
     Attributes:
         coherence: for each of the four neighbours that has another offset.
-        charge: (H*W,) float32 for each source, or None.
+        charge: (H*W,) float32 for each source.
     """
 
     coherence: float
-    charge: Floats | None
+    charge: Floats
 
 
 class Field:
@@ -101,9 +101,7 @@ class Field:
         self.at, to = (each + 2 * _MARGIN * (each // width) + _MARGIN * (self.pitch + 1) for each in (targets, matches))
         self.shift = np.full(good.size, _NOWHERE, np.int64)
         self.shift[self.at] = to - self.at
-        self.cost = squared_distances(offered.take(matches, axis=0), wanted)
-        if terms.charge is not None:
-            self.cost += terms.charge[matches]
+        self.cost = squared_distances(offered.take(matches, axis=0), wanted) + terms.charge[matches]
         parity = (targets // width + targets % width) % 2
         halves = [np.flatnonzero(parity == half) for half in (0, 1)]
         self.halves = [(half, self.at[half]) for half in halves]
@@ -139,14 +137,11 @@ class Field:
         who, at, shift, to, present = (each.take(chosen) for each in (who, at, shift, to, present))
         source = self.plain.take(to)
         cost = squared_distances(self.offered.take(source, axis=0), self.wanted.take(who, axis=0))
-        if self.terms.charge is not None:
-            cost += self.terms.charge.take(source)
-        gain = self.cost.take(who) - cost
-        if self.terms.coherence:
-            # How many more neighbours have this offset than the present one.
-            neighbours = self.shift.take(at + self.beside)
-            more = (neighbours == shift).view(np.int8) - (neighbours == present).view(np.int8)
-            gain += self.terms.coherence * more.sum(axis=0, dtype=np.float32)
+        cost += self.terms.charge.take(source)
+        # How many more neighbours have this offset than the present one.
+        neighbours = self.shift.take(at + self.beside)
+        more = (neighbours == shift).view(np.int8) - (neighbours == present).view(np.int8)
+        gain = self.cost.take(who) - cost + self.terms.coherence * more.sum(axis=0, dtype=np.float32)
         (better,) = (gain > 0).nonzero()
         self.cost[who.take(better)] = cost.take(better)
         self.shift[at.take(better)] = shift.take(better)

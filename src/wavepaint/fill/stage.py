@@ -85,7 +85,7 @@ class Stage:
         self._unknown = level.hole | (self.touched & ~level.rough)
         self._inside = np.flatnonzero(level.hole.ravel()[self.targets])
         self._smooth = np.flatnonzero(~level.rough.ravel()[self.targets])
-        self._texture = level.texture[:, self.touched]
+        self._texture = level.texture.reshape(2, -1).take(self.targets, axis=1)
         raw = describe(level.planes, level.texture)
         # Samples of the hole count as zeros there, so that they can be added.
         self._given = raw[:, self.targets].astype(np.float64)
@@ -183,7 +183,8 @@ class Stage:
         steps = np.arange(-RADIUS, RADIUS + 1)[:, None]
         row, column = np.divmod(self.targets, width)
         rows, columns = (row + steps).clip(0, height - 1), (column + steps).clip(0, width - 1)
-        return number.take(rows[:, None] * width + columns).reshape(len(steps) ** 2, -1)
+        patches: Indices = number.take(rows[:, None] * width + columns).reshape(len(steps) ** 2, -1)
+        return patches
 
     def _raw(self, samples: Samples, texture: Samples) -> Doubles:
         """(`LENGTH`, N) raw descriptions of the targets, by the samples of the hole and the texture at the targets."""
@@ -228,10 +229,10 @@ class Stage:
         if self.level.guide is None:
             return None
         if self.level.number:
-            belief = np.exp(-((depth[hole] * 2.0**self.level.number / self.options.trust) ** 2))
-            return np.maximum(belief, self.options.floor)
+            share = depth[hole] * 2.0**self.level.number / self.options.trust
+            return np.maximum(np.exp(-(share**2)), self.options.floor)
         box = box_around(hole, 0)
-        return np.exp(-((box_maximum(depth[box], RING)[hole[box]] / NARROW) ** 2))
+        return np.asarray(np.exp(-((box_maximum(depth[box], RING)[hole[box]] / NARROW) ** 2)))
 
     @cached_property
     def _evidence(self) -> Doubles:
@@ -253,7 +254,7 @@ class Stage:
         count = box_sums(sources, RING)
         near = box_sums(values * sources, RING) / np.maximum(count, 1)
         if (count == 0).any():
-            near[count == 0] = measure(self._offered[self._source_indices]).astype(np.int64).mean()
+            near[count == 0] = measure(self._offered)[self._source_indices].astype(np.int64).mean()
         return near[self.touched[box]]
 
     def _unit(self, costs: Floats, share: float) -> float:
