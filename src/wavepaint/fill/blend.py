@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.fill.patches import RADIUS, Doubles, Indices, Mask, box_around
+from wavepaint.fill.patches import RADIUS, Doubles, Floats, Indices, Mask, box_around
 from wavepaint.fill.pyramid import haar_fill
 
 BLOCK = 512
@@ -81,11 +81,7 @@ def vote(
 
 
 def vote_with_gradients(
-    samples: NDArray[Any],
-    known: Mask | None,
-    hole: Mask,
-    matching: tuple[Indices, Indices, Doubles],
-    window: float,
+    samples: NDArray[Any], known: Mask | None, hole: Mask, matching: tuple[Indices, Indices, Doubles], window: float
 ) -> tuple[Doubles, Doubles, Doubles]:
     """What the patches say of the samples of a hole, and of the differences to the next sample.
 
@@ -157,9 +153,7 @@ def remove_seams(colours: Doubles, right: Doubles, down: Doubles, hole: Mask) ->
     return solved
 
 
-def _conjugate_gradients(
-    residual: NDArray[np.float32], diagonal: NDArray[np.float32], neighbours: list[Indices]
-) -> NDArray[np.float32]:
+def _conjugate_gradients(residual: Floats, diagonal: Floats, neighbours: list[Indices]) -> Floats:
     """Solve diagonal * e - sum of neighbouring e = residual; a neighbour with the last number is zero."""
     solution = np.zeros_like(residual)
     direction = np.zeros((len(residual), residual.shape[1] + 1), np.float32)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.fill.patches import Mask, box_around, dilate, label
+from wavepaint.fill.patches import Doubles, Floats, Indices, Mask, box_around, dilate, label
 from wavepaint.fill.units import from_unit, to_unit
 
 CELL = 8
@@ -82,9 +82,7 @@ def _pieces(near: Mask) -> NDArray[np.int64]:
     return label(cells).repeat(CELL, axis=0).repeat(CELL, axis=1)[:height, :width]
 
 
-def _fit_planes(
-    values: NDArray[np.float32], around: NDArray[np.int64], first: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _fit_planes(values: Floats, around: Indices, first: Indices) -> tuple[Mask, Doubles]:
     """Least squares of a plane for every group: (G,) whether it fits, and (G, 3, C) for 1, row and column."""
     row, column = around
     count = np.diff(np.append(first, len(row)))
@@ -102,7 +100,7 @@ def _fit_planes(
     return planar, planes
 
 
-def _are_rough(values: NDArray[np.float32], around: NDArray[np.int64], first: NDArray[np.int64]) -> bool:
+def _are_rough(values: Floats, around: Indices, first: Indices) -> bool:
     """Whether every group has three samples in a row that are on no plane: a quick test, which most holes pass."""
     bend = np.abs(values[2:] - 2 * values[1:-1] + values[:-2]).max(axis=1)
     in_a_row = (around[:, 2:] - around[:, :-2] == [[0], [2]]).all(axis=0)

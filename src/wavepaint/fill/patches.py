@@ -78,17 +78,10 @@ class Quantiser:
     def fitting(cls, raw: Ints) -> tuple[Quantiser, Floats]:
         """As fine as some descriptions, (`LENGTH`, N) raw, allow; and what becomes of them, (N, `LENGTH`)."""
         centre = np.rint((raw.min(axis=1).astype(np.float64) + raw.max(axis=1)) / 2)[:, None]
-        moved = raw - centre.astype(np.int32)
-        rough = moved.astype(np.float32)
-        rough *= _SCALES.astype(np.float32)
-        rough *= rough
-        squares = rough.sum(axis=0)
-        # The longest is one of the few that are nearly the longest in float32.
-        long = moved[:, squares >= squares.max() * np.float32(0.9999)]
-        exact = np.zeros(long.shape[1])
-        for values in long * _SCALES:
-            exact += values**2
-        scale = min(FINEST, (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt(exact.max())), 1e-6))
+        moved = raw - centre
+        squares = moved * _SCALES
+        squares *= squares
+        scale = min(FINEST, (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt(squares.sum(axis=0).max())), 1e-6))
         return cls(scale, centre), _rounded(moved * (_SCALES * scale))
 
     def __call__(self, raw: Ints | Doubles) -> Floats:

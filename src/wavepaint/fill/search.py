@@ -7,8 +7,6 @@ charge for sources that are used more than once keeps them from repeating.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from wavepaint.fill.patches import Floats, Indices, Mask
@@ -52,65 +50,52 @@ def squared_distances(a: Floats, b: Floats) -> Floats:
     return sums
 
 
-@dataclass(frozen=True, eq=False)
-class Terms:
-    """What a match costs besides its distance.
-
-    Attributes:
-        coherence: for each of the four neighbours that has another offset.
-        charge: (H*W,) float32 for each source.
-    """
-
-    coherence: float
-    charge: Floats
-
-
 class Field:
     """Offsets of all targets of one level, while they are improved.
 
     The level is laid out with a margin around it, so that neighbours and shifted matches need no test for the border.
 
     Args:
-        shape: (H, W) of the level.
         sources: (H, W) bool.
         targets: (N,) indices.
         matches: (N,) indices of sources.
         wanted: (N, L) descriptions.
         offered: (H*W, L) descriptions.
-        terms: see `Terms`.
+        coherence: what a match costs besides its distance for each of the four neighbours that has another offset.
+        charge: (H*W,) float32, what it costs for each source.
     """
 
     def __init__(
         self,
-        shape: tuple[int, int],
         sources: Mask,
         targets: Indices,
         matches: Indices,
         wanted: Floats,
         offered: Floats,
-        terms: Terms,
+        coherence: float,
+        charge: Floats,
     ) -> None:
-        width, self.pitch = shape[1], shape[1] + 2 * _MARGIN
-        self.offered, self.wanted, self.terms = offered, wanted, terms
+        (height, width), self.pitch = sources.shape, sources.shape[1] + 2 * _MARGIN
+        self.offered, self.wanted, self.coherence, self.charge = offered, wanted, coherence, charge
         inside = slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN)
-        good = np.zeros((shape[0] + 2 * _MARGIN, self.pitch), np.bool_)
+        good = np.zeros((height + 2 * _MARGIN, self.pitch), np.bool_)
         good[inside] = sources
         plain = np.zeros(good.shape, np.int64)
-        plain[inside] = np.arange(sources.size).reshape(shape)
+        plain[inside] = np.arange(sources.size).reshape(height, width)
         self.good, self.plain = good.ravel(), plain.ravel()
         self.at, to = (each + 2 * _MARGIN * (each // width) + _MARGIN * (self.pitch + 1) for each in (targets, matches))
         self.shift = np.full(good.size, _NOWHERE, np.int64)
         self.shift[self.at] = to - self.at
-        self.cost = squared_distances(offered.take(matches, axis=0), wanted) + terms.charge[matches]
+        self.cost = squared_distances(offered.take(matches, axis=0), wanted) + charge[matches]
         parity = (targets // width + targets % width) % 2
-        halves = [np.flatnonzero(parity == half) for half in (0, 1)]
-        self.halves = [(half, self.at[half]) for half in halves]
+        self.halves = [(half, self.at[half]) for half in (np.flatnonzero(parity == each) for each in (0, 1))]
         self.beside = np.array([[-self.pitch], [self.pitch], [-1], [1]])
 
     @property
     def matches(self) -> Indices:
         """(N,) indices of sources."""
-        return self.plain[self.at + self.shift[self.at]]
+        matches: Indices = self.plain[self.at + self.shift[self.at]]
+        return matches
 
     def propagate(self, steps: tuple[int, ...]) -> None:
         """Offer every target the offsets of its neighbours at some distances."""
@@ -137,11 +122,11 @@ class Field:
         who, at, shift, to, present = (each.take(chosen) for each in (who, at, shift, to, present))
         source = self.plain.take(to)
         cost = squared_distances(self.offered.take(source, axis=0), self.wanted.take(who, axis=0))
-        cost += self.terms.charge.take(source)
+        cost += self.charge.take(source)
         # How many more neighbours have this offset than the present one.
         neighbours = self.shift.take(at + self.beside)
         more = (neighbours == shift).view(np.int8) - (neighbours == present).view(np.int8)
-        gain = self.cost.take(who) - cost + self.terms.coherence * more.sum(axis=0, dtype=np.float32)
+        gain = self.cost.take(who) - cost + self.coherence * more.sum(axis=0, dtype=np.float32)
         (better,) = (gain > 0).nonzero()
         self.cost[who.take(better)] = cost.take(better)
         self.shift[at.take(better)] = shift.take(better)

@@ -31,7 +31,7 @@ from wavepaint.fill.patches import (
     detail_energy,
     dilate,
 )
-from wavepaint.fill.search import Field, Terms, nearest, squared_distances, turned
+from wavepaint.fill.search import Field, nearest, squared_distances, turned
 
 Samples = NDArray[Any]
 Now = tuple[Samples, Samples]
@@ -229,10 +229,11 @@ class Stage:
         if self.level.guide is None:
             return None
         if self.level.number:
-            share = depth[hole] * 2.0**self.level.number / self.options.trust
-            return np.maximum(np.exp(-(share**2)), self.options.floor)
-        box = box_around(hole, 0)
-        return np.asarray(np.exp(-((box_maximum(depth[box], RING)[hole[box]] / NARROW) ** 2)))
+            share, floor = depth[hole] * 2.0**self.level.number / self.options.trust, self.options.floor
+        else:
+            box, floor = box_around(hole, 0), 0.0
+            share = box_maximum(depth[box], RING)[hole[box]] / NARROW
+        return np.asarray(np.maximum(np.exp(-(share**2)), floor))
 
     @cached_property
     def _evidence(self) -> Doubles:
@@ -269,8 +270,8 @@ class Stage:
         often = np.flatnonzero(used > 9)
         charge = np.zeros(used.shape, np.float32)
         charge[often] = self.options.uniformity * unit * (used[often] / 9 - 1)
-        terms = Terms(self.options.coherence * unit, charge)
-        field = Field(shape, self._sources, self.targets, matches, wanted, self._offered, terms)
+        coherence = self.options.coherence * unit
+        field = Field(self._sources, self.targets, matches, wanted, self._offered, coherence, charge)
         field.propagate((4, 2, 1))
         for radius in (4, 2, 1) if first else (1,):
             field.look_around(radius)
