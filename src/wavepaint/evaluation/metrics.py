@@ -32,10 +32,7 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Metric:
-    """How to show a score, and which way is better; `higher_is_better` None = the nearer to 1 the better.
-
-    Such a ratio is summarised by its median.
-    """
+    """How to show a score; `higher_is_better` None = the nearer to 1 the better, and the median stands for the mean."""
 
     label: str
     higher_is_better: bool | None

@@ -78,15 +78,19 @@ class Quantiser:
     def fitting(cls, raw: Ints) -> tuple[Quantiser, Floats]:
         """As fine as some descriptions, (`LENGTH`, N) raw, allow; and what becomes of them, (N, `LENGTH`)."""
         centre = np.rint((raw.min(axis=1).astype(np.float64) + raw.max(axis=1)) / 2)[:, None]
-        moved = raw - centre
-        squares = moved * _SCALES
-        squares *= squares
-        scale = min(FINEST, (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt(squares.sum(axis=0).max())), 1e-6))
-        return cls(scale, centre), _rounded(moved * (_SCALES * scale))
+        moved = raw - centre.astype(np.int32)
+        rough = moved.astype(np.float32)
+        rough *= _SCALES.astype(np.float32)
+        rough = np.einsum("ij,ij->j", rough, rough)
+        # The longest is one of those that are nearly the longest in float32.
+        long = moved[:, rough >= rough.max() * np.float32(0.9999)] * _SCALES
+        scale = (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt((long**2).cumsum(axis=0)[-1].max())), 1e-6)
+        scale = min(FINEST, scale)
+        return cls(scale, centre), _rounded(moved, _SCALES * scale)
 
     def __call__(self, raw: Ints | Doubles) -> Floats:
         """(`LENGTH`, N) raw -> (N, `LENGTH`) float32 that hold integers, none longer than `LONGEST_WANTED`."""
-        small = _rounded((raw - self.centre) * (_SCALES * self.scale))
+        small = _rounded(raw - self.centre, _SCALES * self.scale)
         most = LONGEST_WANTED - LENGTH
         # Squares beyond 2^24 are rounded, but are large all the same.
         long = np.flatnonzero(np.einsum("ij,ij->i", small, small) > most**2)
@@ -97,10 +101,12 @@ class Quantiser:
         return small
 
 
-def _rounded(values: Doubles) -> Floats:
-    """(`LENGTH`, N) -> (N, `LENGTH`), whole numbers."""
+def _rounded(values: Ints | Doubles, scale: Doubles) -> Floats:
+    """(`LENGTH`, N) -> (N, `LENGTH`), scaled, as whole numbers."""
     whole = np.empty(values.shape[::-1], np.float32)
-    whole[...] = np.rint(values, out=values).T
+    # Memory that is given back and taken again for each hole would cost more than the arithmetic.
+    for start in range(0, len(whole), 8 * BLOCK):
+        whole[start : start + 8 * BLOCK] = np.rint(values[:, start : start + 8 * BLOCK] * scale).T
     return whole
 
 

@@ -46,8 +46,7 @@ def squared_distances(a: Floats, b: Floats) -> Floats:
     """(N, L), (N, L) -> (N,); exact, as all are whole numbers."""
     squares = a - b
     squares *= squares
-    sums: Floats = squares @ np.ones(squares.shape[1], np.float32)
-    return sums
+    return np.asarray(squares @ np.ones(squares.shape[1], np.float32))
 
 
 class Field:

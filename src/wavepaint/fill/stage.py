@@ -212,10 +212,9 @@ class Stage:
     @cached_property
     def _turned(self) -> Floats:
         """The sources, for comparison with all pairs; for every seed but 0, other ones are attractive."""
-        bias, count = None, len(self._source_indices)
-        if self.options.seed:
-            # Whole numbers below 2^14.
-            bias = (hashes((self.options.seed,), count) >> 18).astype(np.float32)
+        seed = self.options.seed
+        # Whole numbers below 2^14.
+        bias = (hashes((seed,), len(self._source_indices)) >> 18).astype(np.float32) if seed else None
         return turned(self._offered[self._source_indices], bias)
 
     @cached_property
