@@ -177,7 +177,7 @@ class _Adversarial(_Plain):
         super().__init__(job)
         discriminator = load_generator(Path(job.peers) / f"{job.name}.py", f"{job.name}_discriminator")
         self.discriminator = discriminator.to(job.device).train()
-        self._penalised = discriminator.r1_every == 1  # what comes once in many steps is not timed
+        self._penalised = bool(discriminator.r1_every == 1)  # what comes once in many steps is not timed
         self._judge = torch.optim.AdamW(self.discriminator.parameters(), lr=1e-4)
 
     def _loss(self, filled: Tensor, image: Tensor, mask: Tensor) -> Tensor:

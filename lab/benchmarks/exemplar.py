@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from wavepaint import Inpainter
 from wavepaint.data.images import find_images
 from wavepaint.data.masks import BoolMask, random_mask, rng_for
+from wavepaint.evaluation.artefacts import texture_ratio
 from wavepaint.evaluation.metrics import frechet_distance
 from wavepaint.evaluation.perceptual import VGG_LAYERS, load_dists, load_lpips
 from wavepaint.evaluation.protocol import centre_crop
 from wavepaint.fill.complete import complete
 from wavepaint.fill.options import ExemplarOptions
-from wavepaint.fill.patches import dilate
 
 KINDS = ("thin", "medium", "thick", "object")
 SIZE, CELL, SEED = 256, 4, 7
@@ -60,18 +60,6 @@ def box_of(mask: BoolMask, least: int = 32) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def texture(image: Floats, mask: BoolMask) -> float:
-    """High-frequency energy in the hole over that of a ring around it, as a ratio of roots."""
-    grey = image.mean(axis=2)
-    fine = np.zeros_like(grey)
-    beside = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    fine[1:-1, 1:-1] = grey[1:-1, 1:-1] - beside / 4
-    inside, ring = mask & ~dilate(~mask, 1), dilate(mask, 17) & ~dilate(mask, 1)
-    if not inside.any() or not ring.any():
-        return float("nan")
-    return float(np.sqrt((fine[inside] ** 2).mean() / max((fine[ring] ** 2).mean(), 1e-8)))
-
-
 @dataclass
 class Scores:
     """Of one method on one kind of hole."""
@@ -95,7 +83,7 @@ class Judge:
         rows, columns = box_of(mask)
         psnr = -10 * np.log10(max(float(((fill - truth)[mask] ** 2).mean()), 1e-10))
         distance = float(self.dists(a[..., rows, columns], b[..., rows, columns]))
-        scores.rows.append((psnr, float(self.lpips.distance(*features)), distance, texture(fill, mask), seconds))
+        scores.rows.append((psnr, float(self.lpips.distance(*features)), distance, texture_ratio(fill, mask), seconds))
         scores.features.append(self.inside(features[1], mask))
 
     def inside(self, features: list[torch.Tensor], mask: BoolMask) -> NDArray[np.float64]:
@@ -141,7 +129,7 @@ def main() -> None:
         for name in ("network", "exemplar"):
             psnr, lpips, dists, _, seconds = np.mean(own[name].rows, axis=0)
             frechet = frechet_distance(real, np.concatenate(own[name].features))
-            fine = np.nanmedian([row[3] for row in own[name].rows])
+            fine = np.median([row[3] for row in own[name].rows])
             print(f"{kind:8}{name:9} {psnr:.2f}  {lpips:.4f} {dists:.4f} {frechet:7.0f} {fine:.2f} {seconds:.2f}")
 
 

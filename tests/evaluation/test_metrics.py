@@ -114,7 +114,7 @@ def test_zero_padded_ssim_equals_the_convolution_of_the_published_evaluators(rng
 def test_the_best_of_a_score_goes_by_its_direction():
     assert METRICS["psnr"].best([1.0, 3.0, 2.0]) == 3
     assert METRICS["dists"].best([1.0, 3.0, 2.0]) == 1
-    assert METRICS["texture_ratio"].best([-2.0, 0.5, -0.1]) == -0.1
+    assert METRICS["texture_ratio"].best([0.2, 0.9, 1.3]) == 0.9
 
 
 def test_several_composites_are_scored_like_each_alone(rng):
@@ -158,6 +158,15 @@ def test_intervals_depend_on_the_seed_alone_and_columns_are_paired(rng):
     assert summarise(values[:, 0], seed=2).low != columns[0].low
     constant = summarise([0.5] * 10)
     assert (constant.low, constant.high, constant.std) == pytest.approx((0.5, 0.5, 0))
+
+
+def test_medians_take_the_place_of_means_where_they_are_asked_for(rng):
+    values = rng.normal(1, 0.2, (401, 2))
+    values[:40] += 1000
+    mean, median = summarise_columns(values, medians=[1])
+    assert mean.low == pytest.approx(summarise(values[:, 0]).low)
+    assert median.mean == np.median(values[:, 1])
+    assert 0.97 < median.low < median.mean < median.high < 1.1
 
 
 def test_one_value_has_no_spread_and_none_is_an_error():

@@ -15,8 +15,17 @@ from wavepaint.fill import exemplar
 from wavepaint.fill.complete import complete, thin_parts
 from wavepaint.fill.exemplar import solve
 from wavepaint.fill.options import ExemplarOptions
-from wavepaint.fill.patches import LENGTH, Quantiser, box_maximum, describe, label
-from wavepaint.fill.search import nearest
+from wavepaint.fill.patches import (
+    LENGTH,
+    Quantiser,
+    box_maximum,
+    box_sums,
+    describe,
+    describe_patches,
+    dilate,
+    label,
+)
+from wavepaint.fill.search import nearest, squared_distances, turned
 from wavepaint.fill.solution import carry_over
 
 COLOURS = [
@@ -225,33 +234,55 @@ def test_every_number_of_threads_gives_the_same_bytes() -> None:
 
 def test_distances_by_matrix_product_are_exact() -> None:
     rng = np.random.default_rng(0)
-    raw = rng.integers(-(2**27), 2**27, (LENGTH, 40, 50)).astype(np.int32)
-    quantise = Quantiser.fitting(raw, np.ones((40, 50), np.bool_))
-    small = quantise(raw.reshape(LENGTH, -1))
+    raw = rng.integers(-(2**27), 2**27, (LENGTH, 2000)).astype(np.int32)
+    quantise, small = Quantiser.fitting(raw)
+    assert np.array_equal(small, quantise(raw))
     assert np.array_equal(small, np.rint(small))
     assert 1000 < np.sqrt((small.astype(np.float64) ** 2).sum(axis=1)).max() <= 1300
     wanted = small[::7] + 1
     exact = ((wanted[:, None].astype(np.int64) - small[None].astype(np.int64)) ** 2).sum(axis=2)
-    assert np.array_equal(nearest(wanted, small, np.arange(2000)), exact.argmin(axis=1))
+    assert np.array_equal(nearest(wanted, turned(small)), exact.argmin(axis=1))
+    assert np.array_equal(squared_distances(wanted, small[: len(wanted)]), np.diagonal(exact[:, : len(wanted)]))
+
+
+def test_descriptions_too_long_are_shortened() -> None:
+    raw = np.random.default_rng(0).integers(-(2**27), 2**27, (LENGTH, 500)).astype(np.int32)
+    quantise, _ = Quantiser.fitting(raw)
+    far = quantise(raw * 40.0)
+    assert np.array_equal(far, np.rint(far))
+    length = np.sqrt((far.astype(np.float64) ** 2).sum(axis=1))
+    assert 2500 < length.max() <= 2600
 
 
 def test_a_description_is_linear_and_sees_its_patch_only() -> None:
     rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 2000, (2, 20, 24, 3)).astype(np.int32)
-    assert np.array_equal(describe(a + b, None), describe(a, None) + describe(b, None))
+    a, b = rng.integers(0, 2000, (2, 3, 20, 24)).astype(np.int32)
+    texture = np.zeros((2, 20, 24), np.int32)
+    assert np.array_equal(describe(a + b, texture), describe(a, texture) + describe(b, texture))
     changed = a.copy()
-    changed[10, 12] += 50
-    moved = (describe(changed, None) != describe(a, None)).any(axis=0)
+    changed[:, 10, 12] += 50
+    moved = (describe(changed, texture) != describe(a, texture)).any(axis=0).reshape(20, 24)
     assert np.array_equal(np.argwhere(moved).min(axis=0), [7, 9])
     assert np.array_equal(np.argwhere(moved).max(axis=0), [13, 15])
 
 
-def test_the_largest_value_nearby_is_that_of_the_square_around() -> None:
+def test_single_patches_are_described_as_all_of_them_are() -> None:
+    planes = np.random.default_rng(0).integers(0, 4081, (3, 60, 50)).astype(np.int32)
+    windows = np.lib.stride_tricks.sliding_window_view(np.arange(3000).reshape(60, 50), (7, 7)).reshape(-1, 49)
+    all_of_them = describe(planes, np.zeros((2, 60, 50), np.int32))[:-2]
+    assert np.array_equal(describe_patches(planes.reshape(3, -1), windows.T), all_of_them[:, windows[:, 24]])
+    beyond = np.full((49, 1), 3000)
+    assert not describe_patches(planes.reshape(3, -1), beyond).any()
+
+
+def test_the_square_around_a_sample_is_searched_and_summed() -> None:
     values = np.random.default_rng(0).integers(0, 100, (20, 31)).astype(np.int32)
     for radius in (0, 1, 2, 5, 12):
         padded = np.pad(values, radius)
         windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * radius + 1, 2 * radius + 1))
         assert np.array_equal(box_maximum(values, radius), windows.max(axis=(2, 3)))
+        assert np.array_equal(box_sums(values, radius), windows.sum(axis=(2, 3)))
+        assert np.array_equal(dilate(values > 97, radius), windows.max(axis=(2, 3)) > 97)
 
 
 def test_pieces_are_labelled_whatever_their_shape() -> None:

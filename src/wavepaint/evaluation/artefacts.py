@@ -12,7 +12,7 @@ from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image
 
 PERIODS = (4, 8, 16)
 RING = 16
-_FLOOR = 1e-5  # added to energies; about the square of one level of 256: less is no texture
+_ROUNDING = 1 / (12 * 255**2)  # energy of what is rounded to 8 bits: less is no texture
 
 
 def artefact_scores(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
@@ -22,16 +22,12 @@ def artefact_scores(truth: Image, composites: NDArray[np.uint8], mask: BoolMask)
         `lattice_4`, `lattice_8`, `lattice_16`: `lattice_energy` of the composite less that of the truth, in squares of
         8-bit levels; 0 = no lattice that the truth has not. `texture_ratio`: see there.
     """
-    known = truth / 255.0
-    scores: dict[str, list[float]] = {}
-    natural = {period: lattice_energy(known, mask, period) for period in PERIODS}
-    for composite in composites:
-        samples = composite / 255.0
-        for period in PERIODS:
-            excess = lattice_energy(samples, mask, period) - natural[period]
-            scores.setdefault(f"lattice_{period}", []).append(255**2 * excess)
-        scores.setdefault("texture_ratio", []).append(texture_ratio(samples, mask))
-    return {name: np.array(values) for name, values in scores.items()}
+    known, filled = truth / 255.0, composites / 255.0
+    scores = {"texture_ratio": np.array([texture_ratio(each, mask) for each in filled])}
+    for period in PERIODS:
+        energies = np.array([lattice_energy(each, mask, period) for each in filled])
+        scores[f"lattice_{period}"] = 255**2 * (energies - lattice_energy(known, mask, period))
+    return scores
 
 
 def lattice_energy(image: NDArray[np.floating[Any]], mask: BoolMask, period: int) -> float:
@@ -62,11 +58,11 @@ def lattice_energy(image: NDArray[np.floating[Any]], mask: BoolMask, period: int
 
 
 def texture_ratio(image: NDArray[np.floating[Any]], mask: BoolMask) -> float:
-    """Binary logarithm of the high-frequency energy in a hole relative to that in a ring of `RING` samples around it.
+    """High-frequency energy in a hole over that in a ring of `RING` known samples around it.
 
-    0 = as much texture as around, -1 = half of its energy, 1 = twice. The energy is the mean square of the three Haar
-    details of all windows of 2x2 samples that lie within the hole, or within the ring; of those that touch the hole
-    where none lies within, and of all known windows where the ring holds none. 0 where neither helps.
+    1 = as much texture as around, 0 = none. The energy is the mean square of the three Haar details of all windows of
+    2x2 samples that lie within the hole, or within the ring; of those that touch the hole where none lies within, and
+    of all known windows where the ring holds none. 1 where neither helps.
 
     Args:
         image: `(H, W, 3)` in [0, 1].
@@ -74,18 +70,12 @@ def texture_ratio(image: NDArray[np.floating[Any]], mask: BoolMask) -> float:
     """
     a, b, c, d = image[:-1, :-1], image[:-1, 1:], image[1:, :-1], image[1:, 1:]
     details = ((a + b - c - d) / 2, (a - b + c - d) / 2, (a - b - c + d) / 2)
-    energy = np.mean([detail**2 for detail in details], axis=(0, -1))
+    energy = np.mean([detail**2 for detail in details], axis=(0, -1)) + _ROUNDING
     size = 2 * RING + 1
     grown = opencv().dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)
-    inside = _whole_windows(mask)
-    if not inside.any():
-        inside = ~_whole_windows(~mask)
-    outside = _whole_windows(grown & ~mask)
-    if not outside.any():
-        outside = _whole_windows(~mask)
-    if not (inside.any() and outside.any()):
-        return 0.0
-    return float(np.log2((energy[inside].mean() + _FLOOR) / (energy[outside].mean() + _FLOOR)))
+    inside, ring, known = _whole_windows(mask), _whole_windows(grown & ~mask), _whole_windows(~mask)
+    inside, ring = inside if inside.any() else ~known, ring if ring.any() else known
+    return float(energy[inside].mean() / energy[ring].mean()) if inside.any() and ring.any() else 1.0
 
 
 def _whole_windows(mask: BoolMask) -> BoolMask:

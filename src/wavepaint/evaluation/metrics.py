@@ -32,7 +32,7 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Metric:
-    """How to show a score, and which way is better; `higher_is_better` None = the nearer to 0 the better."""
+    """How to show a score; `higher_is_better` None = the nearer to 1 the better, and the median stands for the mean."""
 
     label: str
     higher_is_better: bool | None
@@ -41,7 +41,7 @@ class Metric:
     def best(self, values: Sequence[float]) -> float:
         """The best of some values."""
         if self.higher_is_better is None:
-            return min(values, key=abs)
+            return min(values, key=lambda value: abs(value - 1))
         return max(values) if self.higher_is_better else min(values)
 
 
@@ -63,7 +63,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "lattice_4": Metric("lattice of 4 samples, levels²", False, 2),
         "lattice_8": Metric("lattice of 8 samples, levels²", False, 2),
         "lattice_16": Metric("lattice of 16 samples, levels²", False, 2),
-        "texture_ratio": Metric("texture, hole / ring, log2", None, 2),
+        "texture_ratio": Metric("texture, hole / ring, median", None, 2),
         "vgg_distance": Metric("VGG16 feature distance (a training loss)", False),
     }
 )
@@ -162,7 +162,7 @@ def pooled_psnr(mse: Sequence[float] | FloatArray, pixels: Sequence[int] | NDArr
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over images with its spread: sample standard deviation and 95 % bootstrap interval."""
+    """A mean (or median) over images with its spread: sample standard deviation and 95 % bootstrap interval."""
 
     mean: float
     std: float
@@ -176,7 +176,7 @@ def summarise(values: Sequence[float] | FloatArray, seed: int = 0) -> Summary:
     return summarise_columns(np.asarray(values, dtype=np.float64).reshape(-1, 1), seed)[0]
 
 
-def summarise_columns(values: FloatArray, seed: int = 0) -> list[Summary]:
+def summarise_columns(values: FloatArray, seed: int = 0, medians: Sequence[int] = ()) -> list[Summary]:
     """Mean, standard deviation and percentile-bootstrap 95 % interval of the mean, for every column.
 
     All columns are resampled alike, and the resampling depends on `seed` and the number of rows alone. A column
@@ -185,6 +185,7 @@ def summarise_columns(values: FloatArray, seed: int = 0) -> list[Summary]:
     Args:
         values: `(N, K)`, a row per image.
         seed: of the resampling.
+        medians: columns of which the median takes the place of the mean.
 
     Raises:
         OptionError: no rows.
@@ -194,9 +195,16 @@ def summarise_columns(values: FloatArray, seed: int = 0) -> list[Summary]:
         raise OptionError("cannot summarise an empty list of scores")
     rng = rng_for(seed, f"bootstrap/{count}")
     equal = np.full(count, 1 / count)
-    blocks = [rng.multinomial(count, equal, size=_BLOCK) @ values for _ in range(RESAMPLES // _BLOCK)]
-    low, high = np.percentile(np.concatenate(blocks) / count, (2.5, 97.5), axis=0)
-    mean = values.mean(axis=0)
+    mean, blocks = values.mean(axis=0), []
+    mean[list(medians)] = np.median(values[:, medians], axis=0)
+    for _ in range(RESAMPLES // _BLOCK):
+        drawn = rng.multinomial(count, equal, size=_BLOCK)
+        blocks.append(drawn @ values / count)
+        for column in medians:
+            order = values[:, column].argsort()
+            middle = (2 * drawn[:, order].cumsum(axis=1) >= count).argmax(axis=1)
+            blocks[-1][:, column] = values[order[middle], column]
+    low, high = np.percentile(np.concatenate(blocks), (2.5, 97.5), axis=0)
     std = values.std(axis=0, ddof=1) if count > 1 else np.zeros_like(mean)
     return [
         Summary(float(m), float(s), float(lo), float(hi), count)

@@ -138,9 +138,10 @@ class Results:
 
     def _summaries_of(self, kind: str, index: int | None, values: FloatArray, seed: int) -> list[SummaryRow]:
         count, columns = len(values), len(self.methods) * len(self.metrics)
-        means = summarise_columns(values.reshape(count, columns), seed)
-        differences = summarise_columns((values - values[:, :1]).reshape(count, columns), seed)
         names = [(method, metric) for method in self.methods for metric in self.metrics]
+        medians = [column for column, (_, metric) in enumerate(names) if METRICS[metric].higher_is_better is None]
+        means = summarise_columns(values.reshape(count, columns), seed, medians)
+        differences = summarise_columns((values - values[:, :1]).reshape(count, columns), seed, medians)
         return [
             SummaryRow(kind, index, method, metric, mean, None if method == self.methods[0] else difference)
             for (method, metric), mean, difference in zip(names, means, differences, strict=True)

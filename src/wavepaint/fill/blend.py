@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.fill.patches import RADIUS, Mask
+from wavepaint.fill.patches import RADIUS, Doubles, Floats, Indices, Mask, box_around
 from wavepaint.fill.pyramid import haar_fill
-from wavepaint.fill.search import Indices
 
-Doubles = NDArray[np.float64]
-
+BLOCK = 512
+"""Samples that are voted on together."""
 SCREENING = 0.003
 """Weight of the voted colours against the voted gradients."""
 MOST_STEPS = 100
@@ -23,97 +22,96 @@ ENOUGH = 1e-5
 def vote(
     source: Doubles,
     known: Mask | None,
-    targets: Indices,
-    matches: Indices,
-    weights: Doubles,
-    where: Mask,
+    matching: tuple[Indices, Indices, Doubles],
+    wanted: Mask,
     window: float,
     reach: int = RADIUS,
 ) -> tuple[Doubles, Doubles]:
     """Weighted means of what the patches over each sample say, those centred near it loudest.
 
     Args:
-        source: (H, W, C) float64, what is copied.
+        source: (C, H * W) float64, what is copied.
         known: (H, W) bool, samples that may be copied, or None where patches hold no others.
-        targets: (N,) indices of patch centres.
-        matches: (N,) indices of the centres that they copy.
-        weights: (N,) float64.
-        where: (H, W) bool, the samples wanted, M in number.
+        matching: (N,) indices of patch centres, (N,) indices of the centres that they copy, and (N,) float64 weights.
+        wanted: (H, W) bool, M in number.
         window: standard deviation of a patch's weight around its centre, samples.
         reach: how far from its centre a patch speaks.
 
     Returns:
-        (M, C) means, and (M,) sums of the weights, 0 where no patch speaks; the means go on smoothly there.
+        (C, M) means, and (M,) sums of the weights, 0 where no patch speaks; the means go on smoothly there.
     """
-    width, channels = source.shape[1:]
+    width = wanted.shape[1]
     pitch = width + 2 * RADIUS
-    values = np.pad(source, ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0)), mode="edge").reshape(-1, channels)
+
+    def padded(indices: Indices) -> Any:
+        """With a margin as wide as a patch, so that a centre outside the image lies in it and has no weight."""
+        return indices + 2 * RADIUS * (indices // width) + RADIUS * (pitch + 1)
+
+    targets, matches, weights = matching
+    match = np.zeros((wanted.shape[0] + 2 * RADIUS) * pitch, np.int64)
+    weight = np.zeros(match.shape)
+    at = padded(targets)
+    match[at], weight[at] = matches, weights
     allowed = None if known is None else np.pad(known, RADIUS).ravel()
-    match, weight = np.full(len(values), RADIUS * pitch + RADIUS), np.zeros(len(values))
-    at = targets + 2 * RADIUS * (targets // width) + RADIUS * pitch + RADIUS
-    match[at] = matches + 2 * RADIUS * (matches // width) + RADIUS * pitch + RADIUS
-    weight[at] = weights
-    wanted = np.flatnonzero(np.pad(where, RADIUS))
-    total, sums = np.zeros((len(wanted), channels)), np.zeros(len(wanted))
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            closeness = np.exp(-(down * down + right * right) / (2 * window * window))
-            centre = wanted - (down * pitch + right)
-            # The margin is as wide as a patch, so that a centre outside it lies in it and has no weight.
-            own = weight.take(centre, mode="clip") * closeness
-            copied = match.take(centre, mode="clip") + (down * pitch + right)
-            if allowed is not None:
-                own *= allowed[copied]
-            total += values[copied] * own[:, None]
-            sums += own
-    means = total / np.maximum(sums, 1e-300)[:, None]
-    if (sums == 0).any():
-        silent = np.ones_like(where)
-        silent[where] = sums == 0
-        for channel in range(channels):
-            plane = np.zeros(where.shape, np.float32)
-            plane[where] = means[:, channel]
-            means[sums == 0, channel] = haar_fill(plane, silent)[where][sums == 0]
-    return means, sums
+    down, right = (each.reshape(-1, 1) for each in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    closeness = np.exp(-(down * down + right * right) / (2 * window * window))
+    where = np.flatnonzero(wanted)
+    totals, sums = [], []
+    for part in np.array_split(where, len(where) // BLOCK + 1):
+        centre = padded(part) - (down * pitch + right)
+        own, copied = weight.take(centre) * closeness, match.take(centre)
+        if allowed is not None:
+            own *= allowed.take(padded(copied) + (down * pitch + right))
+        # Where this leads out of the image, the weight is 0.
+        copied += down * width + right
+        said = source.take(copied, axis=1, mode="clip")
+        said *= own
+        totals.append(said.sum(axis=1))
+        sums.append(own.sum(axis=0))
+    total = np.concatenate(sums)
+    means = np.concatenate(totals, axis=1) / np.maximum(total, 1e-300)
+    if (total == 0).any():
+        silent = np.ones_like(wanted)
+        silent[wanted] = total == 0
+        for each in means:
+            plane = np.zeros(wanted.shape, np.float32)
+            plane[wanted] = each
+            each[total == 0] = haar_fill(plane, silent)[wanted][total == 0]
+    return means, total
 
 
 def vote_with_gradients(
-    samples: NDArray[Any],
-    known: Mask | None,
-    hole: Mask,
-    matching: tuple[Indices, Indices, Doubles],
-    window: float,
+    samples: NDArray[Any], known: Mask | None, hole: Mask, matching: tuple[Indices, Indices, Doubles], window: float
 ) -> tuple[Doubles, Doubles, Doubles]:
     """What the patches say of the samples of a hole, and of the differences to the next sample.
 
     Returns:
-        Three (H, W, C) float64: `samples` with the hole voted, and the voted differences to the right and downwards
-        (where nobody speaks, and where patches hold unknown samples, those of the first).
+        Three (h, w, C) float64, the box of the hole and a sample around it: `samples` with the hole voted, and the
+        voted differences to the right and downwards (where nobody speaks, and where patches hold unknown samples,
+        those of the first).
     """
-    source = samples.astype(np.float64)
-    channels = source.shape[2]
-    right = np.diff(source, axis=1, append=source[:, -1:])
-    down = np.diff(source, axis=0, append=source[-1:])
-    # The next sample of a patch at its edge may lie in the hole.
-    right[:, :-1][hole[:, 1:]] = 0
-    down[:-1][hole[1:]] = 0
+    width, channels = samples.shape[1:]
     where = hole.copy()
     # A difference at a known sample counts where it leads into the hole.
     where[:, :-1] |= hole[:, 1:]
     where[:-1] |= hole[1:]
+    # Patches without unknown samples have a next sample everywhere.
+    source = np.zeros((channels if known is not None else 3 * channels, hole.size))
+    source[:channels] = samples.reshape(-1, channels).T
+    if known is None:
+        np.subtract(source[:channels, 1:], source[:channels, :-1], out=source[channels : 2 * channels, :-1])
+        np.subtract(source[:channels, width:], source[:channels, :-width], out=source[2 * channels :, :-width])
     # The difference at the edge of a patch leads out of it, perhaps to an unknown sample.
-    means, sums = vote(np.concatenate((source, right, down), axis=2), known, *matching, where, window, RADIUS - 1)
-    inside = hole[where]
-    colours = source.copy()
-    colours[hole] = means[inside, :channels]
+    means, sums = vote(source, known, matching, where, window, RADIUS - 1)
+    box = box_around(hole, 1)
+    colours = samples[box].astype(np.float64)
+    colours[hole[box]] = means[:channels, hole[where]].T
     right = np.diff(colours, axis=1, append=colours[:, -1:])
     down = np.diff(colours, axis=0, append=colours[-1:])
-    if known is not None:
-        # Patches hold unknown samples, and so do their differences.
-        return colours, right, down
-    said = np.flatnonzero(where)[sums > 0]
-    right.reshape(-1, channels)[said] = means[sums > 0, channels : 2 * channels]
-    down.reshape(-1, channels)[said] = means[sums > 0, 2 * channels :]
+    if known is None:
+        said = np.flatnonzero(where[box])[sums > 0]
+        right.reshape(-1, channels)[said] = means[channels : 2 * channels, sums > 0].T
+        down.reshape(-1, channels)[said] = means[2 * channels :, sums > 0].T
     return colours, right, down
 
 
@@ -155,13 +153,12 @@ def remove_seams(colours: Doubles, right: Doubles, down: Doubles, hole: Mask) ->
     return solved
 
 
-def _conjugate_gradients(
-    residual: NDArray[np.float32], diagonal: NDArray[np.float32], neighbours: list[Indices]
-) -> NDArray[np.float32]:
+def _conjugate_gradients(residual: Floats, diagonal: Floats, neighbours: list[Indices]) -> Floats:
     """Solve diagonal * e - sum of neighbouring e = residual; a neighbour with the last number is zero."""
     solution = np.zeros_like(residual)
     direction = np.zeros((len(residual), residual.shape[1] + 1), np.float32)
     direction[:, :-1] = residual
+    beside = np.empty_like(residual)
     squares = np.einsum("ij,ij->i", residual, residual, dtype=np.float64)
     enough = ENOUGH * squares.max()
     for _ in range(MOST_STEPS):
@@ -170,7 +167,7 @@ def _conjugate_gradients(
         own = direction[:, :-1]
         applied = diagonal * own
         for neighbour in neighbours:
-            applied -= direction.take(neighbour, axis=1)
+            applied -= direction.take(neighbour, axis=1, out=beside, mode="clip")
         step = squares / np.maximum(np.einsum("ij,ij->i", own, applied, dtype=np.float64), 1e-30)
         step = step.astype(np.float32)[:, None]
         solution += step * own

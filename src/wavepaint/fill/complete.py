@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from wavepaint.fill.exemplar import Progress, solve
 from wavepaint.fill.flat import fill_flat
 from wavepaint.fill.options import ExemplarOptions
-from wavepaint.fill.patches import Floats, Mask, box_sums, dilate
+from wavepaint.fill.patches import Floats, Mask, dilate
+from wavepaint.fill.pieces import THIN
 from wavepaint.fill.pyramid import haar_fill
 from wavepaint.fill.solution import Solution, carry_over
 from wavepaint.fill.units import from_unit, to_unit
-
-THIN = 2
-"""Parts of a hole without a square of 2 * `THIN` + 1 samples come from the guide alone."""
 
 
 def complete(
@@ -61,10 +59,8 @@ def complete(
 
 
 def thin_parts(hole: Mask) -> Mask:
-    """(H, W) bool: what a square of 2 * `THIN` + 1 samples inside the hole cannot cover."""
-    side = 2 * THIN + 1
-    core = box_sums(np.pad(hole, THIN, constant_values=True), THIN)[THIN:-THIN, THIN:-THIN] == side * side
-    return hole & ~dilate(core, THIN)
+    """(H, W) bool: what a square of 2 * `THIN` + 1 samples inside the hole cannot cover, which is the guide's."""
+    return hole & ~dilate(~dilate(~hole, THIN), THIN)
 
 
 def _fill_from_guide(filled: NDArray[Any], thin: Mask, hole: Mask, guide: Floats) -> None:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from wavepaint.fill.sums import box_sums
-
-Mask = NDArray[np.bool_]
+from wavepaint.fill.patches import Mask, dilate
 
 DEEP = 28
 """How far a hole sample must be from every known one for its crop to be filled at half the resolution first, pixels.
@@ -27,7 +22,10 @@ def coarse_levels_of(hole: Mask, most: int) -> int:
         most: what the network has learned; see `WavePaintConfig.levels`.
     """
     levels = 0
-    while levels < most and min(hole.shape) >> (levels + 1) >= SMALLEST and _is_deeper(hole, DEEP << levels):
+    while levels < most and min(hole.shape) >> (levels + 1) >= SMALLEST:
+        # Some sample is out of reach of every known one.
+        if dilate(~hole, (DEEP << levels) - 1).all():
+            break
         levels += 1
     return levels
 
@@ -35,8 +33,3 @@ def coarse_levels_of(hole: Mask, most: int) -> int:
 def work_pixels(hole: Mask, most: int) -> float:
     """What filling a crop costs: its pixels, those of its levels included."""
     return hole.size * sum(0.25**level for level in range(coarse_levels_of(hole, most) + 1))
-
-
-def _is_deeper(hole: Mask, depth: int) -> bool:
-    """Whether a hole sample has no known one nearer than `depth` rows and columns."""
-    return bool((box_sums(~np.pad(hole, depth - 1, constant_values=True), 2 * depth - 1) == 0).any())

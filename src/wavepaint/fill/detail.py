@@ -124,11 +124,12 @@ def _complete(
     """
     own = np.zeros_like(unknown)
     own[piece.box.relative_to(piece.crop).slices] = piece.hole
-    plain, flat = fill_flat(samples, unknown)
-    if flat[own].all():
-        return plain[own]
     colours = 3 if samples.shape[2] >= 3 else 1
     exclude = unknown & ~own
+    if exclude.any():
+        plain, flat = fill_flat(samples, unknown)
+        if flat[own].all():
+            return plain[own]
     if avoided is not None:
         exclude |= avoided
     filled, _ = complete(samples, own, to_unit(samples[..., :colours]), options, exclude, progress)

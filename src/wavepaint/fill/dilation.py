@@ -14,10 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled
-
-Mask = NDArray[np.bool_]
+from wavepaint.fill.patches import Mask, box_around
 
 STRIP_SAMPLES = 2**18
 """Samples that are worked on together: the working memory is a few bytes for each."""
@@ -34,26 +32,16 @@ def dilate(mask: Mask, radius: int) -> Mask:
         (H, W) bool, a new array: True within `radius` (Euclidean distance, inclusive) of a hole sample.
     """
     grown = mask.copy()
-    around = _bounds(mask, radius)
-    if around is None or radius == 0:
+    if radius == 0 or not mask.any():
         return grown
-    source, target = mask[around.slices], grown[around.slices]
+    around = box_around(mask, radius)
+    source, target = mask[around], grown[around]
     # A row more than `radius` columns from every hole sample covers nothing, not even itself: -1.
     reach = np.array([math.isqrt(radius**2 - gap**2) for gap in range(radius + 1)] + [-1], np.int32)
     _cover_below(source, target, reach)
     # Turned upside down, what is above is below.
     _cover_below(source[::-1], target[::-1], reach)
     return grown
-
-
-def _bounds(mask: Mask, radius: int) -> Box | None:
-    """The part of a mask that its holes reach when they grow; None without a hole."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    top, bottom = int(rows[0]) - radius, int(rows[-1]) + 1 + radius
-    left, right = int(columns[0]) - radius, int(columns[-1]) + 1 + radius
-    return Box.from_edges(left, top, right, bottom).clip(mask.shape[1], mask.shape[0])
 
 
 def _cover_below(source: Mask, target: Mask, reach: NDArray[np.int32]) -> None:

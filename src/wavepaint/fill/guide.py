@@ -149,11 +149,7 @@ def _unknown(hole: Mask, box: Box, known: Iterable[WideHole]) -> Mask:
 
 
 def _fill_regions(
-    runtime: Runtime,
-    image: Readable,
-    plan: Plan,
-    interiors: Sequence[Patch],
-    grain: bool,
+    runtime: Runtime, image: Readable, plan: Plan, interiors: Sequence[Patch], grain: bool
 ) -> list[Patch]:
     """The boxes of regions, filled one stage after the other."""
     filled: dict[Box, Samples] = {}

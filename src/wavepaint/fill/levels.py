@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.fill.patches import RADIUS, WHITE, Ints, Mask, box_mean, depth_of, dilate, texture_of
+from wavepaint.fill.patches import RADIUS, WHITE, Ints, Mask, box_sums, depth_of, dilate, texture_of
 from wavepaint.fill.units import to_unit
 
 DEEPEST = 40
@@ -25,13 +25,13 @@ class Level:
 
     Attributes:
         number: halvings.
-        planes: (H, W, 3) int32, 0 to `WHITE`; 0 in the hole.
+        planes: (3, H, W) int32, 0 to `WHITE`; 0 in the hole.
         hole: (H, W) bool, True = hole.
-        guide: (H, W, 3) int32, or None.
-        texture: (H, W, 2) int32, absolute differences; see `patches.texture_of`.
+        guide: (3, H, W) int32, or None.
+        texture: (2, H, W) int32, absolute differences; see `patches.texture_of`.
         rough: (H, W) bool, where `texture` is known.
         excluded: (H, W) bool, not to copy from.
-        deepest: depth of the deepest hole sample, at most `DEEPEST`.
+        depth: (H, W) int32, see `patches.depth_of`; at most `DEEPEST`.
     """
 
     number: int
@@ -41,7 +41,12 @@ class Level:
     texture: Ints
     rough: Mask
     excluded: Mask
-    deepest: int
+    depth: Ints
+
+    @property
+    def deepest(self) -> int:
+        """Depth of the deepest hole sample."""
+        return int(self.depth.max())
 
     def sources(self) -> tuple[Mask, bool]:
         """Where patches may be copied from (their centres), and whether all their samples are known."""
@@ -55,16 +60,18 @@ class Level:
 
     def halved(self) -> Level:
         """The next level: means of the known samples of 2x2 cells; cells with less than half known are hole."""
-        planes, count = _halve(self.planes, ~self.hole)
+        # Planes are 0 in the hole, and guides are known everywhere.
+        count = cells_of(~self.hole)
+        planes = _mean(self.planes, count)
         hole = count < 2
         if hole.all():
             hole = count == 0
-        texture, rough = _halve(self.texture, self.rough)
-        guide = None if self.guide is None else _halve(self.guide, np.ones_like(self.hole))[0]
+        rough = cells_of(self.rough)
+        texture = _mean(self.texture * self.rough, rough)
+        guide = None if self.guide is None else (cells_of(self.guide) + 2) >> 2
         excluded = cells_of(self.excluded) > 0
-        deepest = int(depth_of(hole, DEEPEST).max())
-        planes[hole] = 0
-        return Level(self.number + 1, planes, hole, guide, texture, rough > 0, excluded, deepest)
+        planes[:, hole] = 0
+        return Level(self.number + 1, planes, hole, guide, texture, rough > 0, excluded, depth_of(hole, DEEPEST))
 
 
 def first_level(
@@ -72,16 +79,18 @@ def first_level(
 ) -> Level:
     """The finest level that is searched, `number` halvings from the image; for arguments see `exemplar.solve`."""
     planes = _integers(samples)
-    planes[hole] = 0
+    planes[:, hole] = 0
     rough = ~dilate(hole, 1)
-    texture = np.rint(
-        np.stack([box_mean(each, rough, RADIUS) for each in np.moveaxis(texture_of(planes), 2, 0)], axis=2)
-    ).astype(np.int32)
+    count = np.maximum(box_sums(rough, RADIUS), 1)
+    texture = texture_of(planes)
+    for each in texture:
+        each[:] = np.rint(box_sums(each * rough, RADIUS) / count)
     excluded = np.zeros_like(hole) if exclude is None else exclude
-    deepest = int(depth_of(hole, DEEPEST).max())
+    guided = None
     if guide is not None:
-        guide = np.where(hole[..., None], _integers(guide), planes)
-    return Level(number, planes, hole, guide, texture, rough, excluded, deepest)
+        guided = planes.copy()
+        guided[:, hole] = _integers(guide[hole][None])[:, 0]
+    return Level(number, planes, hole, guided, texture, rough, excluded, depth_of(hole, DEEPEST))
 
 
 def build_levels(finest: Level, deepest: int) -> list[Level]:
@@ -93,23 +102,25 @@ def build_levels(finest: Level, deepest: int) -> list[Level]:
 
 
 def _integers(samples: NDArray[Any]) -> Ints:
-    """(H, W, 1 or 3) samples of any type as (H, W, 3) working integers."""
-    whole = np.rint(to_unit(samples).clip(0, 1) * np.float32(WHITE)).astype(np.int32)
-    return np.repeat(whole, 3, axis=2) if whole.shape[2] == 1 else whole
+    """(H, W, 1 or 3) samples of any type as (3, H, W) working integers."""
+    unit = to_unit(np.moveaxis(samples, 2, 0).copy()).clip(0, 1)
+    whole = np.rint(unit * np.float32(WHITE)).astype(np.int32)
+    return np.repeat(whole, 3, axis=0) if len(whole) == 1 else whole
 
 
 def cells_of(values: NDArray[Any]) -> Ints:
-    """Sums over 2x2 cells; an odd last row or column is counted twice."""
-    if values.shape[0] % 2 or values.shape[1] % 2:
-        pad = [(0, -side % 2) for side in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
+    """Sums over 2x2 cells of the last two axes; an odd last row or column is counted twice."""
+    if values.shape[-2] % 2 or values.shape[-1] % 2:
+        pad = [(0, 0)] * (values.ndim - 2) + [(0, -side % 2) for side in values.shape[-2:]]
         values = np.pad(values, pad, mode="edge")
-    values = values.astype(np.int32, copy=False)
-    sums: Ints = values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]
+    rows = np.add(values[..., 0::2, :], values[..., 1::2, :], dtype=np.int32)
+    sums: Ints = rows[..., 0::2] + rows[..., 1::2]
     return sums
 
 
-def _halve(planes: Ints, known: Mask) -> tuple[Ints, Ints]:
-    """Rounded mean of the known samples of every cell, and how many of the four are known."""
-    count = cells_of(known)
-    some = np.maximum(count, 1)[..., None]
-    return (cells_of(np.where(known[..., None], planes, 0)) + some // 2) // some, count
+def _mean(values: Ints, count: Ints) -> Ints:
+    """Rounded means over the counted samples of every cell; the others are 0."""
+    some = np.maximum(count, 1)
+    # Exact in float64, and faster than a division of integers.
+    mean: Ints = np.floor((cells_of(values) + some // 2) / some).astype(np.int32)
+    return mean

@@ -9,12 +9,16 @@ order in which a library adds them, and so for any number of threads.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 Ints = NDArray[np.int32]
+Indices = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+T = TypeVar("T", bound=np.generic)
 Floats = NDArray[np.float32]
 
 RADIUS = 3
@@ -33,22 +37,29 @@ _BASIS = np.array(
         for order in range(4)
     ]
 )
-_TABLE = np.rint(_BASIS * 2**_TABLE_BITS).astype(int).tolist()
-_LUMINANCE = tuple((row, column) for row in range(4) for column in range(4) if row + column < 4)
-_CHROMA = ((0, 0), (0, 1), (1, 0))
-_PAIRS = ((0, _LUMINANCE), (1, _CHROMA), (2, _CHROMA))
-LENGTH = len(_LUMINANCE) + 2 * len(_CHROMA) + 2
+_TABLE = np.rint(_BASIS * 2**_TABLE_BITS).astype(np.int32)
+_LUMINANCE = tuple((row, column) for row in range(4) for column in range(4 - row))
+_CHROMA = tuple((row, column) for row in range(2) for column in range(2 - row))
+_OPPONENTS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64)
+_WAVES = [
+    np.array([np.outer(_TABLE[row], _TABLE[column]).ravel() for row, column in pairs], np.float64)
+    for pairs in (_LUMINANCE, _CHROMA)
+]
+COLOURS = len(_LUMINANCE) + 2 * len(_CHROMA)
+LENGTH = COLOURS + 2
 _DCT_SCALE = 1 / (UNIT * 4**_TABLE_BITS)
 _SCALES = np.array(
     [_DCT_SCALE / 3**0.5] * len(_LUMINANCE)
     + [_DCT_SCALE / 2**0.5] * len(_CHROMA)
     + [_DCT_SCALE / 6**0.5] * len(_CHROMA)
     + [TEXTURE_WEIGHT * SIDE / UNIT] * 2
-)
+)[:, None]
 """From raw integers to an orthonormal description in steps of 8 bits."""
 LONGEST_OFFERED, LONGEST_WANTED = 1300, 2600
 """Bounds of the Euclidean length of descriptions: the square of their sum is below 2^24, float32's exact integers."""
 FINEST = 8.0
+BLOCK = 1024
+"""Patches that are described together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,144 +68,176 @@ class Quantiser:
 
     Attributes:
         scale: integers for each step of 8 bits.
-        centre: (`LENGTH`,) raw description that becomes zero.
+        centre: (`LENGTH`, 1) raw description that becomes zero.
     """
 
     scale: float
-    centre: NDArray[np.float64]
+    centre: Doubles
 
     @classmethod
-    def fitting(cls, raw: Ints, where: Mask) -> Quantiser:
-        """As fine as the patches in `where` allow; `raw` is (`LENGTH`, H, W)."""
-        used = raw[:, where] if where.any() else raw.reshape(LENGTH, -1)
-        centre = np.rint((used.min(axis=1).astype(np.float64) + used.max(axis=1)) / 2)
-        squares = np.zeros(used.shape[1])
-        for values, middle, scale in zip(used, centre, _SCALES, strict=True):
-            squares += ((values - middle) * scale) ** 2
-        longest = float(np.sqrt(squares.max()))
-        return cls(min(FINEST, (LONGEST_OFFERED - LENGTH) / max(longest, 1e-6)), centre)
+    def fitting(cls, raw: Ints) -> tuple[Quantiser, Floats]:
+        """As fine as some descriptions, (`LENGTH`, N) raw, allow; and what becomes of them, (N, `LENGTH`)."""
+        centre = np.rint((raw.min(axis=1).astype(np.float64) + raw.max(axis=1)) / 2)[:, None]
+        moved = raw - centre.astype(np.int32)
+        rough = moved.astype(np.float32)
+        rough *= _SCALES.astype(np.float32)
+        rough = np.einsum("ij,ij->j", rough, rough)
+        # The longest is one of those that are nearly the longest in float32.
+        long = moved[:, rough >= rough.max() * np.float32(0.9999)] * _SCALES
+        scale = (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt((long**2).cumsum(axis=0)[-1].max())), 1e-6)
+        scale = min(FINEST, scale)
+        return cls(scale, centre), _rounded(moved, _SCALES * scale)
 
-    def __call__(self, raw: NDArray[np.int32] | NDArray[np.float64]) -> Floats:
+    def __call__(self, raw: Ints | Doubles) -> Floats:
         """(`LENGTH`, N) raw -> (N, `LENGTH`) float32 that hold integers, none longer than `LONGEST_WANTED`."""
-        small = np.empty((raw.shape[1], LENGTH), np.float32)
-        for place, (values, middle, scale) in enumerate(zip(raw, self.centre, _SCALES, strict=True)):
-            small[:, place] = np.rint((values - middle) * (scale * self.scale))
-        np.clip(small, -LONGEST_WANTED, LONGEST_WANTED, out=small)
-        length = np.sqrt(np.einsum("ij,ij->i", small, small, dtype=np.float64))
-        long = np.flatnonzero(length > LONGEST_WANTED - LENGTH)
+        small = _rounded(raw - self.centre, _SCALES * self.scale)
+        most = LONGEST_WANTED - LENGTH
+        # Squares beyond 2^24 are rounded, but are large all the same.
+        long = np.flatnonzero(np.einsum("ij,ij->i", small, small) > most**2)
         if len(long):
-            small[long] = np.rint(small[long] * ((LONGEST_WANTED - LENGTH) / length[long, None]))
+            cut = small[long].clip(-LONGEST_WANTED, LONGEST_WANTED)
+            length = np.sqrt(np.einsum("ij,ij->i", cut, cut, dtype=np.float64))
+            small[long] = np.rint(cut * (most / length[:, None]))
         return small
 
 
-def describe(planes: Ints, texture: Ints | None) -> Ints:
+def _rounded(values: Ints | Doubles, scale: Doubles) -> Floats:
+    """(`LENGTH`, N) -> (N, `LENGTH`), scaled, as whole numbers."""
+    whole = np.empty(values.shape[::-1], np.float32)
+    # Memory that is given back and taken again for each hole would cost more than the arithmetic.
+    for start in range(0, len(whole), 8 * BLOCK):
+        whole[start : start + 8 * BLOCK] = np.rint(values[:, start : start + 8 * BLOCK] * scale).T
+    return whole
+
+
+def describe(planes: Ints, texture: Ints) -> Ints:
     """Describe the patch around every sample; linear in the samples.
 
     Args:
-        planes: (H, W, 3) int32, -`WHITE` to `WHITE`.
-        texture: (H, W, 2) int32, or None for zeros.
+        planes: (3, H, W) int32, 0 to `WHITE`.
+        texture: (2, H, W) int32.
 
     Returns:
-        (`LENGTH`, H, W) int32; patches at the border see it repeated outwards.
+        (`LENGTH`, H * W) int32; patches at the border see it repeated outwards.
     """
-    height, width = planes.shape[:2]
+    height, width = planes.shape[1:]
+    pitch = width + 2 * RADIUS
     rows, columns = (np.arange(-RADIUS, side + RADIUS).clip(0, side - 1) for side in (height, width))
-    red, green, blue = np.moveaxis(planes, 2, 0).take(rows, axis=1).take(columns, axis=2)
-    opponents = (red + green + blue, red - blue, red - 2 * green + blue)
+    red, green, blue = planes.take(rows, axis=1).take(columns, axis=2).reshape(3, -1)
+    # Rows lie end to end; windows that reach into the next row are left out.
+    opponents = np.zeros((3, red.size + 2 * RADIUS), np.int32)
+    opponents[:, : red.size] = red + green + blue, red - blue, red - 2 * green + blue
     raw = np.empty((LENGTH, height, width), np.int32)
-    place = 0
-    for channel, pairs in _PAIRS:
-        for row, own in _transform(opponents[channel], sorted({row for row, _ in pairs})).items():
-            for column, values in _transform(own.T, [column for each, column in pairs if each == row]).items():
-                raw[place + pairs.index((row, column))] = values.T
-        place += len(pairs)
-    if texture is None:
-        raw[place:] = 0
-    else:
-        raw[place:] = np.moveaxis(texture, 2, 0)
-    return raw
+    first = len(_LUMINANCE)
+    for channels, orders, part in ((opponents[:1], 4, raw[:first]), (opponents[1:], 2, raw[first:COLOURS])):
+        places = iter(np.moveaxis(part.reshape(len(channels), -1, height, width), 1, 0))
+        for row, down in enumerate(_transform(channels, pitch, orders)):
+            for across in _transform(down, 1, orders - row):
+                next(places)[:] = across.reshape(-1, height, pitch)[..., :width]
+    raw[COLOURS:] = texture
+    return raw.reshape(LENGTH, -1)
 
 
-def _transform(plane: Ints, frequencies: list[int]) -> dict[int, Ints]:
-    """Frequencies along the first axis, each of every window of `SIDE` rows: symmetric or antisymmetric in its taps."""
-    length = len(plane) - 2 * RADIUS
-    taps = [plane[tap : tap + length] for tap in range(SIDE)]
-    found = {}
-    sums = [taps[tap] + taps[-1 - tap] for tap in range(RADIUS)] if any(f % 2 == 0 for f in frequencies) else []
-    differences = [taps[tap] - taps[-1 - tap] for tap in range(RADIUS)] if any(f % 2 for f in frequencies) else []
-    for frequency in frequencies:
-        table = _TABLE[frequency]
-        terms = differences if frequency % 2 else sums
-        total = terms[0] * np.int32(table[0])
+def _transform(values: Ints, step: int, orders: int) -> list[Ints]:
+    """Frequencies 0 to `orders` - 1 of every window of `SIDE` values that lie `step` apart."""
+    length = values.shape[1] - 2 * RADIUS * step
+    taps = [values[:, tap * step : tap * step + length] for tap in range(SIDE)]
+    # Cosines are symmetric or antisymmetric in their taps.
+    halves = [[taps[tap] + taps[-1 - tap] for tap in range(RADIUS)]]
+    halves += [[taps[tap] - taps[-1 - tap] for tap in range(RADIUS)]] if orders > 1 else []
+    mean = halves[0][0] + halves[0][1]
+    mean += halves[0][2]
+    mean += taps[RADIUS]
+    mean *= _TABLE[0, 0]
+    found = [mean]
+    for order in range(1, orders):
+        total = halves[order % 2][0] * _TABLE[order, 0]
         for tap in range(1, RADIUS):
-            total += terms[tap] * np.int32(table[tap])
-        if frequency % 2 == 0:
-            total += taps[RADIUS] * np.int32(table[RADIUS])
-        found[frequency] = total
+            total += halves[order % 2][tap] * _TABLE[order, tap]
+        if order % 2 == 0:
+            total += taps[RADIUS] * _TABLE[order, RADIUS]
+        found.append(total)
     return found
 
 
+def describe_patches(samples: NDArray[Any], patches: Indices) -> Doubles:
+    """The first `COLOURS` numbers of `describe`, of single patches.
+
+    Args:
+        samples: (3, M) whole numbers.
+        patches: (`SIDE` * `SIDE`, N) indices of samples, row by row; `M` = zero.
+
+    Returns:
+        (`COLOURS`, N).
+    """
+    opponents = np.zeros((3, samples.shape[1] + 1))
+    opponents[:, :-1] = _OPPONENTS @ samples
+    first, count = len(_LUMINANCE), patches.shape[1]
+    raw = np.empty((COLOURS, count))
+    luminance, chroma = raw[:first], raw[first:].reshape(2, -1, count)
+    for start in range(0, count, BLOCK):
+        part = slice(start, start + BLOCK)
+        seen = opponents.take(patches[:, part], axis=1)
+        luminance[:, part] = _WAVES[0] @ seen[0]
+        chroma[..., part] = _WAVES[1] @ seen[1:]
+    return raw
+
+
 def texture_of(planes: Ints) -> Ints:
-    """(H, W, 3) -> (H, W, 2) int32: absolute horizontal and vertical differences of the mean of the channels."""
-    grey = planes.sum(axis=2, dtype=np.int32)
-    texture = np.zeros((*grey.shape, 2), np.int32)
-    np.abs(np.diff(grey, axis=1), out=texture[:, :-1, 0])
-    np.abs(np.diff(grey, axis=0), out=texture[:-1, :, 1])
-    return texture // np.int32(3)
+    """(3, H, W) -> (2, H, W) int32: absolute horizontal and vertical differences of the mean of the channels."""
+    grey = planes[0] + planes[1] + planes[2]
+    texture = np.zeros((2, *grey.shape), np.int32)
+    texture[0, :, :-1] = np.abs(np.diff(grey, axis=1)) // 3
+    texture[1, :-1] = np.abs(np.diff(grey, axis=0)) // 3
+    return texture
 
 
 def detail_energy(described: Floats) -> Floats:
-    """(N, `LENGTH`) -> (N,): energy of the luminance detail of described patches."""
-    detail = described[:, 1:10]
-    energy: Floats = np.einsum("ij,ij->i", detail, detail)
+    """(..., `LENGTH`) -> (...): energy of the luminance detail of described patches."""
+    detail = described[..., 1:10]
+    energy: Floats = np.einsum("...j,...j->...", detail, detail)
     return energy
 
 
 def dilate(mask: Mask, radius: int) -> Mask:
     """Every sample within `radius` rows and columns of a marked one."""
-    return box_sums(mask, radius) > 0
+    return _over_squares(mask, radius, np.logical_or)
 
 
-def box_sums(values: NDArray[np.bool_] | NDArray[np.int32] | NDArray[np.int64], radius: int) -> NDArray[np.int64]:
-    """Sums over the square of `radius` around every sample; nothing lies outside the image."""
-    side = 2 * radius + 1
-    for axis in (0, 1):
-        length = values.shape[axis]
-        sums = np.zeros([size + (side if each == axis else 0) for each, size in enumerate(values.shape)], np.int64)
-        inner, before, behind = slice(radius + 1, radius + 1 + length), slice(length), slice(side, side + length)
-        sums[inner if axis == 0 else (slice(None), inner)] = values
-        sums.cumsum(axis=axis, out=sums)
-        values = sums[behind] - sums[before] if axis == 0 else sums[:, behind] - sums[:, before]
-    return values  # type: ignore[return-value]
-
-
-def box_mean(values: NDArray[np.int64] | NDArray[np.int32], where: Mask, radius: int) -> NDArray[np.float64]:
-    """Means of the marked samples over the square of `radius` around every sample; 0 where none is marked."""
-    count = box_sums(where, radius)
-    mean: NDArray[np.float64] = box_sums(np.where(where, values, 0), radius) / np.maximum(count, 1)
-    return mean
+def box_sums(values: Mask | Ints | Indices, radius: int) -> Ints:
+    """Sums, below 2^31, over the square of `radius` around every sample; nothing lies outside the image."""
+    return _over_squares(values.astype(np.int32), radius, np.add)
 
 
 def box_maximum(values: Ints, radius: int) -> Ints:
     """Largest value over the square of `radius` around every sample; values are not negative."""
-    for axis in (0, 1):
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (radius, radius)
-        padded = np.pad(values, pad)
-        largest, span = padded, 1
-        # Windows of doubling length, then two of them that overlap.
-        while 2 * span <= 2 * radius + 1:
-            largest = np.maximum(_cut(largest, axis, 0, span), _cut(largest, axis, span, 0))
-            span *= 2
-        rest = 2 * radius + 1 - span
-        values = np.maximum(_cut(largest, axis, 0, rest), _cut(largest, axis, rest, 0))
+    return _over_squares(values, radius, np.maximum)
+
+
+def _over_squares(values: NDArray[T], radius: int, combine: np.ufunc) -> NDArray[T]:
+    """Combine the values in the square of `radius` around every sample; zeros lie outside the image."""
+    side = 2 * radius + 1
+    for _ in range(2):
+        length, total, start = len(values), np.zeros_like(values), 0
+        windows = np.zeros_like(values, shape=(length + 2 * radius, values.shape[1]))
+        windows[radius : radius + length] = values
+        # A window is put together from windows whose lengths are powers of two.
+        for span in (1 << power for power in range(side.bit_length())):
+            if side & span:
+                total = combine(total, windows[start : start + length])
+                start += span
+            windows = combine(windows[:-span], windows[span:])
+        values = total.T
     return values
 
 
-def _cut(values: Ints, axis: int, before: int, after: int) -> Ints:
-    """Without the first and the last rows or columns."""
-    part = slice(before, values.shape[axis] - after)
-    return values[part] if axis == 0 else values[:, part]
+def box_around(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """The box of all marked samples, with a margin where the image goes on."""
+    box = []
+    for axis in (0, 1):
+        marked = np.flatnonzero(mask.any(axis=1 - axis))
+        box.append(slice(max(int(marked[0]) - margin, 0), int(marked[-1]) + 1 + margin))
+    return box[0], box[1]
 
 
 def depth_of(hole: Mask, most: int) -> Ints:
@@ -203,12 +246,16 @@ def depth_of(hole: Mask, most: int) -> Ints:
     What lies outside the image counts as hole.
     """
     depth = np.zeros(hole.shape, np.int32)
-    left = hole
-    p = np.ones((hole.shape[0] + 2, hole.shape[1] + 2), np.bool_)
+    if not hole.any():
+        return depth
+    # Around the box of the hole all is known, but for the border of the image.
+    box = box_around(hole, 1)
+    left, inner = hole[box], depth[box]
+    p = np.ones((left.shape[0] + 2, left.shape[1] + 2), np.bool_)
     for step in range(most):
         if not left.any():
             break
-        depth += left
+        inner += left
         p[1:-1, 1:-1] = left
         left = p[1:-1, 1:-1] & p[:-2, 1:-1] & p[2:, 1:-1] & p[1:-1, :-2] & p[1:-1, 2:]
         if step % 2:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavepaint.box import Box
+from wavepaint.fill.patches import dilate
 from wavepaint.fill.regions import CELL, Cells, Mask, occupied_cells
 
 THIN = 2
@@ -86,25 +87,8 @@ def _deep_part(hole: Mask, box: Box) -> Mask:
     part[inside.relative_to(around).slices] = hole[inside.slices]
     if not hole[box.slices].any():
         return np.zeros((box.height, box.width), np.bool_)
-    for axis in (0, 1):
-        part = np.logical_and.reduce([_shifted(part, step, axis) for step in range(-THIN, THIN + 1)])
-    for axis in (0, 1):
-        part = np.logical_or.reduce([_shifted(part, step, axis) for step in range(-THIN, THIN + 1)])
-    deep: Mask = part[box.relative_to(around).slices] & hole[box.slices]
-    return deep
-
-
-def _shifted(mask: Mask, step: int, axis: int) -> Mask:
-    """A mask moved along an axis; what comes in is False."""
-    if step == 0:
-        return mask
-    moved = np.zeros_like(mask)
-    source = [slice(None), slice(None)]
-    target = [slice(None), slice(None)]
-    source[axis] = slice(max(-step, 0), mask.shape[axis] - max(step, 0))
-    target[axis] = slice(max(step, 0), mask.shape[axis] - max(-step, 0))
-    moved[tuple(target)] = mask[tuple(source)]
-    return moved
+    part = dilate(~dilate(~part, THIN), THIN)
+    return part[box.relative_to(around).slices] & hole[box.slices]
 
 
 def _connected(cells: Cells) -> Iterator[Cells]:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
-from wavepaint.fill.blend import Doubles, remove_seams, vote_with_gradients
-from wavepaint.fill.patches import Floats, Mask
+from wavepaint.fill.blend import remove_seams, vote_with_gradients
+from wavepaint.fill.patches import Doubles, Floats, Indices, Mask, box_around
 from wavepaint.fill.pyramid import enlarge, halve_known
-from wavepaint.fill.search import Indices
 from wavepaint.fill.units import from_unit, to_unit
 
 LAST_WINDOW = 0.75
@@ -79,7 +78,7 @@ def _voted(solution: Solution, samples: NDArray[Any]) -> Floats:
     unit[solution.searched] = 0
     matching = solution.targets, solution.matches, solution.weights
     voted = vote_with_gradients(unit, solution.known, solution.searched, matching, LAST_WINDOW)
-    return remove_seams(*voted, solution.searched).astype(np.float32)
+    return remove_seams(*voted, solution.searched[box_around(solution.searched, 1)]).astype(np.float32)
 
 
 def _inherit(solution: Solution, samples: NDArray[Any], filled: NDArray[Any]) -> None:

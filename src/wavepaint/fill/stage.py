@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.fill.blend import Doubles, vote
-from wavepaint.fill.levels import DEEPEST, Level
+from wavepaint.fill.blend import vote
+from wavepaint.fill.levels import Level
 from wavepaint.fill.noise import hashes
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.patches import (
+    COLOURS,
     DETAIL,
     LENGTH,
     RADIUS,
+    Doubles,
     Floats,
-    Ints,
-    Mask,
+    Indices,
     Quantiser,
+    box_around,
     box_maximum,
-    box_mean,
     box_sums,
-    depth_of,
     describe,
+    describe_patches,
     detail_energy,
     dilate,
 )
-from wavepaint.fill.search import Field, Indices, Terms, nearest, squared_distances
+from wavepaint.fill.search import Field, nearest, squared_distances, turned
 
+Samples = NDArray[Any]
+Now = tuple[Samples, Samples]
+"""Whole numbers: (3, M) the samples of the hole, and (2, N) the texture at the targets."""
 ROUNDS = {0: 2, 1: 3, 2: 4}
 """Rounds of search and vote on the finest levels; `MOST_ROUNDS` on the others and on the first."""
 MOST_ROUNDS = 5
@@ -75,14 +81,18 @@ class Stage:
         self._sources, whole = level.sources()
         self._source_indices = np.flatnonzero(self._sources)
         self.known = None if whole else ~(level.hole | level.excluded)
-        self._depth = depth_of(level.hole, DEEPEST)
-        nearness = np.maximum(NEARNESS ** -self._depth.astype(np.float64), 1e-3)
-        self._nearness: Doubles = nearness.ravel()[self.targets]
-        self._window = _box_around(self.touched, RADIUS)
-        self._inner: Indices = np.flatnonzero(self.touched[self._window])
+        self._nearness: Doubles = np.maximum(NEARNESS ** -level.depth.ravel()[self.targets].astype(np.float64), 1e-3)
+        self._unknown = level.hole | (self.touched & ~level.rough)
+        self._inside = np.flatnonzero(level.hole.ravel()[self.targets])
+        self._smooth = np.flatnonzero(~level.rough.ravel()[self.targets])
+        self._texture = level.texture.reshape(2, -1).take(self.targets, axis=1)
         raw = describe(level.planes, level.texture)
-        self._quantise = Quantiser.fitting(raw, self._sources)
-        self._offered = self._quantise(raw.reshape(LENGTH, -1))
+        # Samples of the hole count as zeros there, so that they can be added.
+        self._given = raw[:, self.targets].astype(np.float64)
+        # Only sources are compared with, and described as finely as they allow.
+        raw[:, np.flatnonzero(~self._sources)] = raw[:, self._source_indices[:1]]
+        self._quantise, self._offered = Quantiser.fitting(raw)
+        self._patches = self._numbered_patches()
 
     def solve(self, coarser: Stage | None, inherited: Matching | None) -> Matching:
         """Find matches, from those of the next coarser level or from the guide."""
@@ -100,11 +110,11 @@ class Stage:
             wanted = self._wanted(*now)
             everywhere = pairs < ALL_PAIRS * (1 if turn == 0 else REPEATED) and (coarser is None or pairs < ALL_PAIRS)
             if everywhere or (coarser is None and turn == 0):
-                matches = nearest(wanted, self._offered, self._source_indices, self._bias())
-                cost = squared_distances(self._offered[matches], wanted)
+                matches = self._source_indices[nearest(wanted, self._turned)]
+                cost = squared_distances(self._offered.take(matches, axis=0), wanted)
             else:
                 if turn == 0:
-                    unit = self._unit(squared_distances(self._offered[matches], wanted), 0.5)
+                    unit = self._unit(squared_distances(self._offered.take(matches, axis=0), wanted), 0.5)
                 matches, cost = self._improve(matches, wanted, unit, first=turn == 0)
             unit = self._unit(cost, 0.75)
             weights = np.maximum(np.exp(-cost.astype(np.float64) / (2 * unit)), 1e-4) * self._nearness
@@ -117,46 +127,37 @@ class Stage:
 
         Every sample is the centre of its own match for that: votes would smooth, and favour smooth candidates.
         """
-        described = self._describe(*self._centres(matching.matches))
+        described = self._quantise(self._raw(*self._centres(matching.matches)))
         seam = squared_distances(described, self._offered[matching.matches]).astype(np.float64)
-        energy = detail_energy(self._offered).astype(np.float64)
-        around = self._around(energy.astype(np.int64))
-        return seam / (energy[matching.matches] + around + _SMALL_ENERGY * self._quantise.scale**2)
+        energy = detail_energy(self._offered[matching.matches]).astype(np.float64)
+        around = self._around(detail_energy)
+        return seam / (energy + around + _SMALL_ENERGY * self._quantise.scale**2)
 
-    def _begin(self) -> tuple[Ints, Ints]:
-        """Samples and texture of the level, the hole filled by the guide, or by means."""
+    def _begin(self) -> Now:
+        """The hole filled by the guide, or by means."""
         level = self.level
-        planes, texture = level.planes.copy(), level.texture.copy()
-        if level.guide is not None:
-            planes[level.hole] = level.guide[level.hole]
-        elif not level.hole.all():
-            planes[level.hole] = np.rint(planes[~level.hole].mean(axis=0))
+        filled, texture = level.planes if level.guide is None else level.guide, self._texture.copy()
+        samples = filled[:, level.hole]
+        if level.guide is None and not level.hole.all():
+            samples[:] = np.rint(level.planes[:, ~level.hole].mean(axis=1, keepdims=True))
         if level.rough.any():
-            texture[~level.rough] = np.rint(texture[level.rough].mean(axis=0))
-        return planes, texture
+            texture[:, self._smooth] = np.rint(level.texture[:, level.rough].mean(axis=1, keepdims=True))
+        return samples, texture
 
-    def _centres(self, matches: Indices) -> tuple[Ints, Ints]:
+    def _centres(self, matches: Indices) -> Now:
         """The same, every sample being the centre of its own match."""
-        level = self.level
-        match = np.zeros(level.hole.size, np.int64)
-        match[self.targets] = matches
-        planes, texture = level.planes.copy(), level.texture.copy()
-        planes[level.hole] = planes.reshape(-1, 3)[match[level.hole.ravel()]]
-        unknown = ~level.rough & self.touched
-        texture[unknown] = texture.reshape(-1, 2)[match[unknown.ravel()]]
-        return planes, texture
+        texture = self._texture.copy()
+        texture[:, self._smooth] = self.level.texture.reshape(2, -1)[:, matches[self._smooth]]
+        return self.level.planes.reshape(3, -1)[:, matches[self._inside]], texture
 
-    def _voted(self, matching: Matching) -> tuple[Ints, Ints]:
+    def _voted(self, matching: Matching) -> Now:
         """The same, every sample being what the patches over it say."""
         level = self.level
-        unknown = level.hole | (~level.rough & self.touched)
-        source = np.concatenate((level.planes, level.texture), axis=2).astype(np.float64)
-        means, _ = vote(source, self.known, self.targets, matching.matches, matching.weights, unknown, WINDOW)
-        whole = np.rint(means).astype(np.int32)
-        planes, texture = level.planes.copy(), level.texture.copy()
-        planes[level.hole] = whole[level.hole[unknown], :3]
-        texture[unknown & ~level.rough] = whole[~level.rough[unknown], 3:]
-        return planes, texture
+        votes = self.targets, matching.matches, matching.weights
+        whole = np.rint(vote(self._source, self.known, votes, self._unknown, WINDOW)[0])
+        texture = self._texture.copy()
+        texture[:, self._smooth] = whole[3:, ~level.rough[self._unknown]]
+        return whole[:3, level.hole[self._unknown]], texture
 
     def _inherited(self, coarser: Stage, inherited: Indices) -> Indices:
         """Offsets of the coarser level, doubled; where they lead to no source, some source."""
@@ -174,65 +175,87 @@ class Stage:
         matches[lost] = self._source_indices[scattered]
         return matches
 
-    def _describe(self, planes: Ints, texture: Ints | None) -> Floats:
-        return self._quantise(self._raw(planes, texture))
+    def _numbered_patches(self) -> Indices:
+        """(49, N) numbers of the hole samples in the patches of the targets, `M` for all others."""
+        height, width = self.level.hole.shape
+        number = np.full(self.level.hole.size, len(self._inside))
+        number[self.targets[self._inside]] = np.arange(len(self._inside))
+        steps = np.arange(-RADIUS, RADIUS + 1)[:, None]
+        row, column = np.divmod(self.targets, width)
+        rows, columns = (row + steps).clip(0, height - 1), (column + steps).clip(0, width - 1)
+        patches: Indices = number.take(rows[:, None] * width + columns).reshape(len(steps) ** 2, -1)
+        return patches
 
-    def _raw(self, planes: Ints, texture: Ints | None) -> Ints:
-        """(`LENGTH`, N) raw descriptions of the targets."""
-        window = self._window
-        raw = describe(planes[window], None if texture is None else texture[window])
-        return raw.reshape(LENGTH, -1)[:, self._inner]
+    def _raw(self, samples: Samples, texture: Samples) -> Doubles:
+        """(`LENGTH`, N) raw descriptions of the targets, by the samples of the hole and the texture at the targets."""
+        raw = self._given.copy()
+        raw[:COLOURS] += describe_patches(samples, self._patches)
+        raw[COLOURS:] = texture
+        return raw
 
-    def _wanted(self, planes: Ints, texture: Ints) -> Floats:
+    def _wanted(self, samples: Samples, texture: Samples) -> Floats:
         """Descriptions of the targets as they are, with the guide's as far as it is believed."""
-        raw = self._raw(planes, texture)
-        if self._belief is None:
-            return self._quantise(raw)
-        assert self.level.guide is not None
-        towards = np.rint(self._belief[..., None] * (self.level.guide - planes)).astype(np.int32)
-        difference = self._raw(towards, None).astype(np.float64)
-        difference[list(DETAIL)] *= self._evidence
-        return self._quantise(raw + difference)
+        raw = self._raw(samples, texture)
+        if self._belief is not None:
+            assert self.level.guide is not None
+            towards = np.rint(self._belief * (self.level.guide[:, self.level.hole] - samples))
+            difference = describe_patches(towards, self._patches)
+            difference[list(DETAIL)] *= self._evidence
+            raw[:COLOURS] += difference
+        return self._quantise(raw)
+
+    @cached_property
+    def _source(self) -> Doubles:
+        """(5, H * W): samples and texture, to be voted for."""
+        return np.concatenate((self.level.planes, self.level.texture)).reshape(5, -1).astype(np.float64)
+
+    @cached_property
+    def _turned(self) -> Floats:
+        """The sources, for comparison with all pairs; for every seed but 0, other ones are attractive."""
+        seed = self.options.seed
+        # Whole numbers below 2^14.
+        bias = (hashes((seed,), len(self._source_indices)) >> 18).astype(np.float32) if seed else None
+        return turned(self._offered[self._source_indices], bias)
 
     @cached_property
     def _belief(self) -> Doubles | None:
-        """(H, W), in the guide: less with every sample of depth.
+        """(M,), in the guide at the hole's samples: less with every sample of depth.
 
         On the finest level only where the hole is narrow: in wide ones the guide is so blurred that its tones would
         move edges.
         """
+        hole, depth = self.level.hole, self.level.depth
         if self.level.guide is None:
             return None
-        depth = self._depth * 2.0**self.level.number
         if self.level.number:
-            belief = np.maximum(np.exp(-((depth / self.options.trust) ** 2)), self.options.floor)
+            share, floor = depth[hole] * 2.0**self.level.number / self.options.trust, self.options.floor
         else:
-            belief = np.exp(-((box_maximum(self._depth, RING) / NARROW) ** 2))
-        return np.where(self.level.hole, belief, 0.0)
+            box, floor = box_around(hole, 0), 0.0
+            share = box_maximum(depth[box], RING)[hole[box]] / NARROW
+        return np.asarray(np.maximum(np.exp(-(share**2)), floor))
 
     @cached_property
     def _evidence(self) -> Doubles:
         """(N,) belief in the guide's detail: none where its amplitude is a fifth of the surroundings' or less."""
         assert self.level.guide is not None
-        guided = np.where(self.level.hole[..., None], self.level.guide, self.level.planes)
-        own = np.sqrt(detail_energy(self._describe(guided, self.level.texture)).astype(np.float64))
-        around = self._around(np.sqrt(detail_energy(self._offered).astype(np.float64)).astype(np.int64))
+        guided = self._quantise(self._raw(self.level.guide[:, self.level.hole], self._texture))
+        own = np.sqrt(detail_energy(guided).astype(np.float64))
+        around = self._around(lambda described: np.sqrt(detail_energy(described).astype(np.float64)))
         return np.clip(1.25 * own / np.maximum(around, 1e-6) - 0.25, 0, 1)
 
-    def _around(self, values: NDArray[np.int64]) -> Doubles:
-        """(N,) means of whole numbers over the sources near each target, over all of them where none is near."""
-        values = values.reshape(self.level.hole.shape)
-        near = box_mean(values, self._sources, RING)
-        few = box_sums(self._sources, RING) == 0
-        near[few] = values[self._sources].mean() if self._sources.any() else 1.0
-        around: Doubles = near.ravel()[self.targets]
-        return around
+    def _around(self, measure: Callable[[Floats], NDArray[Any]]) -> Doubles:
+        """(N,) means of what is measured on descriptions, as whole numbers, over the sources near each target.
 
-    def _bias(self) -> Floats | None:
-        """Whole numbers below 2^14 that make other sources attractive for every seed but 0."""
-        if self.options.seed == 0:
-            return None
-        return (hashes((self.options.seed,), len(self._source_indices)) >> 18).astype(np.float32)
+        Over all sources where none is near.
+        """
+        shape, box = self.level.hole.shape, box_around(self.touched, RING)
+        sources = self._sources[box]
+        values = measure(self._offered.reshape(*shape, LENGTH)[box]).astype(np.int32)
+        count = box_sums(sources, RING)
+        near = box_sums(values * sources, RING) / np.maximum(count, 1)
+        if (count == 0).any():
+            near[count == 0] = measure(self._offered)[self._source_indices].astype(np.int64).mean()
+        return near[self.touched[box]]
 
     def _unit(self, costs: Floats, share: float) -> float:
         """A quantile of squared distances, not below what can be seen."""
@@ -242,20 +265,13 @@ class Stage:
     def _improve(self, matches: Indices, wanted: Floats, unit: float, first: bool) -> tuple[Indices, Floats]:
         """Search near the present matches: better ones, and their squared distances, charges included."""
         shape = self.level.hole.shape
-        used = box_sums(np.bincount(matches, minlength=self.level.hole.size).reshape(shape), 1)
-        charge = (self.options.uniformity * unit * np.maximum(used / 9 - 1, 0)).ravel().astype(np.float32)
-        terms = Terms(self.options.coherence * unit, charge)
-        field = Field(shape, self._sources, self.targets, matches, wanted, self._offered, terms)
+        used = box_sums(np.bincount(matches, minlength=self.level.hole.size).reshape(shape), 1).ravel()
+        often = np.flatnonzero(used > 9)
+        charge = np.zeros(used.shape, np.float32)
+        charge[often] = self.options.uniformity * unit * (used[often] / 9 - 1)
+        coherence = self.options.coherence * unit
+        field = Field(self._sources, self.targets, matches, wanted, self._offered, coherence, charge)
         field.propagate((4, 2, 1))
         for radius in (4, 2, 1) if first else (1,):
             field.look_around(radius)
         return field.matches, field.cost
-
-
-def _box_around(mask: Mask, margin: int) -> tuple[slice, slice]:
-    """The box of all marked samples, with a margin where the image goes on."""
-    box = []
-    for axis in (0, 1):
-        marked = np.flatnonzero(mask.any(axis=1 - axis))
-        box.append(slice(max(int(marked[0]) - margin, 0), int(marked[-1]) + 1 + margin))
-    return box[0], box[1]

@@ -20,7 +20,6 @@ from wavepaint.fill.regions import (
     in_stages,
     occupied_cells,
 )
-from wavepaint.fill.sums import box_sums, square_sums, summed_area_table
 
 WIDE = 256
 """Side of the squares that make a hole wide, pixels (give or take a cell), a multiple of `CELL`.
@@ -92,9 +91,9 @@ def _wide_cells(mask: Mask) -> Cells:
     rows, columns = cells[:, :2].max(axis=0) + 1
     full = np.zeros((rows, columns), np.bool_)
     full[cells[:, 0], cells[:, 1]] = True
-    corners = box_sums(full, side) == side**2
+    corners = square_sums(summed_area_table(full), side) == side**2
     # A cell is under a square whose corner is at most `side - 1` cells above and left of it.
-    opened = box_sums(np.pad(corners, side - 1), side) > 0
+    opened = square_sums(summed_area_table(np.pad(corners, side - 1)), side) > 0
     wide: Cells = cells[opened[cells[:, 0], cells[:, 1]]]
     return wide
 
@@ -142,3 +141,14 @@ def _share(mask: Mask, box: Box) -> NDArray[np.float32]:
         part = sums[margin : len(sums) - margin, margin : sums.shape[1] - margin]
         share += square_sums(part, 2 * radius + 1) == 0
     return share / np.float32(len(radii))
+
+
+def summed_area_table(marks: Mask) -> NDArray[np.int32]:
+    """A summed-area table (Crow 1984): (H, W) -> (H + 1, W + 1), the marks above and left of every corner."""
+    return np.pad(marks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
+
+
+def square_sums(sums: NDArray[np.int32], side: int) -> NDArray[np.int32]:
+    """The marks in every square of `side` that lies inside, from a table: (H + 1, W + 1) -> (H - side + 1, ...)."""
+    counts: NDArray[np.int32] = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    return counts
