@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,6 +22,7 @@ from wavepaint import __version__
 from wavepaint.data.damage import Damaged, damaged_crop
 from wavepaint.data.images import RGB, ImageSource
 from wavepaint.data.masks import rng_for
+from wavepaint.evaluation.run import load_scorers
 from wavepaint.find import Finder
 from wavepaint.inpainter import Inpainter
 from wavepaint.network.checkpoint import DAMAGE_NAME, packaged
@@ -183,31 +185,43 @@ def found_rows(
     return rows
 
 
-def restored_rows(finder: Finder, crops: Sequence[Damaged]) -> dict[str, list[float]]:
-    """Mean PSNR of whole images: damaged, filled where damage was found, filled where it truly is."""
+def restored_rows(finder: Finder, crops: Sequence[Damaged], vgg_weights: Path | None = None) -> dict[str, list[float]]:
+    """Mean PSNR and LPIPS of whole images: damaged, filled where damage was found, filled where it truly is."""
     fill = Inpainter()
+    (lpips,), _ = load_scorers(("lpips-vgg",), {"vgg16": vgg_weights} if vgg_weights else {})
     findings = {
         f"filled where found, sensitivity {each}": Finding(sensitivity=each, grow=GROW) for each in SENSITIVITIES
     }
-    scores: dict[str, list[float]] = {name: [] for name in ("damaged", *findings, "filled where damage is")}
+    scores: dict[str, list[tuple[float, float]]] = {
+        name: [] for name in ("damaged", *findings, "filled where damage is")
+    }
     for crop in crops:
         assert crop.truth is not None
         masks = [finder.find(crop.image, finding) for finding in findings.values()]
         masks.append(grown(np.logical_or.reduce(crop.mask), GROW))
         results = [np.asarray(fill(crop.image, mask)) if mask.any() else crop.image for mask in masks]
-        for name, image in zip(scores, (crop.image, *results), strict=True):
+        images = np.stack((crop.image, *results))
+        distances = lpips(crop.truth, images, masks[-1])["lpips_vgg"]
+        for name, image, distance in zip(scores, images, distances, strict=True):
             error = float(np.square(image.astype(np.float64) - crop.truth).mean())
-            scores[name].append(10 * np.log10(255**2 / max(error, 1e-3)))
-    return {name: [float(np.mean(values))] for name, values in scores.items()}
+            scores[name].append((10 * np.log10(255**2 / max(error, 1e-3)), float(distance)))
+    return {name: np.mean(values, axis=0).tolist() for name, values in scores.items()}
 
 
-def stored(held_out: ImageSource, training: ImageSource, number: int, filled: int, seed: int) -> dict[str, Any]:
+def stored(
+    held_out: ImageSource,
+    training: ImageSource,
+    number: int,
+    filled: int,
+    seed: int,
+    vgg_weights: Path | None = None,
+) -> dict[str, Any]:
     """The whole measurement as `lab.results.stored` reads it, without a conclusion."""
     finder, machine = Finder(threads=1), describe_machine()
     with packaged(DAMAGE_NAME) as path:
         digest = hashlib.sha256(path.with_suffix(".onnx").read_bytes()).hexdigest()
     found = found_rows(finder, held_out, training, number, seed)
-    restored = restored_rows(finder, damaged_crops(held_out, KINDS, filled, seed))
+    restored = restored_rows(finder, damaged_crops(held_out, KINDS, filled, seed), vgg_weights)
     return {
         "title": "Finding damage",
         "question": "How much of drawn damage is found, to one pixel; how much of clean images is marked; and what "
@@ -236,7 +250,7 @@ def stored(held_out: ImageSource, training: ImageSource, number: int, filled: in
             {
                 "id": "restored",
                 "title": f"{filled} held-out crops with all kinds of damage, mean",
-                "columns": [["PSNR, dB", 2]],
+                "columns": [["PSNR, dB", 2], ["LPIPS (VGG)", 4]],
                 "rows": restored,
             },
         ],

@@ -25,7 +25,8 @@ class ReceptiveField:
     """Where the gradient of a filled pixel lies.
 
     Attributes:
-        energy: (side, side) float64, squared gradient by position, the pixel at (side // 2, side // 2), of sum 1.
+        energy: (side, side) float64, squared gradient by position, the pixel at (side // 2, side // 2), of sum 1; the
+            pixel itself is left out.
     """
 
     energy: FloatArray
@@ -88,6 +89,7 @@ def receptive_field(model: WavePaint, items: Sequence[Item], seed: int = 0) -> R
         # Outside the hole the first module reads the image, inside it the guess: together, its whole picture.
         gradient = torch.add(*torch.autograd.grad(added, (image, guess)))
         energy = gradient.double().pow(2).sum(1)[0].numpy()
+        energy[row, column] = 0  # what a network makes of the pixel's own guess says nothing of its surroundings
         if energy.sum() > 0:
             total += np.roll(energy / energy.sum(), (side // 2 - row, side // 2 - column), (0, 1))
     if not total.sum() > 0:

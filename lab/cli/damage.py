@@ -22,12 +22,13 @@ def damage(
     number: Annotated[int, typer.Option("--count", min=1, help="Held-out images.")] = 200,
     filled: Annotated[int, typer.Option(min=1, help="Of these, so many are filled, too.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 0,
+    vgg_weights: Annotated[Path | None, typer.Option(help="VGG16 weights for LPIPS, instead of a download.")] = None,
 ) -> None:
     """Measure the damage detector: precision, recall and F1 by kind, marks on clean images, and restoring."""
     from lab.damage import stored
     from lab.results.stored import FOLDER
     from wavepaint.data.images import find_images
 
-    content = stored(find_images(images), find_images(training), number, filled, seed)
+    content = stored(find_images(images), find_images(training), number, filled, seed, vgg_weights)
     with atomic_write(output or FOLDER / "damage.json") as unfinished:
         unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -258,11 +258,12 @@ def _items(side: int, count: int = 2) -> list[Item]:
 def test_the_receptive_field_of_a_box_is_the_box() -> None:
     field = receptive_field(_Box(), _items(64))  # type: ignore[arg-type]
     expected = np.zeros((64, 64))
-    expected[30:35, 30:35] = 1 / 25
+    expected[30:35, 30:35] = 1 / 24
+    expected[32, 32] = 0  # the pixel itself
     np.testing.assert_allclose(field.energy, expected, atol=1e-7)
     assert field.radii == {"50%": 2.0, "90%": 8**0.5, "99%": 8**0.5}
     assert field.radius(0.8) == 5**0.5
-    assert field.share_within(1) == pytest.approx(5 / 25)
+    assert field.share_within(1) == pytest.approx(4 / 24)
 
 
 def test_a_network_that_adds_nothing_has_no_receptive_field() -> None:

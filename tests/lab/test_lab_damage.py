@@ -1,8 +1,15 @@
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from lab.damage import Counts, count, hough, top_hat
+import numpy as np
+import pytest
+
+from lab.damage import Counts, count, damaged_crops, hough, restored_rows, top_hat
+from trainings import write_photographs, write_vgg16
+from wavepaint.data.images import find_images
+from wavepaint.find import Finder
+from wavepaint.options import DAMAGE_KINDS
 
 
 def test_counts_tolerate_one_pixel() -> None:
@@ -28,3 +35,13 @@ def test_the_baselines_find_a_line() -> None:
     flat = np.full((80, 80, 3), 90, np.uint8)
     assert not top_hat(5, 50)(flat).any()
     assert not hough(15)(flat).any()
+
+
+def test_restored_images_are_nearer_to_the_truth(tmp_path: Path) -> None:
+    images = find_images(write_photographs(tmp_path / "images", 2))
+    crops = list(damaged_crops(images, DAMAGE_KINDS, 2, 0))
+    rows = restored_rows(Finder(threads=1), crops, write_vgg16(tmp_path / "vgg16.safetensors"))
+    errors = [np.square(crop.image.astype(float) - crop.truth).mean() for crop in crops]
+    assert rows["damaged"][0] == pytest.approx(np.mean([10 * np.log10(255**2 / error) for error in errors]))
+    assert rows["filled where damage is"][0] > rows["damaged"][0]
+    assert rows["filled where damage is"][1] < rows["damaged"][1]
