@@ -30,7 +30,7 @@ from wavepaint.evaluation.testset import EvaluationSet
 METHODS = ("package", "network")
 """What is studied by default; the first is compared with the others and with `RIVALS`."""
 RIVALS = ("opencv-telea", "haar")
-RADII = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96, 112, 128, 192)
+RADII = (8, 16, 24, 32, 48, 64, 96, 128, 192)
 """Of the discs, pixels; those of more than 7/16 of the image's side are left out."""
 RING = 8
 """Width of the rings in which the distance from the edge of a hole is counted, pixels."""
