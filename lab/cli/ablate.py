@@ -35,7 +35,7 @@ class Material:
         tuple[Path, ...],
         Option("Test set that `masks make` wrote, for all but efficiency; cross-data takes several.", metavar="SET"),
     ] = ()
-    full: Annotated[bool, Option("At full size, for an accelerator; by default under 20 minutes on one core.")] = False
+    full: Annotated[bool, Option("At full size, for an accelerator; by default half an hour of one core.")] = False
     budget: Annotated[str | None, Option("Training of all networks together: 90s, 10m, 2h.", metavar="TIME")] = None
     pictures: Annotated[int | None, Option("Of each test set, the first so many; 60, or all with --full.")] = None
     seed: Annotated[int, Option("Random seed.")] = 0

@@ -49,17 +49,17 @@ def test_a_study_that_trains_and_its_repetition(here: Path) -> None:
     command = ("no-dwt", "--photos", "photos", "--test", "set", "-o", "run", "--budget", "1s")
     first = ablate(*command)
     assert first.exit_code == 0, first.output
-    assert "training strided convolution, seed 0" in first.output
-    assert "At equal steps, against dwt: strided convolution:" in first.output
+    assert "training convolution that starts as Haar, seed 0" in first.output
+    assert "At equal steps, against dwt: convolution that starts as Haar:" in first.output
     results = json.loads((here / "run" / "results.json").read_text())
-    assert [arm["name"] for arm in results["arms"]] == ["dwt", "strided convolution"]
+    assert [arm["name"] for arm in results["arms"]] == ["dwt", "convolution that starts as Haar", "convolution"]
     assert results["arms"][1]["parameters"] > results["arms"][0]["parameters"]
     assert results["plan"]["equal_steps"] >= 1
     assert {row["moment"] for row in results["compared"]} == {"equal steps", "equal time"}
     assert {row["kind"] for row in results["compared"]} == {"all", "box", "blobs"}
     assert results["conclusion"] in first.output
     page = (here / "run" / "report.html").read_text()
-    assert "Does the wavelet transform do more" in page
+    assert "Does the wavelet transform of the published network do more" in page
     assert page.count("<svg") == len(list((here / "run" / "figures").iterdir())) >= 5
 
     # With the same plan elsewhere it is the same to the last digit; in place, nothing is redone.
@@ -90,7 +90,9 @@ def test_cross_data_measures_every_arm_on_every_set(here: Path) -> None:
     assert result.exit_code == 0, result.output
     results = json.loads((here / "run" / "results.json").read_text())
     assert {row["test"] for row in results["compared"]} == {"set", "set2"}
-    assert "At equal steps on set2, against trained on photos: trained on others:" in results["conclusion"]
+    # Every set's own source is what the others are compared with.
+    assert "At equal steps on set, against trained on photos: trained on others:" in results["conclusion"]
+    assert "At equal steps on set2, against trained on others: trained on photos:" in results["conclusion"]
 
 
 def test_mask_size_compares_the_package_with_others_by_radius_and_by_depth(here: Path) -> None:
