@@ -20,7 +20,7 @@ INTERVALS = (
 )
 SEEDS = (
     "They say how sure a difference between these trained networks is. Another seed of training is a second source of "
-    "chance, of which the difference between two seeds of the reference gives an idea."
+    "chance: what it changes is shown by seed, and by how far the reference's own seeds differ."
 )
 
 
