@@ -1023,6 +1023,11 @@ def test_bfloat16_is_for_devices_that_compute_in_it(monkeypatch: pytest.MonkeyPa
         assert memory_format(device) == (torch.channels_last if native else torch.contiguous_format)
         assert _precision(Hardware("cpu")) == ("bf16-mixed" if native else "32-true")
         assert _precision(Hardware("cpu", precision="32-true")) == "32-true"
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    for kind, precision in (("cuda", "16-mixed"), ("mps", "32-true")):
+        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda found=kind: torch.device(found))
+        assert _precision(Hardware()) == precision
 
 
 def test_self_conditioning_begins_as_low_as_the_network_and_the_crop_allow() -> None:
