@@ -12,11 +12,10 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "src" / "wavepaint"
 CODE = sorted(PRODUCT.rglob("*.py"))
 
-MAX_PRODUCT_LINES = 22_995
+MAX_PRODUCT_LINES = 22_917
 """To be lowered with every clean-up; the aim is 15,000."""
 MAX_BATCH_LINES = 700
-MAX_TRAINING_LINES = 1_921
-"""To be lowered, too; the aim is 1,800."""
+MAX_TRAINING_LINES = 1_796
 MAX_ROOMS = 12
 MAX_CLASS_LINES = 300
 MAX_METHODS = 20

@@ -10,7 +10,7 @@ from trainings import tiny_recipe, write_photographs
 from wavepaint.errors import OptionError
 from wavepaint.network import load_network
 from wavepaint.network.damage import DamageNetwork
-from wavepaint.training.folder import BEST, REPORT
+from wavepaint.training.folder import BEST, SAMPLES
 from wavepaint.training.loop import Settings
 from wavepaint.training.losses import bce, dice
 from wavepaint.training.recipes import Recipe, load_recipe
@@ -50,7 +50,7 @@ def test_the_recipe_trains_a_detector_and_resumes(source: str, images: str, tmp_
     kinds = {"scratches", "dust", "stamps", "clean"}
     for row in validations_of(tmp_path / "whole"):
         assert {f"validation/{score}/{kind}" for score in ("bce", "dice") for kind in kinds} <= row.keys()
-    assert (tmp_path / "whole" / REPORT).is_file()
+    assert (tmp_path / "whole" / SAMPLES).is_file()
 
 
 def test_it_learns(images: str, tmp_path: Path) -> None:

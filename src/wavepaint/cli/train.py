@@ -67,8 +67,8 @@ def train(
 ) -> None:
     """Train a network on images, or resume a run.
 
-    Leaves best.safetensors and last.safetensors, for `wavepaint inpaint --model`, and report.html in RUN. Ctrl-C stops
-    after the step at hand, and --resume continues from there.
+    Leaves best.safetensors and last.safetensors, for `wavepaint inpaint --model`, metrics.csv and samples.png in RUN.
+    Ctrl-C stops after the step at hand, and --resume continues from there.
     """
     if options.resume is None and (images is None or options.output is None):
         raise OptionError("training needs IMAGES and -o RUN, or --resume RUN")
@@ -77,16 +77,14 @@ def train(
         raise OptionError("--resume RUN continues as the run began: without -o, --recipe, --init, --weights, --logger")
     if options.hours is not None and not 0 < options.hours <= 24 * 365:
         raise OptionError(f"--hours must be above 0, and at most a year, not {options.hours}")
-    from rich.console import Console
-
     with needs_extra("wavepaint train", "train"):
+        from wavepaint.cli.progress import TrainingProgress
         from wavepaint.training import run
-        from wavepaint.training.callbacks import Terminal
         from wavepaint.training.loop import Settings
         from wavepaint.training.recipes import load_recipe
     seconds = None if options.hours is None else 3600 * options.hours
     hardware = run.Hardware(options.accelerator, options.devices, options.precision)
-    callbacks = [Terminal(Console(stderr=True))]
+    callbacks = [TrainingProgress()]
     if options.resume is not None:
         folder = options.resume
         outcome = run.resume(folder, hardware, callbacks, seconds, options.change, images)

@@ -27,9 +27,9 @@ from wavepaint.network import Network, save_checkpoint
 from wavepaint.training.pace import Position
 from wavepaint.training.recipes import Recipe
 
-STATE, RECIPE, METRICS, TENSORBOARD, REPORT = "last.ckpt", "recipe.yaml", "metrics.csv", "tensorboard", "report.html"
+STATE, RECIPE, METRICS, TENSORBOARD, SAMPLES = "last.ckpt", "recipe.yaml", "metrics.csv", "tensorboard", "samples.png"
 LAST, BEST, TOP = "last.safetensors", "best.safetensors", "top"
-FILES = (STATE, LAST, BEST, TOP, RECIPE, METRICS, TENSORBOARD, REPORT)
+FILES = (STATE, LAST, BEST, TOP, RECIPE, METRICS, TENSORBOARD, SAMPLES)
 """All that a run leaves in its folder, but the lock."""
 LOCK = ".lock"
 """Stays in the folder: what counts is whether a living process holds it, and removing it could let two in."""
@@ -141,9 +141,9 @@ def conditions(images: ImageSource, fabric: Fabric) -> dict[str, str]:
 
 
 def record(
-    recipe: Recipe, position: Position, images: ImageSource, fabric: Fabric, scores: Mapping[str, float] | None
+    recipe: Recipe, position: Position, images: ImageSource, fabric: Fabric, scores: Mapping[str, float] | None = None
 ) -> dict[str, str]:
-    """What networks, recipes and reports of a run say of where they come from, as metadata of checkpoints."""
+    """What networks and recipes of a run say of where they come from, as metadata of checkpoints."""
     versions = ", ".join(f"{name} {version_of(name)}" for name in ("wavepaint", "torch", "lightning", "numpy"))
     return {
         "step": str(position.step),

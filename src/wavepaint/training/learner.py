@@ -71,9 +71,7 @@ class Learner:
         if recipe.batch_norm == "sync" and fabric.world_size > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network = network
-        for loss in losses.values():
-            if isinstance(loss, nn.Module):
-                loss.to(fabric.device)
+        nn.ModuleList(loss for loss in losses.values() if isinstance(loss, nn.Module)).to(fabric.device)
         weighted = WeightedLosses(losses, recipe.losses)
         self._module = fabric.setup_module(FillTraining(network, weighted, recipe.batch_norm == "frozen"))
         self.begin_phase(recipe.phases[0])
@@ -85,7 +83,7 @@ class Learner:
             optimizer: torch.optim.Optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
         else:
             optimizer = torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=phase.momentum)
-        self._raw_optimizer, self._optimizer = optimizer, cast(Any, self._fabric.setup_optimizers(optimizer))
+        self._optimizer = cast(Any, self._fabric.setup_optimizers(optimizer))
 
     def step(self, next_batch: Callable[[], Batch], rate: float, coarse_levels: int, step: int) -> dict[str, Tensor]:
         """One optimiser step; returns the mean weighted losses of its batches, on the device.
@@ -140,7 +138,7 @@ class Learner:
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self._raw_optimizer.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
             "precision": self._fabric.strategy.precision.state_dict(),
         }
 
@@ -148,7 +146,7 @@ class Learner:
         """Continue from what `state_dict` returned, in the same phase."""
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        self._raw_optimizer.load_state_dict(state["optimizer"])
+        self._optimizer.load_state_dict(state["optimizer"])
         if state["precision"]:  # of float16 alone, and nothing on hardware of another precision
             self._fabric.strategy.precision.load_state_dict(state["precision"])
 

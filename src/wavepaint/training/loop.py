@@ -10,11 +10,11 @@ at the start; where the machine turns out faster or slower they are planned anew
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from filelock import FileLock
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from wavepaint import storage
 from wavepaint.data.crops import Batch, CropSource
 from wavepaint.data.damage import DamagedSet
 from wavepaint.data.held_out import ValidationSet
@@ -33,16 +34,14 @@ from wavepaint.files import sweep_parts
 from wavepaint.network import load_network
 from wavepaint.network.coarse import most_octaves
 from wavepaint.training import folder
-from wavepaint.training.callbacks import Callback, Metrics, format_seconds, write_report
+from wavepaint.training.callbacks import Callback, Metrics
 from wavepaint.training.learner import Learner
 from wavepaint.training.pace import Pace, Position
 from wavepaint.training.stopping import explained, stop_requests, worker_died
 from wavepaint.training.validation import sample_grid, validate
 
 _AGREE_EVERY = 10
-"""Steps between two agreements of several processes on the time and on whether to stop."""
-_NAMED_AT_MOST = 20
-"""Broken images named on the terminal; the report names all."""
+"""Steps between two agreements of several processes on whether to stop."""
 
 
 @dataclass(frozen=True)
@@ -170,13 +169,13 @@ class TrainingLoop:
             note("no image to validate with: best.safetensors will be the last weights; raise validation.share")
         if self.state is None:
             self._validate()
-        if self.state is None and settings.seconds is not None:
-            self.pace.plan(self.learner.seconds_per_step)
-            # The clocks of several processes differ.
-            self.pace.recipe, self.position.cost = self.fabric.broadcast((self.pace.recipe, self.position.cost))
-            crops = "crops of {} to {} pixels".format(*self.pace.recipe.crops)
-            note(f"planned for {format_seconds(settings.seconds)}: {self.pace.recipe.steps} steps, {crops}")
-        if self.state is None:
+            if settings.seconds is not None:
+                self.pace.plan(self.learner.seconds_per_step)
+                # The clocks of several processes differ.
+                self.pace.recipe, self.position.cost = self.fabric.broadcast((self.pace.recipe, self.position.cost))
+                budget, crops = timedelta(seconds=round(settings.seconds)), self.pace.recipe.crops
+                planned = f"{self.pace.recipe.steps} steps, crops of {crops[0]} to {crops[1]} pixels"
+                note(f"planned for {budget}: {planned}")
             self._save()
         parameters = sum(value.numel() for value in self.learner.network.parameters())
         where = f"{parameters / 1e6:.3f} M parameters on {self.fabric.world_size} x {self.fabric.device}"
@@ -205,15 +204,13 @@ class TrainingLoop:
                 self._save()
 
     def _over(self) -> bool:
-        """Whether the loop ends here; several processes agree on the longest time and the highest signal."""
-        fabric, position, seconds = self.fabric, self.position, self.pace.seconds()
-        received = self.received[0] if self.received else None
+        """Whether the loop ends here; several processes agree on the highest signal."""
+        fabric, received = self.fabric, self.received[0] if self.received else 0
         if fabric.world_size == 1:
-            position.seconds, self.stop_signal = seconds, received
-        elif position.step % _AGREE_EVERY == 0:
-            mine = torch.tensor([seconds, float(received or 0)], device=fabric.device)
-            agreed: Any = fabric.all_reduce(mine, reduce_op="max")
-            position.seconds, self.stop_signal = agreed[0].item(), int(agreed[1]) or None
+            self.stop_signal = received or None
+        elif self.position.step % _AGREE_EVERY == 0:
+            agreed: Any = fabric.all_reduce(torch.tensor(received, device=fabric.device), reduce_op="max")
+            self.stop_signal = int(agreed) or None
         if self.pace.over:
             self.stop_signal = None
         return self.pace.over or self.stop_signal is not None
@@ -229,7 +226,7 @@ class TrainingLoop:
         coarse_levels = int(start.integers(1, most + 1)) if coarse else 0
         self.rate = self.pace.rate
         self.losses.append(self.learner.step(self._next_batch, self.rate, coarse_levels, position.step))
-        position.step += 1
+        position.step, position.seconds = position.step + 1, self.pace.seconds()
 
     def _next_batch(self) -> Batch:
         asked, crops, side = time.monotonic(), self.crops, self.pace.side
@@ -277,7 +274,7 @@ class TrainingLoop:
             "run/waiting": self.waited / seconds,
         }
         for callback in self.callbacks:
-            callback.on_row(position.step, row, self.pace.seconds_left())
+            callback.on_row(position.step, row)
         self._begin_row()
 
     def _validate(self) -> None:
@@ -296,12 +293,13 @@ class TrainingLoop:
             position.stale += 1
         if fabric.is_global_zero and position.step > 0:
             top = 1 if metric is None else validation.top
-            folder.write_judged(self.folder, self.learner.average, self._record(scores), metric or 0.0, top, best)
+            record = folder.record(self.pace.recipe, position, self.images, fabric, scores)
+            folder.write_judged(self.folder, self.learner.average, record, metric or 0.0, top, best)
         if scores is not None and self.judged is not None:
             row = {**scores, "validation/best": float(best), "run/seconds": self.pace.seconds()}
             grid = sample_grid(self.learner.average, self.judged)
             for callback in self.callbacks:
-                callback.on_row(position.step, row, self.pace.seconds_left(), grid)
+                callback.on_row(position.step, row, grid)
         patience = self.pace.recipe.phases[position.phase].patience
         if patience is not None and position.stale >= patience:
             self._next_phase()
@@ -326,8 +324,7 @@ class TrainingLoop:
 
     def _finish(self) -> None:
         position = self.position
-        validated = position.validated == position.step or position.phase == len(self.pace.recipe.phases)
-        if self.stop_signal is None and not validated:
+        if self.stop_signal is None and position.validated != position.step:
             self._validate()
         self._find_broken()
         if self.fabric.world_size > 1:
@@ -336,13 +333,9 @@ class TrainingLoop:
             for found in gathered:
                 self.broken |= found
         self._save()
-        skipped = list(self.broken.values())
-        if skipped:
-            names = "".join(f"\n  {each.name}: {each.reason}" for each in skipped[:_NAMED_AT_MOST])
-            self._note(f"{len(skipped)} images could not be read and were left out:{names}")
-        if self.fabric.is_global_zero:
-            grid = sample_grid(self.learner.average, self.judged) if self.judged else None
-            write_report(self.folder / folder.REPORT, self._record(), grid, skipped)
+        if self.broken:
+            names = "".join(f"\n  {each.name}: {each.reason}" for each in self.broken.values())
+            self._note(f"{len(self.broken)} images could not be read and were left out:{names}")
 
     def _find_broken(self) -> None:
         self.broken |= {each.name: each for each in (*self.images.skipped, *self.crops.skipped)}
@@ -352,16 +345,14 @@ class TrainingLoop:
         self.saved = time.monotonic()
         if not self.fabric.is_global_zero:
             return
-        folder.check_finite(self.folder, self.learner.network.state_dict().values(), "the weights", self.position.step)
         self._find_broken()
         settings, position = self.settings, self.position
         position.seconds = self.pace.seconds()
-        # As a resumed run finds them, wherever it is started.
-        local = "://" not in settings.images
         state = {
             "recipe": self.pace.recipe.to_yaml(),
+            # As a resumed run finds them, wherever it is started.
             "settings": {
-                "images": os.path.abspath(os.path.expanduser(settings.images)) if local else settings.images,
+                "images": storage.absolute(settings.images),
                 "seconds": settings.seconds,
                 "weights": {name: str(path.resolve()) for name, path in settings.weights.items()},
                 "loggers": list(settings.loggers),
@@ -373,7 +364,5 @@ class TrainingLoop:
             "crops": self.crops.state_dict(),
             "skipped": {each.name: each.reason for each in self.broken.values()},
         }
-        folder.write_state(self.folder, state, self.learner.average, self._record())
-
-    def _record(self, scores: Mapping[str, float] | None = None) -> dict[str, str]:
-        return folder.record(self.pace.recipe, self.position, self.images, self.fabric, scores)
+        record = folder.record(self.pace.recipe, position, self.images, self.fabric)
+        folder.write_state(self.folder, state, self.learner.average, record)

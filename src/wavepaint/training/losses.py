@@ -26,7 +26,7 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """One that looks through a trained network is a module, which decides for itself what it computes in half precision."""
 
 WEIGHTS = ("vgg16", "alexnet", "lpips-alex", "lpips-vgg")
-"""Names of the weight files that losses may need; what is not given is downloaded once and cached."""
+"""Names of the weight files that losses may need; what is not given is in the package or downloaded once."""
 
 _SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2

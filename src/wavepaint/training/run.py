@@ -200,13 +200,10 @@ def _make_fabric(hardware: Hardware) -> Fabric:
 
 
 def _precision(hardware: Hardware) -> Any:
-    kind = "cpu"
-    if hardware.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        kind = "cuda"
-    elif hardware.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
-        kind = "mps"
+    accelerated = hardware.accelerator != "cpu" and torch.accelerator.is_available()
+    device = (torch.accelerator.current_accelerator() if accelerated else None) or torch.device("cpu")
     if hardware.precision == "auto":
-        return "bf16-mixed" if has_bfloat16(torch.device(kind)) else "16-mixed" if kind == "cuda" else "32-true"
-    if hardware.precision == "16-mixed" and kind == "cpu":
+        return "bf16-mixed" if has_bfloat16(device) else "16-mixed" if device.type == "cuda" else "32-true"
+    if hardware.precision == "16-mixed" and device.type == "cpu":
         raise OptionError("precision 16-mixed needs a CUDA or MPS device; on a CPU use 32-true or bf16-mixed")
     return hardware.precision
