@@ -22,9 +22,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
+from images import pillow, png, soft
 from networks import random_network, random_sample, small_config
-from pictures import pillow, png, soft
-from trainings import TINY, tiny_recipe, write_alexnet, write_photographs
+from trainings import TINY, tiny_recipe, write_alexnet, write_images
 from wavepaint.cli import app
 from wavepaint.data.crops import CropDataset, CropOptions
 from wavepaint.data.held_out import ValidationSet
@@ -33,7 +33,7 @@ from wavepaint.data.stream import CropStream
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.network import load_checkpoint, preset, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
-from wavepaint.network.coarse import coarse_guess, most_octaves
+from wavepaint.network.coarse import coarse_guess, most_coarse_levels
 from wavepaint.training import loop
 from wavepaint.training.callbacks import Callback, Metrics, Row, read_metrics
 from wavepaint.training.folder import BEST, LAST, LOCK, METRICS, RECIPE, REPORT, STATE, locked, read_state
@@ -49,7 +49,7 @@ CPU = Hardware("cpu", "1", "32-true")
 
 @pytest.fixture(name="photographs", scope="module")
 def _photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photographs(tmp_path_factory.mktemp("data") / "photographs")
+    return write_images(tmp_path_factory.mktemp("data") / "photographs")
 
 
 @pytest.fixture(name="start")
@@ -562,7 +562,7 @@ def test_a_time_budget_is_planned_and_kept(start: Callable[..., Outcome], tmp_pa
 
 
 def test_a_folder_with_every_kind_of_bad_file_trains_to_the_end(start: Callable[..., Outcome], tmp_path: Path) -> None:
-    folder = write_photographs(tmp_path / "mixed", 19)
+    folder = write_images(tmp_path / "mixed", 19)
     whole = pillow(soft(60, 70), "JPEG")
     (folder / "empty.png").write_bytes(b"")
     (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
@@ -654,7 +654,7 @@ def test_weights_that_are_not_finite_are_no_best(start: Callable[..., Outcome], 
 
 
 def test_patience_needs_a_held_out_photograph_that_can_be_read(start: Callable[..., Outcome], tmp_path: Path) -> None:
-    folder = write_photographs(tmp_path / "photographs")
+    folder = write_images(tmp_path / "photographs")
     held_out = [path for path in folder.iterdir() if name_share(path.name) < 0.3]
     assert held_out
     for path in held_out:
@@ -843,7 +843,7 @@ def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(
     start: Callable[..., Outcome], tmp_path: Path, photographs: Path
 ) -> None:
     start("run", tiny_recipe(), AtStep(3, interrupt))
-    run, moved = tmp_path / "run", write_photographs(tmp_path / "moved", 21)
+    run, moved = tmp_path / "run", write_images(tmp_path / "moved", 21)
     changes = ["batch=1", "accumulate=2", "clip=0.5", "phases.0.learning_rate=0.001", "data.workers=0"]
     command = ["train", str(moved), "--resume", str(run), "--accelerator", "cpu", "--precision", "bf16-mixed"]
     result = CliRunner().invoke(app, [*command, *(part for change in changes for part in ("--set", change))])
@@ -1037,8 +1037,8 @@ def test_bfloat16_is_for_devices_that_compute_in_it(monkeypatch: pytest.MonkeyPa
 
 def test_self_conditioning_begins_as_low_as_the_network_and_the_crop_allow() -> None:
     config = preset("default")  # stride 4, three coarse levels
-    assert [most_octaves(config, side) for side in (40, 48, 96, 128, 256)] == [1, 2, 3, 3, 3]
-    assert most_octaves(small_config(), 128) == 1
+    assert [most_coarse_levels(config, side) for side in (40, 48, 96, 128, 256)] == [1, 2, 3, 3, 3]
+    assert most_coarse_levels(small_config(), 128) == 1
 
 
 @pytest.mark.parametrize("frozen", [False, True])
