@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from pictures import noise, pillow
+from images import noise, pillow
 from wavepaint.cli import app
 
 SAMPLES = noise(40, 50, 3)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import noise, pillow, png
+from images import noise, pillow, png
 from serving import HalfInpainter
 from wavepaint.box import Box
 from wavepaint.cancellation import Cancelled, cancellable, cancelled, check_cancelled

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import wavepaint
-from pictures import decoded, noise, pillow, png, soft, tiff
+from images import decoded, noise, pillow, png, soft, tiff
 from standin import Recorder, write_standin
 from wavepaint import Inpainter, inpainter
 from wavepaint.box import Box

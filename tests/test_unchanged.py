@@ -13,7 +13,7 @@ import pytest
 
 import wavepaint
 from commands import run
-from pictures import XMP, pillow, soft, tiff
+from images import XMP, pillow, soft, tiff
 from wavepaint import Inpainter
 from wavepaint.batch.plan import Row
 from wavepaint.batch.settings import Cluster

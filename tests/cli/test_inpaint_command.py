@@ -15,7 +15,7 @@ from PIL import Image
 
 import wavepaint
 from commands import HOLE, MASK, PHOTO, SAMPLES, check_filled, files_in, run, samples_of
-from pictures import noise, pillow, png, soft, tiff
+from images import noise, pillow, png, soft, tiff
 from standin import Recorder
 from wavepaint import Inpainter, inpainter
 from wavepaint.batch.folder import inpaint_folder

@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 import wavepaint
-from pictures import noise, pillow, soft, tiff
+from images import noise, pillow, soft, tiff
 from standin import write_standin
 from wavepaint import Inpainter, inpainter
 from wavepaint.batch.folder import inpaint_folder

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import SRGB_PROFILE, XMP, noise, pillow, soft
+from images import SRGB_PROFILE, XMP, noise, pillow, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box

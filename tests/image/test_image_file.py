@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 import wavepaint.image.encoders
 import wavepaint.image.header
-from pictures import SRGB_PROFILE, XMP, decoded, noise, pillow, png, soft, tiff
+from images import SRGB_PROFILE, XMP, decoded, noise, pillow, png, soft, tiff
 from wavepaint.box import Box
 from wavepaint.errors import ImageError, MaskError, OptionError
 from wavepaint.image.file import ImageFile

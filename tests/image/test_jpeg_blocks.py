@@ -14,7 +14,7 @@ import pyvips
 from PIL import Image
 from typer.testing import CliRunner
 
-from pictures import SRGB_PROFILE, XMP, pillow, soft
+from images import SRGB_PROFILE, XMP, pillow, soft
 from standin import write_standin
 from wavepaint.box import Box
 from wavepaint.cli import app

@@ -10,7 +10,7 @@ import pyvips
 import tifffile
 
 import wavepaint.image.pages
-from pictures import noise, pillow
+from images import noise, pillow
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.errors import ImageError, ImageWarning, MaskError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import SRGB_PROFILE, decoded, noise, pillow, png, soft, tiff, two_pages
+from images import SRGB_PROFILE, decoded, noise, pillow, png, soft, tiff, two_pages
 from serving import HOLE, IMAGE, MASK, assert_problem, make_app, make_client, upload
 from wavepaint import __version__
 from wavepaint.errors import OptionError

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pictures import noise, pillow, png, soft, tiff
+from images import noise, pillow, png, soft, tiff
 from serving import assert_problem, make_client
 from wavepaint.server.settings import Limits, Settings
 

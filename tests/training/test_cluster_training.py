@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pictures import noise, pillow
+from images import noise, pillow
 
 pytest.importorskip("torch")
 
