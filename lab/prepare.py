@@ -2,7 +2,7 @@
 
 Every split becomes WebDataset shards, `SIZE/SPLIT-0000.tar` and so on, which training and `masks make` read;
 images in them are lossless PNG. The order of a split is that of its list, which is written beside them and hashed. A
-shard appears when it is whole, so an interrupted preparation goes on where it was.
+shard appears when it is whole, so an interrupted preparation resumes.
 """
 
 from __future__ import annotations

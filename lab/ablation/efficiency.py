@@ -84,7 +84,7 @@ def run_efficiency(
     """Time training steps of the default network, of the published ones and of others with their discriminators.
 
     Args:
-        folder: new, empty, or of a run with the same arguments, which goes on.
+        folder: new, empty, or of a run with the same arguments, which is resumed.
         peers: folder with `lama.py` and `migan.py`, which are run; by default the repository's, if there is one.
         device: that trains; the CPU by default.
         say: called with a line before every piece of work.

@@ -57,7 +57,7 @@ def run_mask_size(
     Args:
         specs: methods to study, see `evaluation.methods.find_method`; `METHODS` if empty.
         test_set: gives the images; its masks are not used.
-        folder: new, empty, or of a run with the same arguments, which goes on.
+        folder: new, empty, or of a run with the same arguments, which is resumed.
         scale: how many images.
         seed: of the bootstrap.
         vgg_weights: file of VGG16 weights; None measures neither LPIPS nor DISTS.

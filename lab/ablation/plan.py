@@ -1,4 +1,4 @@
-"""What a study is going to do, written down before it begins: a run that goes on, or is repeated, follows it."""
+"""What a study is going to do, written down before it begins: a run that is resumed or repeated follows it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class StudyRequest:
         test_images: of each test set to measure on, instead of the scale's.
         seed: random seed.
         methods: to study, for `MASK_SIZE`; see `holes.run_mask_size`.
-        init: "default" or a checkpoint that all arms go on from, for `TEXTURE`; by default the packaged network.
+        init: "default" or a checkpoint that all arms start from, for `TEXTURE`; by default the packaged network.
         vgg_weights: file of VGG16 weights; without it `TEXTURE` downloads them once and `MASK_SIZE` measures
             neither LPIPS nor DISTS.
         peers: folder of other networks for `EFFICIENCY`, see `efficiency.run_efficiency`.

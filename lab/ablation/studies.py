@@ -48,7 +48,7 @@ class TrainingStudy:
         question: that it answers.
         arms: the variants; the first is the reference, what the others are compared with.
         metrics: what is compared, keys of `comparison.SHORT`.
-        continues: whether all arms go on from one checkpoint, instead of random weights.
+        continues: whether all arms start from one checkpoint, instead of random weights.
         reference_by_set: whether each test set has a reference of its own, the arm of the set's number.
     """
 

@@ -17,7 +17,7 @@ from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image
 from wavepaint.network.dwt import dwt2
 
 CONTINUED_RATE = 1e-3
-"""Learning rate of networks that go on from a checkpoint."""
+"""Learning rate of networks that start from a checkpoint."""
 GRADIENT_SHARE = 1.0
 """Norm of the gradient of the losses that an arm adds, as a share of that of the reference losses."""
 GRADIENT_BATCHES = 8

@@ -61,7 +61,7 @@ def run_training_study(
     start: Start = FRESH,
     say: Say = lambda text: None,
 ) -> Report:
-    """Train every arm, or go on where a run in `folder` was stopped, and compare them.
+    """Train every arm, or resume a run in `folder` that was stopped, and compare them.
 
     Args:
         study: what to compare.

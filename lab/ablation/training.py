@@ -50,7 +50,7 @@ class Start:
     """Where the training of every arm begins.
 
     Attributes:
-        init: checkpoint to go on from, "default" for the packaged network; None for random weights.
+        init: checkpoint to start from, "default" for the packaged network; None for random weights.
         learning_rate: AdamW's, after the warm-up.
         vgg_weights: file of VGG16 weights for losses and scores; None for the official ones, downloaded once.
     """
@@ -246,7 +246,7 @@ def snapshot_path(folder: Path, steps: int) -> Path:
 
 
 def train_run(trainer: PairedTrainer, folder: Path, moments: Sequence[int]) -> None:
-    """Train to each of `moments` and leave a snapshot there; a run that was killed goes on where it was saved.
+    """Train to each of `moments` and leave a snapshot there; a run that was killed is resumed.
 
     Args:
         trainer: at its first step.
