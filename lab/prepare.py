@@ -2,7 +2,7 @@
 
 Every split becomes WebDataset shards, `SIZE/SPLIT-0000.tar` and so on, which training and `masks make` read;
 images in them are lossless PNG. The order of a split is that of its list, which is written beside them and hashed. A
-shard appears when it is whole, so an interrupted preparation goes on where it was.
+shard appears when it is whole, so an interrupted preparation resumes.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _splits_from_lists(dataset: Dataset, source: ImageSource, folder: Path) -> S
     for index in range(len(source)):
         stem = PurePosixPath(source.name(index)).stem
         if stem in by_stem:
-            raise OptionError(f"{source.name(index)} and {source.name(by_stem[stem])} cannot be told apart in a list")
+            raise OptionError(f"{source.name(index)} and {source.name(by_stem[stem])} have the same name in a list")
         by_stem[stem] = index
     splits: dict[str, list[int]] = {}
     for split, count in dataset.counts.items():

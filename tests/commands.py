@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from pictures import noise, pillow
+from images import noise, pillow
 from wavepaint.cli import app
 
 SAMPLES = noise(40, 50, 3)
 HOLE = np.zeros((40, 50), np.bool_)
 HOLE[10:20, 15:30] = True
-PHOTO = pillow(SAMPLES, "PNG")
+IMAGE = pillow(SAMPLES, "PNG")
 MASK = pillow(HOLE.astype(np.uint8) * 255, "PNG")
 
 

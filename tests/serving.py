@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from starlette.testclient import TestClient
 
-from pictures import noise, png
+from images import noise, png
 from wavepaint.inpainter import Inpainter
 from wavepaint.options import Options
 from wavepaint.runtime import Runtime

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import wavepaint
-from pictures import noise, pillow
+from images import noise, pillow
 from standin import Recorder, write_standin
 from wavepaint import Inpainter, inpainter
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import noise, pillow, png
+from images import noise, pillow, png
 from serving import HalfInpainter
 from wavepaint.box import Box
 from wavepaint.cancellation import Cancelled, cancellable, cancelled, check_cancelled
@@ -93,14 +93,14 @@ def test_nothing_comes_of_cancelled_work(name):
 @pytest.mark.parametrize("format", ["webp", "tiff"])
 def test_an_encoder_is_interrupted(format):
     """The rows of these samples are handed over soon; their compression takes a multiple of that."""
-    photo = ImageFile.open(png(noise(1500, 1500, 3)))
-    photo.read(Box(0, 0, 1, 1))
+    image = ImageFile.open(png(noise(1500, 1500, 3)))
+    image.read(Box(0, 0, 1, 1))
     start = time.process_time()
-    photo.encode([], format)
+    image.encode([], format)
     whole = time.process_time() - start
     start = time.process_time()
     with cancellable(lambda: True), pytest.raises(Cancelled):
-        photo.encode([], format)
+        image.encode([], format)
     assert time.process_time() - start < whole / 2
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import wavepaint
-from pictures import png, soft, tiff
+from images import png, soft, tiff
 from standin import write_detector, write_standin
 from wavepaint import find
 from wavepaint.cancellation import Cancelled

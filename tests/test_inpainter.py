@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import wavepaint
-from pictures import decoded, noise, pillow, png, soft, tiff
+from images import decoded, noise, pillow, png, soft, tiff
 from standin import Recorder, write_standin
 from wavepaint import Inpainter, inpainter
 from wavepaint.box import Box
@@ -46,7 +46,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return runtime
 
 
-def picture(height: int, width: int, channels: int, dtype: type, seed: int = 0) -> np.ndarray:
+def random_image(height: int, width: int, channels: int, dtype: type, seed: int = 0) -> np.ndarray:
     """Random samples, all values of the dtype (or of [0, 1]) alike; (H, W) for 0 channels."""
     rng = np.random.default_rng(seed)
     shape = (height, width, channels) if channels else (height, width)
@@ -74,7 +74,7 @@ def block(height: int, width: int) -> np.ndarray:
 def test_outside_the_hole_nothing_changes(
     fill: Inpainter, height: int, width: int, channels: int, dtype: type, share: float, dilate: int, seed: int
 ) -> None:
-    image = picture(height, width, channels, dtype, seed)
+    image = random_image(height, width, channels, dtype, seed)
     mask = np.random.default_rng(seed).random((height, width)) < share
     mask[0, 0] = False
     before, mask_before = image.copy(), mask.copy()
@@ -146,7 +146,7 @@ def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
 
 
 def test_memory_layout_and_byte_order_do_not_matter(fill: Inpainter, tmp_path: Path) -> None:
-    image, mask = picture(60, 40, 3, np.uint16), block(60, 40)
+    image, mask = random_image(60, 40, 3, np.uint16), block(60, 40)
     expected = fill(image, mask)
     swapped = fill(image.astype(">u2"), mask, output=tmp_path / "out.tif")
     assert swapped.dtype == np.dtype(">u2")
@@ -159,8 +159,8 @@ def test_memory_layout_and_byte_order_do_not_matter(fill: Inpainter, tmp_path: P
 
 @pytest.mark.parametrize("channels", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("dtype", KINDS)
-def test_a_constant_picture_is_continued_exactly(fill: Inpainter, channels: int, dtype: type) -> None:
-    image = np.broadcast_to(picture(1, 1, channels, dtype, seed=3), (50, 70, channels) if channels else (50, 70))
+def test_a_constant_image_is_continued_exactly(fill: Inpainter, channels: int, dtype: type) -> None:
+    image = np.broadcast_to(random_image(1, 1, channels, dtype, seed=3), (50, 70, channels) if channels else (50, 70))
     mask = block(50, 70)
     damaged = image.copy()
     damaged[mask] = 0
@@ -195,7 +195,7 @@ def test_the_network_alone_continues_a_gradient_plane(fill: Inpainter) -> None:
 
 
 def test_the_network_sees_unit_samples_and_a_mask_of_ones(recorder: Recorder) -> None:
-    image, mask = picture(33, 41, 3, np.uint16), block(33, 41)
+    image, mask = random_image(33, 41, 3, np.uint16), block(33, 41)
     Inpainter()(image, mask)
     ((samples, marks),) = recorder.runs
     assert samples.dtype == marks.dtype == np.float32
@@ -207,7 +207,7 @@ def test_the_network_sees_unit_samples_and_a_mask_of_ones(recorder: Recorder) ->
 
 
 def test_grey_is_seen_as_three_equal_planes_and_alpha_is_not_seen(recorder: Recorder) -> None:
-    image = picture(32, 32, 2, np.uint8)
+    image = random_image(32, 32, 2, np.uint8)
     result = Inpainter()(image, block(32, 32))
     ((samples, _),) = recorder.runs
     assert np.array_equal(samples[0, 0], samples[0, 2])
@@ -216,7 +216,7 @@ def test_grey_is_seen_as_three_equal_planes_and_alpha_is_not_seen(recorder: Reco
 
 
 def test_alpha_in_the_hole_is_continued_from_around_it(fill: Inpainter) -> None:
-    image = picture(60, 60, 4, np.uint8)
+    image = random_image(60, 60, 4, np.uint8)
     image[..., 3] = 255
     mask = block(60, 60)
     image[mask, 3] = 0
@@ -231,7 +231,7 @@ def test_values_are_rounded_and_clipped(monkeypatch: pytest.MonkeyPatch) -> None
             return np.broadcast_to(planes, image.shape).astype(np.float32)
 
     monkeypatch.setattr(inpainter, "load_runtime", lambda *_: Constant())
-    image, mask = picture(20, 20, 3, np.uint8), block(20, 20)
+    image, mask = random_image(20, 20, 3, np.uint8), block(20, 20)
     assert np.array_equal(np.unique(Inpainter()(image, mask, detail="network")[mask], axis=0), [[0, 255, 101]])
     assert np.allclose(Inpainter()(image / 255, mask, detail="network")[mask], [0, 1, 100.5 / 255])
 
@@ -264,7 +264,7 @@ def test_later_pieces_of_a_long_hole_see_earlier_ones_as_known(recorder: Recorde
 
 
 def test_a_deep_hole_starts_from_the_result_at_half_the_resolution(recorder: Recorder) -> None:
-    image = picture(300, 280, 3, np.uint8)
+    image = random_image(300, 280, 3, np.uint8)
     mask = np.zeros(image.shape[:2], np.bool_)
     mask[100:164, 100:170] = True
     result = Inpainter()(image, mask, grain="off")
@@ -282,7 +282,7 @@ def test_a_deep_hole_starts_from_the_result_at_half_the_resolution(recorder: Rec
 
 
 def test_a_shallow_hole_is_looked_at_once(recorder: Recorder) -> None:
-    image = picture(300, 280, 3, np.uint8)
+    image = random_image(300, 280, 3, np.uint8)
     mask = np.zeros(image.shape[:2], np.bool_)
     mask[100:150, 20:260] = True
     Inpainter()(image, mask)
@@ -291,7 +291,7 @@ def test_a_shallow_hole_is_looked_at_once(recorder: Recorder) -> None:
 
 
 def test_the_depth_of_a_wide_hole_comes_from_reduced_copies(recorder: Recorder) -> None:
-    image = picture(1400, 1300, 4, np.uint8)
+    image = random_image(1400, 1300, 4, np.uint8)
     mask = np.zeros(image.shape[:2], np.bool_)
     mask[200:1100, 150:1000] = True
     result = Inpainter()(image, mask, grain="off")
@@ -306,7 +306,7 @@ def test_the_depth_of_a_wide_hole_comes_from_reduced_copies(recorder: Recorder) 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
-def test_a_wide_hole_in_an_even_picture_is_filled_without_a_trace(fill: Inpainter, dtype: type, channels: int) -> None:
+def test_a_wide_hole_in_an_even_image_is_filled_without_a_trace(fill: Inpainter, dtype: type, channels: int) -> None:
     full = 1.0 if dtype is np.float64 else np.iinfo(dtype).max
     image = np.full((700, 900, channels), 0.25 * full).astype(dtype)
     damaged = image.copy()
@@ -321,7 +321,7 @@ def test_a_wide_hole_in_an_even_picture_is_filled_without_a_trace(fill: Inpainte
     assert np.array_equal(result[~mask], damaged[~mask])
 
 
-def test_a_picture_that_is_nearly_all_hole_still_gets_filled(recorder: Recorder) -> None:
+def test_an_image_that_is_nearly_all_hole_still_gets_filled(recorder: Recorder) -> None:
     image = np.full((1500, 2500, 1), 99, np.uint8)
     mask = np.ones((1500, 2500), np.bool_)
     mask[:9, :9] = False
@@ -397,7 +397,7 @@ def test_grain_is_as_strong_where_rim_and_depth_meet(fill: Inpainter, channels: 
 
 
 @pytest.mark.parametrize("size", [(1, 2), (2, 1), (3, 5), (15, 16), (1, 400)])
-def test_pictures_smaller_than_the_network_s_multiple(fill: Inpainter, size: tuple[int, int]) -> None:
+def test_images_smaller_than_the_network_s_multiple(fill: Inpainter, size: tuple[int, int]) -> None:
     image = np.full((*size, 3), 9, np.uint8)
     mask = np.zeros(size, np.bool_)
     mask[-1, -1] = True
@@ -409,7 +409,7 @@ def test_an_empty_mask_returns_the_input_and_loads_nothing(tmp_path: Path, monke
     loaded: list[object] = []
     monkeypatch.setattr(inpainter, "load_runtime", lambda *_: loaded.append(_))
     keep = Inpainter(runtime="onnxruntime")
-    image, mask = picture(5, 4, 3, np.uint8), np.zeros((5, 4), np.bool_)
+    image, mask = random_image(5, 4, 3, np.uint8), np.zeros((5, 4), np.bool_)
     result = keep(image, mask)
     assert np.array_equal(result, image)
     assert not np.shares_memory(result, image)
@@ -452,23 +452,23 @@ def test_the_hole_is_gone_when_the_result_is_written(
     for module in (inpainter, pages_module):
         monkeypatch.setattr(module, "find_hole", watched(module.find_hole))
     monkeypatch.setattr(ImageFile, "save", save)
-    image, hole = picture(40, 50, 3, np.uint8), np.zeros((40, 50), np.uint8)
+    image, hole = random_image(40, 50, 3, np.uint8), np.zeros((40, 50), np.uint8)
     hole[10:20, 10:20] = 255
-    photo, mask = tmp_path / "photo.tif", tmp_path / "mask.tif"
-    for path, page in ((photo, Image.fromarray(image)), (mask, Image.fromarray(hole))):
+    source, mask = tmp_path / "photo.tif", tmp_path / "mask.tif"
+    for path, page in ((source, Image.fromarray(image)), (mask, Image.fromarray(hole))):
         page.save(path, save_all=True, append_images=[page] * (pages - 1))
-    fill(photo, mask, output=tmp_path / "filled.tif")
+    fill(source, mask, output=tmp_path / "filled.tif")
     assert holes
     assert alive == [False] * pages
 
 
-# -- kinds of pictures ----------------------------------------------------------------------------------------------
+# -- kinds of images ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
 def test_pil_images_come_back_in_their_mode(fill: Inpainter, mode: str) -> None:
     channels = {"L": 0, "LA": 2, "RGB": 3, "RGBA": 4, "I;16": 0}[mode]
-    samples = picture(40, 50, channels, np.uint16 if mode == "I;16" else np.uint8)
+    samples = random_image(40, 50, channels, np.uint16 if mode == "I;16" else np.uint8)
     image = Image.fromarray(samples)
     image.info["dpi"] = (300, 300)
     assert image.mode == mode
@@ -537,7 +537,7 @@ def test_a_gif_becomes_a_png(fill: Inpainter, tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", KINDS)
 @pytest.mark.parametrize("channels", [0, 2, 3, 4])
 def test_arrays_can_be_written_too(fill: Inpainter, tmp_path: Path, dtype: type, channels: int) -> None:
-    image, mask, target = picture(30, 40, channels, dtype), block(30, 40), tmp_path / "out.tif"
+    image, mask, target = random_image(30, 40, channels, dtype), block(30, 40), tmp_path / "out.tif"
     result = fill(image, mask, output=target)
     written = wavepaint.image.file.ImageFile.open(target).read_all()
     if np.issubdtype(dtype, np.floating):
@@ -592,20 +592,20 @@ def test_image_and_mask_mix_freely(fill: Inpainter, tmp_path: Path, image: str, 
         (np.zeros((0, 4, 3), np.uint8), "is empty"),
         ([[1, 2]], "not list"),
         (b"", "is empty"),
-        (b"not a picture at all", "is not a PNG"),
+        (b"not an image at all", "is not a PNG"),
     ],
 )
-def test_what_is_not_a_picture_says_why(fill: Inpainter, image: object, reason: str) -> None:
+def test_what_is_not_an_image_says_why(fill: Inpainter, image: object, reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
         fill(image, np.eye(4))
 
 
 def test_a_mask_of_another_size_names_both_sizes_and_files(fill: Inpainter, tmp_path: Path) -> None:
-    photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
-    photo.write_bytes(pillow(noise(30, 40, 3), "PNG"))
+    image, mask = tmp_path / "photo.png", tmp_path / "mask.png"
+    image.write_bytes(pillow(noise(30, 40, 3), "PNG"))
     mask.write_bytes(pillow(noise(40, 30, 1), "PNG"))
     with pytest.raises(MaskError, match=r"mask\.png: the mask is 30x40 pixels, but .*photo\.png is 40x30"):
-        fill(photo, mask)
+        fill(image, mask)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pictures import noise, pillow, soft, tiff
+from images import noise, pillow, soft, tiff
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.errors import ImageError, ImageWarning, MaskError, OptionError

@@ -13,7 +13,7 @@ import pytest
 
 import wavepaint
 from commands import run
-from pictures import XMP, pillow, soft, tiff
+from images import XMP, pillow, soft, tiff
 from wavepaint import Inpainter
 from wavepaint.batch.plan import Row
 from wavepaint.batch.settings import Cluster
@@ -67,7 +67,7 @@ def in_place(folder: Path, name: str) -> bytes:
 
 
 def by_folder(folder: Path, name: str) -> bytes:
-    result = run("inpaint", folder / "photos", folder / "mask.png", "-o", folder / "out")
+    result = run("inpaint", folder / "images", folder / "mask.png", "-o", folder / "out")
     assert result.exit_code == 0, result.output
     return (folder / "out" / name).read_bytes()
 
@@ -92,9 +92,9 @@ DOORS = [
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("door", DOORS)
 def test_the_source_s_bytes_come_out(door: Callable[[Path, str], bytes], name: str, tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
+    (tmp_path / "images").mkdir()
     (tmp_path / "out").mkdir()
-    for path in (tmp_path / name, tmp_path / "photos" / name):
+    for path in (tmp_path / name, tmp_path / "images" / name):
         path.write_bytes(SOURCES[name])
     (tmp_path / "mask.png").write_bytes(MASK)
     assert door(tmp_path, name) == SOURCES[name]

@@ -1,4 +1,4 @@
-"""Small photographs, recipes and weight files for tests of training."""
+"""Small images, recipes and weight files for tests of training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pictures import pillow, soft
+from images import pillow, soft
 from wavepaint.evaluation.perceptual import ALEX_WIDTHS
 from wavepaint.training.recipes import Recipe, load_recipe
 
@@ -33,11 +33,11 @@ def tiny_recipe(*changes: str) -> Recipe:
     return load_recipe("default", [*TINY, *changes])
 
 
-def write_photographs(folder: Path, count: int = 20) -> Path:
+def write_images(folder: Path, count: int = 20) -> Path:
     folder.mkdir(parents=True)
     for index in range(count):
-        picture = np.roll(soft(56 + index % 5, 64), 7 * index, axis=1)
-        (folder / f"{index:02d}.png").write_bytes(pillow(picture, "PNG"))
+        image = np.roll(soft(56 + index % 5, 64), 7 * index, axis=1)
+        (folder / f"{index:02d}.png").write_bytes(pillow(image, "PNG"))
     return folder
 
 

@@ -1,4 +1,4 @@
-"""From scores of single pictures to differences, how sure they are, and a paragraph that says no more than that."""
+"""From scores of single images to differences, their intervals, and a paragraph that says no more than these."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHORT: Mapping[str, tuple[str, str]] = {
 """Names and units of what is compared: PSNR, SSIM and detail in the hole, the others of the whole composite."""
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Kind of hole -> name of the picture -> metric -> score."""
+"""Kind of hole -> name of the image -> metric -> score."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Compared:
 
     Attributes:
         arm: its name.
-        kind: of holes, or `ALL_KINDS` for the mean of each picture's holes.
+        kind: of holes, or `ALL_KINDS` for the mean of each image's holes.
         metric: a key of `SHORT`.
-        summary: of the scores, the mean over the seeds for each picture.
-        difference: to the reference on the same pictures, with the same seeds; None for the reference.
+        summary: of the scores, the mean over the seeds for each image.
+        difference: to the reference on the same images, with the same seeds; None for the reference.
         noise: largest difference between two seeds of the reference; None while there is only one.
         by_seed: mean of the difference for every seed of training; empty for the reference.
     """
@@ -94,8 +94,8 @@ class Compared:
 def compare(runs: Mapping[str, Sequence[Scores]], seed: int = 0) -> list[Compared]:
     """Every arm against the first, per kind of hole and over all of them.
 
-    Intervals are paired 95 % bootstrap intervals over the pictures. They say how far the difference between *these*
-    trained networks depends on the pictures; what another seed of training would change is `Compared.noise`.
+    Intervals are paired 95 % bootstrap intervals over the images. They say how far the difference between *these*
+    trained networks depends on the images; what another seed of training would change is `Compared.noise`.
 
     Args:
         runs: for every arm the scores of its runs, by seed in their order; on the same holes, by the same metrics.
@@ -103,8 +103,8 @@ def compare(runs: Mapping[str, Sequence[Scores]], seed: int = 0) -> list[Compare
         seed: of the bootstrap.
     """
     reference = next(iter(runs))
-    pictures = next(iter(runs[reference][0].values()))
-    metrics = tuple(next(iter(pictures.values())))
+    images = next(iter(runs[reference][0].values()))
+    metrics = tuple(next(iter(images.values())))
     paired = min(map(len, runs.values()))
     found = []
     for kind in (ALL_KINDS, *runs[reference][0]):
@@ -124,11 +124,11 @@ def compare(runs: Mapping[str, Sequence[Scores]], seed: int = 0) -> list[Compare
 
 
 def column(scores: Scores, kind: str, metric: str) -> FloatArray:
-    """One value per picture, in the order of names; for `ALL_KINDS` the mean over the picture's holes."""
+    """One value per image, in the order of names; for `ALL_KINDS` the mean over the image's holes."""
     values: dict[str, list[float]] = {}
-    for each, pictures in scores.items():
+    for each, images in scores.items():
         if kind in (each, ALL_KINDS):
-            for name, row in pictures.items():
+            for name, row in images.items():
                 values.setdefault(name, []).append(row[metric])
     return np.array([np.mean(values[name]) for name in sorted(values)])
 
@@ -157,5 +157,5 @@ def conclusion(rows: Iterable[Compared], moment: str) -> str:
             reference = row.arm
         elif row.kind == ALL_KINDS:
             arms.setdefault(row.arm, []).append(row.verdict)
-    told = " ".join(f"{arm}: {'; '.join(verdicts)}." for arm, verdicts in arms.items())
-    return f"At {moment}, against {reference}: {told}"
+    sentences = " ".join(f"{arm}: {'; '.join(verdicts)}." for arm, verdicts in arms.items())
+    return f"At {moment}, against {reference}: {sentences}"

@@ -60,7 +60,7 @@ class ConvolutionBlock(WaveMixBlock):
 
 
 def without_dwt(config: WavePaintConfig, start: ConvolutionStart = "random") -> WavePaint:
-    """A network of random weights whose blocks are `ConvolutionBlock`s; their convolutions start as told."""
+    """A network of random weights whose blocks are `ConvolutionBlock`s; `start` is that of their convolutions."""
     network = WavePaint(config)
     for module in network.wavemodules:
         layers = module.layers

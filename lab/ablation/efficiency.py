@@ -40,8 +40,8 @@ class Job:
     Attributes:
         name: a preset, or one of `PEERS`.
         peers: folder of the peers.
-        batch: pictures per step.
-        side: of the pictures, pixels.
+        batch: images per step.
+        side: of the images, pixels.
         device: "cpu" or "cuda".
         threads: of PyTorch.
     """
@@ -84,7 +84,7 @@ def run_efficiency(
     """Time training steps of the default network, of the published ones and of others with their discriminators.
 
     Args:
-        folder: new, empty, or of a run with the same arguments, which goes on.
+        folder: new, empty, or of a run with the same arguments, which is resumed.
         peers: folder with `lama.py` and `migan.py`, which are run; by default the repository's, if there is one.
         device: that trains; the CPU by default.
         say: called with a line before every piece of work.
@@ -124,7 +124,7 @@ def measure_apart(job: Job) -> Cost:
 
 
 def measure(job: Job) -> Cost:
-    """Train a network for a few steps on random pictures, in this process."""
+    """Train a network for a few steps on random images, in this process."""
     device = job.device
     torch.set_num_threads(job.threads)
     torch.manual_seed(0)
@@ -254,13 +254,13 @@ def _report(costs: Sequence[Cost], settings: dict[str, Any]) -> Report:
         *("network", "parameters", "discriminator"),
         *("images/s: median [range]", "times the first one's cost", "peak memory, MiB"),
     )
-    told = [
+    sentences = [
         f"{name} trains {first.images_per_second / cost.images_per_second:.1f} times slower than {shown[0]} and needs "
         f"{cost.peak_bytes / max(first.peak_bytes, 1):.1f} times its memory."
         for name, cost in zip(shown[1:], costs[1:], strict=True)
     ]
-    sure = all(max(first.seconds) < min(cost.seconds) for cost in costs[1:])
-    told.append(f"The ranges of the steps' times {'do not overlap' if sure else 'overlap'}.")
+    apart = all(max(first.seconds) < min(cost.seconds) for cost in costs[1:])
+    sentences.append(f"The ranges of the steps' times {'do not overlap' if apart else 'overlap'}.")
     note = (
         f"Forward, hole L1, backward and AdamW on batches of {settings['batch']} random images of {SIDE} pixels, "
         f"float32, {_TIMED_STEPS} steps after the first; on a CPU by processor time, one thread unless at full size. "
@@ -271,7 +271,7 @@ def _report(costs: Sequence[Cost], settings: dict[str, Any]) -> Report:
     return Report(
         EFFICIENCY,
         "What does training cost, against other networks?",
-        " ".join(told),
+        " ".join(sentences),
         (note,),
         (plain_table(f"One step, batch {settings['batch']}, {SIDE}x{SIDE}", header, rows),),
         {},

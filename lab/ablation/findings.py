@@ -42,7 +42,7 @@ UNTRAINED: Mapping[str, str] = MappingProxyType(
 )
 """What is measured beside the arms, with words for it."""
 BY_KIND = ("hole_psnr", VGG_DISTANCE)
-"""Metrics that are also told for every kind of hole."""
+"""Metrics that are also reported for every kind of hole."""
 _FOR_SCALE = (ALL_KINDS, "hole_psnr")
 _TEXTURE_NOTES = (
     "VGG distance: relative distance of VGG16 activations of the whole composite; lower is better. Detail of level 1 "
@@ -222,7 +222,7 @@ def _scores_table(place: str, compared: Sequence[Compared], metrics: Sequence[st
     of_each = ("difference [95 % interval]", "by seed")
     header = ("arm", *(text for metric in metrics for text in (SHORT[metric][0], *of_each)))
     count = found[next(iter(arms)), metrics[0]].summary.count
-    title = f"At {place}: {count} pictures, all kinds of holes" + (
+    title = f"At {place}: {count} images, all kinds of holes" + (
         f"; seeds of the reference differ by {seeds}" * bool(seeds)
     )
     return Table(title, header, tuple(rows), tuple(bold))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lab.ablation.comparison import COMPARED, DIGITS, SHORT, excludes_zero, signed
-from lab.ablation.measuring import first_pictures, kept
+from lab.ablation.measuring import first_images, kept
 from lab.ablation.plan import Plan, Scale, read_plan, write_plan
 from lab.ablation.receptive_field import disc
 from lab.ablation.report import INTERVALS, Report
@@ -57,7 +57,7 @@ def run_mask_size(
     Args:
         specs: methods to study, see `evaluation.methods.find_method`; `METHODS` if empty.
         test_set: gives the images; its masks are not used.
-        folder: new, empty, or of a run with the same arguments, which goes on.
+        folder: new, empty, or of a run with the same arguments, which is resumed.
         scale: how many images.
         seed: of the bootstrap.
         vgg_weights: file of VGG16 weights; None measures neither LPIPS nor DISTS.
@@ -71,11 +71,11 @@ def run_mask_size(
     if len(set(names)) < len(names):
         raise OptionError(f"the methods must be all different, got: {', '.join(names)}")
     methods = [find_method(name) for name in names]
-    chosen = first_pictures(test_set, scale.pictures)
+    chosen = first_images(test_set, scale.test_images)
     settings = {
         "methods": {name: describe_method(name) for name in names},
         "test": {test_set.folder.resolve().name: chosen.sha256},
-        "pictures": scale.pictures,
+        "test_images": scale.test_images,
         "seed": seed,
         "vgg_weights": None if vgg_weights is None else describe_weights(vgg_weights),
     }
@@ -229,13 +229,15 @@ def _table(title: str, labels: Sequence[str], lines: Mapping[str, Sequence[Summa
 
 
 def _results(discs: _Discs, settings: Mapping[str, Any]) -> dict[str, Any]:
-    def told(line: Sequence[Summary]) -> list[dict[str, Any]]:
+    def as_dicts(line: Sequence[Summary]) -> list[dict[str, Any]]:
         return [asdict(each) for each in line]
 
     return {
         "settings": dict(settings),
         "radii": list(discs.found),
-        "means": {m: {method: told(discs.means(m, method)) for method in discs.methods} for m in discs.metrics},
-        "differences": {m: {other: told(discs.differences(m, other)) for other in discs.others} for m in discs.metrics},
-        "by_depth": {"ring": RING, **{other: told(discs.by_depth(other)) for other in discs.others}},
+        "means": {m: {method: as_dicts(discs.means(m, method)) for method in discs.methods} for m in discs.metrics},
+        "differences": {
+            m: {other: as_dicts(discs.differences(m, other)) for other in discs.others} for m in discs.metrics
+        },
+        "by_depth": {"ring": RING, **{other: as_dicts(discs.by_depth(other)) for other in discs.others}},
     }

@@ -22,8 +22,8 @@ from wavepaint.network import WavePaint
 from wavepaint.network.coarse import fill_coarse_to_fine
 
 
-def first_pictures(test_set: EvaluationSet, count: int) -> EvaluationSet:
-    """The part of a test set with its first `count` pictures by name, each with all its holes."""
+def first_images(test_set: EvaluationSet, count: int) -> EvaluationSet:
+    """The part of a test set with its first `count` images by name, each with all its holes."""
     chosen = set(sorted({entry.name for entry in test_set.entries})[:count])
     return replace(test_set, entries=tuple(entry for entry in test_set.entries if entry.name in chosen))
 
@@ -59,12 +59,12 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def coarse_to_fine_method(model: WavePaint, name: str, octaves: int) -> NetworkMethod:
-    """The network over `octaves` halvings; 0 = one look, from its prefill."""
+def coarse_to_fine_method(model: WavePaint, name: str, levels: int) -> NetworkMethod:
+    """The network from `levels` halvings on, coarse to fine; 0 = one run, from its prefill."""
 
     def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            filled = fill_coarse_to_fine(model, torch.from_numpy(image), torch.from_numpy(mask), octaves)
+            filled = fill_coarse_to_fine(model, torch.from_numpy(image), torch.from_numpy(mask), levels)
         return np.asarray(filled.numpy())
 
-    return NetworkMethod(name, run, model.config.multiple * 2**octaves)
+    return NetworkMethod(name, run, model.config.multiple * 2**levels)

@@ -1,4 +1,4 @@
-"""What a study is going to do, written down before it begins: a run that goes on, or is repeated, follows it."""
+"""What a study is going to do, written down before it begins: a run that is resumed or repeated follows it."""
 
 from __future__ import annotations
 
@@ -20,34 +20,36 @@ class Scale:
 
     Attributes:
         budget: seconds of training of all runs together; processor time on a CPU, else wall time.
-        photographs: at most, to train on.
-        pictures: at most, to measure on (each with every kind of hole).
+        train_images: at most, to train on.
+        test_images: at most, to measure on (each with every kind of hole).
         crop: side of training crops, pixels.
         batch: crops per step.
         seeds: runs of every arm; the reference gets one more than that while there is only one.
         network: fields of the default network's configuration that differ in every arm.
+        steps: of every arm at equal steps, instead of those that the slowest arm makes in its share of the budget.
     """
 
     budget: float
-    photographs: int
-    pictures: int
+    train_images: int
+    test_images: int
     crop: int
     batch: int
     seeds: int
     network: Mapping[str, Any] = field(default_factory=dict)
+    steps: int | None = None
 
 
 SMALL = Scale(
     budget=1800,
-    photographs=2000,
-    pictures=60,
+    train_images=2000,
+    test_images=60,
     crop=64,
     batch=8,
     seeds=3,
     network={"final_dim": 48, "ff_channel": 48},
 )
 """For one core and half an hour: crops of the size that the published code trains on, half of the default's width."""
-FULL = Scale(budget=7 * 86400, photographs=1_000_000, pictures=1_000_000, crop=256, batch=32, seeds=3)
+FULL = Scale(budget=7 * 86400, train_images=1_000_000, test_images=1_000_000, crop=256, batch=32, seeds=3)
 """For an accelerator and a week."""
 
 
@@ -80,18 +82,23 @@ class Plan:
 EQUAL_STEPS, EQUAL_TIME = "equal steps", "equal time"
 
 
-def share_budget(budget: float, runs: int, step_seconds: Mapping[str, float]) -> tuple[int, dict[str, int]]:
+def share_budget(
+    budget: float, runs: int, step_seconds: Mapping[str, float], steps: int | None = None
+) -> tuple[int, dict[str, int]]:
     """Steps at equal steps, and of every arm at equal time.
 
     Args:
         budget: seconds for all runs.
         runs: how many there are.
         step_seconds: of every arm.
+        steps: of the slowest arm, whose time then takes the place of the budget's share.
 
     Returns:
         The steps that the slowest arm can make in its share of the budget, and what each can; at least one.
     """
-    equal_time = {arm: max(1, int(budget / runs / seconds)) for arm, seconds in step_seconds.items()}
+    slowest = max(step_seconds.values())
+    limit = budget / runs if steps is None else (steps + 1e-6) * slowest  # above the error of rounding
+    equal_time = {arm: max(1, int(limit / seconds)) for arm, seconds in step_seconds.items()}
     return min(equal_time.values()), equal_time
 
 

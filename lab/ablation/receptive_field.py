@@ -62,10 +62,10 @@ def disc(side: int, radius: float) -> NDArray[np.bool_]:
 
 
 def receptive_field(model: WavePaint, items: Sequence[Item], seed: int = 0) -> ReceptiveField:
-    """Measure on photographs with a disc missing in the middle.
+    """Measure on images with a disc missing in the middle.
 
-    What is differentiated is what the network adds to its prefill, by the picture that its first module reads:
-    the prefill itself depends on the whole picture in every network, and the sum of both would hide the rest.
+    What is differentiated is what the network adds to its prefill, by what its first module reads:
+    the prefill itself depends on the whole image in every network, and the sum of both would hide the rest.
 
     Args:
         model: in evaluation mode.
@@ -86,7 +86,7 @@ def receptive_field(model: WavePaint, items: Sequence[Item], seed: int = 0) -> R
         image.requires_grad_()
         row, column = (side - JITTER) // 2 + rng.integers(0, JITTER, 2)
         added = (model(image, mask, guess) - guess)[0, :, row, column].sum()
-        # Outside the hole the first module reads the image, inside it the guess: together, its whole picture.
+        # Outside the hole the first module reads the image, inside it the guess: together, its whole input.
         gradient = torch.add(*torch.autograd.grad(added, (image, guess)))
         energy = gradient.double().pow(2).sum(1)[0].numpy()
         energy[row, column] = 0  # what a network makes of the pixel's own guess says nothing of its surroundings

@@ -16,7 +16,7 @@ from wavepaint.files import atomic_write
 
 INTERVALS = (
     "Scores are taken in the hole, on 8-bit composites. Intervals are 95 % bootstrap intervals of the mean over "
-    "pictures, differences paired."
+    "images, differences paired."
 )
 SEEDS = (
     "They say how sure a difference between these trained networks is. Another seed of training is a second source of "

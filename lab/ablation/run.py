@@ -36,25 +36,27 @@ class StudyRequest:
 
     Attributes:
         name: one of `studies.STUDIES`.
-        photos: images to train on, see `data.images.find_images`; several for `CROSS_DATA` only.
+        images: images to train on, see `data.images.find_images`; several for `CROSS_DATA` only.
         tests: test sets that `wavepaint masks make` wrote.
         full: at full size, on an accelerator where there is one; else small, on one core.
         budget: seconds of training of all runs together, instead of the scale's.
-        pictures: of each test set to measure on, instead of the scale's.
+        steps: of every arm at equal steps, instead of what the budget is enough for.
+        test_images: of each test set to measure on, instead of the scale's.
         seed: random seed.
         methods: to study, for `MASK_SIZE`; see `holes.run_mask_size`.
-        init: "default" or a checkpoint that all arms go on from, for `TEXTURE`; by default the packaged network.
+        init: "default" or a checkpoint that all arms start from, for `TEXTURE`; by default the packaged network.
         vgg_weights: file of VGG16 weights; without it `TEXTURE` downloads them once and `MASK_SIZE` measures
             neither LPIPS nor DISTS.
         peers: folder of other networks for `EFFICIENCY`, see `efficiency.run_efficiency`.
     """
 
     name: str
-    photos: Sequence[str] = ()
+    images: Sequence[str] = ()
     tests: Sequence[Path] = ()
     full: bool = False
     budget: float | None = None
-    pictures: int | None = None
+    steps: int | None = None
+    test_images: int | None = None
     seed: int = 0
     methods: Sequence[str] = ()
     init: str | None = None
@@ -66,32 +68,36 @@ class StudyRequest:
         name = self.name
         if name not in STUDIES:
             raise OptionError(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
-        needs = {"--photos": name not in (MASK_SIZE, EFFICIENCY), "--test": name != EFFICIENCY}
-        for option, given in (("--photos", self.photos), ("--test", self.tests)):
+        needs = {"--images": name not in (MASK_SIZE, EFFICIENCY), "--test": name != EFFICIENCY}
+        for option, given in (("--images", self.images), ("--test", self.tests)):
             if bool(given) != needs[option]:
                 raise OptionError(f"the study {name} {'needs' if needs[option] else 'takes no'} {option}")
         for option, is_given, takers in (
             ("--budget", self.budget is not None, (*TRAINING_STUDIES, CROSS_DATA)),
+            ("--steps", self.steps is not None, (*TRAINING_STUDIES, CROSS_DATA)),
             ("--method", bool(self.methods), (MASK_SIZE,)),
             ("--init", self.init is not None, (TEXTURE,)),
             ("--vgg-weights", self.vgg_weights is not None, (TEXTURE, MASK_SIZE)),
         ):
             if is_given and name not in takers:
                 raise OptionError(f"the study {name} takes no {option}")
-        if self.pictures is not None and self.pictures < 1:
-            raise OptionError(f"--pictures must be at least 1, got {self.pictures}")
+        if self.budget is not None and self.steps is not None:
+            raise OptionError("give only one of --budget and --steps")
+        for option, count in (("--steps", self.steps), ("--test-images", self.test_images)):
+            if count is not None and count < 1:
+                raise OptionError(f"{option} must be at least 1, got {count}")
         if name == MASK_SIZE and len(self.tests) > 1:
             raise OptionError(f"the study {MASK_SIZE} takes one --test, got {len(self.tests)}")
-        if name == CROSS_DATA and len(self.tests) != len(self.photos):
-            raise OptionError(f"the study {CROSS_DATA} needs one --test for every --photos")
+        if name == CROSS_DATA and len(self.tests) != len(self.images):
+            raise OptionError(f"the study {CROSS_DATA} needs one --test for every --images")
 
     @property
     def scale(self) -> Scale:
         """The size of the study."""
-        scale = FULL if self.full else SMALL
+        scale = replace(FULL if self.full else SMALL, steps=self.steps)
         if self.budget is not None:
             scale = replace(scale, budget=self.budget)
-        return scale if self.pictures is None else replace(scale, pictures=self.pictures)
+        return scale if self.test_images is None else replace(scale, test_images=self.test_images)
 
 
 def run_study(request: StudyRequest, folder: Path, say: Callable[[str], None] = lambda text: None) -> Report:
@@ -124,10 +130,10 @@ def _run(request: StudyRequest, folder: Path, say: Callable[[str], None]) -> Rep
     if request.name == MASK_SIZE:
         test_set = open_test_set(request.tests[0])
         return run_mask_size(request.methods, test_set, folder, scale, request.seed, vgg_weights, say)
-    study, sets = training_study(request.name, request.photos), [open_test_set(test) for test in request.tests]
+    study, sets = training_study(request.name, request.images), [open_test_set(test) for test in request.tests]
     start = Start(request.init or DEFAULT_NAME, CONTINUED_RATE, vgg_weights) if study.continues else FRESH
     return run_training_study(
-        study, request.photos, sets, folder, scale=scale, seed=request.seed, device=device, start=start, say=say
+        study, request.images, sets, folder, scale=scale, seed=request.seed, device=device, start=start, say=say
     )
 
 

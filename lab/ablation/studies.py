@@ -21,8 +21,8 @@ class Arm:
         name: as shown; unique within a study.
         network: fields of the default network's configuration to change.
         self_condition: probability that a training step starts from the network's own half-resolution result.
-        octaves: halvings of the picture that are filled first when it is measured, each the guess of the next.
-        source: index of the photographs that it is trained on.
+        coarse_levels: halvings of the image that are filled first when it is measured, each the guess of the next.
+        source: index of the images that it is trained on.
         losses: names of losses besides the reference's, with weights that are measured; see `texture`.
         convolutions: mix tokens by learned strided convolutions instead of the wavelet transform, which start as
             "haar" (the transform itself) or "random" (PyTorch's own initialisation).
@@ -32,7 +32,7 @@ class Arm:
     name: str
     network: Mapping[str, Any] = field(default_factory=dict)
     self_condition: float = 0.0
-    octaves: int = 0
+    coarse_levels: int = 0
     source: int = 0
     losses: tuple[str, ...] = ()
     convolutions: ConvolutionStart | None = None
@@ -46,9 +46,10 @@ class TrainingStudy:
     Attributes:
         name: of the study.
         question: that it answers.
-        arms: the variants; the first is what the others are compared with.
+        arms: the variants; the first is the reference, what the others are compared with.
         metrics: what is compared, keys of `comparison.SHORT`.
-        continues: whether all arms go on from one checkpoint, instead of random weights.
+        continues: whether all arms start from one checkpoint, instead of random weights.
+        reference_by_set: whether each test set has a reference of its own, the arm of the set's number.
     """
 
     name: str
@@ -56,6 +57,11 @@ class TrainingStudy:
     arms: tuple[Arm, ...]
     metrics: tuple[str, ...] = COMPARED
     continues: bool = False
+    reference_by_set: bool = False
+
+    def reference(self, test_set: int) -> Arm:
+        """What the other arms are compared with on the test set of this number."""
+        return self.arms[test_set if self.reference_by_set else 0]
 
 
 def _one_field(name: str, values: Sequence[Any]) -> tuple[Arm, ...]:
@@ -69,7 +75,7 @@ def _modules(modules: int, blocks: int) -> Arm:
 _PUBLISHED: Mapping[str, Any] = {"preset": "published-2", "network": {"final_dim": 32, "ff_channel": 32}}
 """The published layout, narrow enough for a processor: convolution stem, two modules, holes that start at zero."""
 TEXTURE = "texture"
-_COARSE_TO_FINE: Mapping[str, Any] = {"self_condition": 0.3, "octaves": 1}
+_COARSE_TO_FINE: Mapping[str, Any] = {"self_condition": 0.3, "coarse_levels": 1}
 
 _STUDIES = (
     TrainingStudy(
@@ -93,7 +99,7 @@ _STUDIES = (
     ),
     TrainingStudy(
         "modules",
-        "Is it better to refine the picture in several modules, with the same or with more blocks in all?",
+        "Is it better to refine the image in several modules, with the same or with more blocks in all?",
         (_modules(1, 4), _modules(2, 2), _modules(4, 1), _modules(2, 4)),
     ),
     TrainingStudy(
@@ -134,19 +140,20 @@ def training_study(name: str, sources: Sequence[str]) -> TrainingStudy:
 
     Args:
         name: of `TRAINING_STUDIES`, or `CROSS_DATA`.
-        sources: where the photographs come from; `CROSS_DATA` has an arm for each.
+        sources: where the images come from; `CROSS_DATA` has an arm for each.
 
     Raises:
         OptionError: fewer than two sources, or several of one name, for `CROSS_DATA`; more than one for another.
     """
     if name != CROSS_DATA:
         if len(sources) != 1:
-            raise OptionError(f"the study {name} takes one --photos, got {len(sources)}")
+            raise OptionError(f"the study {name} takes one --images, got {len(sources)}")
         return TRAINING_STUDIES[name]
     if len(sources) < 2 or len(set(sources)) < len(sources):
-        raise OptionError(f"the study {CROSS_DATA} needs two or more different --photos to train on")
+        raise OptionError(f"the study {CROSS_DATA} needs two or more different --images to train on")
     return TrainingStudy(
         CROSS_DATA,
-        "What does a network lose on photographs of another source than it was trained on?",
+        "What does a network lose on images of another source than it was trained on?",
         tuple(Arm(f"trained on {source}", source=index) for index, source in enumerate(sources)),
+        reference_by_set=True,
     )

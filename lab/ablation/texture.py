@@ -17,7 +17,7 @@ from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image
 from wavepaint.network.dwt import dwt2
 
 CONTINUED_RATE = 1e-3
-"""Learning rate of networks that go on from a checkpoint."""
+"""Learning rate of networks that start from a checkpoint."""
 GRADIENT_SHARE = 1.0
 """Norm of the gradient of the losses that an arm adds, as a share of that of the reference losses."""
 GRADIENT_BATCHES = 8
@@ -32,16 +32,16 @@ def detail_scores(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -
     Returns:
         `detail_1` and `detail_2`: the binary logarithm of the ratio of the mean squares of all details of a level,
         in cells of 2x2 or 4x4 samples that lie in the hole as a whole (those that it touches where there are none).
-        0 = as much detail as in the truth, -1 = half of its energy; see `_FLOOR` for flat pictures.
+        0 = as much detail as in the truth, -1 = half of its energy; see `_FLOOR` for flat images.
     """
-    pictures = torch.from_numpy(np.concatenate((truth[None], composites))).permute(0, 3, 1, 2).double() / 255
+    images = torch.from_numpy(np.concatenate((truth[None], composites))).permute(0, 3, 1, 2).double() / 255
     hole = torch.from_numpy(mask)[None, None].double()
     found = {}
     for level, name in enumerate(DETAIL, start=1):
         share = F.avg_pool2d(hole, 2**level)
         inside = share == 1 if bool((share == 1).any()) else share > 0
         # A last odd row or column is left out: its cells would be padded.
-        pictures, details = (x[..., : share.shape[-2], : share.shape[-1]] for x in dwt2(pictures))
+        images, details = (x[..., : share.shape[-2], : share.shape[-1]] for x in dwt2(images))
         energy = details[:, :, inside[0, 0]].pow(2).mean((1, 2)) + _FLOOR
         found[name] = torch.log2(energy[1:] / energy[0]).numpy()
     return found

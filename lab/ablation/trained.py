@@ -16,11 +16,11 @@ from lab.ablation.bench import Bench, runs_of
 from lab.ablation.comparison import DETAIL, VGG_DISTANCE, Compared, Scores, compare
 from lab.ablation.convolutions import load_network
 from lab.ablation.findings import BEFORE, PREFILL_ALONE, findings
-from lab.ablation.measuring import coarse_to_fine_method, first_pictures, kept, score
+from lab.ablation.measuring import coarse_to_fine_method, first_images, kept, score
 from lab.ablation.plan import EQUAL_STEPS, EQUAL_TIME, Plan, Scale, read_plan, share_budget, write_plan
 from lab.ablation.receptive_field import ReceptiveField, receptive_field
 from lab.ablation.report import Report
-from lab.ablation.studies import CROSS_DATA, Arm, TrainingStudy
+from lab.ablation.studies import Arm, TrainingStudy
 from lab.ablation.texture import all_losses, detail_scores, measure_weights
 from lab.ablation.training import (
     FRESH,
@@ -28,7 +28,7 @@ from lab.ablation.training import (
     MASKS,
     PairedTrainer,
     Start,
-    load_photographs,
+    load_images,
     make_trainer,
     seconds_per_step,
     snapshot_path,
@@ -44,7 +44,7 @@ from wavepaint.evaluation.testset import EvaluationSet
 from wavepaint.files import atomic_write
 from wavepaint.network import load_checkpoint
 
-FIELD_PICTURES = 8
+FIELD_IMAGES = 8
 
 Say = Callable[[str], None]
 
@@ -61,15 +61,15 @@ def run_training_study(
     start: Start = FRESH,
     say: Say = lambda text: None,
 ) -> Report:
-    """Train every arm, or go on where a run in `folder` was stopped, and compare them.
+    """Train every arm, or resume a run in `folder` that was stopped, and compare them.
 
     Args:
         study: what to compare.
-        sources: photographs to train on, see `data.images.find_images`.
-        test_sets: to measure on; their photographs are not trained on.
+        sources: images to train on, see `data.images.find_images`.
+        test_sets: to measure on; their images are not trained on.
         folder: new, empty, or of a run with the same arguments.
         scale: how much to do.
-        seed: of everything random.
+        seed: random seed.
         device: to train on; scores are always taken on the CPU.
         start: where the training of every arm begins.
         say: called with a line before every piece of work.
@@ -81,9 +81,9 @@ def run_training_study(
     """
     if start.init is not None:
         load_checkpoint(start.init)  # an error before anything is done
-    sets = {_set_name(test_sets, index): first_pictures(each, scale.pictures) for index, each in enumerate(test_sets)}
+    sets = {_set_name(test_sets, index): first_images(each, scale.test_images) for index, each in enumerate(test_sets)}
     settings = {
-        "photos": list(sources),
+        "images": list(sources),
         "test": {name: each.sha256 for name, each in sets.items()},
         "seed": seed,
         "device": device.type,
@@ -93,7 +93,7 @@ def run_training_study(
     }
     plan = read_plan(folder, study.name, settings)
     names = frozenset(entry.name for each in test_sets for entry in each.entries)
-    banks = _Banks(sources, scale.photographs, names, seed, device, say)
+    banks = _Banks(sources, scale.train_images, names, seed, device, say)
     if plan is None:
         plan = _make_plan(study, settings, scale, banks, seed, device, start, say)
         write_plan(folder, plan)
@@ -118,21 +118,21 @@ def _set_name(test_sets: Sequence[EvaluationSet], index: int) -> str:
 
 
 class _Banks:
-    """Photographs and masks on the device, loaded when the first run needs them."""
+    """Images and masks on the device, loaded when the first run needs them."""
 
     def __init__(
         self, sources: Sequence[str], count: int, excluded: frozenset[str], seed: int, device: torch.device, say: Say
     ) -> None:
-        self._load = partial(load_photographs, count=count, excluded=excluded, device=device)
+        self._load = partial(load_images, count=count, excluded=excluded, device=device)
         self._sources, self._seed, self._device, self._say = sources, seed, device, say
-        self._photographs: dict[int, ImageBank] = {}
+        self._images: dict[int, ImageBank] = {}
         self._masks: MaskBank | None = None
 
-    def photographs(self, source: int) -> ImageBank:
-        if source not in self._photographs:
+    def images(self, source: int) -> ImageBank:
+        if source not in self._images:
             self._say(f"reading {self._sources[source]}")
-            self._photographs[source] = self._load(self._sources[source])
-        return self._photographs[source]
+            self._images[source] = self._load(self._sources[source])
+        return self._images[source]
 
     @property
     def masks(self) -> MaskBank:
@@ -152,7 +152,7 @@ def _make_plan(
     say: Say,
 ) -> Plan:
     def trainer(arm: Arm, added: Mapping[str, float]) -> PairedTrainer:
-        return make_trainer(arm, scale, banks.photographs(arm.source), banks.masks, seed, device, start, added)
+        return make_trainer(arm, scale, banks.images(arm.source), banks.masks, seed, device, start, added)
 
     losses: dict[str, dict[str, float]] = {}
     if study.continues:
@@ -162,7 +162,7 @@ def _make_plan(
     trainers = [trainer(arm, losses.get(arm.name, {})) for arm in study.arms]
     step_seconds = average_alike(study.arms, seconds_per_step(trainers))
     runs = sum(runs_of(study, arm, scale) for arm in study.arms)
-    equal_steps, equal_time = share_budget(scale.budget, runs, step_seconds)
+    equal_steps, equal_time = share_budget(scale.budget, runs, step_seconds, scale.steps)
     return Plan(study.name, settings, step_seconds, equal_steps, equal_time, losses)
 
 
@@ -181,10 +181,10 @@ def _train(bench: Bench, arm: Arm, run: int, banks: _Banks, device: torch.device
     if all(snapshot_path(folder, moment).is_file() for moment in moments):
         return
     say(f"training {arm.name}, seed {bench.seed + run}, {moments[-1]} steps")
-    photographs = banks.photographs(arm.source)
+    images = banks.images(arm.source)
     added = bench.plan.losses.get(arm.name, {})
     seed = bench.seed + run
-    trainer = make_trainer(arm, bench.scale, photographs, banks.masks, seed, device, bench.start, added)
+    trainer = make_trainer(arm, bench.scale, images, banks.masks, seed, device, bench.start, added)
     train_run(trainer, folder, moments)
 
 
@@ -205,9 +205,8 @@ def _measure(bench: Bench, sets: Mapping[str, EvaluationSet], say: Say) -> Repor
                 ]
                 for arm in study.arms
             }
-            # Of several sources every set's own one is what the others are compared with.
-            own = study.arms[number].name if study.name == CROSS_DATA else study.arms[0].name
-            rows[set_name, moment] = compare({own: runs.pop(own), **runs, **untrained}, bench.seed)
+            reference = study.reference(number).name
+            rows[set_name, moment] = compare({reference: runs.pop(reference), **runs, **untrained}, bench.seed)
     fields: dict[str, ReceptiveField | None] = {}
     if not study.continues:
         say("measuring receptive fields")
@@ -226,7 +225,7 @@ class _Scoring:
         """See `measuring.score`."""
         if self._scorers is None:
             self._scorers = (pixel_scores, *self._more())
-        # Image by picture, as a truth is looked at through VGG16 once for all its holes.
+        # Image by image, as a truth passes VGG16 once for all its holes.
         by_name = tuple(sorted(test_set.entries, key=lambda entry: entry.name))
         return score(method, replace(test_set, entries=by_name), self._metrics, self._scorers)
 
@@ -267,7 +266,7 @@ def _scores_of_run(
     def make() -> Scores:
         say(f"scoring {arm.name}, seed {bench.seed + run}, after {steps} steps")
         model = load_network(snapshot_path(folder, steps))
-        return scoring(coarse_to_fine_method(model, arm.name, arm.octaves), test_set)
+        return scoring(coarse_to_fine_method(model, arm.name, arm.coarse_levels), test_set)
 
     found: Scores = kept(folder / f"scores-{steps:06d}-{number}.json", make)
     return found
@@ -278,7 +277,7 @@ def _field(bench: Bench, arm: Arm, test_set: EvaluationSet) -> ReceptiveField | 
     path = bench.run_folder(arm, 0) / "receptive-field.npy"
     if not path.is_file():
         model = load_network(snapshot_path(path.parent, bench.plan.equal_time[arm.name]))
-        chosen = first_pictures(test_set, FIELD_PICTURES)
+        chosen = first_images(test_set, FIELD_IMAGES)
         items = [item for item in chosen if item.kind == chosen.kinds[0]]
         try:
             energy = receptive_field(model, items, bench.seed).energy

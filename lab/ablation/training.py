@@ -26,7 +26,7 @@ from wavepaint.errors import ImageError, OptionError
 from wavepaint.evaluation.protocol import item_name
 from wavepaint.files import atomic_write as atomic
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
-from wavepaint.network.coarse import evaluating, most_octaves
+from wavepaint.network.coarse import evaluating, most_coarse_levels
 from wavepaint.training.learner import Learner, has_bfloat16, is_finite
 from wavepaint.training.losses import Loss, WeightedLosses
 from wavepaint.training.pace import warmup
@@ -50,7 +50,7 @@ class Start:
     """Where the training of every arm begins.
 
     Attributes:
-        init: checkpoint to go on from, "default" for the packaged network; None for random weights.
+        init: checkpoint to start from, "default" for the packaged network; None for random weights.
         learning_rate: AdamW's, after the warm-up.
         vgg_weights: file of VGG16 weights for losses and scores; None for the official ones, downloaded once.
     """
@@ -114,11 +114,11 @@ class PairedTrainer:
         """One optimiser step."""
         batch = self.draw(self.steps)
         coarse = float(torch.rand(())) < self.recipe.self_condition
-        most = most_octaves(self.model.config, self.recipe.crops[0])
-        octaves = int(torch.randint(1, most + 1, ())) if coarse else 0
+        most = most_coarse_levels(self.model.config, self.recipe.crops[0])
+        coarse_levels = int(torch.randint(1, most + 1, ())) if coarse else 0
         phase = self.recipe.phases[0]
         rate = phase.learning_rate * warmup(self.steps, phase.warmup)
-        self.learner.step(lambda: batch, rate, octaves, self.steps)
+        self.learner.step(lambda: batch, rate, coarse_levels, self.steps)
         self.steps += 1
 
     def draw(self, number: int) -> Batch:
@@ -171,7 +171,7 @@ class PairedTrainer:
 
 def config_of(arm: Arm, scale: Scale) -> WavePaintConfig:
     """The network of an arm."""
-    own = {**preset(arm.preset).to_dict(), "octaves": arm.octaves}
+    own = {**preset(arm.preset).to_dict(), "octaves": arm.coarse_levels}
     return WavePaintConfig.from_dict({**own, **scale.network, **arm.network})
 
 
@@ -246,7 +246,7 @@ def snapshot_path(folder: Path, steps: int) -> Path:
 
 
 def train_run(trainer: PairedTrainer, folder: Path, moments: Sequence[int]) -> None:
-    """Train to each of `moments` and leave a snapshot there; a run that was killed goes on where it was saved.
+    """Train to each of `moments` and leave a snapshot there; a run that was killed is resumed.
 
     Args:
         trainer: at its first step.
@@ -281,8 +281,8 @@ def _has_convolutions(model: WavePaint) -> bool:
     return any(isinstance(part, ConvolutionBlock) for part in model.modules())
 
 
-def load_photographs(source: str, count: int, excluded: frozenset[str], device: torch.device) -> ImageBank:
-    """Photographs to train on, as bytes on a device.
+def load_images(source: str, count: int, excluded: frozenset[str], device: torch.device) -> ImageBank:
+    """Images to train on, as bytes on a device.
 
     Args:
         source: see `data.images.find_images`.
@@ -297,7 +297,7 @@ def load_photographs(source: str, count: int, excluded: frozenset[str], device: 
     found = find_images(source)
     usable = [index for index in range(len(found)) if item_name(found.name(index)) not in excluded]
     if not usable:
-        raise OptionError(f"{source}: all its photographs are in the test set")
+        raise OptionError(f"{source}: all its images are in the test set")
     step = max(1.0, len(usable) / count)
     chosen = Selection(found, (usable[int(number * step)] for number in range(min(count, len(usable)))))
     return ImageBank(_readable(chosen), device)

@@ -166,7 +166,7 @@ def measure(
     Args:
         subjects: see `subjects.find_subjects`.
         plan: how much.
-        on_progress: told what comes next.
+        on_progress: called with what comes next.
     """
     too_much: dict[Subject, Case] = {}
     for case in plan.cases():

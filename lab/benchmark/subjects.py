@@ -54,7 +54,7 @@ class Subject:
         method: "wavepaint", "network", a classical method, or a peer.
         runtime: what runs a network; "" for a classical method.
         source: model file of the network ("" for the packaged one), or the folder of the peers.
-        threads: for everything that can be told; None = every core.
+        threads: for everything that takes a number; None = every core.
     """
 
     method: str
@@ -169,7 +169,7 @@ def load_subject(subject: Subject) -> Loaded:
 
 
 def _limit_threads(subject: Subject) -> None:
-    """OpenCV and PyTorch know one number of threads for the process; the other runtimes are told when they load."""
+    """OpenCV and PyTorch know one number of threads for the process; the other runtimes take one when they load."""
     if subject.threads is None:
         return
     if subject.method.startswith("opencv"):

@@ -2,7 +2,7 @@
 
     python lab/benchmarks/artefacts.py SET CHECKPOINT... [--kind thick] [--count 20] [--vgg16 FILE]
 
-SET is what `wavepaint masks make` wrote. The networks take one look each, without grain. Levels are those of 8 bits.
+SET is what `wavepaint masks make` wrote. The networks run once each, without grain. Levels are those of 8 bits.
 
 * lattice N: root mean square of what repeats every N samples within holes, estimated without the part that chance
   brings (products of different periods only), so it is 0 where nothing repeats.

@@ -46,8 +46,8 @@ def hole_in(height: int, width: int) -> tuple[Mask, tuple[slice, slice]]:
     top, left = (height - side) // 2, (width - side) // 2
     mask = np.zeros((height, width), np.bool_)
     mask[top : top + side, left : left + side] = True
-    rim = side // 4
-    return mask, (slice(top - rim, top + side + rim), slice(left - rim, left + side + rim))
+    margin = side // 4
+    return mask, (slice(top - margin, top + side + margin), slice(left - margin, left + side + margin))
 
 
 def methods() -> dict[str, Fill]:

@@ -142,7 +142,7 @@ def series(small: bool) -> list[list[Case]]:
 def own_fill(mask: np.ndarray) -> Fill:
     """Our own, loaded for what this mask takes."""
     inpainter = Inpainter()
-    crops = [region.crop for wave in find_regions(mask) for region in wave]
+    crops = [region.crop for stage in find_regions(mask) for region in stage]
     inpainter.load(expected_crops=sum(crop.area for crop in crops) // CROP_PIXELS)
     return inpainter
 

@@ -3,7 +3,7 @@
     python lab/benchmarks/serve.py [--seconds 10] [--json serve.json]
 
 Starts servers of its own on 127.0.0.1 and sends all load there. 1, 8 and 64 clients ask for the same image over and
-over, each on a connection of its own; a client told 429 waits a moment and asks again. Every answer must be the one
+over, each on a connection of its own; a client that gets 429 waits and asks again. Every answer must be the one
 right image (byte for byte), a 429 or a 503. Then 8 clients meet SIGTERM (whatever was begun must be answered) and
 SIGKILL (every image that arrived must be whole, and a new server must answer as the old one did). Stops by itself;
 exit status 1 if anything was lost.
@@ -32,9 +32,9 @@ CLIENTS = (1, 8, 64)
 SIDE = 512
 HOLE = 96
 REFUSED_PAUSE = 0.05
-"""Seconds until a client told 429 asks again: much less than the Retry-After it is given, to keep up the pressure."""
+"""Seconds until a client that got 429 asks again: much less than its Retry-After, to keep up the pressure."""
 SHUTDOWN_PAUSE = 5
-"""Seconds until a client told 503 asks again, as its Retry-After says."""
+"""Seconds until a client that got 503 asks again, as its Retry-After says."""
 IMAGES_BEFORE_SIGNAL = 8
 BOUNDARY = "wavepaint-benchmark"
 
@@ -124,7 +124,7 @@ def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes
 
 
 def client(port: int, body: bytes, expected: bytes | None, answers: Answers, stop: threading.Event) -> None:
-    """Ask until told to stop, or until the server is gone."""
+    """Ask until `stop` is set, or until the server is gone."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
     while not stop.is_set():
         start = time.perf_counter()

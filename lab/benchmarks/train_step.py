@@ -211,15 +211,15 @@ def main() -> None:
             flush=True,
         )
     if arguments.json:
-        told = {
+        settings = {
             "crop": arguments.crop,
             "batch": arguments.batch,
             "steps": arguments.steps,
             "device": str(device),
             "clock": arguments.clock,
+            "threads": torch.get_num_threads(),
         }
-        told["threads"] = torch.get_num_threads()
-        arguments.json.write_text(json.dumps({**told, "models": rows}, indent=1) + "\n")
+        arguments.json.write_text(json.dumps({**settings, "models": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Material:
     output: Annotated[
         Path, Option("Folder of a new run, or of one to resume.", flags=("-o", "--output"), metavar="RUN")
     ]
-    photos: Annotated[
+    images: Annotated[
         tuple[str, ...],
         Option("Folder, image or .tar shards to train on, for studies that train; cross-data takes several."),
     ] = ()
@@ -37,7 +37,8 @@ class Material:
     ] = ()
     full: Annotated[bool, Option("At full size, for an accelerator; by default half an hour of one core.")] = False
     budget: Annotated[str | None, Option("Training of all networks together: 90s, 10m, 2h.", metavar="TIME")] = None
-    pictures: Annotated[int | None, Option("Of each test set, the first so many; 60, or all with --full.")] = None
+    steps: Annotated[int | None, Option("Training steps of every network, instead of --budget.")] = None
+    test_images: Annotated[int | None, Option("Of each test set, the first so many; 60, or all with --full.")] = None
     seed: Annotated[int, Option("Random seed.")] = 0
     method: Annotated[tuple[str, ...], Option("mask-size: as of `evaluate`; package and network by default.")] = ()
     init: Annotated[
@@ -72,11 +73,12 @@ def ablate(study: Annotated[Study, typer.Argument(help="The study.")], *, materi
         raise MissingExtraError("python -m lab ablate", "train", str(error.name)) from None
     request = StudyRequest(
         study,
-        photos=material.photos,
+        images=material.images,
         tests=material.test,
         full=material.full,
         budget=None if material.budget is None else parse_duration(material.budget),
-        pictures=material.pictures,
+        steps=material.steps,
+        test_images=material.test_images,
         seed=material.seed,
         methods=material.method,
         init=material.init,

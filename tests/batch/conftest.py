@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from batch_inputs import KINDS, NAMES
 
-from pictures import noise, pillow
+from images import noise, pillow
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.batch.folder import inpaint_folder

@@ -13,7 +13,7 @@ import pytest
 from batch_inputs import Poison
 from typer.testing import CliRunner
 
-from pictures import noise, pillow
+from images import noise, pillow
 from wavepaint import storage
 from wavepaint.batch.plan import Plan, Row, make_plan
 from wavepaint.batch.settings import Cluster

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from batch_inputs import NAMES, write_shard
 
-from pictures import noise, pillow
+from images import noise, pillow
 from wavepaint import storage
 from wavepaint.batch.plan import Row, make_plan
 from wavepaint.batch.settings import Cluster

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from images import png, soft
 from lab.study.votes import Vote, read_votes
-from pictures import png, soft
 from wavepaint.data.images import find_images
 from wavepaint.evaluation.testset import make_test_set
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from commands import files_in, run
-from pictures import png, soft
+from images import png, soft
 from standin import write_detector
 
 

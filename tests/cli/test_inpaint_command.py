@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import wavepaint
-from commands import HOLE, MASK, PHOTO, SAMPLES, check_filled, files_in, run, samples_of
-from pictures import noise, pillow, png, soft, tiff
+from commands import HOLE, IMAGE, MASK, SAMPLES, check_filled, files_in, run, samples_of
+from images import noise, pillow, png, soft, tiff
 from standin import Recorder
 from wavepaint import Inpainter, inpainter
 from wavepaint.batch.folder import inpaint_folder
@@ -25,10 +25,10 @@ from wavepaint.image.comparison import GAP, write_comparison
 from wavepaint.image.suffixes import can_write
 from wavepaint.options import Options
 
-# -- one photograph -------------------------------------------------------------------------------------------------
+# -- one image ------------------------------------------------------------------------------------------------------
 
 
-def test_a_photograph_and_a_mask(here: Path, model: Path) -> None:
+def test_an_image_and_a_mask(here: Path, model: Path) -> None:
     (here / f".{'0' * 16}.part").touch()  # of a run that was killed
     result = run("inpaint", "photo.png", "mask.png", "-o", "out.png", "--model", model)
     assert (result.exit_code, result.stdout) == (0, "")
@@ -66,9 +66,9 @@ def test_mask_options_mean_what_they_do_in_python(here: Path, model: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "stdin", "output"),
     [
-        (["-", "mask.png", "-o", "-"], PHOTO, None),
+        (["-", "mask.png", "-o", "-"], IMAGE, None),
         (["photo.png", "-", "-o", "-"], MASK, None),
-        (["-", "mask.png", "-o", "out.png"], PHOTO, "out.png"),
+        (["-", "mask.png", "-o", "out.png"], IMAGE, "out.png"),
     ],
 )
 def test_standard_streams(here: Path, model: Path, arguments: list[str], stdin: bytes, output: str | None) -> None:
@@ -161,7 +161,7 @@ def test_bad_input_is_one_line_and_status_2(here: Path, model: Path, arguments: 
     os.mkfifo(here / "pipe")
     (here / "link.png").symlink_to("photo.png")
     (here / "full.png").write_bytes(pillow(np.full((40, 50, 1), 255, np.uint8), "PNG"))
-    (here / "broken.png").write_bytes(PHOTO[: len(PHOTO) // 2])
+    (here / "broken.png").write_bytes(IMAGE[: len(IMAGE) // 2])
     before = sorted(os.listdir(here))
     chosen = [] if "--model" in arguments else ["--model", model]
     result = run("inpaint", *arguments, *chosen)
@@ -196,11 +196,11 @@ def test_a_mask_that_marks_nothing_is_a_warning(here: Path, model: Path) -> None
     assert result.stderr.startswith("wavepaint: warning: faint.png: marks nothing: its largest value is 100 of 255")
     assert "--threshold" in result.stderr
     assert result.stderr.count("\n") == 1
-    assert (here / "out.png").read_bytes() == PHOTO
+    assert (here / "out.png").read_bytes() == IMAGE
 
 
 def test_bytes_from_standard_input_are_named_so(here: Path, model: Path) -> None:
-    result = run("inpaint", "-", "mask.png", "-o", "out.png", "--model", model, stdin=b"no picture at all")
+    result = run("inpaint", "-", "mask.png", "-o", "out.png", "--model", model, stdin=b"no image at all")
     assert (result.exit_code, result.stderr.startswith("wavepaint: standard input: is not a PNG")) == (2, True)
 
 
@@ -220,7 +220,7 @@ def test_the_mask_is_an_option_too_and_quiet_is_quiet(here: Path, model: Path) -
 
 def test_several_images_in_one_call(here: Path, model: Path) -> None:
     (here / "second.gif").write_bytes(pillow(SAMPLES, "GIF"))
-    (here / "broken.png").write_bytes(PHOTO[:200])
+    (here / "broken.png").write_bytes(IMAGE[:200])
     result = run(
         "inpaint", "photo.png", "broken.png", "second.gif", "-m", "mask.png", "-o", "out/deep", "--model", model
     )
@@ -252,7 +252,7 @@ def test_in_place_writes_over_the_image(here: Path, model: Path) -> None:
 
 @pytest.mark.parametrize("ends", [["photo.png", "-o", "out.png"], ["photo.png", "-o", "-"], ["-", "-o", "out.png"]])
 def test_a_comparison_shows_before_and_after(here: Path, model: Path, ends: list[str]) -> None:
-    result = run("inpaint", *ends, "-m", "mask.png", "--compare", "both.png", "--model", model, stdin=PHOTO)
+    result = run("inpaint", *ends, "-m", "mask.png", "--compare", "both.png", "--model", model, stdin=IMAGE)
     assert result.exit_code == 0
     both = samples_of(here / "both.png")
     assert both.shape == (40, 50 + GAP + 50, 3)
@@ -342,21 +342,21 @@ def test_short_writes_to_a_pipe_lose_nothing(here: Path, model: Path) -> None:
 
 
 @pytest.fixture
-def photos(here: Path) -> Path:
-    """photos/: a.png, sub/b.png, sub/deep/a.tif, a broken c.png, notes.txt; masks/: one for each, as GIF or PNG."""
+def images(here: Path) -> Path:
+    """images/: a.png, sub/b.png, sub/deep/a.tif, a broken c.png, notes.txt; masks/: one for each, as GIF or PNG."""
     for name in ("a.png", "sub/b.png", "sub/deep/a.tif"):
-        photo, mask = here / "photos" / name, (here / "masks" / name).with_suffix(".gif")
-        photo.parent.mkdir(parents=True, exist_ok=True)
+        image, mask = here / "images" / name, (here / "masks" / name).with_suffix(".gif")
+        image.parent.mkdir(parents=True, exist_ok=True)
         mask.parent.mkdir(parents=True, exist_ok=True)
-        photo.write_bytes(pillow(SAMPLES, "TIFF" if name.endswith("tif") else "PNG"))
+        image.write_bytes(pillow(SAMPLES, "TIFF" if name.endswith("tif") else "PNG"))
         mask.write_bytes(pillow(HOLE.astype(np.uint8) * 255, "GIF"))
-    (here / "photos/notes.txt").write_text("not a picture")
-    (here / "photos/.hidden.png").write_bytes(PHOTO)
-    return here / "photos"
+    (here / "images/notes.txt").write_text("not an image")
+    (here / "images/.hidden.png").write_bytes(IMAGE)
+    return here / "images"
 
 
-def test_a_folder_with_a_mask_for_each(here: Path, photos: Path, model: Path) -> None:
-    result = run("inpaint", "photos", "masks", "-o", "out", "--model", model)
+def test_a_folder_with_a_mask_for_each(here: Path, images: Path, model: Path) -> None:
+    result = run("inpaint", "images", "masks", "-o", "out", "--model", model)
     assert result.exit_code == 0
     assert result.stderr.startswith("wavepaint: 1 file is not an image: notes.txt\n3 filled, 0 skipped, 0 failed in ")
     assert files_in(here / "out") == ["a.png", "sub/b.png", "sub/deep/a.tif"]
@@ -365,84 +365,84 @@ def test_a_folder_with_a_mask_for_each(here: Path, photos: Path, model: Path) ->
 
 
 @pytest.mark.parametrize("what", [["mask.png"], ["--box", "15,10,15,10"]])
-def test_a_folder_with_one_mask_for_all(here: Path, photos: Path, model: Path, what: list[str]) -> None:
-    assert run("inpaint", "photos", *what, "-o", "out", "--model", model).exit_code == 0
+def test_a_folder_with_one_mask_for_all(here: Path, images: Path, model: Path, what: list[str]) -> None:
+    assert run("inpaint", "images", *what, "-o", "out", "--model", model).exit_code == 0
     for name in ("a.png", "sub/b.png", "sub/deep/a.tif"):
         check_filled(here / "out" / name)
 
 
-def test_existing_results_are_skipped_unless_told_otherwise(here: Path, photos: Path, model: Path) -> None:
+def test_existing_results_are_skipped_unless_told_otherwise(here: Path, images: Path, model: Path) -> None:
     (here / "out").mkdir()
     (here / "out/a.png").write_bytes(b"mine")
-    result = run("inpaint", "photos", "masks", "-o", "out", "--model", model)
+    result = run("inpaint", "images", "masks", "-o", "out", "--model", model)
     assert result.exit_code == 0
     assert "2 filled, 1 skipped, 0 failed" in result.stderr
     assert (here / "out/a.png").read_bytes() == b"mine"
-    result = run("inpaint", "photos", "masks", "-o", "out", "--overwrite", "--model", model)
+    result = run("inpaint", "images", "masks", "-o", "out", "--overwrite", "--model", model)
     assert "3 filled, 0 skipped, 0 failed" in result.stderr
     check_filled(here / "out/a.png")
 
 
-def test_one_bad_file_does_not_stop_the_rest(here: Path, photos: Path, model: Path) -> None:
-    (photos / "broken.png").write_bytes(PHOTO[:200])
+def test_one_bad_file_does_not_stop_the_rest(here: Path, images: Path, model: Path) -> None:
+    (images / "broken.png").write_bytes(IMAGE[:200])
     (here / "masks/broken.png").write_bytes(MASK)
-    (photos / "sub/alone.png").write_bytes(PHOTO)
-    (photos / "twice.png").write_bytes(PHOTO)
+    (images / "sub/alone.png").write_bytes(IMAGE)
+    (images / "twice.png").write_bytes(IMAGE)
     (here / "masks/twice.png").write_bytes(MASK)
     (here / "masks/twice.gif").write_bytes(MASK)
-    result = run("inpaint", "photos", "masks", "-o", "out", "--model", model)
+    result = run("inpaint", "images", "masks", "-o", "out", "--model", model)
     assert result.exit_code == 1
     _, *lines = result.stderr.splitlines()
     assert len(lines) == 4
-    assert lines[0].startswith("wavepaint: photos/broken.png: cannot be decoded")
-    assert lines[1] == "wavepaint: photos/sub/alone.png: no mask named alone in masks/sub"
-    assert lines[2] == "wavepaint: photos/twice.png: 2 masks named twice in masks"
+    assert lines[0].startswith("wavepaint: images/broken.png: cannot be decoded")
+    assert lines[1] == "wavepaint: images/sub/alone.png: no mask named alone in masks/sub"
+    assert lines[2] == "wavepaint: images/twice.png: 2 masks named twice in masks"
     assert lines[3].startswith("3 filled, 0 skipped, 3 failed in ")
     assert files_in(here / "out") == ["a.png", "sub/b.png", "sub/deep/a.tif"]
 
 
-def test_masks_and_results_inside_the_folder_are_no_photographs(here: Path, photos: Path, model: Path) -> None:
-    (here / "masks").rename(photos / "masks")
-    arguments = ["inpaint", "photos", "photos/masks", "-o", "photos/out", "--model", model]
+def test_masks_and_results_inside_the_folder_are_no_images(here: Path, images: Path, model: Path) -> None:
+    (here / "masks").rename(images / "masks")
+    arguments = ["inpaint", "images", "images/masks", "-o", "images/out", "--model", model]
     assert "3 filled, 0 skipped" in run(*arguments).stderr
     assert "0 filled, 3 skipped" in run(*arguments).stderr
 
 
-def test_results_may_go_above_the_folder_and_gifs_become_pngs(photos: Path, here: Path) -> None:
-    (photos / "g.gif").write_bytes(pillow(SAMPLES, "GIF"))
-    rows = make_plan(str(photos), None, str(here), needs_mask=False).rows
+def test_results_may_go_above_the_folder_and_gifs_become_pngs(images: Path, here: Path) -> None:
+    (images / "g.gif").write_bytes(pillow(SAMPLES, "GIF"))
+    rows = make_plan(str(images), None, str(here), needs_mask=False).rows
     assert [row.result for row in rows] == ["a.png", "g.gif.png", "sub/b.png", "sub/deep/a.tif"]
 
 
-def test_folders_that_cannot_be_used(here: Path, photos: Path, model: Path) -> None:
+def test_folders_that_cannot_be_used(here: Path, images: Path, model: Path) -> None:
     (here / "nothing").mkdir()
     with pytest.raises(ImageError, match="nothing: there are no images"):
         make_plan("nothing", None, "out")
     with pytest.raises(MaskError, match="none: no such file or folder"):
-        make_plan(str(photos), "none", "out")
+        make_plan(str(images), "none", "out")
     for arguments in (
-        ["photos", "-", "-o", "out"],
-        ["photos", "masks", "-o", "-"],
-        ["photos", "masks", "--in-place", "--format", "png"],
+        ["images", "-", "-o", "out"],
+        ["images", "masks", "-o", "-"],
+        ["images", "masks", "--in-place", "--format", "png"],
     ):
         assert run("inpaint", *arguments).exit_code == 2
     if not can_write("jxl"):
-        result = run("inpaint", "photos", "masks", "-o", "out", "--format", "jxl")
+        result = run("inpaint", "images", "masks", "-o", "out", "--format", "jxl")
         assert (result.exit_code, result.stderr) == (2, "wavepaint: format jxl cannot be written here\n")
         assert not (here / "out").exists()
 
 
-def test_the_format_of_a_whole_folder(here: Path, photos: Path, model: Path) -> None:
-    (here / "photos/a.tiff").write_bytes(pillow(SAMPLES, "TIFF"))
-    result = run("inpaint", "photos", "-m", "mask.png", "-o", "out", "--format", "tif", "--model", model)
+def test_the_format_of_a_whole_folder(here: Path, images: Path, model: Path) -> None:
+    (here / "images/a.tiff").write_bytes(pillow(SAMPLES, "TIFF"))
+    result = run("inpaint", "images", "-m", "mask.png", "-o", "out", "--format", "tif", "--model", model)
     assert (result.exit_code, "failed" in result.stderr) == (0, True)
     assert files_in(here / "out") == ["a.tif", "a.tiff", "sub/b.tif", "sub/deep/a.tif"]
     for name in files_in(here / "out"):
         assert (here / "out" / name).read_bytes().startswith((b"II*\0", b"MM\0*"))
         check_filled(here / "out" / name)
-    result = run("inpaint", "photos", "-m", "mask.png", "-o", "png", "--format", "png", "--model", model)
+    result = run("inpaint", "images", "-m", "mask.png", "-o", "png", "--format", "png", "--model", model)
     assert result.exit_code == 1
-    assert re.search(r"photos/a\.tiff: its result would replace that of photos/a\.png", result.stderr)
+    assert re.search(r"images/a\.tiff: its result would replace that of images/a\.png", result.stderr)
 
 
 def test_the_format_of_several_images(here: Path, model: Path) -> None:
@@ -452,7 +452,7 @@ def test_the_format_of_several_images(here: Path, model: Path) -> None:
     assert files_in(here / "out") == ["photo.webp", "second.webp"]
 
 
-def test_the_network_is_told_how_long_the_job_is(photos: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_network_is_told_how_long_the_job_is(images: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
 
     def load(*arguments: object) -> Recorder:
@@ -460,7 +460,7 @@ def test_the_network_is_told_how_long_the_job_is(photos: Path, here: Path, monke
         return Recorder()
 
     monkeypatch.setattr(inpainter, "load_runtime", load)
-    rows = make_plan(str(photos), str(here / "mask.png"), "out").rows
+    rows = make_plan(str(images), str(here / "mask.png"), "out").rows
     statuses = [outcome.status for outcome in inpaint_folder(Inpainter(), rows, "out", Options())]
     assert statuses == ["filled"] * 3
     assert told == [3 * inpainter.CROPS_PER_IMAGE]
@@ -480,10 +480,10 @@ def test_the_command_with_the_packaged_network(here: Path) -> None:
 
 
 def test_an_interrupt_leaves_whole_files_only(here: Path, model: Path) -> None:
-    (here / "photos").mkdir()
+    (here / "images").mkdir()
     for index in range(300):
-        (here / "photos" / f"{index:03}.png").write_bytes(PHOTO)
-    command = [sys.executable, "-m", "wavepaint", "inpaint", "photos", "mask.png", "-o", "out", "--model", str(model)]
+        (here / "images" / f"{index:03}.png").write_bytes(IMAGE)
+    command = [sys.executable, "-m", "wavepaint", "inpaint", "images", "mask.png", "-o", "out", "--model", str(model)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list(here.glob("out/*.png")):
         time.sleep(0.02)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pictures import soft
+from images import soft
 from wavepaint.data.crops import Batch
 from wavepaint.data.damage import VISIBLE, DamagedCrops, damaged, damaged_crop
 from wavepaint.data.masks import rng_for

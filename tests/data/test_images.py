@@ -31,8 +31,8 @@ def crops(source, *, masks="box", crop=CROP, **options):
     return CropDataset(source, CropOptions(masks=masks, **chosen), crop=crop, **options)
 
 
-def picture(index, height=60, width=84):
-    """A smooth picture with a colour of its own, which survives JPEG."""
+def smooth_image(index, height=60, width=84):
+    """A smooth image with a colour of its own, which survives JPEG."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 3, y * 4, np.full_like(x, 9 * index % 256)], -1).astype(np.uint8)
 
@@ -46,7 +46,7 @@ def encoded(image, kind="PNG", **options):
 def write_shard(path, names, first=0):
     with tarfile.open(path, "w") as shard:
         for index, name in enumerate(names, start=first):
-            for member, data in ((f"{name}.png", encoded(picture(index))), (f"{name}.json", b"{}")):
+            for member, data in ((f"{name}.png", encoded(smooth_image(index))), (f"{name}.json", b"{}")):
                 info = tarfile.TarInfo(member)
                 info.size = len(data)
                 shard.addfile(info, io.BytesIO(data))
@@ -54,13 +54,13 @@ def write_shard(path, names, first=0):
 
 @pytest.fixture
 def mixed_folder(tmp_path):
-    """Twenty sound photographs of many kinds and four broken ones."""
-    folder = tmp_path / "photographs"
+    """Twenty sound images of many kinds and four broken ones."""
+    folder = tmp_path / "images"
     (folder / "deeper").mkdir(parents=True)
     (folder / ".hidden").mkdir()
     for index in range(12):
-        (folder / "deeper" / f"{index:02d}.png").write_bytes(encoded(picture(index)))
-    (folder / "a.jpg").write_bytes(encoded(picture(1), "JPEG", quality=95))
+        (folder / "deeper" / f"{index:02d}.png").write_bytes(encoded(smooth_image(index)))
+    (folder / "a.jpg").write_bytes(encoded(smooth_image(1), "JPEG", quality=95))
     (folder / "cmyk.jpg").write_bytes(encoded(Image.new("CMYK", (30, 20), (0, 255, 255, 0)), "JPEG"))
     (folder / "sixteen.png").write_bytes(encoded(np.full((20, 30), 0x80FF, np.uint16)))
     (folder / "alpha.png").write_bytes(encoded(Image.new("RGBA", (30, 20), (10, 20, 30, 0))))
@@ -72,13 +72,13 @@ def mixed_folder(tmp_path):
     (folder / "one.BMP").write_bytes(encoded(Image.new("RGB", (1, 1), (1, 2, 3)), "BMP"))
     turned = Image.Exif()
     turned[0x0112] = 6
-    (folder / "turned.jpg").write_bytes(encoded(picture(3), "JPEG", exif=turned))
+    (folder / "turned.jpg").write_bytes(encoded(smooth_image(3), "JPEG", exif=turned))
     (folder / "empty.jpg").write_bytes(b"")
-    (folder / "cut.jpg").write_bytes(encoded(picture(4, 200, 300), "JPEG")[:-900])
-    (folder / "cut.png").write_bytes(encoded(picture(4))[:-60])
+    (folder / "cut.jpg").write_bytes(encoded(smooth_image(4, 200, 300), "JPEG")[:-900])
+    (folder / "cut.png").write_bytes(encoded(smooth_image(4))[:-60])
     (folder / "page.png").write_bytes(b"<html>not found</html>")
-    (folder / "notes.txt").write_text("not a picture")
-    (folder / ".hidden" / "thumbnail.png").write_bytes(encoded(picture(5)))
+    (folder / "notes.txt").write_text("not an image")
+    (folder / ".hidden" / "thumbnail.png").write_bytes(encoded(smooth_image(5)))
     return folder
 
 
@@ -92,7 +92,7 @@ def test_a_folder_of_everything(mixed_folder):
         assert rgb.ndim == 3, name
         assert rgb.shape[2] == 3, name
         assert rgb.flags.writeable or rgb.base is not None
-    assert np.array_equal(found["deeper/03.png"], picture(3))
+    assert np.array_equal(found["deeper/03.png"], smooth_image(3))
     assert found["cmyk.jpg"][5, 5].tolist() == pytest.approx([220, 30, 40], abs=40)
     assert np.all(found["sixteen.png"] == 0x80)
     assert np.all(found["alpha.png"] == (10, 20, 30))
@@ -113,10 +113,10 @@ def test_order_and_names_do_not_depend_on_the_file_system(mixed_folder):
     assert not any(name.startswith((".", "/")) for name in names)
 
 
-def test_large_photographs_are_reduced_when_decoded(tmp_path):
+def test_large_images_are_reduced_when_decoded(tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
-    (tmp_path / "wide.jpg").write_bytes(encoded(picture(1, 300, 600), "JPEG", exif=turned))
+    (tmp_path / "wide.jpg").write_bytes(encoded(smooth_image(1, 300, 600), "JPEG", exif=turned))
     source = find_images(tmp_path / "wide.jpg")
     height, width, _ = source.read(0, max_pixels=20_000).shape
     assert (height, width) == pytest.approx((200, 100), abs=1)
@@ -158,7 +158,7 @@ def test_nothing_there_is_an_error(tmp_path):
 )
 def test_a_folder_of_shards_says_how_to_name_them(tmp_path, names, pattern):
     for name in names:
-        write_shard(tmp_path / f"{name}.tar", ["picture"])
+        write_shard(tmp_path / f"{name}.tar", ["image"])
     with pytest.raises(ImageError) as caught:
         find_images(tmp_path)
     assert str(caught.value) == f"{tmp_path}: no images in it, but shards: use '{tmp_path}/{pattern}.tar'"
@@ -169,13 +169,13 @@ def test_linked_folders_are_followed_once(tmp_path):
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
     for folder in (root / "own", elsewhere / "deeper"):
         folder.mkdir(parents=True)
-        (folder / "picture.png").write_bytes(encoded(picture(1)))
+        (folder / "image.png").write_bytes(encoded(smooth_image(1)))
     (root / "a-link-to-own").symlink_to(root / "own")
     (root / "own" / "up").symlink_to(root)
     (root / "there").symlink_to(elsewhere)
     (elsewhere / "back").symlink_to(root)
     (root / "gone").symlink_to(tmp_path / "nowhere")
-    assert [name for name, _ in find_images(root)] == ["own/picture.png", "there/deeper/picture.png"]
+    assert [name for name, _ in find_images(root)] == ["own/image.png", "there/deeper/image.png"]
 
 
 def test_folders_that_cannot_be_read_are_named(mixed_folder, monkeypatch):
@@ -196,7 +196,7 @@ def test_folders_that_cannot_be_read_are_named(mixed_folder, monkeypatch):
 
 def test_names_need_not_be_utf8(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
-    (tmp_path / name).write_bytes(encoded(picture(1)))
+    (tmp_path / name).write_bytes(encoded(smooth_image(1)))
     (tmp_path / os.fsdecode(b"cut\xff.png")).write_bytes(b"")
     source = find_images(tmp_path)
     assert [found for found, _ in source] == [name]
@@ -217,7 +217,7 @@ def test_shards_with_braces(tmp_path):
     names += ["train-0001.tar/a.png", "train-0001.tar/b.png", "train-0001.tar/c.png"]
     for index, (name, rgb) in enumerate(source):
         assert name == names[index]
-        assert np.array_equal(rgb, picture(index))
+        assert np.array_equal(rgb, smooth_image(index))
     assert index == 4
     assert len(find_images(tmp_path / "train-0000.tar")) == 2
 
@@ -266,7 +266,7 @@ def test_shards_of_one_name_at_two_addresses_are_two(tmp_path):
             ((name, rgb),) = find_images(url, cache=tmp_path / "cache")
             # The name decides about training and validation: it does not tell where a shard lies.
             assert name == "x.tar/a.png"
-            assert np.array_equal(rgb, picture(3 * first))
+            assert np.array_equal(rgb, smooth_image(3 * first))
         server.shutdown()
 
 
@@ -288,7 +288,7 @@ def test_the_validation_split_never_moves(tmp_path):
     assert sorted(held_out)[:3] == ["0019.png", "0051.png", "0115.png"]
 
     for index in range(30):
-        (tmp_path / names[index]).write_bytes(encoded(picture(index)))
+        (tmp_path / names[index]).write_bytes(encoded(smooth_image(index)))
     training, validation = find_images(tmp_path).split(share=0.3)
     parts = [{part.name(index) for index in range(len(part))} for part in (training, validation)]
     assert parts[1] == {name for name in names[:30] if name_share(name) < 0.3}
@@ -297,7 +297,7 @@ def test_the_validation_split_never_moves(tmp_path):
 
 def test_a_small_share_holds_out_enough_images_but_not_most(tmp_path):
     for index in range(40):
-        (tmp_path / f"{index:04d}.png").write_bytes(encoded(picture(index)))
+        (tmp_path / f"{index:04d}.png").write_bytes(encoded(smooth_image(index)))
     source = find_images(tmp_path)
     by_share = sorted((source.name(index) for index in range(40)), key=name_share)
     for share, at_least, expected in ((0.01, 6, 6), (0.01, 20, 10), (0.0, 20, 0)):
@@ -309,7 +309,7 @@ def test_a_small_share_holds_out_enough_images_but_not_most(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     for index in range(22):
-        (tmp_path / f"{index:02d}.png").write_bytes(encoded(picture(index)))
+        (tmp_path / f"{index:02d}.png").write_bytes(encoded(smooth_image(index)))
     return tmp_path
 
 
@@ -334,7 +334,7 @@ def test_samples_are_crops_with_holes(folder):
         assert sample["mask"].shape == (1, CROP, CROP)
         assert sample["mask"].dtype == torch.bool
         assert 0 < sample["mask"].sum() < CROP * CROP
-    # The third channel tells the photograph, so image and name belong together.
+    # The third channel identifies the image, so image and name belong together.
     assert all((sample["image"][2] == 9 * int(sample["name"][:2]) % 256).all() for sample in samples)
 
 
@@ -349,7 +349,7 @@ def test_each_sample_once_over_two_nodes_with_two_workers(folder):
     assert max(map(len, parts)) - min(map(len, parts)) <= 3
     key = lambda sample: (sample["name"], sample["image"].numpy().tobytes(), sample["mask"].numpy().tobytes())  # noqa: E731
     assert len({key(sample) for part in parts for sample in part}) == 66
-    # What a photograph's crops are does not even depend on the number of nodes and workers.
+    # What an image's crops are does not even depend on the number of nodes and workers.
     assert {key(sample) for part in parts for sample in part} == {key(sample) for sample in whole}
 
 
@@ -373,7 +373,7 @@ def test_a_stream_is_a_pure_function_of_seed_and_position(folder):
     assert [sample["name"] for sample in first] != [sample["name"] for sample in second]
 
 
-def test_photographs_are_decoded_once_an_epoch(folder):
+def test_images_are_decoded_once_an_epoch(folder):
     source = find_images(folder)
     reads = Counter()
     read = source.read
@@ -386,7 +386,7 @@ def test_photographs_are_decoded_once_an_epoch(folder):
     assert sum(reads.values()) <= 22 + 6
 
 
-def test_broken_photographs_are_replaced_and_named(mixed_folder):
+def test_broken_images_are_replaced_and_named(mixed_folder):
     source = find_images(mixed_folder)
     samples = list(crops(source, crops_per_image=2, epochs=1))
     assert len(samples) == 48
@@ -396,14 +396,14 @@ def test_broken_photographs_are_replaced_and_named(mixed_folder):
     assert {each.name for each in source.skipped} == {"cut.jpg", "cut.png", "empty.jpg", "page.png"}
 
 
-def test_only_broken_photographs_end_with_an_error(tmp_path):
+def test_only_broken_images_end_with_an_error(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(ImageError, match="none of the 1 images can be read"):
         next(iter(crops(find_images(tmp_path))))
 
 
-def test_fewer_photographs_than_workers_still_feed_all(tmp_path):
-    (tmp_path / "a.png").write_bytes(encoded(picture(1)))
+def test_fewer_images_than_workers_still_feed_all(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(smooth_image(1)))
     data = crops(find_images(tmp_path))
     for worker in range(3):
         assert len(list(islice(data.samples(worker, 3), 9))) == 9
@@ -458,7 +458,7 @@ def test_options_are_checked(folder, options, message):
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (31, 200), (32, 32), (40, 33), (300, 200)])
 def test_crops_of_any_shape(shape):
-    whole = picture(0, *shape)
+    whole = smooth_image(0, *shape)
     for item in range(5):
         crop = random_crop(whole, 32, 2.0, rng_for(0, str(item)))
         assert crop.shape == (32, 32, 3)
@@ -466,8 +466,8 @@ def test_crops_of_any_shape(shape):
         assert crop.flags.c_contiguous
 
 
-def test_a_crop_at_native_scale_is_a_part_of_the_photograph():
-    whole = picture(0)
+def test_a_crop_at_native_scale_is_a_part_of_the_image():
+    whole = smooth_image(0)
     windows = {
         view.tobytes()
         for y in range(29)
@@ -480,7 +480,7 @@ def test_a_crop_at_native_scale_is_a_part_of_the_photograph():
     assert len(found) > 40
 
 
-def test_masks_and_photographs_need_no_torch():
+def test_masks_and_images_need_no_torch():
     modules = "wavepaint.data.masks, wavepaint.data.images"
     code = f"import sys, {modules}; print({{'torch', 'cv2', 'pyvips'}} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

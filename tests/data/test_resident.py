@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from trainings import write_photographs  # noqa: E402
+from trainings import write_images  # noqa: E402
 from wavepaint.data import resident  # noqa: E402
 from wavepaint.data.images import find_images  # noqa: E402
 from wavepaint.data.resident import (  # noqa: E402
@@ -91,7 +91,7 @@ def test_batches_continue_exactly_and_differ_between_processes() -> None:
 
 
 def test_images_are_decoded_once_and_broken_ones_left_out(tmp_path: Path) -> None:
-    folder = write_photographs(tmp_path / "images", 5)
+    folder = write_images(tmp_path / "images", 5)
     (folder / "99.png").write_bytes(b"not an image")
     source = find_images(folder)
     decoded = decoded_images(source, 2**20)
@@ -102,7 +102,7 @@ def test_images_are_decoded_once_and_broken_ones_left_out(tmp_path: Path) -> Non
 
 
 def test_images_that_do_not_fit_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = find_images(write_photographs(tmp_path / "images", 5))
+    source = find_images(write_images(tmp_path / "images", 5))
     assert too_large_for_memory(source, 2**20) is None
     monkeypatch.setattr(resident, "_free_memory", lambda: 50_000.0)
     assert str(too_large_for_memory(source, 2**20)).startswith("5 images need 0.0 GiB in memory")

@@ -33,7 +33,7 @@ from wavepaint.evaluation.testset import (
 KINDS = ("box", "blobs")
 
 
-def smooth_picture(height, width, seed=0):
+def smooth_image(height, width, seed=0):
     """Waves of random frequency and colour: something a method can get half right."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
@@ -42,20 +42,20 @@ def smooth_picture(height, width, seed=0):
 
 
 @pytest.fixture
-def photographs(tmp_path):
-    """Three photographs, one of them smaller than a crop, and one broken file."""
-    folder = tmp_path / "photographs"
+def images(tmp_path):
+    """Three images, one of them smaller than a crop, and one broken file."""
+    folder = tmp_path / "images"
     (folder / "sub").mkdir(parents=True)
     for number, (name, size) in enumerate({"a": (80, 96), "b": (64, 64), "sub/c": (40, 100)}.items()):
-        (folder / f"{name}.png").write_bytes(encode_png(smooth_picture(*size, seed=number)))
-    (folder / "broken.png").write_bytes(b"not a picture")
+        (folder / f"{name}.png").write_bytes(encode_png(smooth_image(*size, seed=number)))
+    (folder / "broken.png").write_bytes(b"not an image")
     return folder
 
 
 @pytest.fixture
-def test_set(photographs, tmp_path):
+def test_set(images, tmp_path):
     folder = tmp_path / "set"
-    list(make_test_set(find_images(photographs), folder, KINDS, size=64, seed=3))
+    list(make_test_set(find_images(images), folder, KINDS, size=64, seed=3))
     return folder
 
 
@@ -74,22 +74,22 @@ def assert_same_folders(first, second):
 def an_item(height=48, width=56, seed=0, **fields):
     mask = np.zeros((height, width), bool)
     mask[height // 4 : height // 2, width // 3 : width // 2] = True
-    return Item(**{"name": "a", "kind": "box", "truth": smooth_picture(height, width, seed), "mask": mask, **fields})
+    return Item(**{"name": "a", "kind": "box", "truth": smooth_image(height, width, seed), "mask": mask, **fields})
 
 
 # Crops and items
 
 
 def test_a_crop_is_the_exact_middle():
-    picture = smooth_picture(50, 61)
-    assert (centre_crop(picture, 20) == picture[15:35, 20:40]).all()
+    image = smooth_image(50, 61)
+    assert (centre_crop(image, 20) == image[15:35, 20:40]).all()
 
 
 def test_a_short_side_is_mirrored_outwards():
-    picture = smooth_picture(10, 30)
-    crop = centre_crop(picture, 16)
+    image = smooth_image(10, 30)
+    crop = centre_crop(image, 16)
     assert crop.shape == (16, 16, 3)
-    middle = picture[:, 7:23]
+    middle = image[:, 7:23]
     assert (crop[3:13] == middle).all()
     assert (crop[:3] == middle[2::-1]).all()
     assert (crop[13:] == middle[:-4:-1]).all()
@@ -101,21 +101,21 @@ def test_item_names_are_file_names():
 
 
 def test_a_mask_depends_on_seed_name_and_kind_alone():
-    pictures = [(f"{name}.png", smooth_picture(64, 64)) for name in "abc"]
-    items = {(i.name, i.kind): i for i in make_items(pictures, KINDS, size=64)}
-    alone = list(make_items(pictures[1:2], KINDS[::-1], size=64))
+    images = [(f"{name}.png", smooth_image(64, 64)) for name in "abc"]
+    items = {(i.name, i.kind): i for i in make_items(images, KINDS, size=64)}
+    alone = list(make_items(images[1:2], KINDS[::-1], size=64))
     assert len(items) == 6
     for item in alone:
         assert (items[item.name, item.kind].mask == item.mask).all()
-    other_seed = next(make_items(pictures, KINDS, size=64, seed=1))
+    other_seed = next(make_items(images, KINDS, size=64, seed=1))
     assert (other_seed.mask != items["a", "box"].mask).any()
     assert (items["a", "box"].mask != items["b", "box"].mask).any()
 
 
-def test_two_photographs_of_one_name_are_refused():
-    pictures = [("a.png", smooth_picture(64, 64)), ("a.jpg", smooth_picture(64, 64))]
+def test_two_images_of_one_name_are_refused():
+    images = [("a.png", smooth_image(64, 64)), ("a.jpg", smooth_image(64, 64))]
     with pytest.raises(OptionError, match=r"a\.jpg and a\.png would both be called a"):
-        list(make_items(pictures, ("box",), size=64))
+        list(make_items(images, ("box",), size=64))
 
 
 # Test sets
@@ -147,8 +147,8 @@ def test_the_layout_is_the_published_one_and_the_manifest_tells_all(test_set):
         assert entry["rejected"] >= 0
 
 
-def test_a_test_set_comes_back_as_it_was_made(photographs, test_set):
-    made = {(i.kind, i.name): i for i in make_items(find_images(photographs), KINDS, size=64, seed=3)}
+def test_a_test_set_comes_back_as_it_was_made(images, test_set):
+    made = {(i.kind, i.name): i for i in make_items(find_images(images), KINDS, size=64, seed=3)}
     opened = open_test_set(test_set)
     assert opened.kinds == KINDS
     assert len(opened) == len(made) == 6
@@ -159,16 +159,16 @@ def test_a_test_set_comes_back_as_it_was_made(photographs, test_set):
         assert item.rejected == original.rejected
 
 
-def test_the_same_call_writes_the_same_bytes_and_replaces_its_own_output(photographs, test_set, tmp_path):
-    source = find_images(photographs)
+def test_the_same_call_writes_the_same_bytes_and_replaces_its_own_output(images, test_set, tmp_path):
+    source = find_images(images)
     list(make_test_set(source, tmp_path / "again", KINDS, size=64, seed=3))
     assert_same_folders(test_set, tmp_path / "again")
     list(make_test_set(source, tmp_path / "again", ("box",), size=64, seed=4))
     assert len(open_test_set(tmp_path / "again")) == 3
 
 
-def test_foreign_folders_are_not_overwritten_and_nothing_half_made_stays(photographs, tmp_path):
-    source = find_images(photographs)
+def test_foreign_folders_are_not_overwritten_and_nothing_half_made_stays(images, tmp_path):
+    source = find_images(images)
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "diary.txt").write_text("mine")
@@ -178,18 +178,18 @@ def test_foreign_folders_are_not_overwritten_and_nothing_half_made_stays(photogr
     next(making)
     making.close()
     assert files_below(precious) == ["diary.txt"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["photographs", "precious"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "precious"]
 
 
 @pytest.mark.parametrize("victim", ["box/a.png", "blobs/b_mask000.png"])
 def test_changed_samples_are_noticed_but_a_recompressed_file_is_not(test_set, victim):
     cv2 = pytest.importorskip("cv2")
     path = test_set / victim
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    cv2.imwrite(str(path), picture)
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(path), image)
     assert len(list(open_test_set(test_set))) == 6
-    picture[0, 0] = 255 - picture[0, 0]
-    cv2.imwrite(str(path), picture)
+    image[0, 0] = 255 - image[0, 0]
+    cv2.imwrite(str(path), image)
     with pytest.raises(OptionError, match=path.name):
         list(open_test_set(test_set))
 
@@ -244,7 +244,7 @@ def test_methods_fill_from_what_is_known_alone(name):
 
 
 @pytest.mark.parametrize("name", [*CLASSICAL, "haar"])
-def test_a_flat_picture_is_completed_flat(name):
+def test_a_flat_image_is_completed_flat(name):
     if name == "haar":
         pytest.importorskip("torch")
     truth = np.full((40, 40, 3), (10, 100, 250), np.uint8)
@@ -268,7 +268,7 @@ def test_patchmatch_continues_a_texture_that_diffusion_cannot():
 
 @pytest.mark.parametrize("size", [(16, 16), (33, 70), (129, 64), (5, 5)])
 def test_patchmatch_takes_any_size_and_leaves_known_samples(size):
-    truth = smooth_picture(*size)
+    truth = smooth_image(*size)
     mask = np.random.default_rng(0).random(size) < 0.3
     mask[0, 0] = True
     known = np.where(mask[..., None], np.uint8(0), truth)
@@ -306,10 +306,10 @@ def test_a_network_gets_whole_multiples_and_batches_of_equal_size():
     items = [an_item(40, 50), an_item(40, 50, seed=1), an_item(32, 32)]
     filled = NetworkMethod("net", run, 16)(items)
     assert calls == [((2, 3, 48, 64), (2, 1, 48, 64)), ((1, 3, 32, 32), (1, 1, 32, 32))]
-    for item, picture in zip(items, filled, strict=True):
-        assert picture.shape == item.truth.shape
-        assert (picture[~item.mask] == item.truth[~item.mask]).all()
-        assert (picture[item.mask] == 128).all()
+    for item, result in zip(items, filled, strict=True):
+        assert result.shape == item.truth.shape
+        assert (result[~item.mask] == item.truth[~item.mask]).all()
+        assert (result[item.mask] == 128).all()
 
 
 def test_a_checkpoint_is_a_method(tmp_path):
@@ -445,7 +445,7 @@ def test_set_scores_are_those_of_the_set_scorers_and_the_pooled_psnr():
     assert 100 < scores["near", "vgg_frechet"] < scores["<far>", "vgg_frechet"]
 
 
-def test_the_best_and_worst_pictures_are_kept_in_order():
+def test_the_best_and_worst_images_are_kept_in_order():
     results = Results(("a",))
     for number in np.random.default_rng(0).permutation(40):
         method = NetworkMethod("a", lambda image, mask, n=number: image + mask * (20 / 255 + 0.02 * n), 1)
@@ -484,9 +484,9 @@ def test_a_report_is_complete_escaped_and_the_same_twice(tmp_path):
     assert "set &amp; co" in page
     assert "&lt;far&gt;" in page
     assert "<far>" not in page
-    pictures = [name for name in files_below(tmp_path / "first") if name.startswith("images/")]
-    assert len(pictures) == 2 * SHOWN * 4
-    assert all(f'src="{name}"' in page for name in pictures)
+    images = [name for name in files_below(tmp_path / "first") if name.startswith("images/")]
+    assert len(images) == 2 * SHOWN * 4
+    assert all(f'src="{name}"' in page for name in images)
     rows = list(csv.DictReader((tmp_path / "first" / "scores.csv").open()))
     assert len(rows) == 60
     far = next(row for row in rows if row["method"] == "<far>")
@@ -512,8 +512,8 @@ def write_results(test_set, folder, change=0):
     """Another program's results: the truth with `change` added inside the hole."""
     for item in open_test_set(test_set):
         (folder / item.kind).mkdir(parents=True, exist_ok=True)
-        picture = np.where(item.mask[..., None], np.clip(item.truth.astype(int) + change, 0, 255), item.truth)
-        (folder / item.kind / f"{item.name}_mask000.png").write_bytes(encode_png(picture.astype(np.uint8)))
+        image = np.where(item.mask[..., None], np.clip(item.truth.astype(int) + change, 0, 255), item.truth)
+        (folder / item.kind / f"{item.name}_mask000.png").write_bytes(encode_png(image.astype(np.uint8)))
 
 
 def test_a_folder_of_results_is_scored(test_set, tmp_path):
@@ -567,8 +567,8 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_the_commands_make_a_set_and_evaluate_it_twice_alike(photographs, tmp_path):
-    made = run("masks", "make", photographs, "--kinds", "box,blobs", "--size", 64, "-o", tmp_path / "set")
+def test_the_commands_make_a_set_and_evaluate_it_twice_alike(images, tmp_path):
+    made = run("masks", "make", images, "--kinds", "box,blobs", "--size", 64, "-o", tmp_path / "set")
     assert made.exit_code == 0, made.output
     assert "left out broken.png" in made.output
     for name in ("one", "two"):
@@ -582,7 +582,7 @@ def test_the_commands_make_a_set_and_evaluate_it_twice_alike(photographs, tmp_pa
 
 
 def test_the_commands_refuse_with_one_line_and_status_2(test_set, tmp_path):
-    (test_set / "box" / "a.png").write_bytes(encode_png(smooth_picture(64, 64, seed=9)))
+    (test_set / "box" / "a.png").write_bytes(encode_png(smooth_image(64, 64, seed=9)))
     report = tmp_path / "report"
     for arguments, reason in (
         (("evaluate", test_set, "--metric", "pixels", "-o", report), "not those of manifest.json"),

@@ -24,7 +24,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-def random_picture(rng, height=40, width=48):
+def random_image(rng, height=40, width=48):
     return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -48,7 +48,7 @@ def test_a_constant_error_in_the_hole_gives_the_scores_of_its_definition(rng):
 
 
 def test_a_perfect_fill_has_finite_and_ideal_scores(rng):
-    truth = random_picture(rng)
+    truth = random_image(rng)
     mask = rng.random(truth.shape[:2]) < 0.3
     found = scores_of(truth, truth, mask)
     assert found["psnr"] == found["hole_psnr"] == PSNR_CEILING
@@ -57,7 +57,7 @@ def test_a_perfect_fill_has_finite_and_ideal_scores(rng):
     assert found["l1"] == found["hole_l1"] == found["hole_mse"] == 0
 
 
-def test_ssim_of_two_flat_pictures_is_its_luminance_term():
+def test_ssim_of_two_flat_images_is_its_luminance_term():
     a, b = np.full((30, 30, 3), 51, np.uint8), np.full((30, 30, 3), 153, np.uint8)
     c1 = 0.01**2
     expected = (2 * 0.2 * 0.6 + c1) / (0.2**2 + 0.6**2 + c1)
@@ -67,7 +67,7 @@ def test_ssim_of_two_flat_pictures_is_its_luminance_term():
 
 
 def test_ssim_in_the_hole_sees_only_windows_that_reach_the_hole(rng):
-    truth = random_picture(rng, 60, 60)
+    truth = random_image(rng, 60, 60)
     composite = truth.copy()
     composite[:20, :20] = 0
     near, far = np.zeros((60, 60), bool), np.zeros((60, 60), bool)
@@ -80,20 +80,20 @@ def test_ssim_in_the_hole_sees_only_windows_that_reach_the_hole(rng):
 def test_ssim_equals_torchmetrics(rng):
     torch = pytest.importorskip("torch")
     functional = pytest.importorskip("torchmetrics.functional.image")
-    truth = random_picture(rng)
+    truth = random_image(rng)
     composite = np.clip(truth + rng.normal(0, 30, truth.shape), 0, 255).astype(np.uint8)
     tensors = [torch.from_numpy(p / 255.0).permute(2, 0, 1)[None] for p in (composite, truth)]
     _, whole_map = functional.structural_similarity_index_measure(
         *tensors, gaussian_kernel=True, sigma=1.5, kernel_size=11, data_range=1.0, return_full_image=True
     )
     found = scores_of(truth, composite, np.ones(truth.shape[:2], bool))
-    # Ours counts windows that lie inside the picture, theirs also those that hang over its border.
+    # Ours counts windows that lie inside the image, theirs also those that hang over its border.
     assert found["ssim"] == pytest.approx(float(whole_map[..., 5:-5, 5:-5].mean()), abs=1e-6)
 
 
 def test_zero_padded_ssim_equals_the_convolution_of_the_published_evaluators(rng):
     torch = pytest.importorskip("torch")
-    truth = random_picture(rng)
+    truth = random_image(rng)
     composite = np.clip(truth + rng.normal(0, 30, truth.shape), 0, 255).astype(np.uint8)
     a, b = (torch.from_numpy(image / 255.0).permute(2, 0, 1)[:, None] for image in (truth, composite))
     window = torch.exp(-((torch.arange(11.0, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
@@ -118,9 +118,9 @@ def test_the_best_of_a_score_goes_by_its_direction():
 
 
 def test_several_composites_are_scored_like_each_alone(rng):
-    truth = random_picture(rng)
+    truth = random_image(rng)
     mask = rng.random(truth.shape[:2]) < 0.3
-    composites = np.stack([random_picture(rng) for _ in range(3)])
+    composites = np.stack([random_image(rng) for _ in range(3)])
     together = pixel_scores(truth, composites, mask)
     for index, composite in enumerate(composites):
         alone = scores_of(truth, composite, mask)
@@ -132,7 +132,7 @@ def test_to_uint8_rounds_halves_up_and_clips():
     assert to_uint8(values).tolist() == [0, 0, 1, 1, 255, 255]
 
 
-def test_pooled_psnr_weighs_pictures_by_their_holes():
+def test_pooled_psnr_weighs_images_by_their_holes():
     assert pooled_psnr([0.01, 0.04], [300, 100]) == pytest.approx(-10 * math.log10(0.0175))
     assert pooled_psnr([0.0, 0.0], [1, 1]) == PSNR_CEILING
 

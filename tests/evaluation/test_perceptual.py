@@ -18,14 +18,14 @@ from wavepaint.evaluation.scorers import HoleFrechet, LPIPSScorer  # noqa: E402
 
 
 class Same(nn.Module):
-    """A backbone whose only layer is the picture itself."""
+    """A backbone whose only layer is the image itself."""
 
     def forward(self, image):
         return [image]
 
 
 class Halved(nn.Module):
-    """Two layers: the picture, and its 2x2 means."""
+    """Two layers: the image, and its 2x2 means."""
 
     def forward(self, image):
         return [image, nn.functional.avg_pool2d(image, 2)]
@@ -72,7 +72,7 @@ def test_layers_are_summed():
     torch.testing.assert_close(both, first + second)
 
 
-def test_a_picture_is_no_distance_from_itself_and_gradients_are_finite_where_nothing_is_active():
+def test_an_image_is_no_distance_from_itself_and_gradients_are_finite_where_nothing_is_active():
     model = LPIPS(Same(), [torch.ones(3)])
     a = torch.zeros(1, 3, 4, 4, requires_grad=True)
     distance = model(a, torch.zeros(1, 3, 4, 4))
@@ -127,7 +127,7 @@ def test_weights_from_files_make_the_same_distance(tmp_path):
 
 
 def test_the_backbone_normalises_as_the_paper_does():
-    # The paper's channel shift and scale, on pictures in [-1, 1].
+    # The paper's channel shift and scale, on images in [-1, 1].
     shift, scale = torch.tensor((-0.030, -0.088, -0.188)), torch.tensor((0.458, 0.448, 0.450))
     image = torch.rand(1, 3, 40, 40)
     features = AlexNetFeatures(alex_state())

@@ -11,7 +11,7 @@ def everywhere(size: int) -> np.ndarray:
 
 
 def waves(size: int) -> np.ndarray:
-    """A picture of slow waves and one hard edge, (3, size, size)."""
+    """An image of slow waves and one hard edge, (3, size, size)."""
     rows, columns = np.mgrid[:size, :size] / 40
     plane = 0.5 + 0.2 * np.sin(rows) * np.cos(columns) + 0.2 * (rows + columns > size / 50)
     return np.stack([plane, plane[::-1], plane.T]).astype(np.float32)
@@ -19,7 +19,7 @@ def waves(size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("deviation", [2 / 255, 8 / 255])
-def test_white_noise_is_measured_as_it_is_under_a_picture(channels: int, deviation: float) -> None:
+def test_white_noise_is_measured_as_it_is_under_an_image(channels: int, deviation: float) -> None:
     noise = np.random.default_rng(0).standard_normal((channels, 256, 256), np.float32) * np.float32(deviation)
     found = grain_of(waves(256)[:channels] + noise, everywhere(256))
     assert found.shape == (channels, SCALES)

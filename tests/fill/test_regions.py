@@ -93,7 +93,7 @@ def test_many_scratches_become_neither_one_crop_nor_one_each() -> None:
     assert len({(region.crop.height, region.crop.width) for region in found}) < len(found)
 
 
-def test_a_scratch_across_the_picture_costs_its_length_not_its_square() -> None:
+def test_a_scratch_across_the_image_costs_its_length_not_its_square() -> None:
     mask = np.zeros((3000, 3000), np.bool_)
     for step in range(50, 2950):
         mask[step : step + 4, step : step + 4] = True
@@ -274,7 +274,7 @@ def test_coarse_levels_grow_with_the_distance_to_the_nearest_known_sample() -> N
     assert [levels(360, 450, most) for most in range(4)] == [0, 1, 2, 3]
 
 
-def test_where_the_picture_ends_nothing_is_known() -> None:
+def test_where_the_image_ends_nothing_is_known() -> None:
     strip = np.zeros((300, 200), np.bool_)
     strip[:, :DEEP] = True  # its outermost column is that far from a known sample
     assert coarse_levels_of(strip, 3) == 1

@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 import wavepaint
-from pictures import noise, pillow, soft, tiff
+from images import noise, pillow, soft, tiff
 from standin import write_standin
 from wavepaint import Inpainter, inpainter
 from wavepaint.batch.folder import inpaint_folder
@@ -32,7 +32,7 @@ SAMPLES = noise(20, 30, 3)
 HOLE = np.zeros((20, 30), np.bool_)
 HOLE[5:9, 8:14] = True
 NONE = np.zeros((20, 30), np.bool_)
-PHOTO = pillow(SAMPLES, "PNG")
+IMAGE = pillow(SAMPLES, "PNG")
 MASK = pillow(HOLE.astype(np.uint8) * 255, "PNG")
 
 
@@ -71,7 +71,7 @@ def awkward(tmp_path: Path) -> Path:
         folder.mkdir()
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
-    (folder / f"{AWKWARD}.png").write_bytes(PHOTO)
+    (folder / f"{AWKWARD}.png").write_bytes(IMAGE)
     (folder / f"{AWKWARD}-mask.png").write_bytes(MASK)
     return folder
 
@@ -88,7 +88,7 @@ def test_names_that_are_not_utf_8(fill: Inpainter, awkward: Path, format: str) -
 
 def test_damage_in_a_file_whose_name_is_not_utf_8(awkward: Path) -> None:
     path = awkward / f"{AWKWARD}-cut.png"
-    path.write_bytes(PHOTO[: len(PHOTO) // 2])
+    path.write_bytes(IMAGE[: len(IMAGE) // 2])
     with pytest.raises(ImageError, match="cannot be decoded"):
         ImageFile.open(path).read_all()
 
@@ -108,19 +108,19 @@ def test_names_that_no_file_can_have(idle: Inpainter, tmp_path: Path, name: str)
 
 def test_a_name_with_no_room_for_a_result_beside_it(idle: Inpainter, tmp_path: Path) -> None:
     path = tmp_path / ("x" * 250 + ".png")
-    path.write_bytes(PHOTO)
+    path.write_bytes(IMAGE)
     with pytest.raises(ImageError, match=r"x-filled\.png: cannot be written: File name too long"):
         idle(path, HOLE)
 
 
 def test_in_a_folder_such_names_fail_alone(fill: Inpainter, tmp_path: Path, awkward: Path) -> None:
-    photos = tmp_path / "photos"
-    awkward.rename(photos)
-    gif = photos / ("x" * 250 + ".gif")  # its result would be named .gif.png
+    images = tmp_path / "images"
+    awkward.rename(images)
+    gif = images / ("x" * 250 + ".gif")  # its result would be named .gif.png
     gif.write_bytes(pillow(soft(20, 30), "GIF"))
-    (photos / "huge.tif").write_bytes(corrupt_bigtiff())
+    (images / "huge.tif").write_bytes(corrupt_bigtiff())
     output = str(tmp_path / "out")
-    rows = make_plan(str(photos), None, output, needs_mask=False).rows
+    rows = make_plan(str(images), None, output, needs_mask=False).rows
     outcomes = {
         Path(outcome.row.input).name: outcome
         for outcome in inpaint_folder(fill, rows, output, Options(alpha=False, boxes=BOX))
@@ -133,10 +133,10 @@ def test_in_a_folder_such_names_fail_alone(fill: Inpainter, tmp_path: Path, awkw
 
 def test_hidden_folders_are_left_out(tmp_path: Path) -> None:
     for name in ("a.png", ".cache/b.png", "sub/.thumbnails/deep/c.png", "sub/d.png"):
-        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "photos" / name).write_bytes(PHOTO)
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(IMAGE)
     hidden = tmp_path / ".hidden"
-    (tmp_path / "photos").rename(hidden)
+    (tmp_path / "images").rename(hidden)
     rows = make_plan(str(hidden), None, str(tmp_path / "out"), needs_mask=False).rows
     assert [row.result for row in rows] == ["a.png", "sub/d.png"]
 
@@ -187,16 +187,16 @@ def test_directories_that_name_each_other_are_read_once() -> None:
 
 def test_a_target_that_is_no_file_is_refused_before_the_work(idle: Inpainter, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "photo.png").write_bytes(PHOTO)
-    for image in (tmp_path / "photo.png", PHOTO, SAMPLES):
+    (tmp_path / "photo.png").write_bytes(IMAGE)
+    for image in (tmp_path / "photo.png", IMAGE, SAMPLES):
         with pytest.raises(ImageError, match=r"pipe\.png: cannot be written: is not a regular file"):
             idle(image, HOLE, output=tmp_path / "pipe.png")
     assert stat.S_ISFIFO((tmp_path / "pipe.png").stat().st_mode)
 
 
-def test_a_photograph_behind_a_link_is_filled_in_its_place(fill: Inpainter, tmp_path: Path) -> None:
+def test_an_image_behind_a_link_is_filled_in_its_place(fill: Inpainter, tmp_path: Path) -> None:
     real, link = tmp_path / "real.png", tmp_path / "link.png"
-    real.write_bytes(PHOTO)
+    real.write_bytes(IMAGE)
     real.chmod(0o600)
     link.symlink_to("real.png")
     fill(link, HOLE, output=link)
@@ -207,8 +207,8 @@ def test_a_photograph_behind_a_link_is_filled_in_its_place(fill: Inpainter, tmp_
 
 @pytest.mark.skipif(can_write("jxl"), reason="this libvips writes JPEG XL")
 def test_a_format_without_an_encoder_is_refused_before_the_work(idle: Inpainter, tmp_path: Path) -> None:
-    (tmp_path / "photo.png").write_bytes(PHOTO)
-    for image in (tmp_path / "photo.png", PHOTO, SAMPLES):
+    (tmp_path / "photo.png").write_bytes(IMAGE)
+    for image in (tmp_path / "photo.png", IMAGE, SAMPLES):
         with pytest.raises(ImageError, match=r"cannot write \.jxl files, only \.png, .*\.avif"):
             idle(image, HOLE, output=tmp_path / "out.jxl")
     with pytest.raises(ImageError, match=r"cannot write \.svg files, only (?!.*jxl)"):
@@ -289,13 +289,13 @@ def test_an_animated_png_is_a_warning() -> None:
     frames = [Image.fromarray(noise(20, 30, 3, seed=seed)) for seed in range(3)]
     data = pillow(frames[0], "PNG", save_all=True, append_images=frames[1:])
     assert ImageFile.open(data).warnings == ("<bytes>: is an animation of 3 frames, only its still image is used",)
-    assert ImageFile.open(PHOTO).warnings == ()
+    assert ImageFile.open(IMAGE).warnings == ()
 
 
 def test_messages_name_the_file_that_the_bytes_are_of() -> None:
     with pytest.raises(ImageError, match=r"^a\.png: is not a PNG"):
-        ImageFile.open(b"no picture at all", name="a.png")
+        ImageFile.open(b"no image at all", name="a.png")
     with pytest.raises(MaskError, match=r"^a\.png: has no transparency"):
-        ImageFile.open(PHOTO, name="a.png").alpha_holes()
+        ImageFile.open(IMAGE, name="a.png").alpha_holes()
     with pytest.raises(ImageError, match=r"^mask: is not a PNG"):
-        wavepaint.image.mask.open_mask(b"no picture at all")
+        wavepaint.image.mask.open_mask(b"no image at all")

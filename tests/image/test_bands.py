@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pictures import noise, soft, tiff
+from images import noise, soft, tiff
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.errors import ImageError, ImageWarning, MaskError

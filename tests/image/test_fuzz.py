@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from fuzzing import mutation, seeds
-from pictures import pillow, soft, tiff
+from images import pillow, soft, tiff
 from wavepaint.box import Box
 from wavepaint.errors import ImageError
 from wavepaint.image.file import ImageFile

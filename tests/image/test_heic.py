@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import SRGB_PROFILE, XMP, noise, pillow, soft
+from images import SRGB_PROFILE, XMP, noise, pillow, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box
@@ -62,10 +62,10 @@ def test_a_heic_is_filled_and_stays_one(fill: Inpainter, channels: int, depth: i
     if depth == 10:
         samples = samples.astype(np.uint16) << 8
     data = heic(samples)
-    photo = ImageFile.open(data)
-    assert (photo.format, photo.width, photo.height) == ("heic", 96, 64)
-    assert photo.dtype == samples.dtype
-    read = photo.read_all()
+    image = ImageFile.open(data)
+    assert (image.format, image.width, image.height) == ("heic", 96, 64)
+    assert image.dtype == samples.dtype
+    read = image.read_all()
     unit = 2.0 if depth == 8 else 2.0 * 256
     assert np.abs(read[..., :channels].astype(float) - samples).mean() < unit
     result = opened(fill(data, HOLE))
@@ -83,13 +83,13 @@ def test_orientation_exif_profile_and_xmp_of_a_phone(
     path, target = tmp_path / "photo.heic", tmp_path / f"out.{suffix}"
     packet, exif = XMP.replace(b"6", b"%d" % orientation), exif_of(orientation).tobytes()
     path.write_bytes(heic(soft(64, 96), exif=exif, xmp=packet, icc_profile=SRGB_PROFILE))
-    photo = ImageFile.open(path)
-    assert (photo.width, photo.height) == ((96, 64) if orientation < 5 else (64, 96))
+    image = ImageFile.open(path)
+    assert (image.width, image.height) == ((96, 64) if orientation < 5 else (64, 96))
     assert fill(path, boxes=[(10, 10, 20, 20)], output=target) == target
     written = ImageFile.open(target)
     shown = written.read_all()
     shown = shown >> 8 if shown.dtype == np.uint16 else shown
-    before = photo.read_all().astype(float)
+    before = image.read_all().astype(float)
     assert np.abs(shown[40:].astype(float) - before[40:]).mean() < 2
     result: Any = opened(target.read_bytes()) if suffix == "heic" else Image.open(target)
     written_exif = Image.Exif()
@@ -228,9 +228,9 @@ def test_what_libvips_can_read_and_write(
     samples = noise(64, 96, channels, dtype)
     target = tmp_path / f"a.{format}"
     result = fill(samples, HOLE, target)
-    photo = ImageFile.open(target)
-    read = photo.read_all()
-    assert photo.format == format
+    image = ImageFile.open(target)
+    read = image.read_all()
+    assert image.format == format
     if format == "bmp":
         result = result >> 8 if dtype == np.uint16 else result
         result = np.repeat(result[..., :1], 3, axis=2) if channels < 3 else result

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import noise, pillow, soft
+from images import noise, pillow, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.batch.folder import inpaint_folder

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 import wavepaint.image.encoders
 import wavepaint.image.header
-from pictures import SRGB_PROFILE, XMP, decoded, noise, pillow, png, soft, tiff
+from images import SRGB_PROFILE, XMP, decoded, noise, pillow, png, soft, tiff
 from wavepaint.box import Box
 from wavepaint.errors import ImageError, MaskError, OptionError
 from wavepaint.image.file import ImageFile
@@ -35,8 +35,8 @@ def without_jpeglib() -> Iterator[None]:
         yield
 
 
-def patch_of(photo: ImageFile, box: Box, seed: int = 9) -> np.ndarray:
-    return noise(box.height, box.width, photo.channels, photo.dtype, seed)
+def patch_of(image: ImageFile, box: Box, seed: int = 9) -> np.ndarray:
+    return noise(box.height, box.width, image.channels, image.dtype, seed)
 
 
 def patched(samples: np.ndarray, patches: list[tuple[Box, np.ndarray]]) -> np.ndarray:
@@ -73,23 +73,23 @@ LOSSLESS = {
 
 
 @pytest.mark.parametrize("case", LOSSLESS)
-def test_lossless_pictures_come_back_with_every_other_sample(case: str) -> None:
+def test_lossless_images_come_back_with_every_other_sample(case: str) -> None:
     data, samples, format = LOSSLESS[case]
-    photo = ImageFile.open(data)
+    image = ImageFile.open(data)
     height, width, channels = samples.shape
-    assert (photo.height, photo.width, photo.channels, photo.dtype) == (height, width, channels, samples.dtype)
-    assert (photo.format, photo.lossless, photo.name) == (format, True, "<bytes>")
-    np.testing.assert_array_equal(photo.read_all(), samples)
+    assert (image.height, image.width, image.channels, image.dtype) == (height, width, channels, samples.dtype)
+    assert (image.format, image.lossless, image.name) == (format, True, "<bytes>")
+    np.testing.assert_array_equal(image.read_all(), samples)
 
     boxes = [Box(0, 0, 1, 1), Box(max(width - 7, 0), max(height - 5, 0), min(width, 7), min(height, 5))]
     if height > 1:
         boxes += [Box(3, 30, 20, 40), Box(10, 60, 20, 6)]
-    patches = [(box, patch_of(photo, box, seed)) for seed, box in enumerate(boxes)]
-    result = photo.encode(patches)
+    patches = [(box, patch_of(image, box, seed)) for seed, box in enumerate(boxes)]
+    result = image.encode(patches)
     np.testing.assert_array_equal(decoded(result), patched(samples, patches))
     again = ImageFile.open(result)
     assert (again.format, again.channels, again.dtype) == (format, channels, samples.dtype)
-    np.testing.assert_array_equal(photo.read_all(), samples, err_msg="the photo itself has changed")
+    np.testing.assert_array_equal(image.read_all(), samples, err_msg="the image itself has changed")
 
 
 @settings(max_examples=60, deadline=None)
@@ -103,22 +103,22 @@ def test_lossless_pictures_come_back_with_every_other_sample(case: str) -> None:
     st.booleans(),
     st.data(),
 )
-def test_any_picture_and_patches(
+def test_any_image_and_patches(
     height: int, width: int, channels: int, dtype: type, source: str, target: str, streamed: bool, data: st.DataObject
 ) -> None:
     samples = noise(height, width, channels, dtype, seed=height * 41 + width)
     options = {"tile": (16, 16), "compression": "zlib"} if source == "tiled" else {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0 if streamed else 2**40)
-        photo = ImageFile.open(png(samples) if source == "png" else tiff(samples, **options))
+        image = ImageFile.open(png(samples) if source == "png" else tiff(samples, **options))
     boxes, patches = [], []
     for seed in range(data.draw(st.integers(0, 3))):
         left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
         boxes.append(Box(left, top, data.draw(st.integers(1, width - left)), data.draw(st.integers(1, height - top))))
-        patches.append((boxes[-1], patch_of(photo, boxes[-1], seed)))
-    for box, read in zip(boxes, photo.read_boxes(boxes), strict=True):
+        patches.append((boxes[-1], patch_of(image, boxes[-1], seed)))
+    for box, read in zip(boxes, image.read_boxes(boxes), strict=True):
         np.testing.assert_array_equal(read, samples[box.slices])
-    np.testing.assert_array_equal(decoded(photo.encode(patches, target)), patched(samples, patches))
+    np.testing.assert_array_equal(decoded(image.encode(patches, target)), patched(samples, patches))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -126,27 +126,27 @@ def test_any_picture_and_patches(
 def test_few_bits_are_kept_where_patches_allow(depth: int, format: str) -> None:
     levels = noise(20, 21, 1) % 2**depth
     samples = levels * (255 // (2**depth - 1))
-    photo = ImageFile.open(png(levels, depth))
-    np.testing.assert_array_equal(photo.read_all(), samples)
+    image = ImageFile.open(png(levels, depth))
+    np.testing.assert_array_equal(image.read_all(), samples)
     box = Box(2, 3, 4, 5)
     # libvips writes TIFFs of 2 and 4 bits wrongly, so they become 8-bit.
     kept_depth = depth if format == "png" or depth == 1 else 8
     for value, kept in ((255, kept_depth), (100, 8)):
         patch = np.full((5, 4, 1), value, np.uint8)
-        result = photo.encode([(box, patch)], format)
+        result = image.encode([(box, patch)], format)
         bits = result[24] if format == "png" else tifffile.TiffFile(io.BytesIO(result)).pages[0].tags[258].value
         assert bits == kept
         np.testing.assert_array_equal(ImageFile.open(result).read_all(), patched(samples, [(box, patch)]))
 
 
-def test_thousands_of_patches_in_a_streamed_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thousands_of_patches_in_a_streamed_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     samples = noise(300, 300, 3)
-    photo = ImageFile.open(png(samples))
+    image = ImageFile.open(png(samples))
     rng = np.random.default_rng(0)
     boxes = [Box(*(int(v) for v in rng.integers(0, 290, 2)), 10, 10) for _ in range(5000)]
-    patches = [(box, patch_of(photo, box, seed)) for seed, box in enumerate(boxes)]
-    np.testing.assert_array_equal(decoded(photo.encode(patches)), patched(samples, patches))
+    patches = [(box, patch_of(image, box, seed)) for seed, box in enumerate(boxes)]
+    np.testing.assert_array_equal(decoded(image.encode(patches)), patched(samples, patches))
 
 
 def test_png_above_the_size_for_careful_compression(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,18 +174,18 @@ def test_orientation_is_applied_and_reset(
     options = {"lossless": True} if format == "WEBP" else {}
     data = pillow(soft(90, 140), format, exif=exif.tobytes(), **options)
     upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
-    photo = ImageFile.open(data)
-    assert (photo.height, photo.width) == upright.shape[:2]
+    image = ImageFile.open(data)
+    assert (image.height, image.width) == upright.shape[:2]
     tolerance = 8 if format == "AVIF" else 0
-    np.testing.assert_allclose(photo.read_all().astype(int), upright, atol=tolerance)
+    np.testing.assert_allclose(image.read_all().astype(int), upright, atol=tolerance)
     box = Box(5, 30, 40, 45)
-    np.testing.assert_allclose(photo.read(box).astype(int), upright[box.slices], atol=tolerance)
+    np.testing.assert_allclose(image.read(box).astype(int), upright[box.slices], atol=tolerance)
 
-    patches = [(box, patch_of(photo, box))]
-    np.testing.assert_array_equal(decoded(photo.encode(patches, "png")), patched(photo.read_all(), patches))
-    result = Image.open(io.BytesIO(photo.encode()))
+    patches = [(box, patch_of(image, box))]
+    np.testing.assert_array_equal(decoded(image.encode(patches, "png")), patched(image.read_all(), patches))
+    result = Image.open(io.BytesIO(image.encode()))
     assert result.getexif().get(274, 1) == 1
-    assert result.size == (photo.width, photo.height)
+    assert result.size == (image.width, image.height)
 
 
 # -- metadata -------------------------------------------------------------------------------------------------------
@@ -359,24 +359,24 @@ def test_premultiplied_alpha_is_said_and_made_straight(dtype: type) -> None:
     alpha = np.full((20, 30, 1), np.iinfo(dtype).max // 3, dtype)
     straight = noise(20, 30, 3, dtype)
     premultiplied = (straight // 3).astype(dtype)
-    photo = ImageFile.open(tiff(np.concatenate([premultiplied, alpha], axis=2), extrasamples=["assocalpha"]))
-    assert "stored straight" in photo.warnings[0]
-    np.testing.assert_allclose(photo.read_all()[..., :3].astype(int), straight, atol=3)
-    np.testing.assert_array_equal(decoded(photo.encode()), photo.read_all())
+    image = ImageFile.open(tiff(np.concatenate([premultiplied, alpha], axis=2), extrasamples=["assocalpha"]))
+    assert "stored straight" in image.warnings[0]
+    np.testing.assert_allclose(image.read_all()[..., :3].astype(int), straight, atol=3)
+    np.testing.assert_array_equal(decoded(image.encode()), image.read_all())
 
 
 def test_jpeg_in_a_tiff_becomes_lossless() -> None:
-    photo = ImageFile.open(pillow(soft(40, 50), "TIFF", compression="jpeg"))
-    assert not photo.lossless
-    np.testing.assert_array_equal(decoded(photo.encode()), photo.read_all())
+    image = ImageFile.open(pillow(soft(40, 50), "TIFF", compression="jpeg"))
+    assert not image.lossless
+    np.testing.assert_array_equal(decoded(image.encode()), image.read_all())
 
 
 def test_fax_compression_is_kept_while_the_patches_are_black_and_white() -> None:
     holes = noise(40, 50, 1)[..., 0] > 128
-    photo = ImageFile.open(pillow(holes, "TIFF", compression="group4"))
+    image = ImageFile.open(pillow(holes, "TIFF", compression="group4"))
     for value, compression in ((255, "group4"), (99, "tiff_adobe_deflate")):
         patches = [(Box(3, 4, 5, 6), np.full((6, 5, 1), value, np.uint8))]
-        result = photo.encode(patches)
+        result = image.encode(patches)
         assert Image.open(io.BytesIO(result)).info["compression"] == compression
         samples = np.asarray(Image.open(io.BytesIO(result)).convert("L"))[..., None]
         np.testing.assert_array_equal(samples, patched(holes[..., None] * np.uint8(255), patches))
@@ -388,9 +388,9 @@ def test_iptc_survives_in_jpeg_and_tiff() -> None:
     segment = b"Photoshop 3.0\0" + block
     jpeg = pillow(soft(16, 16), "JPEG")
     jpeg = jpeg[:2] + b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
-    photo = ImageFile.open(jpeg)
-    assert iptc in photo.encode()
-    result = photo.encode(format="tiff")
+    image = ImageFile.open(jpeg)
+    assert iptc in image.encode()
+    result = image.encode(format="tiff")
     assert tifffile.TiffFile(io.BytesIO(result)).pages[0].tags[33723].value == iptc
     assert segment in ImageFile.open(result).encode(format="jpeg")
 
@@ -398,23 +398,23 @@ def test_iptc_survives_in_jpeg_and_tiff() -> None:
 # -- CMYK, JPEG and other lossy formats -----------------------------------------------------------------------------
 
 
-def cmyk_picture() -> Image.Image:
+def cmyk_image() -> Image.Image:
     return Image.fromarray(soft(40, 50, 4), "CMYK")
 
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
 def test_cmyk_becomes_srgb_with_a_warning(format: str) -> None:
-    photo = ImageFile.open(pillow(cmyk_picture(), format, dpi=(200, 200)))
-    assert (photo.channels, photo.dtype, photo.format) == (3, np.uint8, format.lower())
-    assert "CMYK is converted to sRGB through the default profile" in photo.warnings[0]
-    samples = photo.read_all()
-    naive = np.asarray(cmyk_picture().convert("RGB")).astype(int)
+    image = ImageFile.open(pillow(cmyk_image(), format, dpi=(200, 200)))
+    assert (image.channels, image.dtype, image.format) == (3, np.uint8, format.lower())
+    assert "CMYK is converted to sRGB through the default profile" in image.warnings[0]
+    samples = image.read_all()
+    naive = np.asarray(cmyk_image().convert("RGB")).astype(int)
     assert np.abs(samples - naive).mean() < 60, "not even the naive conversion comes near"
     box = Box(3, 4, 20, 10)
-    patches = [(box, patch_of(photo, box))]
-    result = photo.encode(patches, "png")
+    patches = [(box, patch_of(image, box))]
+    result = image.encode(patches, "png")
     np.testing.assert_array_equal(decoded(result), patched(samples, patches))
-    own = Image.open(io.BytesIO(photo.encode(patches)))
+    own = Image.open(io.BytesIO(image.encode(patches)))
     assert own.mode == "RGB"
     assert own.info["dpi"] == pytest.approx((200, 200), abs=0.01)
     assert own.info["icc_profile"][16:20] == b"RGB "
@@ -443,10 +443,10 @@ def test_white_in_cmyk_stays_white(kind: str) -> None:
 def test_cmyk_goes_through_the_profile_of_the_file() -> None:
     pyvips = pytest.importorskip("pyvips")
     profile = pyvips.Image.profile_load("cmyk")
-    photo = ImageFile.open(pillow(cmyk_picture(), "JPEG", icc_profile=profile))
-    assert photo.warnings == ("<bytes>: CMYK is converted to sRGB through its profile",)
-    np.testing.assert_array_equal(photo.read_all(), ImageFile.open(pillow(cmyk_picture(), "JPEG")).read_all())
-    assert photo.encode(format="png").count(profile) == 0
+    image = ImageFile.open(pillow(cmyk_image(), "JPEG", icc_profile=profile))
+    assert image.warnings == ("<bytes>: CMYK is converted to sRGB through its profile",)
+    np.testing.assert_array_equal(image.read_all(), ImageFile.open(pillow(cmyk_image(), "JPEG")).read_all())
+    assert image.encode(format="png").count(profile) == 0
 
 
 @pytest.mark.parametrize("quality", [30, 60, 75, 90, 95, 100])
@@ -457,13 +457,13 @@ def test_jpeg_keeps_quality_and_subsampling_of_the_two_usual_kinds(
 ) -> None:
     data = pillow(soft(64, 64), "JPEG", quality=quality, subsampling=subsampling, progressive=progressive)
     assert jpeg.read_encoding(io.BytesIO(data)) == jpeg.JpegEncoding(quality, subsampling)
-    photo = ImageFile.open(data)
-    result = photo.encode()
+    image = ImageFile.open(data)
+    result = image.encode()
     kept = "4:4:4" if subsampling == "4:2:2" else subsampling
-    assert photo.conversion_warnings("jpeg") == (
+    assert image.conversion_warnings("jpeg") == (
         () if kept == subsampling else ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)
     )
-    assert photo.conversion_warnings("png") == ()
+    assert image.conversion_warnings("png") == ()
     assert jpeg.read_encoding(io.BytesIO(result)) == jpeg.JpegEncoding(quality, kept)
     before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(result))
     assert after.quantization == before.quantization
@@ -485,52 +485,52 @@ def test_jpeg_of_grey_stays_grey() -> None:
 
 def test_what_a_jpeg_cannot_hold_is_said_and_converted() -> None:
     rgba = np.concatenate([soft(32, 32), np.zeros((32, 32, 1), np.uint8)], axis=2).astype(np.uint16) * 257
-    photo = ImageFile.open(png(rgba))
-    assert [note.partition(": ")[2] for note in photo.conversion_warnings("jpeg")] == [
+    image = ImageFile.open(png(rgba))
+    assert [note.partition(": ")[2] for note in image.conversion_warnings("jpeg")] == [
         "16-bit samples become 8-bit in jpeg",
         "JPEG has no transparency, the image is laid on white",
     ]
-    assert photo.conversion_warnings("png") == photo.conversion_warnings("tiff") == ()
-    assert photo.conversion_warnings("avif")[0].endswith("16-bit samples become 12-bit in avif")
-    assert (decoded(photo.encode(format="jpeg")) >= 254).all()
-    np.testing.assert_array_equal(decoded(photo.encode(format="webp")), rgba // 257)
+    assert image.conversion_warnings("png") == image.conversion_warnings("tiff") == ()
+    assert image.conversion_warnings("avif")[0].endswith("16-bit samples become 12-bit in avif")
+    assert (decoded(image.encode(format="jpeg")) >= 254).all()
+    np.testing.assert_array_equal(decoded(image.encode(format="webp")), rgba // 257)
 
 
 def test_lossy_webp_stays_lossy_and_lossless_stays_lossless() -> None:
     for lossless in (False, True):
-        photo = ImageFile.open(pillow(soft(40, 40), "WEBP", lossless=lossless))
-        assert photo.lossless is lossless
-        assert webp.is_lossless(io.BytesIO(photo.encode())) is lossless
-        assert not webp.is_lossless(io.BytesIO(photo.encode(quality=50)))
+        image = ImageFile.open(pillow(soft(40, 40), "WEBP", lossless=lossless))
+        assert image.lossless is lossless
+        assert webp.is_lossless(io.BytesIO(image.encode())) is lossless
+        assert not webp.is_lossless(io.BytesIO(image.encode(quality=50)))
 
 
 def test_animated_webp_is_recognised_as_lossless() -> None:
     frames = [Image.fromarray(noise(20, 20, 3, seed=seed)) for seed in range(3)]
     data = pillow(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    photo = ImageFile.open(data)
-    assert photo.lossless
-    assert photo.warnings == ("<bytes>: has 3 pages, only page 1 is used",)
-    np.testing.assert_array_equal(photo.read_all()[..., :3], noise(20, 20, 3))
+    image = ImageFile.open(data)
+    assert image.lossless
+    assert image.warnings == ("<bytes>: has 3 pages, only page 1 is used",)
+    np.testing.assert_array_equal(image.read_all()[..., :3], noise(20, 20, 3))
 
 
-def test_avif_of_a_lossless_picture_is_lossless() -> None:
+def test_avif_of_a_lossless_image_is_lossless() -> None:
     np.testing.assert_array_equal(ImageFile.open(ImageFile.open(png(RGBA)).encode(format="avif")).read_all(), RGBA)
 
 
 def test_ten_bit_avif_keeps_its_depth() -> None:
-    photo = ImageFile.open(ImageFile.open(png(RGB16 // 64 * 64)).encode(format="avif", quality=90))
-    assert photo.dtype == np.uint16
-    again = ImageFile.open(photo.encode())
+    image = ImageFile.open(ImageFile.open(png(RGB16 // 64 * 64)).encode(format="avif", quality=90))
+    assert image.dtype == np.uint16
+    again = ImageFile.open(image.encode())
     assert (again.format, again.dtype) == ("avif", np.uint16)
 
 
 def test_first_frame_of_a_gif_becomes_a_png() -> None:
     frames = [PALETTE, PALETTE.rotate(180)]
-    photo = ImageFile.open(pillow(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    assert photo.format == "gif"
-    assert "only page 1" in photo.warnings[0]
-    np.testing.assert_array_equal(photo.read_all()[..., :3], np.asarray(PALETTE.convert("RGB")))
-    assert photo.encode().startswith(b"\x89PNG")
+    image = ImageFile.open(pillow(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert image.format == "gif"
+    assert "only page 1" in image.warnings[0]
+    np.testing.assert_array_equal(image.read_all()[..., :3], np.asarray(PALETTE.convert("RGB")))
+    assert image.encode().startswith(b"\x89PNG")
 
 
 def test_pages_of_a_tiff() -> None:
@@ -538,10 +538,10 @@ def test_pages_of_a_tiff() -> None:
     stream = io.BytesIO()
     tifffile.imwrite(stream, pages, photometric="minisblack", compression="zlib")
     for page in range(3):
-        photo = ImageFile.open(stream.getvalue(), page=page)
-        np.testing.assert_array_equal(photo.read_all()[..., 0], pages[page])
-        assert photo.warnings == (f"<bytes>: has 3 pages, only page {page + 1} is used",)
-        assert len(tifffile.TiffFile(io.BytesIO(photo.encode())).pages) == 1
+        image = ImageFile.open(stream.getvalue(), page=page)
+        np.testing.assert_array_equal(image.read_all()[..., 0], pages[page])
+        assert image.warnings == (f"<bytes>: has 3 pages, only page {page + 1} is used",)
+        assert len(tifffile.TiffFile(io.BytesIO(image.encode())).pages) == 1
     with pytest.raises(ImageError, match="<bytes>: "):
         ImageFile.open(stream.getvalue(), page=3)
     with pytest.raises(ImageError, match="there is no page 1"):
@@ -557,10 +557,10 @@ def test_result_may_replace_its_source(tmp_path: Path, streamed: bool, monkeypat
         monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     path = tmp_path / "a [n=2] ümlaut.png"
     path.write_bytes(png(RGB16))
-    photo = ImageFile.open(path)
+    image = ImageFile.open(path)
     box = Box(1, 2, 3, 66)
-    patches = [(box, patch_of(photo, box))]
-    photo.save(path, patches)
+    patches = [(box, patch_of(image, box))]
+    image.save(path, patches)
     np.testing.assert_array_equal(decoded(path.read_bytes()), patched(RGB16, patches))
     assert os.listdir(tmp_path) == [path.name]
 
@@ -598,32 +598,32 @@ def test_failure_leaves_the_old_target_and_nothing_else(
 
 
 def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
-    photo = ImageFile.open(png(GREY))
+    image = ImageFile.open(png(GREY))
     (tmp_path / "folder.png").mkdir()
     for target in (tmp_path / "none" / "x.png", tmp_path / "folder.png", tmp_path / "x.gif", tmp_path / "x.bmp"):
         with pytest.raises(ImageError, match=rf"^{target}: cannot (be written|write)[^\n]+$"):
-            photo.save(target)
+            image.save(target)
     assert os.listdir(tmp_path) == ["folder.png"]
 
 
 def test_options_and_patches_that_make_no_sense() -> None:
-    photo = ImageFile.open(png(GREY))
+    image = ImageFile.open(png(GREY))
     with pytest.raises(OptionError, match="png, jpeg"):
-        photo.encode(format="svg")
+        image.encode(format="svg")
     with pytest.raises(OptionError, match="1 to 100"):
-        photo.encode(format="jpeg", quality=0)
+        image.encode(format="jpeg", quality=0)
     for box in (Box(-1, 0, 2, 2), Box(44, 0, 2, 2), Box(0, 0, 0, 5)):
         with pytest.raises(ImageError, match="not inside the 45 x 70 image"):
-            photo.read(box)
+            image.read(box)
     box = Box(0, 0, 2, 3)
     for patch in (np.zeros((2, 3, 1), np.uint8), np.zeros((3, 2, 1), np.uint16), np.zeros((3, 2), np.uint8)):
         with pytest.raises(ImageError, match="does not fit"):
-            photo.encode([(box, patch)])
+            image.encode([(box, patch)])
 
 
 BAD = {
     "empty": (b"", "is empty"),
-    "text": (b"hello, this is no picture", "is not a PNG"),
+    "text": (b"hello, this is no image", "is not a PNG"),
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "is not a PNG"),
     "pdf": (b"%PDF-1.7 ...............", "is not a PNG"),
     "signature only": (b"\x89PNG\r\n\x1a\n", "cannot be decoded: "),

@@ -14,7 +14,7 @@ import pyvips
 from PIL import Image
 from typer.testing import CliRunner
 
-from pictures import SRGB_PROFILE, XMP, pillow, soft
+from images import SRGB_PROFILE, XMP, pillow, soft
 from standin import write_standin
 from wavepaint.box import Box
 from wavepaint.cli import app
@@ -63,11 +63,11 @@ def test_only_blocks_with_a_changed_sample_are_compressed_again(
     samples = (samples + rng.integers(0, 8, samples.shape)).clip(0, 255).astype(np.uint8)
     extra = {} if subsampling == "grey" else {"subsampling": subsampling, "icc_profile": SRGB_PROFILE}
     data = pillow(samples, "JPEG", dpi=(300, 300), **options, **extra)
-    photo = ImageFile.open(data)
-    patch = 255 - photo.read(BOX)
+    image = ImageFile.open(data)
+    patch = 255 - image.read(BOX)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = photo.encode([(BOX, patch)])
+        result = image.encode([(BOX, patch)])
     sides = [(1, 1)] + [{"4:4:4": (1, 1), "4:2:0": (2, 2), "4:2:2": (1, 2), "grey": (1, 1)}[subsampling]] * 2
     before, after = coefficients(data, tmp_path), coefficients(result, tmp_path)
     for old, new, (rows, columns) in zip(before, after, sides, strict=False):
@@ -80,16 +80,16 @@ def test_only_blocks_with_a_changed_sample_are_compressed_again(
     seen = ImageFile.open(result).read(BOX)
     coarse = 40 if options["quality"] < 90 else 20
     assert np.abs(seen.astype(int) - patch).mean() < coarse
-    picture = Image.open(io.BytesIO(result))
-    assert picture.info.get("icc_profile") == extra.get("icc_profile")
-    assert picture.info["dpi"] == (300, 300)
-    assert picture.quantization == Image.open(io.BytesIO(data)).quantization
-    assert "progression" not in picture.info
+    written = Image.open(io.BytesIO(result))
+    assert written.info.get("icc_profile") == extra.get("icc_profile")
+    assert written.info["dpi"] == (300, 300)
+    assert written.quantization == Image.open(io.BytesIO(data)).quantization
+    assert "progression" not in written.info
 
 
 @pytest.mark.parametrize("writer", ["libvips", "Pillow"])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0", "grey"])
-def test_a_progressive_photograph_becomes_sequential_and_keeps_its_blocks(
+def test_a_progressive_image_becomes_sequential_and_keeps_its_blocks(
     tmp_path: Path, writer: str, subsampling: str
 ) -> None:
     rng = np.random.default_rng(0)
@@ -102,12 +102,12 @@ def test_a_progressive_photograph_becomes_sequential_and_keeps_its_blocks(
         extra = {} if subsampling == "grey" else {"subsampling": subsampling}
         data = pillow(samples, "JPEG", progressive=True, quality=85, **extra)
     assert "progression" in Image.open(io.BytesIO(data)).info
-    photo = ImageFile.open(data)
-    assert photo.conversion_warnings("jpeg") == ()
-    before = photo.read_all()
+    image = ImageFile.open(data)
+    assert image.conversion_warnings("jpeg") == ()
+    before = image.read_all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        untouched, result = photo.encode(), photo.encode([(BOX, 255 - photo.read(BOX))])
+        untouched, result = image.encode(), image.encode([(BOX, 255 - image.read(BOX))])
     for old, new in zip(coefficients(data, tmp_path), coefficients(untouched, tmp_path), strict=True):
         assert np.array_equal(old, new)
     assert np.array_equal(ImageFile.open(untouched).read_all(), before)
@@ -120,7 +120,7 @@ def test_a_progressive_photograph_becomes_sequential_and_keeps_its_blocks(
     assert "progression" not in Image.open(io.BytesIO(result)).info
 
 
-def test_a_progressive_photograph_that_is_cut_short_is_damaged_or_compressed_again() -> None:
+def test_a_progressive_image_that_is_cut_short_is_damaged_or_compressed_again() -> None:
     data = pillow(soft(160, 160), "JPEG", progressive=True)
     for share in (0.3, 0.6, 0.99):
         cut = ImageFile.open(data[: int(share * len(data))])
@@ -130,9 +130,9 @@ def test_a_progressive_photograph_that_is_cut_short_is_damaged_or_compressed_aga
     assert len(later) > 5
     for start in later:
         # Decodes, and is smoothed where coefficients are missing, which no sequential file would be.
-        photo = ImageFile.open(data[:start] + b"\xff\xd9")
+        image = ImageFile.open(data[:start] + b"\xff\xd9")
         with pytest.warns(ImageWarning, match="it is progressive and lacks its last scans"):
-            photo.encode([(BOX, photo.read(BOX))])
+            image.encode([(BOX, image.read(BOX))])
 
 
 def test_new_blocks_are_as_good_as_an_encoder_s(tmp_path: Path) -> None:
@@ -140,23 +140,23 @@ def test_new_blocks_are_as_good_as_an_encoder_s(tmp_path: Path) -> None:
     data = pillow(samples, "JPEG", quality=90, subsampling="4:2:0")
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
-    photo = ImageFile.open(path)
+    image = ImageFile.open(path)
     wanted = np.ascontiguousarray(soft(128, 96)[32:])
-    photo.save(path, [(Box(0, 0, 96, 96), wanted)])
+    image.save(path, [(Box(0, 0, 96, 96), wanted)])
     expected = ImageFile.open(pillow(wanted, "JPEG", quality=90, subsampling="4:2:0")).read_all().astype(int)
     assert np.abs(ImageFile.open(path).read_all().astype(int) - expected).mean() < 0.5
 
 
 def test_without_a_change_every_coefficient_stays(tmp_path: Path) -> None:
     data = pillow(soft(70, 90), "JPEG", quality=75)
-    photo = ImageFile.open(data)
+    image = ImageFile.open(data)
     box = Box(37, 50, 24, 19)
-    result = photo.encode([(box, photo.read(box))])
+    result = image.encode([(box, image.read(box))])
     for old, new in zip(coefficients(data, tmp_path), coefficients(result, tmp_path), strict=True):
         assert np.array_equal(old, new)
 
 
-def test_the_thumbnail_of_the_old_picture_does_not_survive() -> None:
+def test_the_thumbnail_of_the_old_image_does_not_survive() -> None:
     thumbnail = pillow(soft(20, 20), "JPEG")
     ifd = b"\1\0" + b"\x12\1\3\0\1\0\0\0\1\0\0\0" + (26).to_bytes(4, "little")
     second = b"\2\0" + b"\1\2\4\0\1\0\0\0" + (56).to_bytes(4, "little")
@@ -164,27 +164,27 @@ def test_the_thumbnail_of_the_old_picture_does_not_survive() -> None:
     exif = b"Exif\0\0II*\0\x08\0\0\0" + ifd + second + thumbnail
     data = pillow(soft(100, 120), "JPEG", quality=80, exif=exif)
     assert thumbnail in data
-    photo = ImageFile.open(data)
-    result = photo.encode([(BOX, 255 - photo.read(BOX))])
+    image = ImageFile.open(data)
+    result = image.encode([(BOX, 255 - image.read(BOX))])
     assert Image.open(io.BytesIO(result)).getexif().get_ifd(1) == {}
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file"])
-def test_metadata_are_those_of_the_photograph(tmp_path: Path, kind: str) -> None:
+def test_metadata_are_those_of_the_image(tmp_path: Path, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0110] = "Camera"
     exif.get_ifd(0x8769).update({40962: 120, 40963: 100, 36867: "2020:01:02 03:04:05"})
     data = pillow(soft(100, 120), "JPEG", exif=exif.tobytes(), comment=b"by hand", dpi=(72, 72), xmp=XMP)
-    photo = ImageFile.open(data)
-    patches = [(BOX, 255 - photo.read(BOX))]
-    photo.save(tmp_path / "out.jpg", patches)
-    picture = Image.open(io.BytesIO(photo.encode(patches)) if kind == "bytes" else tmp_path / "out.jpg")
-    seen = picture.getexif()
+    image = ImageFile.open(data)
+    patches = [(BOX, 255 - image.read(BOX))]
+    image.save(tmp_path / "out.jpg", patches)
+    written = Image.open(io.BytesIO(image.encode(patches)) if kind == "bytes" else tmp_path / "out.jpg")
+    seen = written.getexif()
     assert seen[0x0110] == "Camera"
     details = seen.get_ifd(0x8769)
     assert (details[40962], details[40963], details[36867]) == (120, 100, "2020:01:02 03:04:05")
-    assert (picture.info["comment"], picture.info["dpi"]) == (b"by hand", (72, 72))
-    assert b"tiff:Orientation" in picture.info["xmp"]
+    assert (written.info["comment"], written.info["dpi"]) == (b"by hand", (72, 72))
+    assert b"tiff:Orientation" in written.info["xmp"]
 
 
 @pytest.mark.parametrize("step", ["read_dct", "write_dct"])
@@ -194,21 +194,21 @@ def test_what_jpeglib_cannot_do_is_compressed_again_and_names_no_temporary_file(
     def fail(self: object, path: str, *rest: object) -> None:
         raise OSError(f"writing DCT to {path} failed")
 
-    photo = ImageFile.open(pillow(soft(100, 120), "JPEG"))
+    image = ImageFile.open(pillow(soft(100, 120), "JPEG"))
     monkeypatch.setattr(
         *((jpeglib, step, partial(fail, None)) if step == "read_dct" else (jpeglib.DCTJPEG, step, fail))
     )
     with pytest.warns(ImageWarning, match="all of it is compressed again.*jpeglib cannot read or write") as said:
-        result = photo.encode([(BOX, 255 - photo.read(BOX))])
+        result = image.encode([(BOX, 255 - image.read(BOX))])
     assert "blocks.jpg" not in str(said[0].message)
     assert tempfile.gettempdir() not in str(said[0].message)
-    assert np.abs(ImageFile.open(result).read(BOX).astype(int) + photo.read(BOX) - 255).mean() < 40
+    assert np.abs(ImageFile.open(result).read(BOX).astype(int) + image.read(BOX) - 255).mean() < 40
 
 
-def test_the_picture_is_not_encoded_for_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = ImageFile.open(pillow(soft(100, 120), "JPEG"))
+def test_the_image_is_not_encoded_for_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = ImageFile.open(pillow(soft(100, 120), "JPEG"))
     monkeypatch.setattr(Encoder, "_encoding", lambda *_: pytest.fail("encoded the whole image"))
-    assert photo.encode([(BOX, 255 - photo.read(BOX))]).startswith(b"\xff\xd8")
+    assert image.encode([(BOX, 255 - image.read(BOX))]).startswith(b"\xff\xd8")
 
 
 def test_what_cannot_be_edited_is_compressed_again_and_says_so() -> None:
@@ -232,9 +232,9 @@ def test_what_would_keep_the_blocks_is_said_once(
     monkeypatch.setattr(jpeg_blocks, "find_spec", lambda name: None)
     warnings.simplefilter("default")
     data = pillow(soft(160, 160), "JPEG")
-    photo = ImageFile.open(data)
-    photo.encode(quality=80)
-    photo.encode(format="png")
+    image = ImageFile.open(data)
+    image.encode(quality=80)
+    image.encode(format="png")
     ImageFile.open(pillow(soft(16, 16), "PNG")).encode(format="jpeg")
     assert not recwarn.list
 
@@ -256,14 +256,14 @@ def test_what_would_keep_the_blocks_is_said_once(
 def test_a_folder_on_the_command_line_says_it_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(jpeg_blocks, "find_spec", lambda name: None)
     model = write_standin(tmp_path / "mean.onnx")
-    for folder in ("photos", "masks"):
+    for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     hole = np.zeros((80, 100), np.uint8)
     hole[20:30, 40:60] = 255
     for name in ("a", "b", "c"):
-        (tmp_path / "photos" / f"{name}.jpg").write_bytes(pillow(soft(80, 100), "JPEG"))
+        (tmp_path / "images" / f"{name}.jpg").write_bytes(pillow(soft(80, 100), "JPEG"))
         (tmp_path / "masks" / f"{name}.png").write_bytes(pillow(hole, "PNG"))
-    folders = [str(tmp_path / folder) for folder in ("photos", "masks", "out")]
+    folders = [str(tmp_path / folder) for folder in ("images", "masks", "out")]
     arguments = ["inpaint", *folders[:2], "-o", folders[2], "--model", str(model)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
@@ -284,16 +284,16 @@ def test_arithmetic_coding_and_12_bits_are_told_by_their_names(capfd: pytest.Cap
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_photograph_stays_turned_and_keeps_its_blocks(tmp_path: Path, orientation: int) -> None:
+def test_a_turned_image_stays_turned_and_keeps_its_blocks(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = pillow(soft(144, 112), "JPEG", quality=85, subsampling="4:2:0", exif=exif.tobytes(), xmp=XMP)
-    photo = ImageFile.open(data)
-    before = photo.read_all()
-    wanted = 255 - photo.read(BOX)
+    image = ImageFile.open(data)
+    before = image.read_all()
+    wanted = 255 - image.read(BOX)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = photo.encode([(BOX, wanted)])
+        result = image.encode([(BOX, wanted)])
     assert Image.open(io.BytesIO(result)).getexif()[0x0112] == orientation
     assert Image.open(io.BytesIO(result)).size == Image.open(io.BytesIO(data)).size
     if orientation != 1:
@@ -312,7 +312,7 @@ def test_a_turned_photograph_stays_turned_and_keeps_its_blocks(tmp_path: Path, o
     assert all(0.7 < share < 1 for share in same)
 
 
-def test_what_follows_the_picture_is_named_before_it_is_left_out() -> None:
+def test_what_follows_the_image_is_named_before_it_is_left_out() -> None:
     for options in ({}, {"progressive": True}):
         data = pillow(soft(100, 120), "JPEG", **options)
         assert ImageFile.open(data).conversion_warnings("jpeg") == ()
@@ -331,24 +331,24 @@ def test_the_metadata_do_not_promise_a_video_that_is_left_out() -> None:
         b"<Container:Directory><rdf:Seq><rdf:li>video</rdf:li></rdf:Seq></Container:Directory>"
         b"</rdf:Description></rdf:RDF></x:xmpmeta>"
     )
-    photo = ImageFile.open(pillow(soft(100, 120), "JPEG", xmp=packet) + b"moving picture" * 40)
-    result = photo.encode([(BOX, 255 - photo.read(BOX))])
+    image = ImageFile.open(pillow(soft(100, 120), "JPEG", xmp=packet) + b"moving picture" * 40)
+    result = image.encode([(BOX, 255 - image.read(BOX))])
     for gone in (b"MotionPhoto=", b"MicroVideo", b"Container:Directory", b"TimestampUs", b"moving"):
         assert gone not in result
     assert b'xmp:Rating="4"' in result
 
 
 def test_what_a_quality_costs_is_said() -> None:
-    photo = ImageFile.open(pillow(soft(100, 120), "JPEG", subsampling="4:2:2"))
-    assert photo.conversion_warnings("jpeg") == ()
-    assert photo.conversion_warnings("jpeg", 80) == ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)
+    image = ImageFile.open(pillow(soft(100, 120), "JPEG", subsampling="4:2:2"))
+    assert image.conversion_warnings("jpeg") == ()
+    assert image.conversion_warnings("jpeg", 80) == ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)
 
 
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
 def test_component_numbers_and_jfif_stay(subsampling: str) -> None:
     data = pillow(soft(96, 96), "JPEG", subsampling=subsampling, dpi=(300, 300))
-    photo = ImageFile.open(data)
-    result = photo.encode([(BOX, 255 - photo.read(BOX))])
+    image = ImageFile.open(data)
+    result = image.encode([(BOX, 255 - image.read(BOX))])
     assert result[2:20] == data[2:20]
     for marker in (b"\xff\xc0", b"\xff\xda"):
         before, after = (each[each.index(marker) :] for each in (data, result))

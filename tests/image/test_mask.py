@@ -19,8 +19,8 @@ from wavepaint.options import Options, as_boxes
 
 HOLE = np.zeros((40, 60), np.bool_)
 HOLE[10:20, 30:45] = True
-PICTURE_SAMPLES = np.full((40, 60, 3), 90, np.uint8)
-PICTURE = open_image(PICTURE_SAMPLES)
+IMAGE_SAMPLES = np.full((40, 60, 3), 90, np.uint8)
+IMAGE = open_image(IMAGE_SAMPLES)
 
 
 def png(image: Image.Image) -> bytes:
@@ -55,7 +55,7 @@ def spellings() -> dict[str, object]:
 
 @pytest.mark.parametrize("kind", spellings())
 def test_every_spelling_of_a_mask_means_the_same(kind: str) -> None:
-    hole = find_hole(PICTURE, spellings()[kind], Options())
+    hole = find_hole(IMAGE, spellings()[kind], Options())
     assert hole.dtype == np.bool_
     assert np.array_equal(hole, HOLE)
 
@@ -63,8 +63,8 @@ def test_every_spelling_of_a_mask_means_the_same(kind: str) -> None:
 def test_a_mask_file_by_path(tmp_path: Path) -> None:
     path = tmp_path / "mask.png"
     path.write_bytes(png(Image.fromarray(HOLE)))
-    assert np.array_equal(find_hole(PICTURE, path, Options()), HOLE)
-    assert np.array_equal(find_hole(PICTURE, str(path), Options()), HOLE)
+    assert np.array_equal(find_hole(IMAGE, path, Options()), HOLE)
+    assert np.array_equal(find_hole(IMAGE, str(path), Options()), HOLE)
 
 
 def test_the_threshold_is_a_share_of_the_range() -> None:
@@ -91,11 +91,11 @@ def test_the_threshold_is_a_share_of_the_range() -> None:
 )
 def test_what_is_not_a_mask_says_why(mask: object, reason: str) -> None:
     with pytest.raises(MaskError, match=f"^mask: .*{reason}"):
-        find_hole(PICTURE, mask, Options())
+        find_hole(IMAGE, mask, Options())
 
 
-def test_boxes_are_clipped_to_the_picture() -> None:
-    hole = find_hole(PICTURE, None, Options(boxes=as_boxes([(30, 10, 15, 10), Box(55, -5, 50, 7)])))
+def test_boxes_are_clipped_to_the_image() -> None:
+    hole = find_hole(IMAGE, None, Options(boxes=as_boxes([(30, 10, 15, 10), Box(55, -5, 50, 7)])))
     expected = HOLE.copy()
     expected[:2, 55:] = True
     assert np.array_equal(hole, expected)
@@ -107,11 +107,11 @@ def test_alpha_is_the_mask_where_asked() -> None:
     samples[0, 0, 3] = 1
     assert np.array_equal(find_hole(open_image(samples), None, Options(alpha=True)), HOLE)
     with pytest.raises(MaskError, match="no transparency"):
-        find_hole(PICTURE, None, Options(alpha=True))
+        find_hole(IMAGE, None, Options(alpha=True))
 
 
 def test_inverting_comes_before_growing() -> None:
-    hole = find_hole(PICTURE, ~HOLE, Options(invert_mask=True, dilate=1))
+    hole = find_hole(IMAGE, ~HOLE, Options(invert_mask=True, dilate=1))
     assert np.array_equal(hole, dilate(HOLE, 1))
 
 
@@ -131,7 +131,7 @@ def test_what_leaves_nothing_to_do_says_why(
     mask: object, options: dict[str, object], error: type[Exception], reason: str
 ) -> None:
     with pytest.raises(error, match=reason):
-        find_hole(PICTURE, mask, Options(**options))
+        find_hole(IMAGE, mask, Options(**options))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_the_orientation_of_pil_images_is_applied(orientation: int) -> None:
     assert lines == [] if orientation == 1 else "EXIF orientation is applied" in lines[0]
     opened = open_image(image)
     assert np.array_equal(opened.read_boxes([Box(0, 0, 60, 40)])[0], samples)
-    assert np.array_equal(find_hole(PICTURE, turned(HOLE.astype(np.uint8) * 255, orientation), Options()), HOLE)
+    assert np.array_equal(find_hole(IMAGE, turned(HOLE.astype(np.uint8) * 255, orientation), Options()), HOLE)
     # The result is stored as the image was, with the same tag.
     result = opened.finish([(Box(3, 4, 1, 2), np.full((2, 1, 3), 255, np.uint8))], Options())
     samples[4:6, 3] = 255
@@ -213,11 +213,11 @@ def test_a_mask_drawn_on_the_stored_layout_names_the_remedy() -> None:
 
 def test_whole_multiples_are_named() -> None:
     with pytest.raises(MaskError, match=r"the image is 2 times larger: --resize-mask"):
-        warned(PICTURE_SAMPLES, HOLE[::2, ::2])
+        warned(IMAGE_SAMPLES, HOLE[::2, ::2])
     with pytest.raises(MaskError, match=r"the image is 3 times smaller: --resize-mask"):
-        warned(PICTURE_SAMPLES, np.repeat(np.repeat(HOLE, 3, 0), 3, 1))
+        warned(IMAGE_SAMPLES, np.repeat(np.repeat(HOLE, 3, 0), 3, 1))
     with pytest.raises(MaskError, match=r"--resize-mask stretches it"):
-        warned(PICTURE_SAMPLES, HOLE[:, :-1])
+        warned(IMAGE_SAMPLES, HOLE[:, :-1])
 
 
 def test_a_tiff_with_a_colour_map_is_a_label_map() -> None:
@@ -227,18 +227,18 @@ def test_a_tiff_with_a_colour_map_is_a_label_map() -> None:
     colours[0, 3] = 64 << 8
     stream = io.BytesIO()
     tifffile.imwrite(stream, labels, photometric="palette", colormap=colours)
-    hole, (line,) = warned(PICTURE_SAMPLES, stream.getvalue())
+    hole, (line,) = warned(IMAGE_SAMPLES, stream.getvalue())
     assert np.array_equal(hole, HOLE)
     assert "is read as a label map" in line
 
 
 def test_a_bool_array_may_hold_other_bytes_than_one() -> None:
-    assert np.array_equal(find_hole(PICTURE, (HOLE.astype(np.uint8) * 255).view(np.bool_), Options()), HOLE)
+    assert np.array_equal(find_hole(IMAGE, (HOLE.astype(np.uint8) * 255).view(np.bool_), Options()), HOLE)
 
 
 def test_a_marked_copy_has_to_have_the_size_of_the_image() -> None:
     with pytest.raises(MaskError, match="only a mask of the size of its image"):
-        warned(PICTURE_SAMPLES, HOLE[::2, ::2], resize_mask=True, marked=True)
+        warned(IMAGE_SAMPLES, HOLE[::2, ::2], resize_mask=True, marked=True)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import noise, pillow, png, tiff
+from images import noise, pillow, png, tiff
 from wavepaint.errors import MaskError
 from wavepaint.image.mask import open_mask
 from wavepaint.image.mask_reading import read_samples

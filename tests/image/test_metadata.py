@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pictures import noise, pillow, png, soft, tiff
+from images import noise, pillow, png, soft, tiff
 from wavepaint.box import Box
 from wavepaint.errors import ImageError
 from wavepaint.image.file import ImageFile

@@ -10,7 +10,7 @@ import pyvips
 import tifffile
 
 import wavepaint.image.pages
-from pictures import noise, pillow
+from images import noise, pillow
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.errors import ImageError, ImageWarning, MaskError
@@ -107,7 +107,7 @@ def test_another_format_takes_the_first_page_and_says_so(fill: Inpainter, tmp_pa
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_mask_of_one_picture_serves_all_pages(fill: Inpainter) -> None:
+def test_a_mask_of_one_image_serves_all_pages(fill: Inpainter) -> None:
     mask = pillow(mask_page(30), "PNG")
     assert [page.tobytes() for page in read(fill(book(PAGES), mask))] == [
         page.tobytes() for page in read(fill(book(PAGES), mask_page(30)))

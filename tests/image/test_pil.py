@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import SRGB_PROFILE, XMP, noise
+from images import SRGB_PROFILE, XMP, noise
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.image.file import ImageFile

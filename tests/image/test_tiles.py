@@ -12,7 +12,7 @@ import pyvips
 import tifffile
 
 from fuzzing import seeds
-from pictures import noise, soft
+from images import noise, soft
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.box import Box

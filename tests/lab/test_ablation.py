@@ -25,13 +25,13 @@ from lab.ablation.training import (
     PairedTrainer,
     Start,
     config_of,
-    load_photographs,
+    load_images,
     make_trainer,
     snapshot_path,
     train_run,
 )
 from networks import random_network, random_sample, small_config
-from trainings import write_photographs, write_vgg16
+from trainings import write_images, write_vgg16
 from wavepaint.data.resident import ImageBank, MaskBank
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.metrics import Summary
@@ -44,8 +44,8 @@ from wavepaint.network.prefill import halve_known
 CPU = torch.device("cpu")
 TINY = Scale(
     budget=1,
-    photographs=6,
-    pictures=3,
+    train_images=6,
+    test_images=3,
     crop=32,
     batch=2,
     seeds=1,
@@ -54,7 +54,7 @@ TINY = Scale(
 
 
 def scores(values: dict[str, np.ndarray]) -> dict[str, dict[str, dict[str, float]]]:
-    """Both metrics alike, one picture per value."""
+    """Both metrics alike, one image per value."""
     return {
         kind: {f"{i:02d}": {"hole_psnr": float(v), "hole_ssim": float(v)} for i, v in enumerate(row)}
         for kind, row in values.items()
@@ -187,7 +187,7 @@ def test_detail_of_a_hole_without_a_whole_cell_is_that_of_the_cells_it_touches()
     assert all(values[0] < -5 for values in found.values())
 
 
-def test_the_mean_over_kinds_is_taken_picture_by_picture() -> None:
+def test_the_mean_over_kinds_is_taken_image_by_image() -> None:
     found = scores({"a": np.array([1.0, 2.0]), "b": np.array([3.0, 6.0])})
     assert column(found, ALL_KINDS, "hole_psnr").tolist() == [2.0, 4.0]
     assert column(found, "b", "hole_psnr").tolist() == [3.0, 6.0]
@@ -196,6 +196,7 @@ def test_the_mean_over_kinds_is_taken_picture_by_picture() -> None:
 def test_the_slowest_arm_decides_what_equal_steps_are() -> None:
     assert share_budget(120, 3, {"a": 0.5, "b": 1.0}) == (40, {"a": 80, "b": 40})
     assert share_budget(0.1, 3, {"a": 0.5}) == (1, {"a": 1})
+    assert share_budget(0.1, 3, {"a": 0.1, "b": 0.3}, steps=7) == (7, {"a": 21, "b": 7})
 
 
 def test_a_plan_is_followed_or_refused(tmp_path: Path) -> None:
@@ -231,12 +232,12 @@ def test_cross_data_has_an_arm_for_every_source() -> None:
     assert [(arm.name, arm.source) for arm in study.arms] == [("trained on a.tar", 0), ("trained on b", 1)]
     with pytest.raises(OptionError, match="two or more different"):
         training_study(CROSS_DATA, ("a", "a"))
-    with pytest.raises(OptionError, match="takes one --photos, got 2"):
+    with pytest.raises(OptionError, match="takes one --images, got 2"):
         training_study("level", ("a", "b"))
 
 
 class _Box(nn.Module):
-    """Adds the mean of 5x5 positions of the picture."""
+    """Adds the mean of 5x5 positions of the image."""
 
     config = small_config(stem="haar")
 
@@ -251,8 +252,8 @@ class _Box(nn.Module):
 
 def _items(side: int, count: int = 2) -> list[Item]:
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (count, side, side, 3), np.uint8)
-    return [Item(str(i), "box", picture, np.ones((side, side), bool)) for i, picture in enumerate(pictures)]
+    images = rng.integers(0, 256, (count, side, side, 3), np.uint8)
+    return [Item(str(i), "box", image, np.ones((side, side), bool)) for i, image in enumerate(images)]
 
 
 def test_the_receptive_field_of_a_box_is_the_box() -> None:
@@ -331,8 +332,8 @@ def test_energy_is_shown_by_decades() -> None:
 
 @pytest.fixture(name="banks")
 def _banks(tmp_path: Path) -> tuple[ImageBank, MaskBank]:
-    photographs = load_photographs(str(write_photographs(tmp_path / "photos", 6)), 6, frozenset(), CPU)
-    return photographs, MaskBank({"thin": 1}, 8, 0, CPU)
+    images = load_images(str(write_images(tmp_path / "images", 6)), 6, frozenset(), CPU)
+    return images, MaskBank({"thin": 1}, 8, 0, CPU)
 
 
 # Dropout and a coarse guess in some steps; a checkpoint, and a loss that draws directions.
@@ -443,10 +444,10 @@ def test_weights_that_are_not_finite_leave_no_snapshot(banks: tuple[ImageBank, M
     assert not snapshot_path(tmp_path / "run", 1).exists()
 
 
-def test_photographs_of_the_test_set_are_not_trained_on(tmp_path: Path) -> None:
-    folder = write_photographs(tmp_path / "photos", 5)
-    assert len(load_photographs(str(folder), 100, frozenset({"00", "03"}), CPU)) == 3
-    assert len(load_photographs(str(folder), 2, frozenset(), CPU)) == 2
-    with pytest.raises(OptionError, match="all its photographs are in the test set"):
-        load_photographs(str(folder), 2, frozenset(f"{i:02d}" for i in range(5)), CPU)
+def test_images_of_the_test_set_are_not_trained_on(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "images", 5)
+    assert len(load_images(str(folder), 100, frozenset({"00", "03"}), CPU)) == 3
+    assert len(load_images(str(folder), 2, frozenset(), CPU)) == 2
+    with pytest.raises(OptionError, match="all its images are in the test set"):
+        load_images(str(folder), 2, frozenset(f"{i:02d}" for i in range(5)), CPU)
     shutil.rmtree(folder)

@@ -16,8 +16,8 @@ from wavepaint.evaluation.features import VGG16Features
 from wavepaint.training.losses import WeightedLosses
 
 
-def _pictures(height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A truth, a picture that differs from it in the hole alone, and the mask."""
+def _images(height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A truth, an image that differs from it in the hole alone, and the mask."""
     truth, mask = random_sample(2, height, width)
     other = torch.rand(truth.shape, generator=torch.Generator().manual_seed(1))
     return truth * (1 - mask) + other * mask, truth, mask
@@ -25,10 +25,10 @@ def _pictures(height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("name", THROUGH_VGG)
 def test_losses_through_vgg_read_a_local_file(name: str, tmp_path: Path) -> None:
-    filled, truth, mask = _pictures(32, 32)
+    filled, truth, mask = _images(32, 32)
     filled.requires_grad_()
     loss = load_all_losses([name], write_vgg16(tmp_path / "vgg16.safetensors"))[name]
-    # Not 0: the two pictures lie in memory in different orders, and so are summed in different orders.
+    # Not 0: the two images lie in memory in different orders, and so are summed in different orders.
     assert float(loss(truth, truth, mask)) < 1e-5
     value = loss(filled, truth, mask)
     value.backward()
@@ -51,7 +51,7 @@ def test_the_style_loss_forgives_another_place_that_the_distance_does_not(tmp_pa
 
 
 def test_losses_through_vgg_share_one_network_that_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled, truth, mask = _pictures(32, 32)
+    filled, truth, mask = _images(32, 32)
     losses = load_all_losses(THROUGH_VGG, write_vgg16(tmp_path / "vgg16.safetensors"))
     assert len({id(loss.activations) for loss in losses.values() if isinstance(loss, VGGLoss)}) == 1
     torch.manual_seed(0)
@@ -67,7 +67,7 @@ def test_losses_through_vgg_share_one_network_that_runs_once(tmp_path: Path, mon
 
 
 def test_an_autocast_leaves_variances_and_gram_matrices_alone(tmp_path: Path) -> None:
-    truth, _, mask = _pictures(32, 32)
+    truth, _, mask = _images(32, 32)
     truth = 0.5 + 0.01 * (truth - 0.5)  # hardly any contrast: in half precision its variance is lost
     names = ("hole-ssim", "vgg-style")
     losses = load_all_losses(names, write_vgg16(tmp_path / "vgg16.safetensors"))

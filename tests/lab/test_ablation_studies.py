@@ -19,7 +19,7 @@ from lab.ablation.plan import PLAN_FILE
 from lab.ablation.studies import TEXTURE, TRAINING_STUDIES
 from lab.cli import app
 from networks import random_network, small_config
-from trainings import write_photographs, write_vgg16
+from trainings import write_images, write_vgg16
 from wavepaint.data.images import find_images
 from wavepaint.evaluation.metrics import Summary
 from wavepaint.evaluation.testset import make_test_set
@@ -28,10 +28,10 @@ from wavepaint.network import save_checkpoint
 
 @pytest.fixture(name="here", autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with photographs `photos` and a test set `set`; small studies are tiny ones."""
-    write_photographs(tmp_path / "photos", 6)
-    write_photographs(tmp_path / "others", 6)
-    write_photographs(tmp_path / "held-out" / "test", 3)
+    """A folder to work in, with images in `images` and a test set `set`; small studies are tiny ones."""
+    write_images(tmp_path / "images", 6)
+    write_images(tmp_path / "others", 6)
+    write_images(tmp_path / "held-out" / "test", 3)
     write_vgg16(tmp_path / "vgg16.safetensors")
     save_checkpoint(random_network(small_config(stem="haar", prefill="haar", sweeps=1)), tmp_path / "own.safetensors")
     list(make_test_set(find_images(tmp_path / "held-out"), tmp_path / "set", ("box", "blobs"), size=64))
@@ -46,7 +46,7 @@ def ablate(*arguments: object) -> Result:
 
 
 def test_a_study_that_trains_and_its_repetition(here: Path) -> None:
-    command = ("no-dwt", "--photos", "photos", "--test", "set", "-o", "run", "--budget", "1s")
+    command = ("no-dwt", "--images", "images", "--test", "set", "-o", "run", "--budget", "1s")
     first = ablate(*command)
     assert first.exit_code == 0, first.output
     assert "training convolution that starts as Haar, seed 0" in first.output
@@ -76,27 +76,28 @@ def test_a_study_that_trains_and_its_repetition(here: Path) -> None:
 
 
 def test_coarse_to_fine_and_zero_prefill_are_measured(here: Path) -> None:
-    result = ablate("prefill", "--photos", "photos", "--test", "set", "-o", "run", "--budget", "1s")
+    result = ablate("prefill", "--images", "images", "--test", "set", "-o", "run", "--steps", "2")
     assert result.exit_code == 0, result.output
     results = json.loads((here / "run" / "results.json").read_text())
     assert [arm["network"]["prefill"] for arm in results["arms"]] == ["haar", "haar", "zero", "zero"]
-    assert [arm["octaves"] for arm in results["arms"]] == [0, 1, 0, 1]
+    assert [arm["coarse_levels"] for arm in results["arms"]] == [0, 1, 0, 1]
+    assert results["plan"]["equal_steps"] == 2
 
 
 def test_cross_data_measures_every_arm_on_every_set(here: Path) -> None:
     list(make_test_set(find_images(here / "held-out"), here / "set2", ("box",), size=64))
-    sources = ("--photos", "photos", "--photos", "others", "--test", "set", "--test", "set2")
+    sources = ("--images", "images", "--images", "others", "--test", "set", "--test", "set2")
     result = ablate("cross-data", *sources, "-o", "run", "--budget", "1s")
     assert result.exit_code == 0, result.output
     results = json.loads((here / "run" / "results.json").read_text())
     assert {row["test"] for row in results["compared"]} == {"set", "set2"}
     # Every set's own source is what the others are compared with.
-    assert "At equal steps on set, against trained on photos: trained on others:" in results["conclusion"]
-    assert "At equal steps on set2, against trained on others: trained on photos:" in results["conclusion"]
+    assert "At equal steps on set, against trained on images: trained on others:" in results["conclusion"]
+    assert "At equal steps on set2, against trained on others: trained on images:" in results["conclusion"]
 
 
 def test_mask_size_compares_the_package_with_others_by_radius_and_by_depth(here: Path) -> None:
-    command = ("mask-size", "--test", "set", "-o", "run", "--vgg-weights", "vgg16.safetensors", "--pictures", "2")
+    command = ("mask-size", "--test", "set", "-o", "run", "--vgg-weights", "vgg16.safetensors", "--test-images", "2")
     result = ablate(*command)
     assert result.exit_code == 0, result.output
     results = json.loads((here / "run" / "results.json").read_text())
@@ -120,7 +121,7 @@ def test_mask_size_compares_the_package_with_others_by_radius_and_by_depth(here:
 
 
 def test_mask_size_of_a_checkpoint(here: Path) -> None:
-    result = ablate("mask-size", "--test", "set", "--method", "own.safetensors", "-o", "run", "--pictures", "1")
+    result = ablate("mask-size", "--test", "set", "--method", "own.safetensors", "-o", "run", "--test-images", "1")
     assert result.exit_code == 0, result.output
     results = json.loads((here / "run" / "results.json").read_text())
     assert set(results["means"]) == {"hole_psnr", "hole_ssim"}
@@ -133,8 +134,8 @@ def test_texture_losses_go_on_from_a_checkpoint(here: Path, monkeypatch: pytest.
     monkeypatch.setattr("lab.ablation.studies.TRAINING_STUDIES", {TEXTURE: fewer})
     monkeypatch.setattr("lab.ablation.texture.GRADIENT_BATCHES", 2)
     monkeypatch.setattr("lab.ablation.training._TIMED_STEPS", 1)
-    command = ("texture", "--photos", "photos", "--test", "set", "--init", "own.safetensors")
-    command += ("--vgg-weights", "vgg16.safetensors", "--budget", "1s", "--pictures", "1", "-o")
+    command = ("texture", "--images", "images", "--test", "set", "--init", "own.safetensors")
+    command += ("--vgg-weights", "vgg16.safetensors", "--budget", "1s", "--test-images", "1", "-o")
     first = ablate(*command, "run")
     assert first.exit_code == 0, first.output
     assert "measuring the weights of the losses" in first.stderr
@@ -169,7 +170,7 @@ def gain(mean: float, spread: float) -> Summary:
     return Summary(mean, 1.0, mean - spread, mean + spread, 9)
 
 
-def test_where_a_lead_is_sure_is_told_in_runs() -> None:
+def test_where_a_lead_is_significant_is_given_in_runs() -> None:
     gains = [gain(0.1, 0.2), gain(0.1, 0.05), gain(0.2, 0.1), gain(-0.2, 0.1), gain(0.3, 0.1)]
     assert significant_runs("abcde", gains, 1) == "b to c, e"
     assert significant_runs("abcde", gains, -1) == "d"
@@ -223,28 +224,31 @@ def test_memory_is_measured_in_a_fresh_process() -> None:
     ("arguments", "reason"),
     [
         (("fourier",), "'fourier' is not one of 'no-dwt', 'wavelet', 'level', 'modules', 'prefill', 'texture'"),
-        (("level", "--test", "set"), "the study level needs --photos"),
-        (("level", "--photos", "photos"), "the study level needs --test"),
-        (("mask-size", "--test", "set", "--photos", "photos"), "the study mask-size takes no --photos"),
+        (("level", "--test", "set"), "the study level needs --images"),
+        (("level", "--images", "images"), "the study level needs --test"),
+        (("mask-size", "--test", "set", "--images", "images"), "the study mask-size takes no --images"),
         (("mask-size", "--test", "set", "--budget", "1s"), "the study mask-size takes no --budget"),
-        (("mask-size", "--test", "set", "--pictures", "0"), "--pictures must be at least 1, got 0"),
+        (("mask-size", "--test", "set", "--test-images", "0"), "--test-images must be at least 1, got 0"),
+        (("mask-size", "--test", "set", "--steps", "1"), "the study mask-size takes no --steps"),
+        (("level", "--images", "images", "--test", "set", "--steps", "0"), "--steps must be at least 1, got 0"),
+        (("level", "--images", "a", "--test", "b", "--steps", "9", "--budget", "9s"), "give only one of --budget and"),
         (("efficiency", "--test", "set"), "the study efficiency takes no --test"),
         (("efficiency", "--peers", "set"), "set: holds none of lama.py, migan.py"),
-        (("cross-data", "--photos", "photos", "--test", "set"), "two or more different --photos"),
-        (("cross-data", "--photos", "photos", "--photos", "others", "--test", "set"), "one --test for every --photos"),
-        (("level", "--photos", "nowhere", "--test", "set"), "nowhere: no such file or folder"),
-        (("level", "--photos", "photos", "--test", "photos"), "photos: no test set"),
-        (("level", "--photos", "photos", "--test", "set", "--budget", "soon"), "not a duration"),
+        (("cross-data", "--images", "images", "--test", "set"), "two or more different --images"),
+        (("cross-data", "--images", "images", "--images", "others", "--test", "set"), "one --test for every --images"),
+        (("level", "--images", "nowhere", "--test", "set"), "nowhere: no such file or folder"),
+        (("level", "--images", "images", "--test", "images"), "images: no test set"),
+        (("level", "--images", "images", "--test", "set", "--budget", "soon"), "not a duration"),
         (("mask-size", "--test", "set", "--method", "no.safetensors"), "unknown method 'no.safetensors'"),
         (("mask-size", "--test", "set", "--method", "haar"), "the methods must be all different"),
         (("mask-size", "--test", "set", "--vgg-weights", "no.pth"), "no.pth: No such file"),
         (("mask-size", "--test", "set", "--init", "default"), "the study mask-size takes no --init"),
-        (("texture", "--photos", "photos", "--test", "set", "--method", "package"), "texture takes no --method"),
+        (("texture", "--images", "images", "--test", "set", "--method", "package"), "texture takes no --method"),
         (
-            ("texture", "--photos", "photos", "--test", "set", "--init", "no.safetensors"),
+            ("texture", "--images", "images", "--test", "set", "--init", "no.safetensors"),
             "no.safetensors: no such file",
         ),
-        (("level", "--photos", "photos", "--test", "set", "--vgg-weights", "x"), "level takes no --vgg-weights"),
+        (("level", "--images", "images", "--test", "set", "--vgg-weights", "x"), "level takes no --vgg-weights"),
     ],
 )
 def test_bad_calls_are_one_line_and_leave_nothing(here: Path, arguments: tuple[str, ...], reason: str) -> None:
@@ -255,10 +259,10 @@ def test_bad_calls_are_one_line_and_leave_nothing(here: Path, arguments: tuple[s
 
 
 def test_a_folder_of_something_else_is_refused(here: Path) -> None:
-    result = ablate("level", "--photos", "photos", "--test", "set", "-o", "photos")
+    result = ablate("level", "--images", "images", "--test", "set", "-o", "images")
     assert result.exit_code == 2
-    assert "photos: exists and holds no plan.json" in result.stderr
-    assert ablate("mask-size", "--test", "set", "-o", "run", "--pictures", "1").exit_code == 0
-    result = ablate("mask-size", "--test", "set", "-o", "run", "--pictures", "2")
+    assert "images: exists and holds no plan.json" in result.stderr
+    assert ablate("mask-size", "--test", "set", "-o", "run", "--test-images", "1").exit_code == 0
+    result = ablate("mask-size", "--test", "set", "-o", "run", "--test-images", "2")
     assert result.exit_code == 2
-    assert "begun with pictures 1, not 2" in result.stderr
+    assert "begun with test_images 1, not 2" in result.stderr

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from images import noise, png
 from lab.by_source import part_by_source
 from lab.cli import app
-from pictures import noise, png
 from wavepaint.errors import OptionError
 
 

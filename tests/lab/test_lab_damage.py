@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lab.damage import Counts, count, damaged_crops, hough, restored_rows, top_hat
-from trainings import write_photographs, write_vgg16
+from trainings import write_images, write_vgg16
 from wavepaint.data.images import find_images
 from wavepaint.find import Finder
 from wavepaint.options import DAMAGE_KINDS
@@ -38,7 +38,7 @@ def test_the_baselines_find_a_line() -> None:
 
 
 def test_restored_images_are_nearer_to_the_truth(tmp_path: Path) -> None:
-    images = find_images(write_photographs(tmp_path / "images", 2))
+    images = find_images(write_images(tmp_path / "images", 2))
     crops = list(damaged_crops(images, DAMAGE_KINDS, 2, 0))
     rows = restored_rows(Finder(threads=1), crops, write_vgg16(tmp_path / "vgg16.safetensors"))
     errors = [np.square(crop.image.astype(float) - crop.truth).mean() for crop in crops]

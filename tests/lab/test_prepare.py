@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from images import noise, png
 from lab.cli import app
 from lab.prepare import DATASETS, MANIFEST, prepare, square_png
-from pictures import noise, png
 from wavepaint.data.images import find_images
 from wavepaint.errors import ImageError, OptionError
 from wavepaint.evaluation.testset import read_image

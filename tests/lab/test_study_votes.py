@@ -11,12 +11,12 @@ pytest.importorskip("cv2")
 
 from starlette.testclient import TestClient
 
+from images import png, soft
 from lab.cli import app as commands
 from lab.study.app import create_app
 from lab.study.preference import bradley_terry, preferences, shares_over_first, wins_by_hole
 from lab.study.trials import HOLE_COLOUR, Study
 from lab.study.votes import Vote, Votes, read_votes
-from pictures import png, soft
 from wavepaint.data.images import find_images
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.methods import find_method

@@ -102,7 +102,7 @@ def plan_of(mask: np.ndarray) -> dict[str, Any]:
             }
             for piece in wide
         ],
-        "waves": [
+        "stages": [
             [
                 {
                     "crop": _edges(region.crop),
@@ -110,9 +110,9 @@ def plan_of(mask: np.ndarray) -> dict[str, Any]:
                     "known": sorted(_edges(box) for box in region.known),
                     "coarse_levels": coarse_levels_of(unknown_in(rest, region), MOST_LEVELS),
                 }
-                for region in wave
+                for region in stage
             ]
-            for wave in find_regions(rest)
+            for stage in find_regions(rest)
         ],
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import SRGB_PROFILE, decoded, noise, pillow, png, soft, tiff, two_pages
+from images import SRGB_PROFILE, decoded, noise, pillow, png, soft, tiff, two_pages
 from serving import HOLE, IMAGE, MASK, assert_problem, make_app, make_client, upload
 from wavepaint import __version__
 from wavepaint.errors import OptionError
@@ -225,7 +225,7 @@ def test_a_defect_is_a_problem_without_details():
         assert 'status="500"' in client.get("/metrics").text
 
 
-def test_a_polyglot_comes_back_as_the_picture_alone(client):
+def test_a_polyglot_comes_back_as_the_image_alone(client):
     archive = b"PK\x03\x04 and <script>alert(1)</script>"
     for image in (png(IMAGE), pillow(IMAGE, "JPEG"), pillow(IMAGE, "WEBP", lossless=True), tiff(IMAGE)):
         response = client.post("/v1/inpaint", files={"image": image + archive, "mask": png(MASK)})

@@ -21,5 +21,5 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", make_app(NAMED), config
 @schema.parametrize()
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_keeps_to_its_description(case):
-    # Bytes that are no picture fit the description and are refused all the same: no schema can say what a picture is.
+    # Bytes that are no image fit the description and are refused all the same: no schema can say what an image is.
     case.call_and_validate(excluded_checks=[checks.positive_data_acceptance])

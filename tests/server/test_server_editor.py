@@ -10,7 +10,7 @@ pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
 from commands import run
-from pictures import noise, png
+from images import noise, png
 from serving import IMAGE, MASK, MODEL, assert_problem, make_client, upload
 from wavepaint.image.file import ImageFile
 from wavepaint.options import Options

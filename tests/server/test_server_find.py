@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from pictures import png, soft
+from images import png, soft
 from serving import MODEL, HalfInpainter, assert_problem
 from standin import write_detector
 from wavepaint.cancellation import Cancelled

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pictures import noise, pillow, png, soft, tiff
+from images import noise, pillow, png, soft, tiff
 from serving import assert_problem, make_client
 from wavepaint.server.settings import Limits, Settings
 
@@ -25,20 +25,20 @@ bounded = pytest.mark.usefixtures(*(["bounded_memory"] if sys.platform == "linux
 
 
 def valid_files() -> dict[str, bytes]:
-    photo, deep, alpha = soft(SIDE, SIDE), noise(SIDE, SIDE, 3, np.uint16), noise(SIDE, SIDE, 4)
+    image, deep, alpha = soft(SIDE, SIDE), noise(SIDE, SIDE, 3, np.uint16), noise(SIDE, SIDE, 4)
     return {
-        "png": png(photo),
+        "png": png(image),
         "png16": png(deep),
         "png-alpha": png(alpha),
-        "jpeg": pillow(photo, "JPEG", quality=90),
-        "jpeg-progressive": pillow(photo, "JPEG", progressive=True),
-        "webp": pillow(photo, "WEBP"),
+        "jpeg": pillow(image, "JPEG", quality=90),
+        "jpeg-progressive": pillow(image, "JPEG", progressive=True),
+        "webp": pillow(image, "WEBP"),
         "webp-lossless": pillow(alpha, "WEBP", lossless=True),
-        "tiff": tiff(photo),
+        "tiff": tiff(image),
         "tiff-deflate-tiles": tiff(deep, compression="zlib", tile=(16, 16)),
-        "bigtiff": tiff(photo, bigtiff=True),
-        "gif": pillow(photo, "GIF"),
-        "avif": pillow(photo, "AVIF"),
+        "bigtiff": tiff(image, bigtiff=True),
+        "gif": pillow(image, "GIF"),
+        "avif": pillow(image, "AVIF"),
     }
 
 
@@ -138,7 +138,7 @@ def test_decompression_bombs(client, width, height):
 
 
 @bounded
-def test_a_tile_much_larger_than_its_picture(client):
+def test_a_tile_much_larger_than_its_image(client):
     content = bytearray(tiff(noise(SIDE, SIDE, 3), tile=(16, 16)))
     for tag in (322, 323):
         entry = re.search(struct.pack("<H", tag) + b"[\x03\x04]\0\x01\0\0\0", content)

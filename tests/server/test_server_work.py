@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pictures import png
+from images import png
 from serving import HalfInpainter, make_app, upload
 from wavepaint.cancellation import Cancelled, cancellable
 from wavepaint.options import Options

@@ -1,4 +1,4 @@
-"""Training on several machines: who reads which photograph."""
+"""Training on several machines: who reads which image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pictures import noise, pillow
+from images import noise, pillow
 
 pytest.importorskip("torch")
 
@@ -33,7 +33,7 @@ if __name__ == "__main__":
 """
 
 
-def test_two_processes_of_two_workers_see_every_photograph_of_the_shards_once(tmp_path: Path) -> None:
+def test_two_processes_of_two_workers_see_every_image_of_the_shards_once(tmp_path: Path) -> None:
     names = []
     for shard in range(3):
         with tarfile.open(tmp_path / f"train-{shard:04d}.tar", "w") as tar:

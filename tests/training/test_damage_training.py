@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_training import CPU, AtStep, assert_same_run, interrupt, validations_of
 
-from trainings import tiny_recipe, write_photographs
+from trainings import tiny_recipe, write_images
 from wavepaint.errors import OptionError
 from wavepaint.network import load_network
 from wavepaint.network.damage import DamageNetwork
@@ -35,7 +35,7 @@ def recipe(*changes: str) -> Recipe:
 
 @pytest.fixture(name="images", scope="module")
 def _images(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_photographs(tmp_path_factory.mktemp("data") / "images"))
+    return str(write_images(tmp_path_factory.mktemp("data") / "images"))
 
 
 @pytest.mark.parametrize("source", ["memory", "stream"])

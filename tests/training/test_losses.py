@@ -15,16 +15,16 @@ from wavepaint.training.losses import LOSSES, WeightedLosses, gradient, hole_l1,
 PLAIN = ("l1", "l2", "hole-l1", "gradient", "hole-ssim")
 
 
-def _pictures(height: int = 32, width: int = 48) -> tuple[Tensor, Tensor, Tensor]:
-    """A truth, a picture that differs from it in the hole alone, and the mask."""
+def _images(height: int = 32, width: int = 48) -> tuple[Tensor, Tensor, Tensor]:
+    """A truth, an image that differs from it in the hole alone, and the mask."""
     truth, mask = random_sample(2, height, width)
     other = torch.rand(truth.shape, generator=torch.Generator().manual_seed(1))
     return truth * (1 - mask) + other * mask, truth, mask
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_equal_pictures_cost_nothing_and_others_something(name: str) -> None:
-    filled, truth, mask = _pictures()
+def test_equal_images_cost_nothing_and_others_something(name: str) -> None:
+    filled, truth, mask = _images()
     loss = load_losses([name], {})[name]
     assert float(loss(truth, truth, mask)) == pytest.approx(0, abs=1e-6)
     assert float(loss(filled, truth, mask)) > 0.01
@@ -32,7 +32,7 @@ def test_equal_pictures_cost_nothing_and_others_something(name: str) -> None:
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_gradients_reach_the_hole(name: str) -> None:
-    filled, truth, mask = _pictures(16, 16)
+    filled, truth, mask = _images(16, 16)
     filled.requires_grad_()
     load_losses([name], {})[name](filled, truth, mask).backward()
     assert filled.grad is not None
@@ -40,7 +40,7 @@ def test_gradients_reach_the_hole(name: str) -> None:
 
 
 def test_plain_losses_are_what_their_names_say() -> None:
-    filled, truth, mask = _pictures()
+    filled, truth, mask = _images()
     hole = mask.expand_as(truth) > 0
     error = filled - truth
     assert float(l1(filled, truth, mask)) == pytest.approx(float(error.abs().mean()), rel=1e-6)
@@ -65,7 +65,7 @@ def test_gradient_sees_edges_and_no_offset() -> None:
 
 
 def test_weights_multiply_and_names_stay() -> None:
-    filled, truth, mask = _pictures()
+    filled, truth, mask = _images()
     parts = WeightedLosses(load_losses(["l1", "hole-l1"], {}), {"hole-l1": 2.0, "l1": 0.5})(filled, truth, mask)
     assert list(parts) == ["hole-l1", "l1"]
     assert float(parts["hole-l1"]) == pytest.approx(2 * float(hole_l1(filled, truth, mask)))
@@ -73,7 +73,7 @@ def test_weights_multiply_and_names_stay() -> None:
 
 
 def test_perceptual_losses_read_local_files(tmp_path: Path) -> None:
-    filled, truth, mask = _pictures(64, 64)
+    filled, truth, mask = _images(64, 64)
     filled.requires_grad_()
     loss = load_losses(["lpips-alex"], write_alexnet(tmp_path))["lpips-alex"]
     assert float(loss(truth, truth, mask)) == 0
@@ -103,7 +103,7 @@ def test_hole_ssim_is_one_minus_the_score_away_from_the_border() -> None:
 
 
 def test_an_autocast_leaves_variances_alone() -> None:
-    truth, _, mask = _pictures(32, 32)
+    truth, _, mask = _images(32, 32)
     truth = 0.5 + 0.01 * (truth - 0.5)  # hardly any contrast: in half precision its variance is lost
     weighted = WeightedLosses(load_losses(["hole-ssim"], {}), {"hole-ssim": 1.0})
 

@@ -22,9 +22,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
+from images import pillow, png, soft
 from networks import random_network, random_sample, small_config
-from pictures import pillow, png, soft
-from trainings import TINY, tiny_recipe, write_alexnet, write_photographs
+from trainings import TINY, tiny_recipe, write_alexnet, write_images
 from wavepaint.cli import app
 from wavepaint.data.crops import CropDataset, CropOptions
 from wavepaint.data.held_out import ValidationSet
@@ -33,7 +33,7 @@ from wavepaint.data.stream import CropStream
 from wavepaint.errors import CheckpointError, OptionError, WavepaintError
 from wavepaint.network import load_checkpoint, preset, save_checkpoint
 from wavepaint.network.checkpoint import read_metadata
-from wavepaint.network.coarse import coarse_guess, most_octaves
+from wavepaint.network.coarse import coarse_guess, most_coarse_levels
 from wavepaint.training import loop
 from wavepaint.training.callbacks import Callback, Metrics, Row, read_metrics
 from wavepaint.training.folder import BEST, LAST, LOCK, METRICS, RECIPE, SAMPLES, STATE, locked, read_state
@@ -47,17 +47,17 @@ from wavepaint.training.validation import sample_grid, validate
 CPU = Hardware("cpu", "1", "32-true")
 
 
-@pytest.fixture(name="photographs", scope="module")
-def _photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photographs(tmp_path_factory.mktemp("data") / "photographs")
+@pytest.fixture(name="images", scope="module")
+def _images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_images(tmp_path_factory.mktemp("data") / "images")
 
 
 @pytest.fixture(name="start")
-def _start(photographs: Path, tmp_path: Path) -> Callable[..., Outcome]:
+def _start(images: Path, tmp_path: Path) -> Callable[..., Outcome]:
     """Train into a folder of that name."""
 
     def start(name: str, recipe: Recipe, *callbacks: Callback, **settings: Any) -> Outcome:
-        chosen = {"images": str(photographs), "folder": tmp_path / name, "loggers": (), **settings}
+        chosen = {"images": str(images), "folder": tmp_path / name, "loggers": (), **settings}
         return train(recipe, Settings(**chosen), CPU, callbacks)
 
     return start
@@ -203,13 +203,13 @@ sys.exit(main())
 
 @pytest.mark.parametrize("source", ["memory", "stream"])
 def test_three_kills_end_with_the_weights_of_an_undisturbed_run(
-    source: str, start: Callable[..., Outcome], photographs: Path, tmp_path: Path
+    source: str, start: Callable[..., Outcome], images: Path, tmp_path: Path
 ) -> None:
     changes = (f"data.source={source}", "save_seconds=0", "crops=[48, 80]", "steps=10", "validation.at_least=4")
     (tmp_path / "recipe.yaml").write_text(tiny_recipe(*changes).to_yaml())
     killed = tmp_path / "killed"
     common = ["--accelerator", "cpu", "--precision", "32-true"]
-    new = [str(photographs), "-o", str(killed), "--recipe", str(tmp_path / "recipe.yaml"), "--logger", "none"]
+    new = [str(images), "-o", str(killed), "--recipe", str(tmp_path / "recipe.yaml"), "--logger", "none"]
     for number, arguments in ((3, new), (5, ["--resume", str(killed)]), (8, ["--resume", str(killed)])):
         code = KILLED_IN_A_STEP.replace("KILLED_AFTER", str(number))
         command = [sys.executable, "-c", code, "train", *arguments, *common]
@@ -222,13 +222,11 @@ def test_three_kills_end_with_the_weights_of_an_undisturbed_run(
     assert steps_of(killed) == list(range(1, 11))
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not(
-    start: Callable[..., Outcome], photographs: Path, tmp_path: Path
-) -> None:
+def test_a_killed_run_goes_on_as_if_it_had_not(start: Callable[..., Outcome], images: Path, tmp_path: Path) -> None:
     """SIGKILL in the middle of an epoch and of writing the checkpoint of step 5."""
     recipe, killed = tiny_recipe("save_seconds=0"), tmp_path / "killed"
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
-    command = [sys.executable, "-c", KILLED_WHILE_SAVING, tmp_path / "recipe.yaml", photographs, killed]
+    command = [sys.executable, "-c", KILLED_WHILE_SAVING, tmp_path / "recipe.yaml", images, killed]
     assert subprocess.run(command, capture_output=True, timeout=300, check=False).returncode == -signal.SIGKILL
     assert read_state(killed)["position"]["step"] == 4
     assert steps_of(killed) == [1, 2, 3, 4, 5]
@@ -241,11 +239,11 @@ def test_a_killed_run_goes_on_as_if_it_had_not(
     assert not list(killed.glob(".*.part"))
 
 
-def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(photographs: Path, tmp_path: Path) -> None:
+def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(images: Path, tmp_path: Path) -> None:
     """Ctrl-C on a terminal reaches the loader's worker, too, here in the middle of a step of eight batches."""
     run, log = tmp_path / "run", tmp_path / "stderr"
     changes = (*TINY, "steps=100000", "data.workers=1", "accumulate=8", "validation.every=100000")
-    command = [sys.executable, "-m", "wavepaint", "train", str(photographs), "-o", str(run), "--accelerator", "cpu"]
+    command = [sys.executable, "-m", "wavepaint", "train", str(images), "-o", str(run), "--accelerator", "cpu"]
     command += ["--logger", "none", *(part for change in changes for part in ("--set", change))]
     with log.open("w") as stderr, subprocess.Popen(command, stderr=stderr, start_new_session=True) as process:
         try:
@@ -317,7 +315,7 @@ def test_several_processes_go_on_with_the_time_that_was_saved(
 
 
 def test_two_processes_learn_what_one_with_twice_the_batch_does(
-    start: Callable[..., Outcome], photographs: Path, tmp_path: Path
+    start: Callable[..., Outcome], images: Path, tmp_path: Path
 ) -> None:
     """Gloo through torchrun; loss and normalisation that do not couple the samples of a batch."""
     changes = (
@@ -332,7 +330,7 @@ def test_two_processes_learn_what_one_with_twice_the_batch_does(
     arguments = [part for change in changes for part in ("--set", change)]
     two = tmp_path / "two"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "wavepaint", "train", photographs, "-o", two, "--accelerator", "cpu", "--logger", "none"]
+    command += ["-m", "wavepaint", "train", images, "-o", two, "--accelerator", "cpu", "--logger", "none"]
     command += ["--precision", "32-true"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -400,14 +398,14 @@ def test_patience_survives_a_resume(start: Callable[..., Outcome], tmp_path: Pat
 
 
 def test_unreachable_weights_end_the_published_recipe_before_it_begins(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(download: object, folder: object = None) -> Path:
         raise WavepaintError("https://example.org/lpips: cannot download: no route to host")
 
     monkeypatch.setattr("wavepaint.evaluation.perceptual.fetch", unreachable)
     run = tmp_path / "run"
-    result = CliRunner().invoke(app, ["train", str(photographs), "-o", str(run), "--recipe", "published"])
+    result = CliRunner().invoke(app, ["train", str(images), "-o", str(run), "--recipe", "published"])
     assert result.exit_code == 2
     assert result.stderr == "wavepaint: https://example.org/lpips: cannot download: no route to host\n"
     assert not run.exists()
@@ -524,7 +522,7 @@ def fail_with(error: Exception) -> Callable[[], None]:
     ],
 )
 def test_too_little_memory_says_what_to_change(
-    allocate: Callable[[], None], reason: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    allocate: Callable[[], None], reason: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, step = tmp_path / "run", loop.TrainingLoop._step
 
@@ -534,7 +532,7 @@ def test_too_little_memory_says_what_to_change(
         step(self)
 
     monkeypatch.setattr(loop.TrainingLoop, "_step", step_or_fail)
-    command = ["train", str(photographs), "-o", str(run), "--accelerator", "cpu", "--logger", "none"]
+    command = ["train", str(images), "-o", str(run), "--accelerator", "cpu", "--logger", "none"]
     result = CliRunner().invoke(
         app, [*command, *(part for change in (*TINY, "save_seconds=0") for part in ("--set", change))]
     )
@@ -564,11 +562,11 @@ def test_a_time_budget_is_planned_and_kept(start: Callable[..., Outcome], tmp_pa
 
 
 def test_a_folder_with_every_kind_of_bad_file_trains_to_the_end(start: Callable[..., Outcome], tmp_path: Path) -> None:
-    folder = write_photographs(tmp_path / "mixed", 19)
+    folder = write_images(tmp_path / "mixed", 19)
     whole = pillow(soft(60, 70), "JPEG")
     (folder / "empty.png").write_bytes(b"")
     (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
-    (folder / "text.jpg").write_bytes(b"not a picture")
+    (folder / "text.jpg").write_bytes(b"not an image")
     (folder / "one-pixel.png").write_bytes(pillow(soft(1, 1), "PNG"))
     (folder / "cmyk.jpg").write_bytes(pillow(Image.new("CMYK", (60, 50), (0, 99, 99, 0)), "JPEG"))
     (folder / "deep.png").write_bytes(png(np.full((50, 60, 3), 40000, np.uint16)))
@@ -653,8 +651,8 @@ def test_weights_that_are_not_finite_are_no_best(start: Callable[..., Outcome], 
     assert all(value.isfinite().all() for value in load_checkpoint(tmp_path / "run" / BEST).state_dict().values())
 
 
-def test_patience_needs_a_held_out_photograph_that_can_be_read(start: Callable[..., Outcome], tmp_path: Path) -> None:
-    folder = write_photographs(tmp_path / "photographs")
+def test_patience_needs_a_held_out_image_that_can_be_read(start: Callable[..., Outcome], tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "images")
     held_out = [path for path in folder.iterdir() if name_share(path.name) < 0.3]
     assert held_out
     for path in held_out:
@@ -757,9 +755,7 @@ time.sleep(600)
 """
 
 
-def test_one_process_at_a_time_trains_in_a_folder(
-    start: Callable[..., Outcome], tmp_path: Path, photographs: Path
-) -> None:
+def test_one_process_at_a_time_trains_in_a_folder(start: Callable[..., Outcome], tmp_path: Path, images: Path) -> None:
     """A killed process holds nothing."""
     start("run", tiny_recipe(), AtStep(3, interrupt))
     run, begun, empty = (tmp_path / name for name in ("run", "begun", "empty"))
@@ -777,7 +773,7 @@ def test_one_process_at_a_time_trains_in_a_folder(
             assert holder.stdout is not None
             assert holder.stdout.readline() == b"held\n"
         before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
-        new = ["train", str(photographs), "--accelerator", "cpu", *(p for each in TINY for p in ("--set", each)), "-o"]
+        new = ["train", str(images), "--accelerator", "cpu", *(p for each in TINY for p in ("--set", each)), "-o"]
         for folder, command in ((run, ["train", "--resume"]), (run, new), (begun, new), (empty, new)):
             result = CliRunner().invoke(app, [*command, str(folder)])
             assert result.exit_code == 2
@@ -800,13 +796,13 @@ def test_one_process_at_a_time_trains_in_a_folder(
 def test_what_another_process_did_before_the_lock_is_seen(
     start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run begins, or goes on, while another one is looking for its photographs."""
+    """A run begins, or goes on, while another one is looking for its images."""
     meanwhile: list[Callable[[], object]] = []
 
-    def find(photographs: str) -> Any:
+    def find(images: str) -> Any:
         while meanwhile:
             meanwhile.pop()()
-        return find_images(photographs)
+        return find_images(images)
 
     monkeypatch.setattr("wavepaint.training.run.find_images", find)
     meanwhile.append(lambda: start("run", tiny_recipe("steps=4"), AtStep(2, interrupt)))
@@ -840,10 +836,10 @@ def test_a_file_system_without_locks_trains_without(tmp_path: Path, monkeypatch:
 
 
 def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(
-    start: Callable[..., Outcome], tmp_path: Path, photographs: Path
+    start: Callable[..., Outcome], tmp_path: Path, images: Path
 ) -> None:
     start("run", tiny_recipe(), AtStep(3, interrupt))
-    run, moved = tmp_path / "run", write_photographs(tmp_path / "moved", 21)
+    run, moved = tmp_path / "run", write_images(tmp_path / "moved", 21)
     changes = ["batch=1", "accumulate=2", "clip=0.5", "phases.0.learning_rate=0.001", "data.workers=0"]
     command = ["train", str(moved), "--resume", str(run), "--accelerator", "cpu", "--precision", "bf16-mixed"]
     result = CliRunner().invoke(app, [*command, *(part for change in changes for part in ("--set", change))])
@@ -889,20 +885,18 @@ def test_what_the_machine_suggests_is_no_part_of_a_run(start: Callable[..., Outc
         (["--accelerator", "cpu", "--devices", "none"], "cannot use this hardware: .*"),
     ],
 )
-def test_hardware_that_is_not_there_is_a_line(
-    arguments: list[str], message: str, photographs: Path, tmp_path: Path
-) -> None:
-    result = CliRunner().invoke(app, ["train", str(photographs), "-o", str(tmp_path / "run"), *arguments])
+def test_hardware_that_is_not_there_is_a_line(arguments: list[str], message: str, images: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train", str(images), "-o", str(tmp_path / "run"), *arguments])
     assert result.exit_code == 2
     assert re.fullmatch(f"wavepaint: {message}\n", result.stderr)
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_trains_shows_and_leaves_a_network_for_inpaint(photographs: Path, tmp_path: Path) -> None:
-    run, picture, mask, filled = (tmp_path / name for name in ("run", "a.png", "mask.png", "filled.png"))
+def test_the_command_trains_shows_and_leaves_a_network_for_inpaint(images: Path, tmp_path: Path) -> None:
+    run, image, mask, filled = (tmp_path / name for name in ("run", "a.png", "mask.png", "filled.png"))
     arguments = [part for change in TINY for part in ("--set", change)]
     runner = CliRunner()
-    result = runner.invoke(app, ["train", str(photographs), "-o", str(run), "--accelerator", "cpu", *arguments])
+    result = runner.invoke(app, ["train", str(images), "-o", str(run), "--accelerator", "cpu", *arguments])
     assert result.exit_code == 0, result.stderr
     assert result.stdout == ""
     assert "learning_rate: 0.0025" in result.stderr
@@ -910,19 +904,19 @@ def test_the_command_trains_shows_and_leaves_a_network_for_inpaint(photographs: 
     events = list((run / "tensorboard").iterdir())
     assert b"validation/hole-psnr/box" in events[0].read_bytes()
 
-    picture.write_bytes(pillow(soft(64, 64), "PNG"))
+    image.write_bytes(pillow(soft(64, 64), "PNG"))
     hole = np.zeros((64, 64, 1), np.uint8)
     hole[20:30, 20:30] = 255
     mask.write_bytes(pillow(hole, "PNG"))
-    result = runner.invoke(app, ["inpaint", str(picture), str(mask), "--model", str(run / BEST), "-o", str(filled)])
+    result = runner.invoke(app, ["inpaint", str(image), str(mask), "--model", str(run / BEST), "-o", str(filled)])
     assert result.exit_code == 0, result.stderr
-    before, after = (np.asarray(Image.open(path)) for path in (picture, filled))
+    before, after = (np.asarray(Image.open(path)) for path in (image, filled))
     assert np.array_equal(before[hole[..., 0] == 0], after[hole[..., 0] == 0])
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["train"], ["train", "photographs"], ["train", "photographs", "--resume", "run"], ["train", "--resume", "none"]],
+    [["train"], ["train", "images"], ["train", "images", "--resume", "run"], ["train", "--resume", "none"]],
 )
 def test_the_command_explains_what_is_missing(arguments: list[str]) -> None:
     result = CliRunner().invoke(app, arguments)
@@ -930,8 +924,8 @@ def test_the_command_explains_what_is_missing(arguments: list[str]) -> None:
     assert re.match(r"wavepaint: .+\n$", result.stderr)
 
 
-def test_a_stream_goes_on_exactly_and_says_when_it_cannot(photographs: Path) -> None:
-    source = find_images(photographs)
+def test_a_stream_goes_on_exactly_and_says_when_it_cannot(images: Path) -> None:
+    source = find_images(images)
 
     def stream(batch: int = 2, workers: int = 0) -> CropStream:
         def dataset(side: int, seed: int) -> CropDataset:
@@ -960,8 +954,8 @@ def test_a_stream_goes_on_exactly_and_says_when_it_cannot(photographs: Path) -> 
     assert not any(torch.equal(new, old) for new in other.next(80)["mask"] for old in seen)
 
 
-def test_validation_depends_on_the_photographs_names_alone(photographs: Path) -> None:
-    source = find_images(photographs)
+def test_validation_depends_on_the_images_names_alone(images: Path) -> None:
+    source = find_images(images)
     few, many = (ValidationSet(source, ["box", "thin"], count, 64, 2**20) for count in (2, 5))
     assert many.names[:2] == few.names
     for kind in few.kinds:
@@ -971,8 +965,8 @@ def test_validation_depends_on_the_photographs_names_alone(photographs: Path) ->
             assert torch.equal(one, other)
 
 
-def test_validation_scores_the_composite(photographs: Path) -> None:
-    crops = ValidationSet(find_images(photographs), ["box"], 1, 48, 2**20)
+def test_validation_scores_the_composite(images: Path) -> None:
+    crops = ValidationSet(find_images(images), ["box"], 1, 48, 2**20)
     network = random_network(small_config())
     metrics = load_losses(["hole-l1", "l2"], {})
     scores = validate(network, crops, metrics, "l2")
@@ -1032,8 +1026,8 @@ def test_bfloat16_is_for_devices_that_compute_in_it(monkeypatch: pytest.MonkeyPa
 
 def test_self_conditioning_begins_as_low_as_the_network_and_the_crop_allow() -> None:
     config = preset("default")  # stride 4, three coarse levels
-    assert [most_octaves(config, side) for side in (40, 48, 96, 128, 256)] == [1, 2, 3, 3, 3]
-    assert most_octaves(small_config(), 128) == 1
+    assert [most_coarse_levels(config, side) for side in (40, 48, 96, 128, 256)] == [1, 2, 3, 3, 3]
+    assert most_coarse_levels(small_config(), 128) == 1
 
 
 @pytest.mark.parametrize("frozen", [False, True])

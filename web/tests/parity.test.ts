@@ -75,8 +75,8 @@ function planOf(mask: Mask): unknown {
       deep: share.reduce((count, value) => count + Number(value === 1), 0),
       share: share.reduce((sum, value) => sum + value, 0),
     })),
-    waves: findRegions(rest).map((wave) =>
-      wave.map((region) => ({
+    stages: findRegions(rest).map((stage) =>
+      stage.map((region) => ({
         crop: edges(region.crop),
         holes: edges(region.holes),
         known: region.known.map(edges).sort(byEdges),

@@ -111,7 +111,7 @@ def _activate(x: Tensor) -> Tensor:
 
 
 def migan_discriminator(seed: int = 0) -> nn.Module:
-    """The discriminator of its training, StyleGAN2's for 256x256 pictures, with random weights: 28.9 M parameters."""
+    """The discriminator of its training, StyleGAN2's for 256x256 images, with random weights: 28.9 M parameters."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MiganDiscriminator()

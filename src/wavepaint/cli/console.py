@@ -29,6 +29,14 @@ def print_line(text: str) -> None:
     typer.echo(" ".join(text.splitlines()), err=True)
 
 
+def share(part: float, what: str, digits: int = 2) -> str:
+    """A share of the samples, 0 to 1, in words: "7.50 % filled"."""
+    percent, least = 100 * part, 10.0**-digits
+    if percent == 0:
+        return f"nothing {what}"
+    return f"{percent:.{digits}f} % {what}" if percent >= least / 2 else f"less than {least:g} % {what}"
+
+
 def report_others(others: list[str]) -> None:
     """Count and name the files of a folder that are no images."""
     if others:

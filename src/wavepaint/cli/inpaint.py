@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wavepaint.cli.commands import examples, new_app
-from wavepaint.cli.console import print_line, report, report_others, show_outcomes
+from wavepaint.cli.console import print_line, report, report_others, share, show_outcomes
 from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.cli.streams import STREAM, check_stdout, read_stdin, write_stdout
@@ -228,7 +228,8 @@ def _fill_file(
         write_comparison(before, result if target is None else target, Path(files.compare))
     if not files.quiet:
         seconds = time.monotonic() - started
-        print_line(f"{'standard output' if target is None else target}: {_share(shares)} in {seconds:.1f} s")
+        filled = share(sum(shares) / max(len(shares), 1), "filled" if any(shares) else "to fill", digits=1)
+        print_line(f"{'standard output' if target is None else target}: {filled} in {seconds:.1f} s")
     if files.verbose and any(shares):
         report(f"{name}: the network runs in {inpainter.load().name}")
 
@@ -240,14 +241,6 @@ def _make_folder(target: Path, files: Files) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ImageError(f"{target.parent}: cannot be made: {error.strerror or error}") from None
-
-
-def _share(shares: list[float]) -> str:
-    """The filled share of an image, or of all its pages."""
-    percent = 100 * sum(shares) / max(len(shares), 1)
-    if percent == 0:
-        return "nothing to fill"
-    return f"{percent:.1f} % filled" if percent >= 0.05 else "less than 0.1 % filled"
 
 
 def _read_file(path: str) -> bytes:

@@ -12,7 +12,7 @@ from wavepaint.fill.patches import RADIUS, WHITE, Ints, Mask, box_sums, depth_of
 from wavepaint.fill.units import to_unit
 
 DEEPEST = 40
-"""Depths beyond it are not told apart, samples."""
+"""Depths beyond it are not distinguished, samples."""
 SHORTEST = 24
 """A level whose shorter side is at most this is not halved."""
 FEWEST_SOURCES = 30

@@ -38,7 +38,7 @@ def double(image: Tensor) -> Tensor:
     return F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def most_octaves(config: WavePaintConfig, side: int) -> int:
+def most_coarse_levels(config: WavePaintConfig, side: int) -> int:
     """Halvings, at most, that self-conditioning begins with in crops of `side` pixels.
 
     Those of the network's use, as far as the side can be halved, and one at least.

@@ -35,7 +35,7 @@ from wavepaint.server.work import WorkPool
 
 BACKLOG = 1024
 DRAIN_NOTICE = 1.0
-"""Seconds between the signal and the closing of the socket: time for who is about to connect to be told 503."""
+"""Seconds between the signal and the closing of the socket: time to answer 503 to who is about to connect."""
 
 
 logger = logging.getLogger("wavepaint.server")

@@ -32,7 +32,7 @@ from wavepaint.data.masks import rng_for
 from wavepaint.errors import OptionError
 from wavepaint.files import sweep_parts
 from wavepaint.network import load_network
-from wavepaint.network.coarse import most_octaves
+from wavepaint.network.coarse import most_coarse_levels
 from wavepaint.training import folder
 from wavepaint.training.callbacks import Callback, Metrics
 from wavepaint.training.learner import Learner
@@ -222,7 +222,7 @@ class TrainingLoop:
         # The same for all processes: the coarse start costs time, and they wait for each other.
         start = rng_for(recipe.seed, f"start of step {position.step}")
         coarse = start.random() < recipe.self_condition
-        most = most_octaves(self.learner.network.config, self.pace.side)
+        most = most_coarse_levels(self.learner.network.config, self.pace.side)
         coarse_levels = int(start.integers(1, most + 1)) if coarse else 0
         self.rate = self.pace.rate
         self.losses.append(self.learner.step(self._next_batch, self.rate, coarse_levels, position.step))

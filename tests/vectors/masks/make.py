@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from pictures import png
+from images import png
 
 FOLDER = Path(__file__).parent
 WIDTH, HEIGHT = 120, 80

@@ -23,7 +23,7 @@ export async function claim(task: () => Promise<void>): Promise<boolean> {
   });
 }
 
-/** Run a task, told whether the lock is held; without any lock where the browser has none, or refuses them. */
+/** Run a task, which gets whether the lock is held; without any lock where the browser has none, or refuses them. */
 async function withLock<T>(options: LockOptions, task: (held: boolean) => Promise<T>): Promise<T> {
   const locks = (globalThis.navigator as Navigator | undefined)?.locks;
   if (!locks) return task(true);

@@ -50,13 +50,13 @@ function tangents(from: Dab, to: Dab): [Point, Point][] {
   const cosine = (from.radius - to.radius) / distance;
   if (!(Math.abs(cosine) < 1)) return [];
   const direction = Math.atan2(to.y - from.y, to.x - from.x);
-  const rim = (disc: Dab, angle: number): Point => ({
+  const pointOn = (disc: Dab, angle: number): Point => ({
     x: disc.x + disc.radius * Math.cos(angle),
     y: disc.y + disc.radius * Math.sin(angle),
   });
   return [Math.acos(cosine), -Math.acos(cosine)].map((turn) => [
-    rim(from, direction + turn),
-    rim(to, direction + turn),
+    pointOn(from, direction + turn),
+    pointOn(to, direction + turn),
   ]);
 }
 

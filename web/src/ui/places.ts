@@ -80,10 +80,10 @@ export class Places implements Filler, Finder {
   private async loaded(signal: AbortSignal, report?: (progress: Progress) => void): Promise<void> {
     if (this.device.engine) return;
     try {
-      const told = (progress: Progress): void => {
+      const onProgress = (progress: Progress): void => {
         if (!signal.aborted) report?.(progress);
       };
-      await unlessAborted(this.device.load(told), signal);
+      await unlessAborted(this.device.load(onProgress), signal);
     } catch (error) {
       signal.throwIfAborted();
       throw new FillError(`The network cannot be loaded: ${(error as Error).message}.`, { cause: error });

@@ -1,4 +1,4 @@
-"""Small pictures of every kind, made from seeded noise; written by encoders other than the library's."""
+"""Small images of every kind, made from seeded noise; written by encoders other than the library's."""
 
 from __future__ import annotations
 
