@@ -1,6 +1,6 @@
 """Removals of whole objects from textured images: one strip each for the gallery, and sheets to judge blind.
 
-`removals/` holds the images, their sources and the outlines of what is removed, all fixed before any result was seen.
+`removals/` holds the images, their sources and the outlines of what is removed, each fixed before its result was seen.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def removals_section() -> Iterator[str]:
     """The lines of the gallery's section on removals."""
     yield "## Removing whole objects\n"
     yield "From left to right: the image with the hole tinted magenta, OpenCV Telea, PatchMatch, the network alone,"
-    yield "wavepaint. Filled at 512 pixels on the longer side and shown smaller. Images and holes, shadows and spray"
-    yield "included, were fixed before any result was looked at.\n"
+    yield "wavepaint. Filled at 512 pixels on the longer side and shown smaller. Every hole, with shadow and spray,"
+    yield "was fixed before a result of its image was looked at.\n"
     for case in REMOVALS:
         outcome = f" {case.outcome}" if case.outcome else ""
         yield f"**{case.name}** ({case.credit()}): {case.removed}.{outcome}\n"
