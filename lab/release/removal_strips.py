@@ -1,6 +1,6 @@
 """Removals of whole objects from textured images: one strip each for the gallery, and sheets to judge blind.
 
-`removals/` holds the images, their sources and the outlines of what is removed, each fixed before its result was seen.
+`removals/` holds the images, their sources and the outlines of what is removed.
 """
 
 from __future__ import annotations
@@ -141,7 +141,8 @@ def removals_section() -> Iterator[str]:
     yield "## Removing whole objects\n"
     yield "From left to right: the image with the hole tinted magenta, OpenCV Telea, PatchMatch, the network alone,"
     yield "wavepaint. Filled at 512 pixels on the longer side and shown smaller. Every hole, with shadow and spray,"
-    yield "was fixed before a result of its image was looked at.\n"
+    yield "was fixed before a result of its image was looked at; those of the crab and the horses were then widened once"
+    yield "where an edge of the animal had been left outside.\n"
     for case in REMOVALS:
         outcome = f" {case.outcome}" if case.outcome else ""
         yield f"**{case.name}** ({case.credit()}): {case.removed}.{outcome}\n"
