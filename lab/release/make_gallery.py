@@ -1,8 +1,8 @@
 """Redraws `docs/gallery/`: fixed cases that a new model is looked at on before it is released.
 
 Each strip shows the image, the hole in magenta, what `wavepaint.inpaint` makes of it, and OpenCV's Telea (8 bit). The
-images are in the public domain or CC0 and come with scikit-image; the rest is drawn here. Nothing is chosen by
-result: every case stays, whatever it shows.
+images are in the public domain or CC0 and come with scikit-image; the rest is drawn here. `removal_strips` has removals
+of whole objects. Nothing is chosen by result: every case stays, whatever it shows.
 """
 
 from __future__ import annotations
@@ -18,6 +18,14 @@ from numpy.typing import NDArray
 from skimage import data
 
 import wavepaint
+from lab.release.removal_strips import (
+    REMOVALS,
+    in_magenta,
+    removal_strip,
+    removals_section,
+    telea,
+    write_blind_sheets,
+)
 from wavepaint.data.damage import damaged
 from wavepaint.data.masks import random_mask, rng_for
 from wavepaint.find import Finder
@@ -223,9 +231,7 @@ def damage_strip(case: Damage, finder: Finder, inpainter: wavepaint.Inpainter) -
     mask = finder.find(image)
     restored = inpainter(image, mask)
     assert np.array_equal(restored[~mask], image[~mask])
-    found = image.copy()
-    found[mask] = (255, 0, 255)
-    return np.hstack((image, found, restored))
+    return np.hstack((image, in_magenta(image, mask), restored))
 
 
 def strip(case: Case, inpainter: wavepaint.Inpainter) -> NDArray[np.uint8]:
@@ -234,10 +240,7 @@ def strip(case: Case, inpainter: wavepaint.Inpainter) -> NDArray[np.uint8]:
     filled, network = inpainter(image, mask), inpainter(image, mask, detail="network")
     assert np.array_equal(filled[~mask], image[~mask])
     shown, ours = _to_8_bit(image), _to_8_bit(filled)
-    holed = shown.copy()
-    holed[mask] = (255, 0, 255)
-    telea = cv2.inpaint(shown, mask.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    return np.hstack((shown, holed, telea, _to_8_bit(network), ours))
+    return np.hstack((shown, in_magenta(shown, mask), telea(shown, mask), _to_8_bit(network), ours))
 
 
 def _to_8_bit(image: Image) -> NDArray[np.uint8]:
@@ -247,12 +250,13 @@ def _to_8_bit(image: Image) -> NDArray[np.uint8]:
 def page(cases: tuple[Case, ...]) -> Iterator[str]:
     """The lines of the gallery's README."""
     yield "# Gallery\n"
-    yield "Fixed cases, redrawn by `python lab/release/make_gallery.py` for every released model; none is left out."
+    yield "Fixed cases, redrawn by `python -m lab.release.make_gallery` for every released model; none is left out."
     yield "From left to right: the image, the hole (magenta), OpenCV Telea, the network alone, wavepaint."
     yield "The words say what to look at, not what came of it."
     yield "Failures: brick, camera-sky, coffee-rim, document, face-box, line-art, rocket-tower.\n"
     for case in cases:
         yield f"**{case.name}** ({case.source}): {case.look_for}\n\n![{case.name}]({case.name}.jpg)\n"
+    yield from removals_section()
     yield "## Finding damage\n"
     yield "From left to right: an image on which damage was drawn, what is found (magenta), restored."
     yield "At the default sensitivity. Failures: damage-portrait (hardly a scratch is found), damage-page (most stay),"
@@ -266,16 +270,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", help="checkpoint or ONNX file; the packaged one if not given")
     parser.add_argument("--detector", help="network that finds damage; the packaged one if not given")
-    parser.add_argument("--damage", action="store_true", help="only the strips of found damage")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--damage", action="store_true", help="only the strips of found damage")
+    only.add_argument("--removals", action="store_true", help="only the strips of removals")
+    only.add_argument("--blind", type=Path, metavar="FOLDER", help="only sheets of removals, to be judged blind")
+    parser.add_argument("--seed", type=int, default=0, help="of the order in which --blind shows the methods")
     parser.add_argument("-o", "--output", type=Path, default=FOLDER)
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
     inpainter = wavepaint.Inpainter(options.model)
-    finder = Finder(options.detector)
-    strips = [(case.name, strip(case, inpainter)) for case in (() if options.damage else CASES)]
-    strips += [(damage.name, damage_strip(damage, finder, inpainter)) for damage in DAMAGES]
+    if options.blind:
+        write_blind_sheets(options.blind, options.seed, inpainter)
+        return
+    options.output.mkdir(parents=True, exist_ok=True)
+    strips: list[tuple[str, NDArray[np.uint8]]] = []
+    if not (options.damage or options.removals):
+        strips += [(case.name, strip(case, inpainter)) for case in CASES]
+    if not options.removals:
+        finder = Finder(options.detector)
+        strips += [(damage.name, damage_strip(damage, finder, inpainter)) for damage in DAMAGES]
     for name, drawn in strips:
         cv2.imwrite(str(options.output / f"{name}.jpg"), drawn[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    for removal in () if options.damage else REMOVALS:
+        (options.output / f"{removal.strip_name}.jpg").write_bytes(removal_strip(removal, inpainter))
     (options.output / "README.md").write_text("\n".join(page(CASES)))
 
 
