@@ -48,6 +48,8 @@ WINDOW = 2.0
 """Standard deviation of a patch's weight around its centre, samples."""
 RING = 12
 """How far surroundings reach, samples of a level."""
+TEXTURE_GAIN = 1.2
+"""How much more texture is asked for than the patches say: the nearest source of a mean is smoother than the mean."""
 NEARNESS = 1.25
 """How much louder a patch speaks for each sample that it is nearer to what is known."""
 NARROW = 8.0
@@ -151,12 +153,12 @@ class Stage:
         return self.level.planes.reshape(3, -1)[:, matches[self._inside]], texture
 
     def _voted(self, matching: Matching) -> Now:
-        """The same, every sample being what the patches over it say."""
+        """The same, every sample being what the patches over it say, but with more texture."""
         level = self.level
         votes = self.targets, matching.matches, matching.weights
         whole = np.rint(vote(self._source, self.known, votes, self._unknown, WINDOW)[0])
         texture = self._texture.copy()
-        texture[:, self._smooth] = whole[3:, ~level.rough[self._unknown]]
+        texture[:, self._smooth] = np.rint(TEXTURE_GAIN * whole[3:, ~level.rough[self._unknown]])
         return whole[:3, level.hole[self._unknown]], texture
 
     def _inherited(self, coarser: Stage, inherited: Indices) -> Indices:

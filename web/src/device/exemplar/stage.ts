@@ -27,11 +27,12 @@ export const REPEATED = 4;
 const SHARPNESS = 6;
 const WINDOW = 2;
 const RING = 12;
+const TEXTURE_GAIN = 1.2;
 const NEARNESS = 1.25;
 const NARROW = 8;
 const TRUST = 16;
 const FLOOR = 0.2;
-const COHERENCE = 0.3;
+const COHERENCE = 0.5;
 const UNIFORMITY = 2;
 const LEAST_COST = 1e-4 * SIDE ** 2 * 255 ** 2;
 const SMALL_ENERGY = 0.02 * 255 ** 2;
@@ -170,7 +171,7 @@ export class Stage {
     return now;
   }
 
-  /** Every sample being what the patches over it say. */
+  /** Every sample being what the patches over it say, but with more texture. */
   private voted(matching: Matching): Current {
     const { samples, means } = vote(this.source, matching, this.unknown, WINDOW);
     const { channels } = this.source;
@@ -178,7 +179,8 @@ export class Stage {
     for (let i = 0; i < samples.length; i++) {
       const place = this.placeOf(samples[i]);
       if (this.own.hole[place]) for (let c = 0; c < 3; c++) now.planes[c][place] = rint(means[channels * i + c]);
-      if (!this.own.rough[place]) for (let c = 0; c < 2; c++) now.texture[c][place] = rint(means[channels * i + 3 + c]);
+      if (this.own.rough[place]) continue;
+      for (let c = 0; c < 2; c++) now.texture[c][place] = rint(TEXTURE_GAIN * rint(means[channels * i + 3 + c]));
     }
     return now;
   }
