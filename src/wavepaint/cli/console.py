@@ -29,6 +29,14 @@ def print_line(text: str) -> None:
     typer.echo(" ".join(text.splitlines()), err=True)
 
 
+def share(part: float, what: str, digits: int = 2, nothing: str = "") -> str:
+    """A share of the samples, 0 to 1, in words: per cent of so many digits, or `nothing`, by default that it is so."""
+    least = 10.0**-digits
+    if part == 0:
+        return nothing or f"nothing {what}"
+    return f"{100 * part:.{digits}f} % {what}" if 100 * part >= least / 2 else f"less than {least:g} % {what}"
+
+
 def report_others(others: list[str]) -> None:
     """Count and name the files of a folder that are no images."""
     if others:
@@ -109,11 +117,3 @@ def parse_weights(text: str) -> tuple[str, Path]:
     if not found:
         raise OptionError(f"--weights {text}: must be NAME=FILE")
     return name, Path(path)
-
-
-def parse_box(text: str) -> tuple[int, ...]:
-    """`X,Y,W,H` as numbers; `OptionError` for anything else."""
-    try:
-        return tuple(int(number) for number in text.split(","))
-    except ValueError:
-        raise OptionError(f"--box {text}: must be X,Y,W,H, four whole numbers") from None

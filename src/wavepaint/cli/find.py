@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wavepaint.cli.commands import examples, new_app
-from wavepaint.cli.console import print_line, report_others, show_outcomes
+from wavepaint.cli.console import print_line, report_others, share, show_outcomes
 from wavepaint.cli.declared import takes_options
 from wavepaint.cli.inpaint import is_same
 from wavepaint.cli.interrupts import interruptible
@@ -146,11 +146,3 @@ def _do_folder(rows: list[Row], files: Files, work: Work, check_interrupt: Calla
 def with_mask(result: Path) -> list[Path]:
     """A result and where its mask is kept."""
     return [result, result.with_name(f"{result.stem}-mask.png")]
-
-
-def share(part: float, what: str) -> str:
-    """A share of the samples, 0 to 1, in words."""
-    percent = 100 * part
-    if percent == 0:
-        return f"nothing {what}"
-    return f"{percent:.2f} % {what}" if percent >= 0.005 else f"less than 0.01 % {what}"

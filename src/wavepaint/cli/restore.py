@@ -6,8 +6,9 @@ import warnings
 from pathlib import Path
 
 from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.console import share
 from wavepaint.cli.declared import takes_options
-from wavepaint.cli.find import Files, Images, run, share, with_mask
+from wavepaint.cli.find import Files, Images, run, with_mask
 from wavepaint.options import Finding
 
 app = new_app()
