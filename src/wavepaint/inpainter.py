@@ -18,14 +18,14 @@ from wavepaint.errors import OptionError
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.fill.options import ExemplarOptions
-from wavepaint.image.given import Fill, ImageLike, Map, MaskLike, P
+from wavepaint.image.given import Fill, ImageLike, Map, MaskLike, P, images_of, joined, masks_of, outputs_of
 from wavepaint.image.limits import limits_lifted
 from wavepaint.image.mask import Mask, excluded, find_hole
 from wavepaint.image.pages import fill_pages
 from wavepaint.image.sources import EncodedImage, filled_name, open_image
 from wavepaint.image.stored_file import is_open_file, without_stream
 from wavepaint.image.suffixes import check_writable
-from wavepaint.image.tensors import images_of, is_tensor, joined, masks_of, outputs_of, tensor_of_array
+from wavepaint.image.tensors import is_tensor, tensor_of_array
 from wavepaint.image.types import InputImage
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file
