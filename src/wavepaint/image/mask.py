@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import ImageWarning, MaskError, OptionError
+from wavepaint.errors import MaskError, OptionError
 from wavepaint.fill.dilation import dilate
 from wavepaint.image.file import ImageFile
 from wavepaint.image.mask_reading import Reading, read_samples
 from wavepaint.image.mask_samples import SampledImage, from_bgr, sampled_array
 from wavepaint.image.orientation import to_upright
 from wavepaint.image.pil import is_pil_image, label_base_of_pil, mask_samples_of_pil, orientation_of_pil
+from wavepaint.image.sources import warn
 from wavepaint.image.stored_file import without_stream
 from wavepaint.image.tensors import array_of_tensor, is_tensor
 from wavepaint.image.types import ReadableImage
@@ -153,33 +153,33 @@ def _resized(hole: Mask, image: ReadableImage) -> Mask:
 
 def _warn_of_meaning(image: ReadableImage, mask: SampledImage, reading: Reading, hole: Mask) -> None:
     if reading.meaning == "difference" and hole.any():
-        _warn(
+        warn(
             f"{mask.name}: is a copy of {image.name} with {_percent(hole)} of it painted over or erased: that is the "
             "hole (--mask-from brightness reads it as a mask)"
         )
     if reading.meaning == "labels":
-        _warn(
+        warn(
             f"{mask.name}: has a palette and is read as a label map: every colour but that of index 0 is hole "
             "(--mask-from brightness reads it as a mask)"
         )
     if reading.seems_swapped:
-        _warn(f"{image.name}: is black and white, and the mask is not: are image and mask swapped?")
+        warn(f"{image.name}: is black and white, and the mask is not: are image and mask swapped?")
 
 
 def _check_share(image: ReadableImage, mask: SampledImage, reading: Reading, hole: Mask, options: Options) -> None:
     """Point out, or refuse, a hole of which the opposite may be meant."""
     share = np.count_nonzero(hole) / hole.size
     if share == 0:
-        _warn(f"{mask.name}: marks nothing: {_why_nothing(image, reading, options)}")
+        warn(f"{mask.name}: marks nothing: {_why_nothing(image, reading, options)}")
     elif 0.5 < share < 1:
         line = f"{mask.name}: marks {_percent(hole)} of {image.name}"
         if options.invert_mask:
-            _warn(f"{line}, inverted: without --invert-mask it is the rest")
+            warn(f"{line}, inverted: without --invert-mask it is the rest")
             return
         remedy = "if it marks what is to stay, use --invert-mask"
         if share > MAX_SHARE and not options.marked and options.mask_from is None:
             raise MaskError(f"{line}: {remedy}; if all of that is to be filled, --mask-from {reading.meaning}")
-        _warn(f"{line}: {remedy}")
+        warn(f"{line}: {remedy}")
 
 
 def _why_nothing(image: ReadableImage, reading: Reading, options: Options) -> str:
@@ -198,10 +198,6 @@ def _why_nothing(image: ReadableImage, reading: Reading, options: Options) -> st
 def _percent(hole: Mask) -> str:
     # Rounded down: "100.0 %" is all of it.
     return f"{1000 * np.count_nonzero(hole) // hole.size / 10} %"
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, ImageWarning, stacklevel=2)
 
 
 def _hole_of_boxes(image: ReadableImage, options: Options) -> Mask:

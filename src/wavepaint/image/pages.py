@@ -66,7 +66,7 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
                     page_file.save(page_path, patches, options.quality, bigtiff, str(image.target or image.name))
                     _append(stream, page_path, page_file.name)
         if filled:
-            warn(list(notes))
+            warn(*notes)
         else:
             _copy(image.source, stream)
 

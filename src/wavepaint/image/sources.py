@@ -117,7 +117,7 @@ class ArrayImage:
         if self._target is not None:
             stored = to_stored(self._in_order(samples), self.orientation)
             file = ImageFile.open(_tiff_of(stored, self._metadata), name=self.name)
-            warn(file.conversion_warnings(file.output_format(self._target), options.quality))
+            warn(*file.conversion_warnings(file.output_format(self._target), options.quality))
             file.save(self._target, quality=options.quality)
         return result
 
@@ -133,9 +133,9 @@ class PilImage(ArrayImage):
         metadata = PilMetadata(orientation=orientation) if target is None else metadata_of_pil(image)
         super().__init__(to_upright(samples_of_pil(image), orientation), target, metadata=metadata)
         if image.mode == "CMYK":
-            warn([f"{self.name}: CMYK is converted to sRGB"])
+            warn(f"{self.name}: CMYK is converted to sRGB")
         if orientation != 1:
-            warn([f"{self.name}: its EXIF orientation is applied: mask and boxes refer to the upright image"])
+            warn(f"{self.name}: its EXIF orientation is applied: mask and boxes refer to the upright image")
         self._image = image
 
     def finish(self, patches: list[Patch], options: Options) -> Any:
@@ -203,7 +203,7 @@ class EncodedImage:
         if self._stays(format, patches, options):
             self._file.copy(target)
             return
-        warn(self._file.warnings + self._file.conversion_warnings(format, options.quality))
+        warn(*self._file.warnings, *self._file.conversion_warnings(format, options.quality))
         self._file.save(target, patches, options.quality)
 
 
@@ -219,7 +219,7 @@ class BytesImage(EncodedImage):
         if self._stays(options.format or self._file.format, patches, options):
             return self.source
         losses = self._file.conversion_warnings(options.format or self._file.format, options.quality)
-        warn(losses if self.target else self._file.warnings + losses)
+        warn(*(losses if self.target else self._file.warnings + losses))
         return self._file.encode(patches, options.format, options.quality)
 
 
@@ -296,7 +296,7 @@ def _tiff_of(samples: Samples, metadata: PilMetadata) -> bytes:
     return stream.getvalue()
 
 
-def warn(messages: Sequence[str]) -> None:
-    """Say each of them as a `ImageWarning`."""
+def warn(*messages: str) -> None:
+    """Say each of them as an `ImageWarning`."""
     for message in messages:
         warnings.warn(message, ImageWarning, stacklevel=2)
