@@ -29,12 +29,12 @@ def print_line(text: str) -> None:
     typer.echo(" ".join(text.splitlines()), err=True)
 
 
-def share(part: float, what: str, digits: int = 2, nothing: str = "") -> str:
-    """A share of the samples, 0 to 1, in words: per cent of so many digits, or `nothing`, by default that it is so."""
-    least = 10.0**-digits
-    if part == 0:
-        return nothing or f"nothing {what}"
-    return f"{100 * part:.{digits}f} % {what}" if 100 * part >= least / 2 else f"less than {least:g} % {what}"
+def share(part: float, what: str, digits: int = 2) -> str:
+    """A share of the samples, 0 to 1, in words: "7.50 % filled"."""
+    percent, least = 100 * part, 10.0**-digits
+    if percent == 0:
+        return f"nothing {what}"
+    return f"{percent:.{digits}f} % {what}" if percent >= least / 2 else f"less than {least:g} % {what}"
 
 
 def report_others(others: list[str]) -> None:

@@ -232,8 +232,8 @@ def _fill_file(
         write_comparison(before, result if target is None else target, Path(files.compare))
     if not files.quiet:
         seconds = time.monotonic() - started
-        said = share(sum(shares) / max(len(shares), 1), "filled", 1, "nothing to fill")  # of all pages
-        print_line(f"{'standard output' if target is None else target}: {said} in {seconds:.1f} s")
+        filled = share(sum(shares) / max(len(shares), 1), "filled" if any(shares) else "to fill", digits=1)
+        print_line(f"{'standard output' if target is None else target}: {filled} in {seconds:.1f} s")
     if files.verbose and any(shares):
         report(f"{name}: the network runs in {inpainter.load().name}")
 
