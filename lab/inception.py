@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lab.discriminative import inception_discriminative_scores
+from lab.frechet import frechet_distance
 from wavepaint.errors import CheckpointError, OptionError
-from wavepaint.evaluation.metrics import FloatArray, frechet_distance
+from wavepaint.evaluation.metrics import FloatArray
 from wavepaint.evaluation.protocol import Evaluated
 
 FEATURES = 2048

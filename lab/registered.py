@@ -8,7 +8,7 @@ from wavepaint.evaluation.registry import METHODS, METRIC_LOADERS, MethodEntry, 
 
 if TYPE_CHECKING:
     from wavepaint.evaluation.methods import Fill
-    from wavepaint.evaluation.protocol import Method, SetScorer
+    from wavepaint.evaluation.protocol import Method, Scorer, SetScorer
     from wavepaint.evaluation.registry import Weights
 
 CLASSICAL = ("opencv-telea", "opencv-ns", "biharmonic", "patchmatch")
@@ -16,10 +16,12 @@ CLASSICAL = ("opencv-telea", "opencv-ns", "biharmonic", "patchmatch")
 
 
 def register() -> None:
-    """Add `patchmatch` and `fid`; a second call changes nothing."""
+    """Add `patchmatch`, `fid`, `frechet-vgg` and `vgg`; a second call changes nothing."""
     words = "PatchMatch with voting, coarse to fine, patches up to 7x7"
     METHODS["patchmatch"] = MethodEntry(_patchmatch, lambda: words)
     METRIC_LOADERS["fid"] = MetricEntry(("inception",), _inception)
+    METRIC_LOADERS["frechet-vgg"] = MetricEntry(("vgg16",), _frechet_vgg)
+    METRIC_LOADERS["vgg"] = MetricEntry(("vgg16",), _vgg_distance)
 
 
 def classical_fill(name: str) -> Fill:
@@ -42,3 +44,15 @@ def _inception(weights: Weights) -> SetScorer:
     from lab.inception import InceptionScores, load_inception
 
     return InceptionScores(load_inception(weights.get("inception")))
+
+
+def _frechet_vgg(weights: Weights) -> SetScorer:
+    from lab.vgg import frechet_vgg
+
+    return frechet_vgg(weights)
+
+
+def _vgg_distance(weights: Weights) -> Scorer:
+    from lab.vgg import vgg_distance
+
+    return vgg_distance(weights)

@@ -102,7 +102,7 @@ import inspect, json, wavepaint
 from typer.testing import CliRunner
 from wavepaint.cli import app
 from wavepaint.errors import OptionError
-from wavepaint.server.filling import OPTION_NAMES, form_schema, read_job
+from wavepaint.server.filling import FIELDS, FILE_PARTS, form_schema, read_job
 from wavepaint.server.uploads import Form
 
 seen = {}
@@ -124,8 +124,8 @@ for command in ("inpaint", "batch"):
     seen[command + " --help"] = shown.partition("--sparkle ")[2][:40]
     refused = runner.invoke(app, [command, "a.png", "b.png", "-o", "c.png", "--sparkle", "blinding"])
     assert (refused.exit_code, "--sparkle" in refused.stderr) == (2, True), refused.stderr
-seen["form"] = form_schema()["properties"]["sparkle"]
-print(json.dumps({**seen, "received": received, "form field": "sparkle" in OPTION_NAMES}))
+seen["form"] = form_schema(FILE_PARTS, FIELDS)["properties"]["sparkle"]
+print(json.dumps({**seen, "received": received, "form field": "sparkle" in FIELDS}))
 """
 
 

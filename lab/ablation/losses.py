@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavepaint.evaluation.features import DISTANCE_LAYERS, VGG16Features, feature_distance
+from lab.vgg import DISTANCE_LAYERS, feature_distance
+from wavepaint.evaluation.features import VGG16Features
 from wavepaint.evaluation.perceptual import load_vgg16
 from wavepaint.training.losses import Loss, load_losses
 

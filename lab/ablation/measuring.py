@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from lab.ablation.comparison import COMPARED, Scores
-from wavepaint.evaluation.methods import NetworkMethod
+from lab.batched import NetworkMethod
 from wavepaint.evaluation.metrics import pixel_scores
 from wavepaint.evaluation.protocol import Item, Method, Scorer, evaluate
 from wavepaint.evaluation.testset import EvaluationSet

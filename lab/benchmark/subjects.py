@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.batched import NetworkMethod
 from lab.registered import CLASSICAL, classical_fill
 from wavepaint.errors import MissingExtraError, OptionError
-from wavepaint.evaluation.methods import NetworkMethod
 from wavepaint.evaluation.metrics import BoolMask, Image
 from wavepaint.evaluation.protocol import Item
 from wavepaint.options import RUNTIMES, Engine

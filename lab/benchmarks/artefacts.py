@@ -25,8 +25,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from lab.vgg import DISTANCE_LAYERS
 from wavepaint.evaluation.artefacts import PERIODS, lattice_energy
-from wavepaint.evaluation.features import DISTANCE_LAYERS, VGG16Features
+from wavepaint.evaluation.features import VGG16Features
 from wavepaint.evaluation.testset import open_test_set
 from wavepaint.network import WavePaint, load_checkpoint
 
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--vgg16", type=Path, help="VGG16 features, safetensors")
     options = parser.parse_args()
     items = list(islice(_items(options.set, options.kind), options.count))
-    features = None if options.vgg16 is None else VGG16Features(options.vgg16)
+    features = None if options.vgg16 is None else VGG16Features(options.vgg16, DISTANCE_LAYERS)
     print(f"{len(items)} {options.kind} holes; the truth: lattices {_shown(_lattices(p, m) for p, m in items)}")
     for checkpoint in options.checkpoints:
         network = load_checkpoint(checkpoint).eval()

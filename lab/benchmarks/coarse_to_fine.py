@@ -23,10 +23,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.vgg import vgg_distance
 from wavepaint import Inpainter
 from wavepaint.data.images import find_images
-from wavepaint.evaluation.features import VGG16Features, feature_distance
-from wavepaint.evaluation.scorers import DistanceScorer
 from wavepaint.fill.wide import WIDE
 
 HOLE = 0.53
@@ -106,7 +105,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--strips", type=Path)
     options = parser.parse_args()
-    fills, vgg = methods(), DistanceScorer("vgg_distance", VGG16Features(options.vgg16), feature_distance)
+    fills, vgg = methods(), vgg_distance({"vgg16": options.vgg16})
     report = []
     for megapixels in map(float, options.megapixels.split(",")):
         scores: dict[str, dict[str, list[float]]] = {name: {"psnr": [], "vgg": [], "seconds": []} for name in fills}

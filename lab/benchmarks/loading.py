@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 
-from wavepaint.data.crops import CropDataset, CropLoader
+from wavepaint.data.crops import CropDataset
 from wavepaint.data.images import find_images
+from wavepaint.data.stream import CropStream
 from wavepaint.network import WavePaint, preset
 from wavepaint.training.learner import FillTraining, memory_format
 from wavepaint.training.losses import WeightedLosses, load_losses
@@ -25,15 +26,13 @@ LOSSES = {"hole-l1": 1.0, "gradient": 0.5}
 WORKERS = (0, 1, 2)
 
 
-def loader_rate(loader: CropLoader, seconds: float) -> float:
-    """Return the images per second that `loader` alone delivers, over about `seconds`, start-up excluded."""
-    batches = iter(loader)
-    next(batches)
+def loader_rate(stream: CropStream, crop: int, seconds: float) -> float:
+    """Return the images per second that `stream` alone delivers, over about `seconds`, start-up excluded."""
+    stream.next(crop)
     images, begin = 0, time.perf_counter()
-    for batch in batches:
-        images += len(batch["name"])
-        if time.perf_counter() - begin >= seconds:
-            break
+    while time.perf_counter() - begin < seconds:
+        images += len(stream.next(crop)["name"])
+    stream.close()
     return images / (time.perf_counter() - begin)
 
 
@@ -70,7 +69,9 @@ def main() -> None:
     for crop in map(int, options.crops.split(",")):
         rates = {
             f"loader, {workers} workers": loader_rate(
-                CropLoader(CropDataset(source, crop=crop), options.batch, workers=workers), options.seconds
+                CropStream(lambda side, seed: CropDataset(source, crop=side), options.batch, 0, workers),
+                crop,
+                options.seconds,
             )
             for workers in WORKERS
         }

@@ -141,8 +141,8 @@ def removals_section() -> Iterator[str]:
     yield "## Removing whole objects\n"
     yield "From left to right: the image with the hole tinted magenta, OpenCV Telea, PatchMatch, the network alone,"
     yield "wavepaint. Filled at 512 pixels on the longer side and shown smaller. Every hole, with shadow and spray,"
-    yield "was fixed before a result of its image was looked at; those of the crab and the horses were then widened once"
-    yield "where an edge of the animal had been left outside.\n"
+    yield "was fixed before a result of its image was looked at; those of the crab and the horses were then widened"
+    yield "once where an edge of the animal had been left outside.\n"
     for case in REMOVALS:
         outcome = f" {case.outcome}" if case.outcome else ""
         yield f"**{case.name}** ({case.credit()}): {case.removed}.{outcome}\n"

@@ -20,7 +20,8 @@ from wavepaint.fill.padding import Padding
 from wavepaint.fill.patches import dilate as dilate_square
 from wavepaint.fill.regions import in_groups
 from wavepaint.fill.units import to_unit
-from wavepaint.image.sources import BytesImage, EncodedImage, InputImage, open_image
+from wavepaint.image.sources import BytesImage, EncodedImage, open_image
+from wavepaint.image.types import ReadableImage
 from wavepaint.image.vips import libvips
 from wavepaint.options import DAMAGE_KINDS, Finding, Options, take_options
 from wavepaint.runtime import load_detector
@@ -94,7 +95,7 @@ class Finder:
             found = self._look(opened, finding, on_progress)
         return dilate(found, finding.grow)
 
-    def _look(self, image: EncodedImage | InputImage, finding: Finding, on_progress: Progress | None) -> Mask:
+    def _look(self, image: ReadableImage, finding: Finding, on_progress: Progress | None) -> Mask:
         detector = self.load()
         found = np.zeros((image.height, image.width), np.bool_)
         tiles = list(_tiles(image.width, image.height))
@@ -209,7 +210,7 @@ def _tiles(width: int, height: int) -> Iterator[_Tile]:
             yield _Tile(core, crop)
 
 
-def _open(image: Any) -> EncodedImage | InputImage:
+def _open(image: Any) -> ReadableImage:
     named = isinstance(image, (str, Path)) and str(image)
     opened = EncodedImage(Path(image)) if named else open_image(image)
     if isinstance(opened, EncodedImage) and (pages := opened.pages(None)) > 1:
@@ -217,7 +218,7 @@ def _open(image: Any) -> EncodedImage | InputImage:
     return opened
 
 
-def _infrared(image: EncodedImage | InputImage, given: Any) -> NDArray[np.uint8]:
+def _infrared(image: ReadableImage, given: Any) -> NDArray[np.uint8]:
     """(H, W) uint8 of the image's own fourth channel, or of a second image."""
     own = isinstance(given, str) and given == "band"
     if own and image.channels != 4:

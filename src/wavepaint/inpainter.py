@@ -18,15 +18,15 @@ from wavepaint.errors import OptionError
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.fill.options import ExemplarOptions
-from wavepaint.image.given import Fill, ImageLike, Map, MaskLike, P
+from wavepaint.image.given import Fill, ImageLike, Map, MaskLike, P, images_of, joined, masks_of, outputs_of
 from wavepaint.image.limits import limits_lifted
 from wavepaint.image.mask import Mask, excluded, find_hole
 from wavepaint.image.pages import fill_pages
-from wavepaint.image.several import images_of, joined, masks_of, outputs_of
-from wavepaint.image.sources import EncodedImage, InputImage, filled_name, open_image
+from wavepaint.image.sources import EncodedImage, filled_name, open_image
 from wavepaint.image.stored_file import is_open_file, without_stream
 from wavepaint.image.suffixes import check_writable
 from wavepaint.image.tensors import is_tensor, tensor_of_array
+from wavepaint.image.types import InputImage
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file
 from wavepaint.runtime.shared import SharedRuntime
@@ -181,26 +181,17 @@ class Inpainter:
             output: as for a call.
             on_hole: is called with the share of the image, or of each page, that is filled, once that is known.
         """
+        mask = without_stream(mask)
         with limits_lifted(options.no_limits):
-            return self._fill(image, without_stream(mask), options, output, on_hole)
-
-    def _fill(
-        self,
-        image: Any,
-        mask: Any,
-        options: Options,
-        output: str | Path | None,
-        on_hole: Callable[[float], None] | None,
-    ) -> Any:
-        check_writable(options.format)
-        opened = open_image(image, output, options.bgr)
-        if isinstance(opened, EncodedImage) and (pages := opened.pages(options.format)) > 1:
-            fill = partial(self._patches, options=options, on_hole=on_hole)
-            result: Any = fill_pages(opened, pages, mask, options, fill)
-        else:
-            # The hole, a byte for each pixel, is gone before the result is written.
-            patches = self._patches(opened, find_hole(opened, mask, options), options, on_hole)
-            result = opened.finish(patches, options)
+            check_writable(options.format)
+            opened = open_image(image, output, options.bgr)
+            if isinstance(opened, EncodedImage) and (pages := opened.pages(options.format)) > 1:
+                fill = partial(self._patches, options=options, on_hole=on_hole)
+                result: Any = fill_pages(opened, pages, mask, options, fill)
+            else:
+                # The hole, a byte for each pixel, is gone before the result is written.
+                patches = self._patches(opened, find_hole(opened, mask, options), options, on_hole)
+                result = opened.finish(patches, options)
         if is_tensor(image):
             return tensor_of_array(result, image)
         return io.BytesIO(result) if is_open_file(image) else result

@@ -18,8 +18,9 @@ from wavepaint.data.images import Skipped, find_images, name_share, printable
 from wavepaint.errors import ImageError, OptionError
 
 torch = pytest.importorskip("torch")
-from wavepaint.data.crops import CropDataset, CropLoader, CropOptions, random_crop  # noqa: E402
+from wavepaint.data.crops import CropDataset, CropOptions, random_crop  # noqa: E402
 from wavepaint.data.masks import rng_for  # noqa: E402
+from wavepaint.data.stream import CropStream  # noqa: E402
 
 CROP = 48
 
@@ -410,36 +411,47 @@ def test_fewer_images_than_workers_still_feed_all(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_loader_resumes_exactly(mixed_folder, workers):
+def test_a_stream_resumes_exactly(mixed_folder, workers):
     data = crops(find_images(mixed_folder), crops_per_image=2, seed=3)
     streams = [data.samples(worker, max(1, workers)) for worker in range(max(1, workers))]
     expected = [list(islice(streams[number % len(streams)], 4)) for number in range(16)]
 
-    loader = CropLoader(crops(find_images(mixed_folder), crops_per_image=2, seed=3), 4, workers=workers)
-    loader.load_state_dict({**loader.state_dict(), "batches": 5})
-    for batch, samples in zip(islice(loader, 11), expected[5:], strict=True):
+    stream = stream_of(crops(find_images(mixed_folder), crops_per_image=2, seed=3), 4, workers)
+    layout = {"batch_size": 4, "workers": workers, "world_size": 1}
+    state = {"source": "stream", "side": CROP, "began": 0, "done": 5, "loader": {"batches": 5, **layout}}
+    assert stream.load_state_dict(state)
+    for samples in expected[5:]:
+        batch = stream.next(CROP)
         assert batch["name"] == [sample["name"] for sample in samples]
         assert torch.equal(batch["image"], torch.stack([sample["image"] for sample in samples]))
         assert torch.equal(batch["mask"], torch.stack([sample["mask"] for sample in samples]))
         assert batch["image"].shape == (4, 3, CROP, CROP)
         assert batch["mask"].shape == (4, 1, CROP, CROP)
-    assert loader.state_dict()["batches"] == 16
-    assert {each.name for each in loader.skipped} == {"cut.jpg", "cut.png", "empty.jpg", "page.png"}
+    assert stream.state_dict() == {**state, "done": 16, "loader": {"batches": 16, **layout}}
+    stream.close()
+    assert {each.name for each in stream.skipped} == {"cut.jpg", "cut.png", "empty.jpg", "page.png"}
 
 
-def test_a_loader_goes_on_when_iterated_again_and_leaves_torch_alone(folder):
+def stream_of(data, batch_size, workers=0):
+    return CropStream(lambda side, seed: data, batch_size, seed=0, workers=workers)
+
+
+def test_a_stream_goes_on_when_it_was_closed_and_leaves_torch_alone(folder):
     torch.manual_seed(0)
-    straight = list(islice(CropLoader(dataset(folder), 2), 6))
-    interrupted = CropLoader(dataset(folder), 2)
-    pieces = list(islice(interrupted, 4)) + list(islice(interrupted, 2))
+    whole, interrupted = (stream_of(dataset(folder), 2) for _ in range(2))
+    straight = [whole.next(CROP) for _ in range(6)]
+    pieces = [interrupted.next(CROP) for _ in range(4)]
+    interrupted.close()
+    pieces += [interrupted.next(CROP) for _ in range(2)]
     assert all(same(*pair) for pair in zip(straight, pieces, strict=True))
     assert torch.equal(torch.rand(1), torch.manual_seed(0) and torch.rand(1))
 
 
 def test_a_state_of_another_layout_is_refused(folder):
-    state = CropLoader(dataset(folder), 2).state_dict()
-    with pytest.raises(OptionError, match="cannot resume: batch_size was 2 and is now 3"):
-        CropLoader(dataset(folder), 3).load_state_dict(state)
+    stream = stream_of(dataset(folder), 2)
+    stream.next(CROP)
+    assert stream_of(dataset(folder), 2).load_state_dict(stream.state_dict())
+    assert not stream_of(dataset(folder), 3).load_state_dict(stream.state_dict())
 
 
 @pytest.mark.parametrize(

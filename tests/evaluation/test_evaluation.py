@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from lab.batched import NetworkMethod
 from lab.patchmatch import patchmatch_inpaint
 from lab.registered import CLASSICAL
 from wavepaint.cli import app
 from wavepaint.data.images import find_images
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.charts import line_chart
-from wavepaint.evaluation.methods import ImageMethod, NetworkMethod, describe_method, find_method
+from wavepaint.evaluation.methods import ImageMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import METRICS, PSNR_CEILING, Summary, pixel_scores
 from wavepaint.evaluation.protocol import Item, centre_crop, evaluate, item_name, make_items
 from wavepaint.evaluation.report import Provenance, write_report
@@ -545,7 +546,7 @@ def test_results_that_do_not_match_the_set_are_named(test_set, tmp_path):
 def test_images_and_sets_are_scored_by_what_was_asked_for(monkeypatch):
     pytest.importorskip("torch")
     loaded = []
-    monkeypatch.setattr("wavepaint.evaluation.perceptual.load_vgg16", lambda path, layers: loaded.append(layers))
+    monkeypatch.setattr("lab.vgg.load_vgg16", lambda path, layers: loaded.append(layers))
     scorers, set_scorers = load_scorers(["vgg", "pixels", "pixels"], {})
     assert (len(scorers), set_scorers, loaded) == (2, [], [("relu1_2", "relu2_2", "relu3_3")])
     scorers, set_scorers = load_scorers(["frechet-vgg"], {})

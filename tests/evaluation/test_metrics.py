@@ -3,16 +3,14 @@ import math
 import numpy as np
 import pytest
 
+from lab.frechet import frechet_distance, gaussian_frechet_distance
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.metrics import (
     METRICS,
     PSNR_CEILING,
     area_bin,
-    frechet_distance,
-    gaussian_frechet_distance,
     pixel_scores,
     pooled_psnr,
-    summarise,
     summarise_columns,
     to_uint8,
     zero_padded_ssim,
@@ -22,6 +20,10 @@ from wavepaint.evaluation.metrics import (
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def summarise(values, seed=0):
+    return summarise_columns(np.reshape(values, (-1, 1)), seed)[0]
 
 
 def random_image(rng, height=40, width=48):

@@ -7,14 +7,14 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from lab.frechet import frechet_distance  # noqa: E402
 from lab.inception import FIDInception, load_inception  # noqa: E402
+from lab.vgg import HoleFrechet  # noqa: E402
 from wavepaint.errors import CheckpointError, OptionError  # noqa: E402
 from wavepaint.evaluation.features import ALEX_WIDTHS, AlexNetFeatures  # noqa: E402
-from wavepaint.evaluation.metrics import frechet_distance  # noqa: E402
-from wavepaint.evaluation.perceptual import LPIPS, l2_pool, load_lpips  # noqa: E402
+from wavepaint.evaluation.perceptual import LPIPS, LPIPSScorer, l2_pool, load_lpips  # noqa: E402
 from wavepaint.evaluation.protocol import Evaluated, Item  # noqa: E402
 from wavepaint.evaluation.results import SET_METRICS  # noqa: E402
-from wavepaint.evaluation.scorers import HoleFrechet, LPIPSScorer  # noqa: E402
 
 
 class Same(nn.Module):

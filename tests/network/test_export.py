@@ -63,7 +63,8 @@ def test_a_mask_of_one_half_starts_from_the_image() -> None:
 
 def test_metadata_describes_the_network(tmp_path: Path) -> None:
     model = random_network(CONFIGS["haar"])
-    path = export_onnx(model, tmp_path / "model.onnx")
+    path = tmp_path / "model.onnx"
+    export_onnx(model, path)
     info = describe(path)
     assert info.config == model.config
     assert info.format == "onnx"

@@ -117,7 +117,7 @@ def test_keeps_what_was_put_beside_a_site(page: Path, tmp_path: Path, name: str)
 
 
 def test_a_copy_that_fails_says_why(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(source: Path, target: Path) -> None:
+    def fail(source: Path, target: Path, dirs_exist_ok: bool) -> None:
         raise shutil.Error([(str(source), str(target), "[Errno 28] No space left on device")])
 
     monkeypatch.setattr(shutil, "copytree", fail)
@@ -134,7 +134,7 @@ def test_a_site_that_cannot_be_put_in_place_leaves_the_old_one(
     rename = Path.rename
 
     def fail(self: Path, to: Path) -> Path:
-        if self.suffix == ".part":
+        if self.name == "new":
             raise OSError(13, "Permission denied")
         return rename(self, to)
 

@@ -20,16 +20,21 @@ pytest.importorskip("torch")
 
 LOADER = """
 import json, os, sys
-from wavepaint.data.crops import CropDataset, CropLoader, CropOptions
+from wavepaint.data.crops import CropDataset, CropOptions
 from wavepaint.data.images import find_images
+from wavepaint.data.stream import CropStream
 
 if __name__ == "__main__":
     # As torchrun tells each process.
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     dataset = CropDataset(find_images(sys.argv[1]), CropOptions("box", crops_per_image=1, pool_size=4),
                           crop=48, seed=3, epochs=1, rank=rank, world_size=world_size)
-    loader = CropLoader(dataset, 2, workers=2)
-    print(json.dumps([name for batch in loader for name in batch["name"]]))
+    stream, names = CropStream(lambda side, seed: dataset, 2, seed=0, workers=2), []
+    try:
+        while True:
+            names += stream.next(48)["name"]
+    except StopIteration:
+        print(json.dumps(names))
 """
 
 

@@ -117,11 +117,3 @@ def parse_weights(text: str) -> tuple[str, Path]:
     if not found:
         raise OptionError(f"--weights {text}: must be NAME=FILE")
     return name, Path(path)
-
-
-def parse_box(text: str) -> tuple[int, ...]:
-    """`X,Y,W,H` as numbers; `OptionError` for anything else."""
-    try:
-        return tuple(int(number) for number in text.split(","))
-    except ValueError:
-        raise OptionError(f"--box {text}: must be X,Y,W,H, four whole numbers") from None

@@ -33,7 +33,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="Besides PSNR, SSIM and L1 (pixels): artefacts, lpips-vgg and dists, which are the default; "
-            "ssim-zero-padded, frechet-vgg, lpips-alex, vgg (a training loss); with `python -m lab evaluate` also fid."
+            "ssim-zero-padded, lpips-alex; with `python -m lab evaluate` also fid, frechet-vgg and vgg (a loss)."
         ),
     ] = None,
     weights: Annotated[

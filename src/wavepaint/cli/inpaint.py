@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +17,6 @@ from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.console import print_line, report, report_others, share, show_outcomes
 from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
-from wavepaint.cli.streams import STREAM, check_stdout, read_stdin, write_stdout
 from wavepaint.errors import ImageError, OptionError, WavepaintError
 from wavepaint.files import sweep_parts
 from wavepaint.options import Engine, Option, Options
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from wavepaint.inpainter import Inpainter
 
 app = new_app()
+
+STREAM = "-"
+"""The name that stands for standard input or output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +143,7 @@ def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, optio
     if mask is not None and mask != STREAM and os.path.isdir(mask):
         raise OptionError(f"{mask}: a folder of masks is for a folder of images")
     if files.output == STREAM:
-        check_stdout()
+        _check_stdout()
     targets = [_target(image, files, options.format, several=len(images) > 1) for image in images]
     if len({target for target in targets if target is not None}) < len(images) > 1:
         raise OptionError(f"{files.output}: two of the results would have the same name")
@@ -147,7 +151,7 @@ def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, optio
         _check_target(image, mask, target, files)
     for parent in {target.parent for target in targets if target is not None}:
         sweep_parts(parent)
-    source = None if mask is None else read_stdin() if mask == STREAM else Path(mask)
+    source = None if mask is None else _read_stdin() if mask == STREAM else Path(mask)
     well = True
     for image, target in zip(images, targets, strict=True):
         try:
@@ -214,14 +218,14 @@ def _fill_file(
     source: Path | BytesImage = Path(image)
     before: Path | bytes = Path(image)
     if image == STREAM or target is None or (files.in_place and files.compare):
-        before = read_stdin() if image == STREAM else _read_file(image)
+        before = _read_stdin() if image == STREAM else _read_file(image)
         source = BytesImage(before, target, name)
     shares: list[float] = []
     if target is not None:
         _make_folder(target, files)
     result = inpainter.fill(source, mask, options, target, on_hole=shares.append)
     if target is None:
-        write_stdout(result)
+        _write_stdout(result)
     if files.compare is not None:
         from wavepaint.image.comparison import write_comparison
 
@@ -248,6 +252,49 @@ def _read_file(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or error}") from None
+
+
+# -- standard input and output ---------------------------------------------------------------------------------------
+
+
+def _read_stdin() -> bytes:
+    """All of standard input; `OptionError` where there is none."""
+    if sys.stdin is None or sys.stdin.closed:
+        raise OptionError("standard input is closed: give it a file, or name one")
+    if sys.stdin.isatty():
+        raise OptionError("standard input is a terminal: give it a file, or name one")
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise WavepaintError(f"standard input: cannot be read: {error.strerror or error}") from None
+
+
+def _check_stdout() -> None:
+    """Refuse, before the work, a standard output that cannot take a file: `OptionError`."""
+    if sys.stdout is None or sys.stdout.closed:
+        raise OptionError("standard output is closed: redirect it, or name a file with -o")
+    if sys.stdout.isatty():
+        raise OptionError("standard output is a terminal: redirect it, or name a file with -o")
+
+
+def _write_stdout(data: bytes) -> None:
+    """Write all of a file to standard output; `WavepaintError` if that fails, unless its reader went away."""
+    stream, rest = sys.stdout.buffer, memoryview(data)
+    try:
+        while rest:
+            try:
+                # Unbuffered streams (python -u) write a part, and None where a pipe that does not block is full.
+                written = stream.write(rest)
+            except BlockingIOError as error:
+                written = error.characters_written
+            if not written:
+                select.select([], [stream], [])
+            rest = rest[written or 0 :]
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise WavepaintError(f"standard output: cannot be written: {error.strerror or error}") from None
 
 
 # -- folders --------------------------------------------------------------------------------------------------------

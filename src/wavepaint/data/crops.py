@@ -13,30 +13,21 @@ with the distance D chosen such that at most `pool_size` decoded images are held
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from wavepaint.data.images import RGB, ImageSource, Skipped
 from wavepaint.data.masks import MIN_SIDE, mixed_preset, rng_for
 from wavepaint.errors import ImageError, OptionError
 
 Permutation = NDArray[np.int64]
-
-# What workers send: images, masks, names, newly skipped. Arrays, not tensors: tensors travel through /dev/shm, which
-# containers keep small, and a worker that ends while it sends one aborts with a message of the C++ runtime.
-_Arrays = tuple[NDArray[np.uint8], NDArray[np.bool_], list[str], list[Skipped]]
 
 
 class Sample(TypedDict):
@@ -113,7 +104,7 @@ class CropOptions:
             _require(value >= 1, f"{name} must be at least 1, not {value}")
 
 
-class CropDataset(IterableDataset[Sample]):
+class CropDataset:
     """Random crops of images, each with a random mask.
 
     Args:
@@ -142,26 +133,20 @@ class CropDataset(IterableDataset[Sample]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        super().__init__()
-        options = options or CropOptions()
+        self.options = options or CropOptions()
         _require(len(source) > 0, "training needs at least one image")
         _require(crop >= MIN_SIDE, f"crop must be at least {MIN_SIDE}, not {crop}")
         _require(0 <= rank < world_size, f"rank must be from 0 to {world_size - 1}, not {rank}")
         self.source = source
         self.crop = crop
-        self.masks = mixed_preset(options.masks)
+        self.masks = mixed_preset(self.options.masks)
         self.seed = seed
-        self.crops_per_image = options.crops_per_image
-        self.pool_size = options.pool_size
-        self.max_pixels = options.max_pixels
-        self.max_scale = options.max_scale
         self.epochs = epochs
         self.rank = rank
         self.world_size = world_size
 
     def __iter__(self) -> Iterator[Sample]:
-        worker = get_worker_info()
-        return self.samples() if worker is None else self.samples(worker.id, worker.num_workers)
+        return self.samples()
 
     def samples(self, worker: int = 0, workers: int = 1, start: int = 0) -> Iterator[Sample]:
         """Return the samples of one of the `workers` of this process, from its sample `start` on.
@@ -172,22 +157,23 @@ class CropDataset(IterableDataset[Sample]):
         # With fewer images than streams some are given to several, so that no stream runs dry.
         total = max(len(self.source), streams)
         images = len(range(stream, total, streams))
-        # Between two uses of an image, distance * crops_per_image others come by.
-        distance = max(2, self.pool_size // (streams * self.crops_per_image))
-        pool = _Pool(self.source, self.max_pixels, distance * self.crops_per_image + 1)
+        # Between two uses of an image, distance * repeats others come by.
+        repeats = self.options.crops_per_image
+        distance = max(2, self.options.pool_size // (streams * repeats))
+        pool = _Pool(self.source, self.options.max_pixels, distance * repeats + 1)
 
-        epoch, done = divmod(start, images * self.crops_per_image)
+        epoch, done = divmod(start, images * repeats)
         while self.epochs is None or epoch < self.epochs:
             order = rng_for(self.seed, f"epoch {epoch}").permutation(len(self.source))
-            for k in range(done, images * self.crops_per_image):
-                step, repeat = divmod(k, self.crops_per_image)
+            for k in range(done, images * repeats):
+                step, repeat = divmod(k, repeats)
                 position = (step - repeat * distance) % images * streams + stream
                 name, image = pool.image(order, position % len(order))
                 yield self._sample(name, image, rng_for(self.seed, f"{epoch}/{position}/{repeat}"))
             epoch, done = epoch + 1, 0
 
     def _sample(self, name: str, image: RGB, rng: np.random.Generator) -> Sample:
-        image = random_crop(image, self.crop, self.max_scale, rng)
+        image = random_crop(image, self.crop, self.options.max_scale, rng)
         mask = self.masks.draw((self.crop, self.crop), rng)
         return Sample(
             image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
@@ -231,95 +217,6 @@ class _Pool:
         return image
 
 
-class CropLoader(Iterable[Batch]):
-    """Batches of a `CropDataset`, made by `workers` other processes, and resumable to the sample.
-
-    Iterating again continues where the last iteration ended. `state_dict()` counts the batches handed out;
-    a loader of the same dataset, batch size and number of workers continues after them exactly.
-
-    Args:
-        dataset: where the samples come from.
-        batch_size: samples in a batch; only a finite dataset's last ones are smaller.
-        workers: processes that decode and crop; 0 does it in this one. They are started afresh rather than
-            forked, because libvips does not survive a fork: a script that starts them needs the usual
-            `if __name__ == "__main__":`.
-        pin_memory: hand out page-locked tensors, which reach a GPU faster.
-    """
-
-    def __init__(self, dataset: CropDataset, batch_size: int, *, workers: int = 0, pin_memory: bool = False) -> None:
-        _require(batch_size >= 1, f"batch_size must be at least 1, not {batch_size}")
-        _require(workers >= 0, f"workers must not be negative, but is {workers}")
-        self.batches = 0
-        self._pin_memory = pin_memory
-        self._layout = {"batch_size": batch_size, "workers": workers, "world_size": dataset.world_size}
-        self._batched = _Batched(dataset, batch_size)
-        self._skipped: dict[str, Skipped] = {}
-        self._loader = DataLoader(
-            self._batched,
-            batch_size=None,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=_begin_worker if workers else None,
-            # Its own generator, so that iterating leaves torch's global random state alone.
-            generator=torch.Generator(),
-        )
-
-    def __iter__(self) -> Iterator[Batch]:
-        self._batched.start = self.batches
-        with _stop_signals_held():
-            arrays = iter(self._loader)
-        for images, masks, names, skipped in arrays:
-            self._skipped.update((each.name, each) for each in skipped)
-            self.batches += 1
-            yield Batch(image=self._tensor(images), mask=self._tensor(masks), name=names)
-
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(array)
-        return tensor.pin_memory() if self._pin_memory else tensor
-
-    @property
-    def skipped(self) -> list[Skipped]:
-        """The broken images found so far, by all workers of this process."""
-        return list(self._skipped.values())
-
-    def state_dict(self) -> dict[str, int]:
-        """Return how many batches were handed out, and the layout for which this number holds."""
-        return {"batches": self.batches, **self._layout}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue after `state["batches"]`; raises `OptionError` when the layout is another."""
-        for key, value in self._layout.items():
-            _require(state[key] == value, f"cannot resume: {key} was {state[key]} and is now {value}")
-        self.batches = state["batches"]
-
-
-class _Batched(IterableDataset[_Arrays]):
-    """The batches that one worker makes, each with what it newly found broken."""
-
-    def __init__(self, dataset: CropDataset, batch_size: int) -> None:
-        super().__init__()
-        self._dataset = dataset
-        self._batch_size = batch_size
-        self.start = 0
-
-    def __iter__(self) -> Iterator[_Arrays]:
-        info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        # DataLoader takes batches from its workers in turn, beginning with the first: after `start` batches
-        # the first process has to go on as the worker whose turn it then is.
-        worker = (worker + self.start) % workers
-        made = len(range(worker, self.start, workers))
-        samples = self._dataset.samples(worker, workers, made * self._batch_size)
-        reported = 0
-        while batch := list(islice(samples, self._batch_size)):
-            skipped = self._dataset.source.skipped
-            images = np.stack([sample["image"].numpy() for sample in batch])
-            masks = np.stack([sample["mask"].numpy() for sample in batch])
-            yield images, masks, [sample["name"] for sample in batch], skipped[reported:]
-            reported = len(skipped)
-
-
 def random_crop(image: RGB, crop: int, max_scale: float, rng: np.random.Generator) -> RGB:
     """Return a random `(crop, crop, 3)` part of a uint8 `(h, w, 3)` image, mirrored half of the time.
 
@@ -342,36 +239,6 @@ def random_crop(image: RGB, crop: int, max_scale: float, rng: np.random.Generato
     if window > crop:
         view = cv2.resize(view, (crop, crop), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return view
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-@contextmanager
-def _stop_signals_held() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back while workers start: they inherit that, and none dies before it can ignore them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin_worker(worker: int) -> None:
-    """Leave Ctrl-C and SIGTERM, which reach the whole process group, to the training process, which ends its workers.
-
-    And keep libvips and OpenCV to one thread: the workers are the parallelism.
-    """
-    import cv2
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.environ.setdefault("VIPS_CONCURRENCY", "1")
-    cv2.setNumThreads(1)
 
 
 def _require(condition: bool, message: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from wavepaint.data.images import RGB, ImageSource, Skipped
 from wavepaint.data.mask_kinds import Size, opencv
 from wavepaint.data.masks import rng_for
 from wavepaint.data.scenery import with_scenery
-from wavepaint.errors import ImageError
 from wavepaint.options import DAMAGE_KINDS
 
 VISIBLE = 12
@@ -290,14 +290,8 @@ class DamagedSet:
     def __init__(self, source: ImageSource, count: int, crop: int, max_pixels: int) -> None:
         self._crops: dict[str, list[Damaged]] = {kind: [] for kind in self.kinds}
         self.names: list[str] = []
-        for index in range(len(source)):
-            if len(self.names) == count:
-                break
-            try:
-                image = source.read(index, max_pixels)
-            except ImageError:
-                continue
-            self.names.append(name := source.name(index))
+        for name, image in islice(source.readable(max_pixels), count):
+            self.names.append(name)
             for kind, crops in self._crops.items():
                 rng = rng_for(_SEED, f"validation/{kind}/{name}")
                 crops.append(damaged_crop(image, crop, rng, [kind] if kind != CLEAN else []))

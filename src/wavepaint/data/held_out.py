@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor
 from wavepaint.data.crops import random_crop
 from wavepaint.data.images import RGB, ImageSource
 from wavepaint.data.masks import random_mask, rng_for
-from wavepaint.errors import ImageError
 
 _SEED = 0
 
@@ -32,18 +32,10 @@ class ValidationSet:
     def __init__(self, source: ImageSource, kinds: Sequence[str], count: int, crop: int, max_pixels: int) -> None:
         self.kinds = tuple(kinds)
         self.names: list[str] = []
-        crops: list[RGB] = []
-        for index in range(len(source)):
-            if len(crops) == count:
-                break
-            try:
-                image = source.read(index, max_pixels)
-            except ImageError:
-                continue
-            name = source.name(index)
-            crops.append(random_crop(image, crop, 2.0, rng_for(_SEED, f"validation/{name}")))
+        self._crops: list[RGB] = []
+        for name, image in islice(source.readable(max_pixels), count):
             self.names.append(name)
-        self._crops = crops
+            self._crops.append(random_crop(image, crop, 2.0, rng_for(_SEED, f"validation/{name}")))
         self._size = (crop, crop)
 
     def __len__(self) -> int:

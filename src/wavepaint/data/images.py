@@ -14,6 +14,7 @@ import tarfile
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,15 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.errors import ImageError, one_line
-from wavepaint.files import atomic_write, expand_braces
+from wavepaint.files import atomic_write, cache_folder, expand_braces
 from wavepaint.image.file import ImageFile
 from wavepaint.image.suffixes import IMAGE_SUFFIXES, is_image
 from wavepaint.image.vips import libvips
 from wavepaint.storage import file_system
 
 RGB = NDArray[np.uint8]
-
-DEFAULT_CACHE = Path("~/.cache/wavepaint/shards")
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,13 @@ class ImageSource(ABC):
             raise ImageError(f"{name}: {reason}") from None
 
     def __iter__(self) -> Iterator[tuple[str, RGB]]:
+        return self.readable()
+
+    def readable(self, max_pixels: int | None = None) -> Iterator[tuple[str, RGB]]:
+        """Yield names and images, reduced as `read` does; what is broken is skipped."""
         for index in range(len(self)):
-            try:
-                image = self.read(index)
-            except ImageError:
-                continue
-            yield self.name(index), image
+            with suppress(ImageError):
+                yield self.name(index), self.read(index, max_pixels)
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -218,19 +218,20 @@ class Selection(ImageSource):
         return self._source.encoded(self._indices[index])
 
 
-def find_images(source: str | Path, cache: Path = DEFAULT_CACHE) -> ImageSource:
+def find_images(source: str | Path, cache: Path | None = None) -> ImageSource:
     """Return the images of `source`.
 
     `source` is a folder (searched recursively, links to folders followed), one image, or `.tar` shards: a path
     or a URL that fsspec knows, with braces such as `train-{0000..0008}.tar` for several. Shards behind URLs are fetched
-    once, into `cache`, each URL into a folder of its own there. Raises `ImageError` when there is nothing there.
+    once, into `cache`, each URL into a folder of its own there; by default below `files.cache_folder()`. Raises
+    `ImageError` when there is nothing there.
     """
     text = os.fspath(source)
     path = Path(text).expanduser()
     if path.is_dir():
         found: ImageSource = Folder(path)
     elif _names_shards(text):
-        found = Shards(_local_shards(text, cache))
+        found = Shards(_local_shards(text, cache or cache_folder() / "shards"))
     elif path.is_file() and is_image(path.name):
         found = Folder(path.parent, [path.name])
     elif path.exists():
@@ -291,7 +292,7 @@ def _local_shards(source: str, cache: Path) -> list[Path]:
 
 def _fetched(url: str, cache: Path) -> Path:
     # A folder for each: shards at several addresses may have one file name, which names their images.
-    folder = cache.expanduser() / hashlib.sha256(_bytes_of(url)).hexdigest()[:16]
+    folder = cache / hashlib.sha256(_bytes_of(url)).hexdigest()[:16]
     target = folder / Path(urlsplit(url).path).name
     try:
         if not target.is_file():

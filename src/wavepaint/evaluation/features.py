@@ -18,7 +18,6 @@ _WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512,
 RELU_NAMES = tuple(
     f"relu{stage}_{layer}" for stage, layers in enumerate((2, 2, 3, 3, 3), start=1) for layer in range(1, layers + 1)
 )
-DISTANCE_LAYERS = ("relu1_2", "relu2_2", "relu3_3")
 ALEX_WIDTHS = (64, 192, 384, 256, 256)
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -67,7 +66,7 @@ class VGG16Features(ImageNetFeatures):
     def __init__(
         self,
         weights: str | Path,
-        layers: Sequence[str] = DISTANCE_LAYERS,
+        layers: Sequence[str],
         pool: Callable[[Tensor], Tensor] = max_pool,
     ) -> None:
         super().__init__()
@@ -133,14 +132,3 @@ class AlexNetFeatures(ImageNetFeatures):
             x = F.relu(conv(F.max_pool2d(x, 3, 2) if index in (1, 2) else x))
             activations.append(x)
         return activations
-
-
-def feature_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-    """Mean absolute difference of activations relative to their mean size in `b`, averaged over layers.
-
-    Returns:
-        (B,) one distance per image; 0 for equal images. `b` is the reference.
-    """
-    dims = (1, 2, 3)
-    terms = [(x - y).abs().mean(dims) / (y.abs().mean(dims) + 1e-6) for x, y in zip(a, b, strict=True)]
-    return torch.stack(terms).mean(0)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
-from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -50,63 +49,24 @@ class ImageMethod:
         return [self.fill(item.known, item.mask) for item in items]
 
 
-@dataclass(frozen=True)
-class NetworkMethod:
-    """A method that fills batches of images of equal size.
-
-    Attributes:
-        name: as shown.
-        run: float32 `(B, 3, H, W)` in [0, 1] and `(B, 1, H, W)`, 1 = hole -> `(B, 3, H, W)`.
-        multiple: sides that `run` accepts are multiples of it; others are mirrored outwards.
-    """
-
-    name: str
-    run: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
-    multiple: int
-
-    def __call__(self, items: Sequence[Item]) -> list[Image]:
-        """See `Method`."""
-        filled: list[Image] = []
-        for _, group in groupby(items, key=lambda item: item.mask.shape):
-            filled.extend(self._batch(list(group)))
-        return filled
-
-    def _batch(self, items: Sequence[Item]) -> NDArray[np.uint8]:
-        height, width = items[0].mask.shape
-        gaps = ((0, -height % self.multiple), (0, -width % self.multiple))
-        known = np.stack([np.pad(item.known, (*gaps, (0, 0)), mode="symmetric") for item in items])
-        mask = np.stack([np.pad(item.mask, gaps, mode="symmetric") for item in items])
-        image = np.divide(known.transpose(0, 3, 1, 2), 255, dtype=np.float32)
-        out = self.run(image, mask[:, None].astype(np.float32))[..., :height, :width]
-        return to_uint8(out).transpose(0, 2, 3, 1)
-
-
-@dataclass(frozen=True)
-class RuntimeMethod:
+def runtime_method(name: str, runtime: Runtime) -> ImageMethod:
     """A network alone, without detail, grain and regions: it sees the whole image.
 
     Of a deep hole it sees reduced copies first, as far as it has learned that.
     """
 
-    name: str
-    runtime: Runtime
+    def fill(known: Image, mask: BoolMask) -> Image:
+        levels = coarse_levels_of(mask, runtime.coarse_levels)
+        return _from_planes(fill_planes(runtime, _planes(known), mask[None], levels))
 
-    def __call__(self, items: Sequence[Item]) -> list[Image]:
-        """See `Method`."""
-        return [self._fill(item) for item in items]
-
-    def _fill(self, item: Item) -> Image:
-        image = np.divide(item.known.transpose(2, 0, 1)[None], 255, dtype=np.float32)
-        levels = coarse_levels_of(item.mask, self.runtime.coarse_levels)
-        filled = fill_planes(self.runtime, image, item.mask[None], levels)[0]
-        return to_uint8(filled).transpose(1, 2, 0)
+    return ImageMethod(name, fill)
 
 
-def network_method(model: WavePaint, name: str) -> RuntimeMethod:
+def network_method(model: WavePaint, name: str) -> ImageMethod:
     """The method that runs a PyTorch network of ours, as it stands (put it in evaluation mode before)."""
     from wavepaint.runtime.torch_runtime import TorchRuntime
 
-    return RuntimeMethod(name, TorchRuntime.of(model))
+    return runtime_method(name, TorchRuntime.of(model))
 
 
 def package_method(name: str = "package", model: str | None = None) -> ImageMethod:
@@ -129,17 +89,27 @@ def package_method(name: str = "package", model: str | None = None) -> ImageMeth
     return ImageMethod(name, fill)
 
 
-def haar_method(name: str = "haar", sweeps: int = HAAR_SWEEPS) -> NetworkMethod:
+def haar_method() -> ImageMethod:
     """The network's own starting point: the masked Haar prefill."""
     _require_torch()
     import torch
 
     from wavepaint.network.prefill import haar_prefill
 
-    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(haar_prefill(torch.from_numpy(image), torch.from_numpy(mask), sweeps).numpy())
+    def fill(known: Image, mask: BoolMask) -> Image:
+        image, hole = torch.from_numpy(_planes(known)), torch.from_numpy(mask[None, None].astype(np.float32))
+        return _from_planes(haar_prefill(image, hole, HAAR_SWEEPS).numpy())
 
-    return NetworkMethod(name, run, 1)
+    return ImageMethod("haar", fill)
+
+
+def _planes(image: Image) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in [0, 1]."""
+    return np.divide(image.transpose(2, 0, 1)[None], 255, dtype=np.float32)
+
+
+def _from_planes(planes: NDArray[np.float32]) -> Image:
+    return to_uint8(planes[0]).transpose(1, 2, 0)
 
 
 @dataclass(frozen=True)
@@ -205,28 +175,29 @@ def find_method(spec: str) -> Method:
         CheckpointError: a file that is no checkpoint.
         MissingExtraError: the packages that the method needs are not installed.
     """
-    if spec.startswith(FOLDER_PREFIX):
-        folder = Path(spec.removeprefix(FOLDER_PREFIX))
-        if not folder.is_dir():
-            raise OptionError(f"{folder}: no such folder of results")
-        return FolderMethod(spec, folder)
-    if spec.startswith(PACKAGE_PREFIX):
-        return package_method(spec, spec.removeprefix(PACKAGE_PREFIX))
-    if spec in METHODS:
-        return METHODS[spec].load()
-    if not Path(spec).is_file():
-        known = ", ".join((*sorted(METHODS), "package:MODEL", "folder:RESULTS", "a checkpoint file"))
-        raise OptionError(f"unknown method {spec!r}; known: {known}")
-    return _checkpoint_method(spec, spec)
+    return _entry_of(spec).load()
 
 
 def describe_method(spec: str) -> str:
     """What identifies the method of a spec in a report: a version, or the hash of its weights."""
+    return _entry_of(spec).describe()
+
+
+def _entry_of(spec: str) -> MethodEntry:
     if spec.startswith(FOLDER_PREFIX):
-        return "images from a folder"
+        folder = Path(spec.removeprefix(FOLDER_PREFIX))
+        if not folder.is_dir():
+            raise OptionError(f"{folder}: no such folder of results")
+        return MethodEntry(lambda: FolderMethod(spec, folder), lambda: "images from a folder")
     if spec.startswith(PACKAGE_PREFIX):
-        return _describe_package(spec.removeprefix(PACKAGE_PREFIX))
-    return METHODS[spec].describe() if spec in METHODS else _describe_network(spec)
+        model = spec.removeprefix(PACKAGE_PREFIX)
+        return MethodEntry(lambda: package_method(spec, model), lambda: _describe_package(model))
+    if spec in METHODS:
+        return METHODS[spec]
+    if not Path(spec).is_file():
+        known = ", ".join((*sorted(METHODS), "package:MODEL", "folder:RESULTS", "a checkpoint file"))
+        raise OptionError(f"unknown method {spec!r}; known: {known}")
+    return MethodEntry(lambda: _checkpoint_method(spec, spec), lambda: _describe_network(spec))
 
 
 def describe_weights(spec: str | Path) -> str:
@@ -245,7 +216,7 @@ def _describe_package(model: str = "default") -> str:
     return f"what wavepaint {__version__} writes by default; network {describe_weights(model)}"
 
 
-def _checkpoint_method(model: str, name: str) -> RuntimeMethod:
+def _checkpoint_method(model: str, name: str) -> ImageMethod:
     _require_torch()
     from wavepaint.network import load_checkpoint
 

@@ -97,25 +97,15 @@ def pixel_scores(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) ->
 
 
 def _pixel_scores(a: FloatArray, b: FloatArray, mask: BoolMask) -> dict[str, float]:
-    metrics = _skimage_metrics()
-    ssim, ssim_map = metrics.structural_similarity(
-        a,
-        b,
-        data_range=1.0,
-        channel_axis=-1,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        full=True,
-    )
+    ssim, ssim_map = _ssim(a, b)
     hole_a, hole_b = a[mask], b[mask]
     return {
         "hole_psnr": _psnr(hole_a, hole_b),
         "hole_ssim": float(ssim_map[mask].mean()),
         "hole_l1": float(np.abs(hole_a - hole_b).mean()),
-        "hole_mse": float(metrics.mean_squared_error(hole_a, hole_b)),
+        "hole_mse": float(_skimage_metrics().mean_squared_error(hole_a, hole_b)),
         "psnr": _psnr(a, b),
-        "ssim": float(ssim),
+        "ssim": ssim,
         "l1": float(np.abs(a - b).mean()),
     }
 
@@ -126,26 +116,24 @@ def zero_padded_ssim(truth: Image, composites: NDArray[np.uint8], mask: BoolMask
     The same window as in `pixel_scores`, but the image continues as zeros beyond its border and every position counts,
     so that it is a little higher: beyond the border composite and truth agree.
     """
-    a = truth / 255.0
-    return {"ssim_zero_padded": np.array([_zero_padded_ssim(a, composite / 255.0) for composite in composites])}
+    reach = ((5, 5), (5, 5), (0, 0))  # of the window
+    a, *others = (np.pad(image / 255.0, reach) for image in (truth, *composites))
+    return {"ssim_zero_padded": np.array([_ssim(a, b)[1][5:-5, 5:-5].mean() for b in others])}
 
 
-def _zero_padded_ssim(a: FloatArray, b: FloatArray) -> float:
-    from scipy.ndimage import correlate1d
-
-    window = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
-    window /= window.sum()
-
-    def mean(x: FloatArray) -> FloatArray:
-        rows = correlate1d(x, window, axis=0, mode="constant")
-        return np.asarray(correlate1d(rows, window, axis=1, mode="constant"))
-
-    mean_a, mean_b = mean(a), mean(b)
-    variances = mean(a * a) - mean_a**2 + mean(b * b) - mean_b**2
-    covariance = mean(a * b) - mean_a * mean_b
-    c1, c2 = 0.01**2, 0.03**2
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    return float((luminance * (2 * covariance + c2) / (variances + c2)).mean())
+def _ssim(a: FloatArray, b: FloatArray) -> tuple[float, FloatArray]:
+    """The mean over windows that lie inside the image, and the value at every position, `(H, W, 3)`."""
+    mean, values = _skimage_metrics().structural_similarity(
+        a,
+        b,
+        data_range=1.0,
+        channel_axis=-1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    return float(mean), values
 
 
 def _psnr(a: FloatArray, b: FloatArray) -> float:
@@ -169,11 +157,6 @@ class Summary:
     low: float
     high: float
     count: int
-
-
-def summarise(values: Sequence[float] | FloatArray, seed: int = 0) -> Summary:
-    """Summary of one list of scores; see `summarise_columns`."""
-    return summarise_columns(np.asarray(values, dtype=np.float64).reshape(-1, 1), seed)[0]
 
 
 def summarise_columns(values: FloatArray, seed: int = 0, medians: Sequence[int] = ()) -> list[Summary]:
@@ -215,37 +198,6 @@ def summarise_columns(values: FloatArray, seed: int = 0, medians: Sequence[int] 
 def area_bin(share: float) -> int:
     """Index of the 10 % bin of a hole's share of the image; the last bin includes 1."""
     return min(int(share * AREA_BINS), AREA_BINS - 1)
-
-
-def frechet_distance(a: FloatArray, b: FloatArray) -> float:
-    """Frechet distance between Gaussians fitted to two sets of features (Heusel et al., 2017).
-
-    With features of the official Inception network this is FID; with any others it must not be called so.
-
-    Args:
-        a, b: `(N, D)` and `(M, D)` features, at least two of each.
-
-    Raises:
-        OptionError: shapes that do not fit.
-    """
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise OptionError(f"Frechet distance needs (N, D) and (M, D) features, got {a.shape} and {b.shape}")
-    return gaussian_frechet_distance(
-        a.mean(0), np.atleast_2d(np.cov(a, rowvar=False)), b.mean(0), np.atleast_2d(np.cov(b, rowvar=False))
-    )
-
-
-def gaussian_frechet_distance(mean_a: FloatArray, cov_a: FloatArray, mean_b: FloatArray, cov_b: FloatArray) -> float:
-    """Squared Wasserstein-2 distance of N(mean_a, cov_a) and N(mean_b, cov_b): means `(D,)`, covariances `(D, D)`.
-
-    `tr (A B)^1/2` is taken as the sum of the roots of the eigenvalues of the symmetric `A^1/2 B A^1/2`, which
-    stays real and stable for the singular covariances that few images give.
-    """
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0, None)).sum()
-    distance = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
-    return max(float(distance), 0.0)
 
 
 def _skimage_metrics() -> Any:

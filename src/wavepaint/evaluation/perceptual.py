@@ -1,4 +1,4 @@
-"""Learned distances of images: LPIPS 0.1 (Zhang et al., 2018) and DISTS (Ding et al., 2020), on plain PyTorch.
+"""Learned distances of images and their scores: LPIPS 0.1 (Zhang et al., 2018) and DISTS (Ding et al., 2020).
 
 A backbone trained on ImageNet (AlexNet or VGG16), which is no part of this package, and weights that people's
 judgements taught, which are.
@@ -6,16 +6,19 @@ judgements taught, which are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavepaint.errors import CheckpointError, OptionError
 from wavepaint.evaluation.features import ALEX_WIDTHS, AlexNetFeatures, VGG16Features
+from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image
 from wavepaint.evaluation.weights import fetch, packaged_weights, read_state
 
 Net = Literal["alex", "vgg"]
@@ -173,3 +176,60 @@ def _unit(x: Tensor) -> Tensor:
     """Scale to unit length over channels; kept differentiable where all channels are zero."""
     length = (x * x).sum(1, keepdim=True).clamp_min(_EPSILON**2).sqrt()
     return x / (length + _EPSILON)
+
+
+class DistanceScorer:
+    """A distance of whole composites from the truth through features.
+
+    Args:
+        name: of the score.
+        features: `(1, 3, H, W)` in [0, 1] -> activations.
+        distance: composite's and truth's activations -> `(1,)`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        features: Callable[[Tensor], list[Tensor]],
+        distance: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor],
+    ) -> None:
+        self._name = name
+        self._features = features
+        self._distance = distance
+
+    def __call__(self, truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+        """See `protocol.Scorer`."""
+        with torch.inference_mode():
+            reference = self._features(tensor_of(truth))
+            distances = [float(self._distance(self._features(tensor_of(c)), reference)) for c in composites]
+        return {self._name: np.array(distances)}
+
+
+class LPIPSScorer:
+    """LPIPS of whole composites, and the mean of its map over the hole's samples.
+
+    Args:
+        net: which LPIPS `model` is; names the scores.
+        model: see `perceptual.load_lpips`.
+    """
+
+    def __init__(self, net: Net, model: LPIPS) -> None:
+        self._net = net
+        self._model = model
+
+    def __call__(self, truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+        """See `protocol.Scorer`: `lpips_NET` and `hole_lpips_NET`."""
+        hole = torch.from_numpy(mask)
+        whole, inside = [], []
+        with torch.inference_mode():
+            a = self._model.features(tensor_of(truth))
+            for composite in composites:
+                b = self._model.features(tensor_of(composite))
+                whole.append(float(self._model.distance(a, b)))
+                inside.append(float(self._model.distance_map(a, b, mask.shape)[0, 0][hole].mean()))
+        return {f"lpips_{self._net}": np.array(whole), f"hole_lpips_{self._net}": np.array(inside)}
+
+
+def tensor_of(image: NDArray[np.uint8]) -> Tensor:
+    """`(H, W, 3)` uint8 -> `(1, 3, H, W)` float32 in [0, 1]."""
+    return torch.from_numpy(image[None]).permute(0, 3, 1, 2).float() / 255

@@ -18,7 +18,8 @@ from wavepaint import __version__
 from wavepaint.errors import needs_extra
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import METRICS
-from wavepaint.evaluation.results import RANKED_BY, Case, Results, SummaryRow
+from wavepaint.evaluation.protocol import Evaluated
+from wavepaint.evaluation.results import RANKED_BY, Results, SummaryRow
 from wavepaint.evaluation.tables import Table, bin_label, bin_tables, markdown, score_tables, set_score_tables
 from wavepaint.evaluation.testset import encode_png
 from wavepaint.files import atomic_dir
@@ -135,10 +136,10 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write_images(results: Results, folder: Path) -> dict[str, list[tuple[Case, list[str]]]]:
+def _write_images(results: Results, folder: Path) -> dict[str, list[tuple[Evaluated, list[str]]]]:
     """PNG files of the best and worst cases: truth, hole, then every method; relative paths in that order."""
     folder.mkdir()
-    written: dict[str, list[tuple[Case, list[str]]]] = {}
+    written: dict[str, list[tuple[Evaluated, list[str]]]] = {}
     for title, cases in (("best", results.best), ("worst", results.worst)):
         written[title] = []
         for number, case in enumerate(cases, start=1):
@@ -155,7 +156,7 @@ def _page(
     results: Results,
     summaries: Sequence[SummaryRow],
     tables: Sequence[Table],
-    images: Mapping[str, list[tuple[Case, list[str]]]],
+    images: Mapping[str, list[tuple[Evaluated, list[str]]]],
     provenance: Provenance,
 ) -> str:
     return render(
@@ -168,6 +169,7 @@ def _page(
         bin_tables=bin_tables(results, summaries),
         images=images,
         labels=("truth", "hole", *results.methods),
+        rank=RANKED_BY,
         ranked_by=METRICS[RANKED_BY],
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -19,7 +20,7 @@ from wavepaint.evaluation.metrics import (
     pooled_psnr,
     summarise_columns,
 )
-from wavepaint.evaluation.protocol import Evaluated, Item, Row, SetScorer
+from wavepaint.evaluation.protocol import Evaluated, Row, SetScorer
 
 RANKED_BY = "hole_psnr"
 SHOWN = 12
@@ -34,20 +35,6 @@ SET_METRICS: Mapping[str, Metric] = MappingProxyType(
     }
 )
 """Scores of whole sets, in the order of tables."""
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One item with every method's composite, `(M, H, W, 3)`, kept for the images of a report."""
-
-    item: Item
-    composites: NDArray[np.uint8]
-    value: float
-
-    @property
-    def order(self) -> tuple[float, str, str]:
-        """Sorting key: the value, then the item."""
-        return self.value, self.item.kind, self.item.name
 
 
 @dataclass(frozen=True)
@@ -90,22 +77,21 @@ class Results:
             decides which images are the best and the worst.
         set_scorers: take in every item, too.
         rows: all scores, in the order of evaluation.
-        best, worst: `SHOWN` cases each, the most extreme first.
+        best, worst: `SHOWN` items each, the most extreme first.
     """
 
     methods: tuple[str, ...]
     set_scorers: Sequence[SetScorer] = ()
     rows: list[Row] = field(default_factory=list)
-    best: list[Case] = field(default_factory=list)
-    worst: list[Case] = field(default_factory=list)
+    best: list[Evaluated] = field(default_factory=list)
+    worst: list[Evaluated] = field(default_factory=list)
 
     def add(self, evaluated: Evaluated) -> None:
         """Take in one item."""
         self.rows.extend(evaluated.rows)
-        case = Case(evaluated.item, evaluated.composites, evaluated.rows[0].scores[RANKED_BY])
-        bisect.insort(self.worst, case, key=lambda kept: kept.order)
-        bisect.insort(self.best, case, key=lambda kept: (-kept.value, *kept.order[1:]))
-        del self.worst[SHOWN:], self.best[SHOWN:]
+        for sign, kept in ((1, self.worst), (-1, self.best)):
+            bisect.insort(kept, evaluated, key=partial(_order, sign))
+            del kept[SHOWN:]
         for scorer in self.set_scorers:
             scorer.add(evaluated)
 
@@ -164,3 +150,8 @@ class Results:
             for index, method in enumerate(self.methods)
             for name, values in columns.items()
         ]
+
+
+def _order(sign: int, case: Evaluated) -> tuple[float, str, str]:
+    # By what ranks the images, then by the item.
+    return sign * case.rows[0].scores[RANKED_BY], case.item.kind, case.item.name

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.evaluation.artefacts import artefact_scores
 from wavepaint.evaluation.methods import FolderMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import pixel_scores, zero_padded_ssim
 from wavepaint.evaluation.protocol import Scorer, SetScorer, evaluate
@@ -83,16 +84,9 @@ def load_scorers(metrics: Sequence[str], weights: Weights) -> tuple[list[Scorer]
     return scorers, set_scorers
 
 
-def _artefacts(weights: Weights) -> Scorer:
-    from wavepaint.evaluation.artefacts import artefact_scores
-
-    return artefact_scores
-
-
 def _lpips(net: Net, backbone: str) -> MetricEntry:
     def load(weights: Weights) -> Scorer:
-        from wavepaint.evaluation.perceptual import load_lpips
-        from wavepaint.evaluation.scorers import LPIPSScorer
+        from wavepaint.evaluation.perceptual import LPIPSScorer, load_lpips
 
         return LPIPSScorer(net, load_lpips(net, weights.get(backbone)))
 
@@ -100,33 +94,15 @@ def _lpips(net: Net, backbone: str) -> MetricEntry:
 
 
 def _dists(weights: Weights) -> Scorer:
-    from wavepaint.evaluation.perceptual import load_dists
-    from wavepaint.evaluation.scorers import DistanceScorer
+    from wavepaint.evaluation.perceptual import DistanceScorer, load_dists
 
     model = load_dists(weights.get("vgg16"))
     return DistanceScorer("dists", model.layers, model.distance)
 
 
-def _frechet_vgg(weights: Weights) -> SetScorer:
-    from wavepaint.evaluation.perceptual import load_vgg16
-    from wavepaint.evaluation.scorers import FRECHET_LAYER, HoleFrechet
-
-    return HoleFrechet(load_vgg16(weights.get("vgg16"), (FRECHET_LAYER,)))
-
-
-def _vgg_distance(weights: Weights) -> Scorer:
-    from wavepaint.evaluation.features import DISTANCE_LAYERS, feature_distance
-    from wavepaint.evaluation.perceptual import load_vgg16
-    from wavepaint.evaluation.scorers import DistanceScorer
-
-    return DistanceScorer("vgg_distance", load_vgg16(weights.get("vgg16"), DISTANCE_LAYERS), feature_distance)
-
-
 METRIC_LOADERS["pixels"] = MetricEntry((), lambda weights: pixel_scores)
-METRIC_LOADERS["artefacts"] = MetricEntry((), _artefacts)
+METRIC_LOADERS["artefacts"] = MetricEntry((), lambda weights: artefact_scores)
 METRIC_LOADERS["ssim-zero-padded"] = MetricEntry((), lambda weights: zero_padded_ssim)
 METRIC_LOADERS["lpips-vgg"] = _lpips("vgg", "vgg16")
 METRIC_LOADERS["dists"] = MetricEntry(("vgg16",), _dists)
-METRIC_LOADERS["frechet-vgg"] = MetricEntry(("vgg16",), _frechet_vgg)
 METRIC_LOADERS["lpips-alex"] = _lpips("alex", "alexnet")
-METRIC_LOADERS["vgg"] = MetricEntry(("vgg16",), _vgg_distance)

@@ -7,23 +7,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError, ImageWarning
 from wavepaint.files import atomic_write
 from wavepaint.image import hevc
 from wavepaint.image.decoding import Decoder
-from wavepaint.image.encoders import JPEG_SUBSAMPLINGS, SAVERS, saver_options
+from wavepaint.image.encoders import ALL_BUT_EXIF, JPEG_SUBSAMPLINGS, SAVERS, saver_options
 from wavepaint.image.formats import jpeg
-from wavepaint.image.formats.jpeg_blocks import can_keep_blocks
-from wavepaint.image.header import Header, check_inside
-from wavepaint.image.jpeg_editing import edit_jpeg
+from wavepaint.image.formats.jpeg_blocks import can_keep_blocks, read_blocks, replace_blocks
+from wavepaint.image.header import DECODED_LIMIT, Header, check_inside
 from wavepaint.image.metadata import Metadata
+from wavepaint.image.orientation import box_to_stored, to_stored
 from wavepaint.image.stored_file import StoredFile
-from wavepaint.image.strips import StripSource, patched_rows
+from wavepaint.image.strips import STRIP_ROWS, StripSource, patched_rows
 from wavepaint.image.suffixes import libvips_writes
-from wavepaint.image.types import Patch
+from wavepaint.image.types import Patch, Samples
 from wavepaint.image.vips import has_operation, libvips, reason_of
 from wavepaint.options import Options
 
@@ -41,64 +42,62 @@ class Encoder:
         self._file, self._header, self._decoder, self._metadata = file, header, decoder, metadata
         # Of what is written; None where the source states none that has been applied.
         # AVIF and HEIC state it apart from EXIF, which still states it, too.
-        turned = header.orientation != 1 or (header.stored.container == "heif" and metadata.is_turned)
+        turned = header.orientation != 1 or (header.container == "heif" and metadata.is_turned)
         self._orientation = 1 if turned else None
 
     def encode(self, patches: list[Patch], format: str, quality: int | None) -> bytes:
         """Return the bytes of a file."""
-        self._check(patches, format, quality)
-        edited = self._edited_jpeg(patches, format, quality)
-        if edited is not None:
-            return edited
-        with self._encoding(self._file.name, patches, format, quality) as (image, options):
-            stream = io.BytesIO(_encoded(image, format, options))
-            self._metadata.complete(stream, format, image, self._orientation)
+        stream = io.BytesIO()
+        self._write(stream, self._file.name, patches, format, quality)
         return stream.getvalue()
 
     def save(
         self, target: str | Path, patches: list[Patch], format: str, quality: int | None, bigtiff: bool, name: str
     ) -> None:
         """Write a file, which is complete or not there; errors name it `name`."""
+        with writing(target, name) as unfinished, open(unfinished, "r+b") as file:
+            self._write(file, name, patches, format, quality, bigtiff)
+
+    def _write(
+        self, stream: BinaryIO, name: str, patches: list[Patch], format: str, quality: int | None, bigtiff: bool = False
+    ) -> None:
+        """Write to a stream that is open for reading and writing."""
         self._check(patches, format, quality)
-        edited = self._edited_jpeg(patches, format, quality)
-        with writing(target, name) as unfinished:
-            if edited is not None:
-                unfinished.write_bytes(edited)
-                return
-            with (
-                self._encoding(name, patches, format, quality) as (image, options),
-                open(unfinished, "r+b") as file,
-            ):
-                if format == "tiff" and bigtiff:
-                    options["bigtiff"] = True
-                if has_operation(f"{SAVERS[format]}_target") and libvips_writes(format):
-                    # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
-                    descriptor = libvips().Target.new_to_descriptor(file.fileno())
-                    getattr(image, SAVERS[format] + "_target")(descriptor, **options)
-                else:
-                    file.write(_encoded(image, format, options))
-                self._metadata.complete(file, format, image, self._orientation)
+        if (edited := self._edited_jpeg(patches, format, quality)) is not None:
+            stream.write(edited)
+            return
+        with self._encoding(name, patches, format, quality) as (image, options):
+            if format == "tiff" and bigtiff:
+                options["bigtiff"] = True
+            has_target = has_operation(f"{SAVERS[format]}_target") and libvips_writes(format)
+            if has_target and not isinstance(stream, io.BytesIO):
+                # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
+                descriptor = libvips().Target.new_to_descriptor(stream.fileno())
+                getattr(image, SAVERS[format] + "_target")(descriptor, **options)
+            else:
+                stream.write(_encoded(image, format, options))
+            self._metadata.complete(stream, format, image, self._orientation)
 
     def conversion_warnings(self, format: str, quality: int | None) -> Iterator[str]:
         """See `ImageFile.conversion_warnings`."""
         name, header = self._file.name, self._header
         if header.dtype.itemsize > 1 and format in _EIGHT_BIT:
-            yield f"{name}: {header.stored.bits}-bit samples become 8-bit in {format}"
-        if header.stored.bits > 12 and format in ("avif", "heic"):
-            yield f"{name}: {header.stored.bits}-bit samples become 12-bit in {format}"
+            yield f"{name}: {header.bits}-bit samples become 8-bit in {format}"
+        if header.bits > 12 and format in ("avif", "heic"):
+            yield f"{name}: {header.bits}-bit samples become 12-bit in {format}"
         if header.channels in (2, 4) and not header.has_alpha and format != "tiff":
             yield f"{name}: a channel of unspecified meaning is left out in {format}"
         if header.has_alpha and format == "jpeg":
             yield f"{name}: JPEG has no transparency, the image is laid on white"
         for loss in self._metadata.losses(format):
             yield f"{name}: {loss}"
-        encoding = header.stored.jpeg
+        encoding = header.jpeg
         if encoding is None:
             return
-        keeps_blocks = not header.is_streamed and self._keeps_blocks(format, quality)
+        keeps_blocks = not header.streamed and self._keeps_blocks(format, quality)
         if format == "jpeg" and not keeps_blocks and encoding.subsampling not in JPEG_SUBSAMPLINGS:
             yield f"{name}: chroma subsampling {encoding.subsampling} becomes 4:4:4"
-        if not header.is_streamed:
+        if not header.streamed:
             with self._file.open() as stream:
                 behind = jpeg.bytes_behind(stream)
             if behind:
@@ -119,7 +118,7 @@ class Encoder:
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Provide the libvips image of the result and the options of its saver; `name` is for errors."""
         header = self._header
-        options = saver_options(header.stored, format, quality, [samples for _, samples in patches])
+        options = saver_options(header, format, quality, [samples for _, samples in patches])
         changed = patched_rows(self._decoder.row_reader(), header.width, patches)
         rows = StripSource(header.width, header.height, header.channels, header.dtype, changed)
         try:
@@ -143,7 +142,7 @@ class Encoder:
     def _edited_jpeg(self, patches: list[Patch], format: str, quality: int | None) -> bytes | None:
         """The bytes of a JPEG with the source's own blocks where nothing has changed; None where that cannot be."""
         if self._keeps_blocks(format, quality):
-            return edit_jpeg(self._file, self._header, self._decoder, self._metadata, patches)
+            return _edit_jpeg(self._file, self._header, self._decoder, self._metadata, patches)
         if format == self._header.format == "jpeg" and quality is None:
             warnings.warn(_ADVICE, ImageWarning, stacklevel=1)
         return None
@@ -180,3 +179,69 @@ def _in_range_of(format: str, image: Any) -> Any:
     if format == "jpeg" and image.bands in (2, 4):
         image = image.flatten(background=255)
     return image
+
+
+# -- JPEG to JPEG: all blocks in which nothing has changed keep their coefficients -------------------------------------
+
+
+def _edit_jpeg(
+    file: StoredFile, header: Header, decoder: Decoder, metadata: Metadata, patches: list[Patch]
+) -> bytes | None:
+    """Return a JPEG with the file's own blocks where nothing has changed; None, with a warning, where that cannot be.
+
+    Raises `ImageError` for a damaged file.
+    """
+    try:
+        _check_blocks(header)
+        with file.open() as source:
+            original = source.read()
+        blocks = read_blocks(original)
+        return replace_blocks(blocks, _metadata_alone(header, metadata), _changed_strips(header, decoder, patches))
+    except ValueError as error:
+        reason = f"{file.name}: all of it is compressed again, not only what has changed: {error}"
+        warnings.warn(reason, ImageWarning, stacklevel=2)
+        return None
+
+
+def _check_blocks(header: Header) -> None:
+    if header.is_cmyk:
+        raise ValueError("it is CMYK")
+    if header.jpeg is not None and header.jpeg.arithmetic:
+        # jpeglib complains on standard error.
+        raise ValueError("it is arithmetically coded")
+    if header.streamed:
+        raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
+
+
+def _metadata_alone(header: Header, metadata: Metadata) -> bytes:
+    """A JPEG with the metadata of the result, as it is stored, but all black, which is soon encoded."""
+    # Of its true size, which libvips repeats in the EXIF block.
+    whole = Box(0, 0, header.width, header.height)
+    stored = box_to_stored(whole, header.width, header.height, header.orientation)
+    black = libvips().Image.black(stored.width, stored.height, bands=header.channels)
+    orientation = None if header.orientation == 1 else header.orientation
+    try:
+        image = metadata.attach(black, "jpeg", header.interpretation, orientation)
+        stream = io.BytesIO(image.jpegsave_buffer(keep=ALL_BUT_EXIF))
+    except libvips().Error as error:
+        raise ValueError(reason_of(error)) from None
+    metadata.complete(stream, "jpeg", image, orientation)
+    return stream.getvalue()
+
+
+def _changed_strips(header: Header, decoder: Decoder, patches: list[Patch]) -> Iterator[tuple[int, Samples, Samples]]:
+    """Yield whole rows, as they are stored, that meet a patch: the first row, the samples before and after."""
+    before = to_stored(decoder.decoded(), header.orientation)
+    turned = [
+        (
+            box_to_stored(box, header.width, header.height, header.orientation),
+            to_stored(samples, header.orientation),
+        )
+        for box, samples in patches
+    ]
+    height, width = before.shape[:2]
+    after = patched_rows(lambda box: before[box.slices], width, turned)
+    tops = {top for box, _ in turned for top in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1)}
+    for top in (index * STRIP_ROWS for index in sorted(tops)):
+        count = min(STRIP_ROWS, height - top)
+        yield top, before[top : top + count], after(top, count)

@@ -62,7 +62,7 @@ class ImageFile:
         self.name, self.format, self.pages, self.warnings = file.name, header.format, header.pages, header.warnings
         self.width, self.height, self.channels, self.dtype = header.width, header.height, header.channels, header.dtype
         self.orientation, self.has_alpha = header.orientation, header.has_alpha
-        self.decoded_bytes, self.lossless = header.stored.decoded_bytes, header.stored.lossless
+        self.decoded_bytes, self.lossless = header.decoded_bytes, header.lossless
 
     @classmethod
     def open(cls, source: Source, *, page: int = 0, name: str | None = None, every_page: bool = False) -> ImageFile:

@@ -44,15 +44,14 @@ _JPEG_COMPRESSION = {6, 7}
 _PREMULTIPLIED, _UNSPECIFIED = 1, 0
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """One image of a file, upright and in the colours in which it is handed out.
+@dataclass(frozen=True, kw_only=True)
+class Header(Stored):
+    """One image of a file, upright and in the colours in which it is handed out; and how it is stored.
 
     Attributes:
         format: one of `options.FORMATS`, or "gif".
         width: pixels.
         height: pixels.
-        channels: 1 to 4.
         has_alpha: whether the last channel is transparency, and not one of unspecified meaning, such as infrared.
         dtype: uint8 or uint16.
         interpretation: of libvips, of the samples.
@@ -62,14 +61,12 @@ class Header:
         orientation: EXIF orientation of the image as it is stored.
         is_cmyk: whether it is stored as CMYK.
         loader: operation of libvips that decodes it, or "hevc" where that has none.
-        stored: how it is stored.
         warnings: what a user should know about how it is read, one line each.
     """
 
     format: str
     width: int
     height: int
-    channels: int
     has_alpha: bool
     dtype: np.dtype[Any]
     interpretation: str
@@ -79,18 +76,12 @@ class Header:
     orientation: int
     is_cmyk: bool
     loader: str
-    stored: Stored
     warnings: tuple[str, ...]
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether it is too large to be held in memory."""
-        return self.stored.streamed
 
     @property
     def is_tiled(self) -> bool:
         """Whether it is stored in tiles, as only a TIFF can be."""
-        return min(self.stored.tile) > 0
+        return min(self.tile) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +208,7 @@ def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: 
     dtype = DTYPES[upright.format]
     decoded_bytes = width * height * channels * dtype.itemsize
     pages = len(markers.tiff_pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1)
-    stored = Stored(
+    return Header(
         container=container,
         bits=integer_field(raw, "bits-per-sample", 8 * dtype.itemsize),
         channels=channels,
@@ -229,12 +220,9 @@ def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: 
         tags=tags,
         bigtiff=markers.tiff_pages.bigtiff,
         lossless_webp=markers.lossless_webp,
-    )
-    return Header(
         format=_heif_format(raw) if container == "heif" else container,
         width=width,
         height=height,
-        channels=channels,
         has_alpha=channels in (2, 4) and not _ends_unspecified(markers.tags),
         dtype=dtype,
         interpretation=str(upright.interpretation),
@@ -244,7 +232,6 @@ def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: 
         orientation=integer_field(raw, "orientation", 1),
         is_cmyk=raw.interpretation == "cmyk",
         loader=_loader_of(name, raw, container),
-        stored=stored,
         warnings=tuple(_reading_notes(name, raw, markers, pages, only_page)),
     )
 

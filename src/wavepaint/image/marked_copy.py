@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.fill.patches import dilate
 from wavepaint.image.mask_samples import SampledImage
 from wavepaint.image.types import Samples
 
@@ -101,7 +102,7 @@ def marks_of(mask: SampledImage, image: SampledImage, tolerance: int) -> NDArray
     marks = np.empty((mask.height, mask.width), np.bool_)
     for box, own, other in _both(mask, image):
         np.greater(_difference(own, other), tolerance, out=marks[box.slices])
-    return _grown(_majority(marks), _MARGIN) if tolerance else marks
+    return dilate(_majority(marks), _MARGIN) if tolerance else marks
 
 
 def _both(mask: SampledImage, image: SampledImage) -> Iterator[tuple[Box, Bytes, Bytes]]:
@@ -165,15 +166,3 @@ def _majority(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded[1:-1, 1:-1] = marks
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     return np.asarray(rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] >= 5)
-
-
-def _grown(marks: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
-    """True within a square of `margin` pixels on every side."""
-    for _ in range(margin):
-        rows = marks.copy()
-        rows[1:] |= marks[:-1]
-        rows[:-1] |= marks[1:]
-        marks = rows.copy()
-        marks[:, 1:] |= rows[:, :-1]
-        marks[:, :-1] |= rows[:, 1:]
-    return marks

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import ImageWarning, MaskError, OptionError
+from wavepaint.errors import MaskError, OptionError
 from wavepaint.fill.dilation import dilate
 from wavepaint.image.file import ImageFile
 from wavepaint.image.mask_reading import Reading, read_samples
-from wavepaint.image.mask_samples import SampledImage, Strips, from_bgr, sampled_array
+from wavepaint.image.mask_samples import SampledImage, from_bgr, sampled_array
 from wavepaint.image.orientation import to_upright
 from wavepaint.image.pil import is_pil_image, label_base_of_pil, mask_samples_of_pil, orientation_of_pil
+from wavepaint.image.sources import warn
 from wavepaint.image.stored_file import without_stream
 from wavepaint.image.tensors import array_of_tensor, is_tensor
+from wavepaint.image.types import ReadableImage
 from wavepaint.options import Options, as_boxes
 
 Mask = NDArray[np.bool_]
@@ -27,29 +28,7 @@ MAX_SHARE = 0.95
 """Of the image: a larger hole has to be insisted on, as its opposite is more likely."""
 
 
-class Maskable(Protocol):
-    """The image that a mask belongs to.
-
-    Attributes:
-        orientation: EXIF orientation of the stored samples, which `strips` has applied.
-    """
-
-    name: str
-    width: int
-    height: int
-    dtype: np.dtype[Any]
-    orientation: int
-
-    def alpha_holes(self) -> Mask:
-        """(H, W) bool, True where the image is fully transparent."""
-        ...
-
-    def strips(self) -> Strips:
-        """Its samples, (height, W, channels), upright, in strips from top to bottom."""
-        ...
-
-
-def find_hole(image: Maskable, mask: Any, options: Options) -> Mask:
+def find_hole(image: ReadableImage, mask: Any, options: Options) -> Mask:
     """Decide which pixels of an image to fill.
 
     Args:
@@ -89,7 +68,7 @@ def find_hole(image: Maskable, mask: Any, options: Options) -> Mask:
     return hole
 
 
-def excluded(image: Maskable, mask: Any, threshold: float = Options.threshold) -> Mask:
+def excluded(image: ReadableImage, mask: Any, threshold: float = Options.threshold) -> Mask:
     """Read the mask of what not to copy from: (H, W) bool, True = not to copy from; it may be what `find_hole` takes.
 
     Raises:
@@ -125,12 +104,12 @@ def open_mask(mask: Any, bgr: bool = False) -> SampledImage:
     return sampled_array(from_bgr(mask) if bgr else mask)
 
 
-def _sampled(image: Maskable) -> SampledImage:
+def _sampled(image: ReadableImage) -> SampledImage:
     full = int(np.iinfo(image.dtype).max) if np.issubdtype(image.dtype, np.integer) else 1.0
     return SampledImage(image.name, image.width, image.height, full, image.strips)
 
 
-def _hole_of_mask(image: Maskable, mask: SampledImage, options: Options) -> Mask:
+def _hole_of_mask(image: ReadableImage, mask: SampledImage, options: Options) -> Mask:
     fits = (mask.height, mask.width) == (image.height, image.width)
     if not fits and not options.resize_mask:
         raise MaskError(
@@ -147,7 +126,7 @@ def _hole_of_mask(image: Maskable, mask: SampledImage, options: Options) -> Mask
     return hole
 
 
-def _size_remedy(image: Maskable, mask: SampledImage) -> str:
+def _size_remedy(image: ReadableImage, mask: SampledImage) -> str:
     if _is_turned(image, mask.height, mask.width):
         return "it fits the image as it is stored, before its EXIF orientation: --resize-mask turns it likewise"
     for first, second, relation in ((image, mask, "larger"), (mask, image, "smaller")):
@@ -157,11 +136,11 @@ def _size_remedy(image: Maskable, mask: SampledImage) -> str:
     return "--resize-mask stretches it"
 
 
-def _is_turned(image: Maskable, height: int, width: int) -> bool:
+def _is_turned(image: ReadableImage, height: int, width: int) -> bool:
     return image.orientation >= 5 and (width, height) == (image.height, image.width)
 
 
-def _resized(hole: Mask, image: Maskable) -> Mask:
+def _resized(hole: Mask, image: ReadableImage) -> Mask:
     """The hole turned as the image is, or else stretched to its size: the nearest pixel."""
     height, width = hole.shape
     if _is_turned(image, height, width):
@@ -172,38 +151,38 @@ def _resized(hole: Mask, image: Maskable) -> Mask:
     return resized
 
 
-def _warn_of_meaning(image: Maskable, mask: SampledImage, reading: Reading, hole: Mask) -> None:
+def _warn_of_meaning(image: ReadableImage, mask: SampledImage, reading: Reading, hole: Mask) -> None:
     if reading.meaning == "difference" and hole.any():
-        _warn(
+        warn(
             f"{mask.name}: is a copy of {image.name} with {_percent(hole)} of it painted over or erased: that is the "
             "hole (--mask-from brightness reads it as a mask)"
         )
     if reading.meaning == "labels":
-        _warn(
+        warn(
             f"{mask.name}: has a palette and is read as a label map: every colour but that of index 0 is hole "
             "(--mask-from brightness reads it as a mask)"
         )
     if reading.seems_swapped:
-        _warn(f"{image.name}: is black and white, and the mask is not: are image and mask swapped?")
+        warn(f"{image.name}: is black and white, and the mask is not: are image and mask swapped?")
 
 
-def _check_share(image: Maskable, mask: SampledImage, reading: Reading, hole: Mask, options: Options) -> None:
+def _check_share(image: ReadableImage, mask: SampledImage, reading: Reading, hole: Mask, options: Options) -> None:
     """Point out, or refuse, a hole of which the opposite may be meant."""
     share = np.count_nonzero(hole) / hole.size
     if share == 0:
-        _warn(f"{mask.name}: marks nothing: {_why_nothing(image, reading, options)}")
+        warn(f"{mask.name}: marks nothing: {_why_nothing(image, reading, options)}")
     elif 0.5 < share < 1:
         line = f"{mask.name}: marks {_percent(hole)} of {image.name}"
         if options.invert_mask:
-            _warn(f"{line}, inverted: without --invert-mask it is the rest")
+            warn(f"{line}, inverted: without --invert-mask it is the rest")
             return
         remedy = "if it marks what is to stay, use --invert-mask"
         if share > MAX_SHARE and not options.marked and options.mask_from is None:
             raise MaskError(f"{line}: {remedy}; if all of that is to be filled, --mask-from {reading.meaning}")
-        _warn(f"{line}: {remedy}")
+        warn(f"{line}: {remedy}")
 
 
-def _why_nothing(image: Maskable, reading: Reading, options: Options) -> str:
+def _why_nothing(image: ReadableImage, reading: Reading, options: Options) -> str:
     if options.invert_mask:
         return "it is inverted, and marks everything"
     if reading.meaning == "difference":
@@ -221,11 +200,7 @@ def _percent(hole: Mask) -> str:
     return f"{1000 * np.count_nonzero(hole) // hole.size / 10} %"
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, ImageWarning, stacklevel=2)
-
-
-def _hole_of_boxes(image: Maskable, options: Options) -> Mask:
+def _hole_of_boxes(image: ReadableImage, options: Options) -> Mask:
     hole = np.zeros((image.height, image.width), np.bool_)
     for box in as_boxes(options.boxes):
         inside = box.clip(image.width, image.height)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +12,7 @@ from wavepaint.box import Box
 from wavepaint.errors import MaskError
 from wavepaint.image.formats.palette import Colour
 from wavepaint.image.strips import STRIP_ROWS
-from wavepaint.image.types import Samples
-
-Strips: TypeAlias = Iterator[tuple[Box, Samples]]
+from wavepaint.image.types import Samples, Strips
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class SampledImage:
         return (samples >> 8 if self.full > 255 else samples).astype(np.uint8)
 
 
-def sampled_array(samples: Samples, name: str = "mask") -> SampledImage:
+def sampled_array(samples: Samples) -> SampledImage:
     """Take an array as a mask.
 
     Args:
@@ -58,19 +55,18 @@ def sampled_array(samples: Samples, name: str = "mask") -> SampledImage:
             255 (whole numbers, or a largest value of at least 128). The range of integers is that of their type, where
             types of more than 16 bits hold 8 or 16-bit values, whichever suffices; an array with no value above 1 holds
             zeros and ones.
-        name: what messages call it.
 
     Raises:
         MaskError: another shape or type, NaN, values outside the range, or no values at all.
     """
     if samples.size == 0:
-        raise MaskError(f"{name}: is empty, its shape is {samples.shape}")
+        raise MaskError(f"mask: is empty, its shape is {samples.shape}")
     if samples.ndim == 3 and samples.shape[0] == 1 and samples.shape[2] > 4:
         samples = samples[0]
     if samples.ndim == 2:
         samples = samples[..., None]
     if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
-        raise MaskError(f"{name}: a mask of shape {samples.shape} is neither grey nor colour")
+        raise MaskError(f"mask: a mask of shape {samples.shape} is neither grey nor colour")
     full: float | int = 1
     if samples.dtype == np.bool_:
         samples = samples.view(np.uint8)
@@ -83,11 +79,11 @@ def sampled_array(samples: Samples, name: str = "mask") -> SampledImage:
         if _is_eight_bit(samples):
             full, samples = 255, np.rint(samples).astype(np.uint8)
     else:
-        raise MaskError(f"{name}: a mask cannot have samples of type {samples.dtype}")
+        raise MaskError(f"mask: a mask cannot have samples of type {samples.dtype}")
     if not (samples.min() >= 0 and samples.max() <= full):
-        raise MaskError(f"{name}: the mask has values outside 0 to {full} (or NaN)")
+        raise MaskError(f"mask: the mask has values outside 0 to {full} (or NaN)")
     height, width = samples.shape[:2]
-    return SampledImage(name, width, height, full, lambda: strips_of(samples))
+    return SampledImage("mask", width, height, full, lambda: strips_of(samples))
 
 
 def from_bgr(samples: Samples) -> Samples:

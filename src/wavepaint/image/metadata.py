@@ -175,25 +175,23 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
         file: to read what libvips does not.
         directory: of a TIFF, the number of the page's.
     """
-    chunks = samples = comments = b""
-    segments: tuple[str, ...] = ()
-    block, jfif = bytes_field(raw, "exif-data"), None
-    tags: tiff.Directory = {}
+    own: dict[str, Any] = {}
+    block, is_stated = bytes_field(raw, "exif-data"), False
     with file.open() as stream:
         if container == "png":
-            chunks, samples = png.descriptive_chunks(stream), png.colour_type(stream)
-            block = png.exif(stream) or block
+            own = {"png_chunks": png.descriptive_chunks(stream), "png_samples": png.colour_type(stream)}
+            block, is_stated = png.exif(stream) or block, png.states_resolution(own["png_chunks"])
         elif container == "jpeg":
-            jfif = jpeg.read_jfif(stream)
-            comments, segments = jpeg.read_extras(stream)
+            own["jfif"] = jpeg.read_jfif(stream)
+            own["comments"], own["segments"] = jpeg.read_extras(stream)
+            is_stated = jpeg.states_resolution(own["jfif"])
         elif container == "tiff":
-            tags = tiff.read_directory(stream, directory, limit=None)
-    is_stated = {"png": png.states_resolution(chunks), "jpeg": jpeg.states_resolution(jfif)}.get(container, False)
+            own["tags"] = tiff.read_directory(stream, directory, limit=None)
     resolution = (upright.xres, upright.yres) if is_stated else None
     if container == "tiff":
-        resolution = tiff.resolution(tags)
+        resolution = tiff.resolution(own["tags"])
         unstated = tiff.RESOLUTION if resolution is None else ()
-        block = tiff.exif_block({tag: value for tag, value in tags.items() if tag not in unstated}) or block
+        block = tiff.exif_block({tag: value for tag, value in own["tags"].items() if tag not in unstated}) or block
     elif resolution is None and block is not None:
         resolution = tiff.resolution(tiff.directory_of(block))
     return Metadata(
@@ -206,10 +204,5 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
             name: (upright.get_typeof(name), upright.get(name)) for name in _CARRIED_FIELDS if has_field(upright, name)
         },
         resolution=resolution,
-        png_chunks=chunks,
-        png_samples=samples,
-        jfif=jfif,
-        comments=comments,
-        segments=segments,
-        tags=tags,
+        **own,
     )

@@ -15,21 +15,21 @@ _MIRRORED_COLUMNS = (2, 3, 6, 7)
 
 def to_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
     """A view of (height, width, ...) samples in the order of the file."""
-    if orientation in _MIRRORED_ROWS:
-        upright = upright[::-1]
-    if orientation in _MIRRORED_COLUMNS:
-        upright = upright[:, ::-1]
-    return upright if orientation < 5 else np.swapaxes(upright, 0, 1)
+    return _transposed(_mirrored(upright, orientation), orientation)
 
 
 def to_upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
     """A view of (height, width, ...) samples of a file in the order of the upright image."""
-    upright = stored if orientation < 5 else np.swapaxes(stored, 0, 1)
-    if orientation in _MIRRORED_ROWS:
-        upright = upright[::-1]
-    if orientation in _MIRRORED_COLUMNS:
-        upright = upright[:, ::-1]
-    return upright
+    return _mirrored(_transposed(stored, orientation), orientation)
+
+
+def _mirrored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
+    rows, columns = orientation in _MIRRORED_ROWS, orientation in _MIRRORED_COLUMNS
+    return upright[:: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def _transposed(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+    return samples if orientation < 5 else np.swapaxes(samples, 0, 1)
 
 
 def box_to_stored(box: Box, width: int, height: int, orientation: int) -> Box:

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 
 from wavepaint.cancellation import check_cancelled
 from wavepaint.errors import ImageError, MaskError
-from wavepaint.files import atomic_write, scratch_folder
+from wavepaint.files import scratch_folder
 from wavepaint.image.encoders import BIGTIFF_BYTES
+from wavepaint.image.encoding import writing
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats import tiff
 from wavepaint.image.mask import Mask, find_hole
@@ -65,7 +66,7 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
                     page_file.save(page_path, patches, options.quality, bigtiff, str(image.target or image.name))
                     _append(stream, page_path, page_file.name)
         if filled:
-            warn(list(notes))
+            warn(*notes)
         else:
             _copy(image.source, stream)
 
@@ -73,11 +74,8 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
         stream = io.BytesIO()
         write(stream)
         return stream.getvalue()
-    try:
-        with atomic_write(image.target) as unfinished, open(unfinished, "r+b") as file:
-            write(file)
-    except OSError as error:
-        raise ImageError(f"{image.target}: cannot be written: {error.strerror or error}") from None
+    with writing(image.target, str(image.target)) as unfinished, open(unfinished, "r+b") as file:
+        write(file)
     return image.target if isinstance(image.source, Path) else image.target.read_bytes()
 
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from wavepaint.errors import ImageError, ImageWarning, OptionError
 from wavepaint.files import replaceable_mode
 from wavepaint.image.file import ImageFile, check_alpha
 from wavepaint.image.formats import tiff
-from wavepaint.image.mask_samples import Strips, from_bgr, strips_of
+from wavepaint.image.mask_samples import from_bgr, strips_of
 from wavepaint.image.orientation import to_stored, to_upright
 from wavepaint.image.pil import (
     PilMetadata,
@@ -31,48 +31,12 @@ from wavepaint.image.pil import (
 from wavepaint.image.stored_file import is_open_file, without_stream
 from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, format_of_name
 from wavepaint.image.tensors import array_of_tensor, is_tensor
-from wavepaint.image.types import Patch, Samples
+from wavepaint.image.types import InputImage, Patch, Samples, Strips
 from wavepaint.image.vips import libvips
 from wavepaint.options import Options
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-class InputImage(Protocol):
-    """An image to fill, of any kind.
-
-    Attributes:
-        name: what messages call it.
-        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
-        has_alpha: whether the last channel is transparency; in a TIFF it may be of unspecified meaning.
-        dtype: uint8, uint16 or floating (then in [0, 1]).
-        orientation: EXIF orientation of the stored samples; everything here is upright.
-    """
-
-    name: str
-    width: int
-    height: int
-    channels: int
-    has_alpha: bool
-    dtype: np.dtype[Any]
-    orientation: int
-
-    def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
-        """The samples of boxes inside the image, (height, width, channels) of `dtype`, arrays of their own."""
-        ...
-
-    def alpha_holes(self) -> NDArray[np.bool_]:
-        """(H, W) bool, True where alpha is 0; `MaskError` without an alpha channel."""
-        ...
-
-    def strips(self) -> Strips:
-        """All samples, in strips of full width from top to bottom; not to be written to."""
-        ...
-
-    def finish(self, patches: list[Patch], options: Options) -> Any:
-        """The image with some boxes replaced, of the kind it was given as, and written where that was asked for."""
-        ...
 
 
 def open_image(image: Any, output: str | Path | None = None, bgr: bool = False) -> InputImage:
@@ -153,7 +117,7 @@ class ArrayImage:
         if self._target is not None:
             stored = to_stored(self._in_order(samples), self.orientation)
             file = ImageFile.open(_tiff_of(stored, self._metadata), name=self.name)
-            warn(file.conversion_warnings(file.output_format(self._target), options.quality))
+            warn(*file.conversion_warnings(file.output_format(self._target), options.quality))
             file.save(self._target, quality=options.quality)
         return result
 
@@ -169,9 +133,9 @@ class PilImage(ArrayImage):
         metadata = PilMetadata(orientation=orientation) if target is None else metadata_of_pil(image)
         super().__init__(to_upright(samples_of_pil(image), orientation), target, metadata=metadata)
         if image.mode == "CMYK":
-            warn([f"{self.name}: CMYK is converted to sRGB"])
+            warn(f"{self.name}: CMYK is converted to sRGB")
         if orientation != 1:
-            warn([f"{self.name}: its EXIF orientation is applied: mask and boxes refer to the upright image"])
+            warn(f"{self.name}: its EXIF orientation is applied: mask and boxes refer to the upright image")
         self._image = image
 
     def finish(self, patches: list[Patch], options: Options) -> Any:
@@ -188,10 +152,12 @@ class EncodedImage:
         target: the file to write, if any.
     """
 
-    def __init__(self, source: Path | bytes, name: str | None = None) -> None:
-        self.source = source
-        self.target: Path | None = None
+    def __init__(self, source: Path | bytes, target: Path | None = None, name: str | None = None) -> None:
+        self.source, self.target = source, target
         self._use(ImageFile.open(source, name=name))
+        if target is not None:
+            check_target(target)
+            self._file.output_format(target)
 
     def _use(self, file: ImageFile) -> None:
         self._file = file
@@ -210,10 +176,6 @@ class EncodedImage:
     def strips(self) -> Strips:
         """See `InputImage`."""
         return self._file.stream(hold=True)
-
-    def _check_target(self, target: Path) -> None:
-        check_target(target)
-        self._file.output_format(target)
 
     def _stays(self, format: str, patches: list[Patch], options: Options) -> bool:
         """Whether the result is the very file that was given."""
@@ -241,41 +203,35 @@ class EncodedImage:
         if self._stays(format, patches, options):
             self._file.copy(target)
             return
-        warn(self._file.warnings + self._file.conversion_warnings(format, options.quality))
+        warn(*self._file.warnings, *self._file.conversion_warnings(format, options.quality))
         self._file.save(target, patches, options.quality)
 
 
 class BytesImage(EncodedImage):
-    """The contents of a image file; `name` is what messages call it."""
+    """The contents of an image file; `name` is what messages call it."""
 
-    def __init__(self, data: bytes, target: Path | None = None, name: str | None = None) -> None:
-        super().__init__(data, name)
-        self._data, self.target = data, target
-        if target is not None:
-            self._check_target(target)
+    source: bytes
 
     def finish(self, patches: list[Patch], options: Options) -> bytes:
         """See `InputImage`; without patches, and without another format or quality asked for, the very same bytes."""
         if self.target is not None:
             self._save(self.target, patches, options)
         if self._stays(options.format or self._file.format, patches, options):
-            return self._data
+            return self.source
         losses = self._file.conversion_warnings(options.format or self._file.format, options.quality)
-        warn(losses if self.target else self._file.warnings + losses)
+        warn(*(losses if self.target else self._file.warnings + losses))
         return self._file.encode(patches, options.format, options.quality)
 
 
 class PathImage(EncodedImage):
-    """A image file; the result is another file (or the same, if that is the target)."""
+    """An image file; the result is another file (or the same, if that is the target)."""
+
+    target: Path
 
     def __init__(self, path: Path, target: Path | None = None) -> None:
-        super().__init__(path)
-        if target is None:
-            target = filled_name(path)
-            if os.path.lexists(target):
-                raise ImageError(f"{target}: exists already; overwrite=True replaces it, or name an output")
-        self._check_target(target)
-        self.target: Path = target
+        super().__init__(path, target or filled_name(path))
+        if target is None and os.path.lexists(self.target):
+            raise ImageError(f"{self.target}: exists already; overwrite=True replaces it, or name an output")
 
     def finish(self, patches: list[Patch], options: Options) -> Path:
         """See `InputImage`."""
@@ -340,7 +296,7 @@ def _tiff_of(samples: Samples, metadata: PilMetadata) -> bytes:
     return stream.getvalue()
 
 
-def warn(messages: Sequence[str]) -> None:
-    """Say each of them as a `ImageWarning`."""
+def warn(*messages: str) -> None:
+    """Say each of them as an `ImageWarning`."""
     for message in messages:
         warnings.warn(message, ImageWarning, stacklevel=2)

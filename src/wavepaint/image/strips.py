@@ -8,23 +8,21 @@ overflows the stack at a few thousand), and memory is one strip whatever the siz
 
 from __future__ import annotations
 
-import struct
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wavepaint.box import Box
+from wavepaint.image.formats import tiff
 from wavepaint.image.types import Patch, Samples
 from wavepaint.image.vips import libvips
 
 STRIP_ROWS = 64
 """Rows that are read, patched and handed on together."""
-
-_SHORT, _LONG, _LONG8 = 3, 4, 16
-_CODES = {_SHORT: "H", _LONG: "I", _LONG8: "Q"}
 
 
 def patched_rows(
@@ -113,32 +111,17 @@ class StripSource:
 def _tiff_header(width: int, height: int, channels: int, sample_bytes: int) -> bytes:
     """Return everything of an uncompressed BigTIFF that stands before its samples (native byte order)."""
     counts = [min(STRIP_ROWS, height - top) for top in range(0, height, STRIP_ROWS)]
-    strip_bytes = np.array(counts, np.uint64) * np.uint64(width * channels * sample_bytes)
-    fields = [
-        (256, _LONG, [width]),
-        (257, _LONG, [height]),
-        (258, _SHORT, [8 * sample_bytes] * channels),
-        (259, _SHORT, [1]),
-        (262, _SHORT, [2 if channels >= 3 else 1]),
-        (273, _LONG8, strip_bytes.tolist()),
-        (277, _SHORT, [channels]),
-        (278, _LONG, [STRIP_ROWS]),
-        (279, _LONG8, strip_bytes.tolist()),
-    ]
-    if channels in (2, 4):
-        fields.append((338, _SHORT, [2]))
-    length = 16 + 8 + 20 * len(fields) + 8
-    length += sum(n for _, kind, values in fields if (n := struct.calcsize(f"{len(values)}{_CODES[kind]}")) > 8)
-    offsets = length + np.cumsum(strip_bytes) - strip_bytes
-    fields[5] = (273, _LONG8, [int(offset) for offset in offsets])
-
-    order, mark = ("<", b"II") if sys.byteorder == "little" else (">", b"MM")
-    head = struct.pack(order + "2sHHHQQ", mark, 43, 8, 0, 16, len(fields))
-    overflow = b""
-    for tag, kind, values in fields:
-        value = struct.pack(f"{order}{len(values)}{_CODES[kind]}", *values)
-        if len(value) > 8:
-            overflow += value
-            value = struct.pack(order + "Q", 16 + 8 + 20 * len(fields) + 8 + len(overflow) - len(value))
-        head += struct.pack(order + "HHQ", tag, kind, len(values)) + value.ljust(8, b"\0")
-    return head + struct.pack(order + "Q", 0) + overflow
+    sizes = np.array(counts, np.uint64) * np.uint64(width * channels * sample_bytes)
+    offsets = np.cumsum(sizes) - sizes
+    tags: dict[int, ArrayLike] = {
+        256: width,
+        257: height,
+        258: [8 * sample_bytes] * channels,
+        259: 1,
+        262: 2 if channels >= 3 else 1,
+    }
+    tags |= {273: offsets, 277: channels, 278: STRIP_ROWS, 279: sizes, **({338: 2} if channels in (2, 4) else {})}
+    directory: tiff.Directory = {tag: tiff.integer_value(values) for tag, values in tags.items()}
+    order = "<" if sys.byteorder == "little" else ">"
+    before = len(tiff.bigtiff_of(order, b"", directory))
+    return tiff.bigtiff_of(order, b"", directory | {273: tiff.integer_value(offsets + np.uint64(before))})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.options import Options
 
 Samples: TypeAlias = NDArray[Any]
 """(height, width, channels) uint8 or uint16, of a whole image or of a box of it."""
@@ -15,3 +18,45 @@ Patch: TypeAlias = tuple[Box, Samples]
 """Samples that replace those of a box."""
 Source: TypeAlias = str | Path | bytes
 """The path of a file, or its contents."""
+Strips: TypeAlias = Iterator[tuple[Box, Samples]]
+"""Boxes of full width from top to bottom, and their samples."""
+
+
+class ReadableImage(Protocol):
+    """An image of any kind.
+
+    Attributes:
+        name: what messages call it.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+        has_alpha: whether the last channel is transparency; in a TIFF it may be of unspecified meaning.
+        dtype: uint8, uint16 or floating (then in [0, 1]).
+        orientation: EXIF orientation of the stored samples; everything here is upright.
+    """
+
+    name: str
+    width: int
+    height: int
+    channels: int
+    has_alpha: bool
+    dtype: np.dtype[Any]
+    orientation: int
+
+    def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
+        """The samples of boxes inside the image, (height, width, channels) of `dtype`, arrays of their own."""
+        ...
+
+    def alpha_holes(self) -> NDArray[np.bool_]:
+        """(H, W) bool, True where alpha is 0; `MaskError` without an alpha channel."""
+        ...
+
+    def strips(self) -> Strips:
+        """All samples, in strips of full width from top to bottom; not to be written to."""
+        ...
+
+
+class InputImage(ReadableImage, Protocol):
+    """An image to fill."""
+
+    def finish(self, patches: list[Patch], options: Options) -> Any:
+        """The image with some boxes replaced, of the kind it was given as, and written where that was asked for."""
+        ...

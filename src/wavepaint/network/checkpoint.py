@@ -89,19 +89,17 @@ def save_checkpoint(
     *,
     half: bool = False,
     extra: Mapping[str, str] | None = None,
-    state: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write a network and its configuration; the file appears whole or not at all.
 
     Args:
-        model: gives the configuration, and the weights unless `state` is given.
+        model: what to write.
         path: target, conventionally `.safetensors`.
         half: store convolution kernels as float16.
         extra: more metadata (recipe, step, scores), strings only.
-        state: weights to write instead of the model's own (an average, say), same keys.
     """
     tensors = {}
-    for name, value in (state or model.state_dict()).items():
+    for name, value in model.state_dict().items():
         value = value.detach().to("cpu").contiguous()
         # Only kernels: biases and statistics are small, and statistics may exceed what float16 holds.
         tensors[name] = value.half() if half and value.is_floating_point() and value.ndim > 1 else value
@@ -179,12 +177,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], WavePaintConfig | None]
             state = {name: _single(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: damaged checkpoint: {error}") from None
-    if CONFIG_KEY not in metadata:
-        return state, None
+    return state, parse_config(path, metadata[CONFIG_KEY]) if CONFIG_KEY in metadata else None
+
+
+def parse_config(path: Path, text: str) -> WavePaintConfig:
+    """The configuration that stands in a file as JSON; `CheckpointError` for any other text."""
     try:
-        return state, WavePaintConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
+        return WavePaintConfig.from_dict(json.loads(text))
     except (OptionError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged checkpoint: {error}") from None
+        raise CheckpointError(f"{path}: damaged description of the network: {error}") from None
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:

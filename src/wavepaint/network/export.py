@@ -34,7 +34,7 @@ HALF_TOLERANCE = 1 / 512
 Array = NDArray[Any]
 
 
-def export_onnx(model: Network, path: str | Path, *, half: bool | None = None) -> Path:
+def export_onnx(model: Network, path: str | Path) -> None:
     """Write the network as an ONNX file; it appears whole or not at all.
 
     The graph has two inputs and one output, float32: `image` (B, 3, H, W), RGB in [0, 1]; `mask`
@@ -48,20 +48,20 @@ def export_onnx(model: Network, path: str | Path, *, half: bool | None = None) -
     Args:
         model: the network; it is not changed.
         path: target, conventionally `.onnx`.
-        half: store weights as float16 (computation stays float32); None decides by `HALF_TOLERANCE`.
 
     Raises:
         MissingExtraError: the package onnx is not installed.
     """
-    path = Path(path)
-    data = onnx_bytes(model, half=half)
+    data = onnx_bytes(model)
     with atomic_write(path) as unfinished:
         unfinished.write_bytes(data)
-    return path
 
 
 def onnx_bytes(model: Network, *, half: bool | None = None) -> bytes:
-    """The file that `export_onnx` writes."""
+    """The file that `export_onnx` writes.
+
+    half: store weights as float16 (computation stays float32); None decides by `HALF_TOLERANCE`.
+    """
     full: bytes = _model_proto(model, half=False).SerializeToString()
     if half is False:
         return full
@@ -168,14 +168,11 @@ class _Graph:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def slice(self, x: str, start: int, stop: int, axis: int) -> str:
-        """`x[start:stop]` along one axis."""
-        return self.op("Slice", x, *(self.constant(np.array([n])) for n in (start, stop, axis)))
-
-    def conv(self, x: str, weight: Tensor, bias: Tensor | None, **attributes: Any) -> str:
+    def conv(self, x: str, weight: Tensor, bias: Tensor, **attributes: Any) -> str:
         """Convolution with a trained kernel."""
-        parameters = [self.weight(weight)] + ([] if bias is None else [self.weight(bias)])
-        return self.op("Conv", x, *parameters, kernel_shape=list(weight.shape[2:]), **attributes)
+        return self.op(
+            "Conv", x, self.weight(weight), self.weight(bias), kernel_shape=list(weight.shape[2:]), **attributes
+        )
 
 
 def _wavepaint(graph: _Graph, model: WavePaint) -> str:
@@ -247,12 +244,9 @@ def _haar_module(graph: _Graph, module: HaarModule, config: WavePaintConfig, x: 
     h = _blocks(graph, module.layers, config, h)
     h = _depth_conv(graph, module.depthconv, h)
     # The BatchNorm behind the depthwise convolution folds into the 1x1 layer that reads it.
-    merge = module.merge[0]
-    assert isinstance(merge, nn.Conv2d)
-    assert merge.bias is not None
+    weight, bias = (values.double().clone() for values in _parameters(module.merge[0]))
     scale, shift = _scale_and_shift(module.depthconv[2])
-    weight = merge.weight.detach().double().clone()
-    bias = merge.bias.detach().double() + weight[:, : len(scale), 0, 0] @ shift
+    bias += weight[:, : len(scale), 0, 0] @ shift
     weight[:, : len(scale)] *= scale.view(1, -1, 1, 1)
     h = graph.op("Gelu", graph.conv(graph.op("Concat", h, skip, axis=1), weight, bias))
     h = graph.conv(h, *module.synthesis_kernel())
@@ -262,8 +256,7 @@ def _haar_module(graph: _Graph, module: HaarModule, config: WavePaintConfig, x: 
 def _conv_module(graph: _Graph, module: WaveMixModule, config: WavePaintConfig, x: str, hole: str) -> str:
     h = graph.op("Concat", x, hole, axis=1) if module.sees_mask else x
     for layer, stride in zip(module.conv, (1, 2), strict=True):
-        assert isinstance(layer, nn.Conv2d)
-        h = graph.conv(h, layer.weight, layer.bias, strides=[stride] * 2, pads=[1] * 4)
+        h = graph.conv(h, *_parameters(layer), strides=[stride] * 2, pads=[1] * 4)
     skip = h
     h = _blocks(graph, module.layers, config, h)
     h = _depth_conv(graph, module.depthconv, h)
@@ -271,8 +264,7 @@ def _conv_module(graph: _Graph, module: WaveMixModule, config: WavePaintConfig, 
     scale, shift = (v.view(1, -1, 1, 1) for v in _scale_and_shift(module.depthconv[2]))
     h = graph.op("Add", graph.op("Mul", h, graph.weight(scale)), graph.weight(shift))
     h = _conv_transpose_and_norm(graph, module.decoder1, graph.op("Concat", h, skip, axis=1))
-    last = module.last
-    return graph.conv(graph.op("Concat", h, x, axis=1), last.weight, last.bias)
+    return graph.conv(graph.op("Concat", h, x, axis=1), *_parameters(module.last))
 
 
 def _damage(graph: _Graph, model: DamageNetwork) -> str:
@@ -289,14 +281,13 @@ def _damage(graph: _Graph, model: DamageNetwork) -> str:
     h = _blocks(graph, model.layers, model.config, conv(middle, model.down[2], 2))
     for skip, layers in ((middle, model.up[0]), (fine, model.up[1])):
         h = graph.op("Add", skip, graph.op("DepthToSpace", conv(h, layers, 1), blocksize=2, mode="CRD"))
-    return graph.conv(h, model.last.weight, model.last.bias, pads=[1] * 4)
+    return graph.conv(h, *_parameters(model.last), pads=[1] * 4)
 
 
 def _depth_conv(graph: _Graph, sequence: nn.Sequential, h: str) -> str:
     """The depthwise convolution and its GELU; the caller folds the BatchNorm."""
-    conv = sequence[0]
-    assert isinstance(conv, nn.Conv2d)
-    return graph.op("Gelu", graph.conv(h, conv.weight, conv.bias, pads=[2] * 4, group=conv.groups))
+    weight, bias = _parameters(sequence[0])
+    return graph.op("Gelu", graph.conv(h, weight, bias, pads=[2] * 4, group=len(bias)))
 
 
 def _blocks(graph: _Graph, blocks: nn.ModuleList, config: WavePaintConfig, h: str) -> str:
@@ -308,7 +299,7 @@ def _blocks(graph: _Graph, blocks: nn.ModuleList, config: WavePaintConfig, h: st
 
 def _block(graph: _Graph, block: WaveMixBlock, config: WavePaintConfig, h: str) -> str:
     channels = config.final_dim
-    approximation = graph.conv(h, block.reduction.weight, block.reduction.bias)
+    approximation = graph.conv(h, *_parameters(block.reduction))
     inputs, tokens = [], []
     for level in range(1, config.level + 1):
         inputs.append(approximation)
@@ -323,16 +314,14 @@ def _block(graph: _Graph, block: WaveMixBlock, config: WavePaintConfig, h: str) 
     y = ""
     for level in range(config.level, 0, -1):
         feed_forward = block.feed_forward(level)
-        reader, writer = feed_forward[0], feed_forward[3]
-        assert isinstance(reader, nn.Conv2d)
-        assert isinstance(writer, nn.Conv2d)
-        weight = reader.weight.detach().clone()
-        weight[:, order] = reader.weight.detach()[:, :channels]
+        own, bias = _parameters(feed_forward[0])
+        weight = own.clone()
+        weight[:, order] = own[:, :channels]
         token = tokens[level - 1]
         if level < config.level:
             token = graph.op("Concat", token, y, axis=1)
-        y = graph.op("Gelu", graph.conv(token, weight, reader.bias))
-        y = graph.conv(y, writer.weight, writer.bias)
+        y = graph.op("Gelu", graph.conv(token, weight, bias))
+        y = graph.conv(y, *_parameters(feed_forward[3]))
         y = _conv_transpose_and_norm(graph, feed_forward, y)
         if config.wavelet != "haar":
             y = _fit(graph, y, inputs[level - 1])
@@ -359,13 +348,17 @@ def _fit(graph: _Graph, x: str, reference: str) -> str:
 
 def _conv_transpose_and_norm(graph: _Graph, pair: nn.Sequential, x: str) -> str:
     """The last transposed convolution of a sequence with the BatchNorm behind it folded in."""
-    conv, norm = pair[-2], pair[-1]
-    assert isinstance(conv, nn.ConvTranspose2d)
+    weight, bias = _parameters(pair[-2])
+    scale, shift = _scale_and_shift(pair[-1])
+    folded = graph.weight(weight.double() * scale.view(1, -1, 1, 1)), graph.weight(bias.double() * scale + shift)
+    return graph.op("ConvTranspose", x, *folded, kernel_shape=[4, 4], strides=[2, 2], pads=[1] * 4)
+
+
+def _parameters(conv: nn.Module) -> tuple[Tensor, Tensor]:
+    """Kernel and bias of a convolution."""
+    assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
     assert conv.bias is not None
-    scale, shift = _scale_and_shift(norm)
-    weight = graph.weight(conv.weight.detach().double() * scale.view(1, -1, 1, 1))
-    bias = graph.weight(conv.bias.detach().double() * scale + shift)
-    return graph.op("ConvTranspose", x, weight, bias, kernel_shape=[4, 4], strides=[2, 2], pads=[1] * 4)
+    return conv.weight.detach(), conv.bias.detach()
 
 
 def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:

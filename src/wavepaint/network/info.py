@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from wavepaint.errors import CheckpointError, OptionError
+from wavepaint.errors import CheckpointError
 from wavepaint.network.checkpoint import (
     CONFIG_KEY,
     DAMAGE_NAME,
@@ -19,6 +18,7 @@ from wavepaint.network.checkpoint import (
     is_safetensors,
     load_network,
     packaged,
+    parse_config,
     read_metadata,
 )
 from wavepaint.network.config import PRESETS, WavePaintConfig
@@ -68,7 +68,7 @@ def describe(path: str | Path) -> CheckpointInfo:
     path = Path(path)
     if path.suffix.lower() == ".onnx":
         metadata = _onnx_metadata(path)
-        model, kind = build_network(_parse_config(path, metadata[CONFIG_KEY])), "onnx"
+        model, kind = build_network(parse_config(path, metadata[CONFIG_KEY])), "onnx"
     else:
         model = load_network(path)
         metadata = read_metadata(path)
@@ -94,13 +94,6 @@ def count_macs(model: Network, side: int = SIDE) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         meta(image, mask, guess=image)
     return int(counter.get_total_flops()) // 2
-
-
-def _parse_config(path: Path, text: str) -> WavePaintConfig:
-    try:
-        return WavePaintConfig.from_dict(json.loads(text))
-    except (OptionError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged description of the network: {error}") from None
 
 
 def _onnx_metadata(path: Path) -> dict[str, str]:

@@ -7,7 +7,6 @@ import shutil
 import sys
 from importlib import import_module
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,14 +108,10 @@ def packaged_network(name: str = DEFAULT_MODEL) -> bytes:
     Raises:
         CheckpointError: it is missing from this installation.
     """
-    return _packaged(name).read_bytes()
-
-
-def _packaged(name: str = DEFAULT_MODEL) -> Traversable:
     packaged = files("wavepaint") / "weights" / f"{name}.onnx"
     if not packaged.is_file():
         raise CheckpointError("the packaged model is missing: reinstall wavepaint, or name a model")
-    return packaged
+    return packaged.read_bytes()
 
 
 def _choose(path: Path | None, checkpoint: bool, crops: int) -> str:
@@ -171,12 +166,11 @@ def _is_checkpoint(path: Path) -> bool:
     raise CheckpointError(f"{path}: neither a WavePaint checkpoint nor an ONNX graph")
 
 
-def _graph(path: Path | None, checkpoint: bool, name: str = DEFAULT_MODEL) -> Path | bytes:
+def _graph(path: Path | None, checkpoint: bool, name: str = DEFAULT_MODEL) -> bytes:
     if path is None:
-        packaged = _packaged(name)
-        return packaged if isinstance(packaged, Path) else packaged.read_bytes()
+        return packaged_network(name)
     if not checkpoint:
-        return path
+        return path.read_bytes()
     with needs_extra(f"{path}: exporting a checkpoint", "train"):
         from wavepaint.network.checkpoint import load_network
         from wavepaint.network.export import onnx_bytes

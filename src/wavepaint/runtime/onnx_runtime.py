@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from wavepaint.errors import CheckpointError
@@ -13,7 +12,7 @@ class OnnxRuntime:
     """An exported graph in ONNX Runtime.
 
     Args:
-        graph: an ONNX file, or its bytes.
+        graph: the contents of an ONNX file.
         label: what messages call it.
         threads: threads for one run; None lets ONNX Runtime take every core.
 
@@ -23,7 +22,7 @@ class OnnxRuntime:
 
     name = "onnxruntime"
 
-    def __init__(self, graph: Path | bytes, label: str, threads: int | None = None) -> None:
+    def __init__(self, graph: bytes, label: str, threads: int | None = None) -> None:
         self._session = _open(graph, label, threads)
         entries = self._session.get_modelmeta().custom_metadata_map
         self.multiple = read_multiple(entries.get("multiple"), label)
@@ -40,7 +39,7 @@ class OnnxRuntime:
 class OnnxDetector:
     """An exported damage detector in ONNX Runtime; arguments and errors as those of `OnnxRuntime`."""
 
-    def __init__(self, graph: Path | bytes, label: str, threads: int | None = None) -> None:
+    def __init__(self, graph: bytes, label: str, threads: int | None = None) -> None:
         self._session = _open(graph, label, threads)
         self.multiple = read_multiple(self._session.get_modelmeta().custom_metadata_map.get("multiple"), label)
         names = [[each.name for each in ends] for ends in (self._session.get_inputs(), self._session.get_outputs())]
@@ -53,7 +52,7 @@ class OnnxDetector:
         return damage
 
 
-def _open(graph: Path | bytes, label: str, threads: int | None) -> Any:
+def _open(graph: bytes, label: str, threads: int | None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -63,8 +62,6 @@ def _open(graph: Path | bytes, label: str, threads: int | None) -> Any:
     # it nearly doubled the processor time of a crop.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(
-            graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
         raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None

@@ -17,7 +17,7 @@ class OpenVinoRuntime:
     """An exported graph in OpenVINO, in float32.
 
     Args:
-        graph: an ONNX file, or its bytes.
+        graph: the contents of an ONNX file.
         label: what messages call it.
         threads: threads for one run; None lets OpenVINO take every core.
         cache: folder in which OpenVINO may keep what it has compiled, which makes the next start 0.6 s shorter;
@@ -30,7 +30,7 @@ class OpenVinoRuntime:
 
     name = "openvino"
 
-    def __init__(self, graph: Path | bytes, label: str, threads: int | None = None, cache: Path | None = None) -> None:
+    def __init__(self, graph: bytes, label: str, threads: int | None = None, cache: Path | None = None) -> None:
         with needs_extra("the openvino runtime", "openvino", "openvino"):
             import openvino
 
@@ -41,7 +41,7 @@ class OpenVinoRuntime:
         if cache is not None and _is_writable(cache):
             hints["CACHE_DIR"] = str(cache)
         try:
-            model = core.read_model(graph if isinstance(graph, bytes) else str(graph))
+            model = core.read_model(graph)
             self._compiled = core.compile_model(model, "CPU", hints)
         except RuntimeError as error:
             raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,25 +19,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from wavepaint import __version__
+from wavepaint.options import Declared
 from wavepaint.server.filling import (
+    FIELDS,
     FILE_PARTS,
     FINDING_FIELDS,
     IMAGE,
-    OPTION_NAMES,
     Answer,
     Filler,
-    finding_schema,
     form_schema,
     read_finding,
     read_job,
 )
-from wavepaint.server.metrics import Metrics
 from wavepaint.server.middleware import (
     SECURITY_HEADERS,
     AccessLog,
     AllowedHosts,
     InPieces,
-    LastAnswers,
+    Metrics,
     SecurityHeaders,
 )
 from wavepaint.server.page import INDEX, Asset, load_page
@@ -102,9 +101,8 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
             expose_headers=["Retry-After"],
         )
     app.add_middleware(AllowedHosts, names=settings.allowed_hosts)
-    app.add_middleware(SecurityHeaders, cors_origins=settings.cors_origins)
+    app.add_middleware(SecurityHeaders, cors_origins=settings.cors_origins, is_closing=lambda: pool.draining)
     app.add_middleware(InPieces)
-    app.add_middleware(LastAnswers, pool=pool)
     app.add_middleware(AccessLog, metrics=metrics)
     return app
 
@@ -114,7 +112,7 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
 
 def _runner(pool: WorkPool, limits: Limits) -> Callable[..., Awaitable[Answer]]:
     async def run(
-        request: Request, files: frozenset[str], fields: frozenset[str], work: Callable[[Form], Work]
+        request: Request, files: Collection[str], fields: Collection[str], work: Callable[[Form], Work]
     ) -> Answer:
         """Read a form, and do in the pool what `work` makes of it."""
         if pool.draining:
@@ -151,14 +149,14 @@ def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settin
             200: {"description": "The filled image.", "content": {"image/*": {"schema": _BINARY}}},
             **_problems(_INPAINT_PROBLEMS),
         },
-        openapi_extra={"requestBody": _form()},
+        openapi_extra=_form(FILE_PARTS, FIELDS),
     )
     async def inpaint(request: Request) -> Response:
         """Fill the hole of an image and return the image itself, in its own format and with its metadata.
 
         What to fill is said by one of: the part `mask`, `boxes`, `alpha`. Samples outside the hole do not change.
         """
-        answer = await run(request, FILE_PARTS, OPTION_NAMES, fill)
+        answer = await run(request, FILE_PARTS, FIELDS, fill)
         headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="filled.{answer.suffix}"'}
         return Response(answer.content, headers=headers, media_type=answer.media_type)
 
@@ -171,11 +169,11 @@ def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settin
             200: {"description": "The mask.", "content": {"image/png": {"schema": _BINARY}}},
             **_problems(_INPAINT_PROBLEMS),
         },
-        openapi_extra={"requestBody": {"required": True, "content": {_MULTIPART: {"schema": finding_schema()}}}},
+        openapi_extra=_form([IMAGE], FINDING_FIELDS),
     )
     async def damage(request: Request) -> Response:
         """Find scratches, dust and stamps; the answer is a mask for `/v1/inpaint`, white = damage."""
-        mask = await run(request, frozenset({IMAGE}), frozenset(FINDING_FIELDS), find)
+        mask = await run(request, [IMAGE], FINDING_FIELDS, find)
         return Response(mask.content, headers={"Cache-Control": "no-store"}, media_type=mask.media_type)
 
     @app.get(
@@ -327,10 +325,11 @@ def _problems(descriptions: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _form() -> dict[str, Any]:
+def _form(files: Iterable[str], fields: Mapping[str, Declared]) -> dict[str, Any]:
     # Boxes are repeated parts, as browsers send them, not one part that holds a JSON array.
-    encoding = {"boxes": {"style": "form", "explode": True}}
-    return {"required": True, "content": {_MULTIPART: {"schema": form_schema(), "encoding": encoding}}}
+    encoding = {name: {"style": "form", "explode": True} for name, option in fields.items() if option.repeated}
+    content = {_MULTIPART: {"schema": form_schema(files, fields), "encoding": encoding}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 # -- answers to errors -----------------------------------------------------------------------------------------------

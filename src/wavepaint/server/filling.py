@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,9 +24,13 @@ T = TypeVar("T")
 IMAGE = "image"
 MASK = "mask"
 EXCLUDE = "exclude"
-FILE_PARTS = frozenset({IMAGE, MASK, EXCLUDE})
+FILE_PARTS = {
+    IMAGE: "The image file.",
+    MASK: "An image file of the same size, white where the image is to be filled.",
+    EXCLUDE: "An image file of the same size, white where nothing is to be copied from.",
+}
+"""The files of a form, and what they are."""
 FIELDS = {option.name: option for option in declared(Options, "server")}
-OPTION_NAMES = frozenset(FIELDS)
 FINDING_FIELDS = {option.name: option for option in declared(Finding, "server")}
 
 
@@ -257,27 +261,10 @@ def _schema_of(option: Declared) -> dict[str, Any]:
     return schema
 
 
-def finding_schema() -> dict[str, Any]:
-    """The JSON schema of the form that asks for damage."""
-    image = {"type": "string", "format": "binary", "description": "The image file."}
-    properties = {IMAGE: image, **{name: _schema_of(option) for name, option in FINDING_FIELDS.items()}}
-    return {"type": "object", "required": [IMAGE], "additionalProperties": False, "properties": properties}
-
-
-def form_schema() -> dict[str, Any]:
-    """The JSON schema of the form, from the declaration of the options."""
+def form_schema(files: Iterable[str], fields: Mapping[str, Declared]) -> dict[str, Any]:
+    """The JSON schema of a form with some of `FILE_PARTS`, from the declaration of the options."""
     properties: dict[str, Any] = {
-        IMAGE: {"type": "string", "format": "binary", "description": "The image file."},
-        MASK: {
-            "type": "string",
-            "format": "binary",
-            "description": "An image file of the same size, white where the image is to be filled.",
-        },
-        EXCLUDE: {
-            "type": "string",
-            "format": "binary",
-            "description": "An image file of the same size, white where nothing is to be copied from.",
-        },
+        name: {"type": "string", "format": "binary", "description": FILE_PARTS[name]} for name in files
     }
-    properties |= {name: _schema_of(option) for name, option in FIELDS.items()}
+    properties |= {name: _schema_of(option) for name, option in fields.items()}
     return {"type": "object", "required": [IMAGE], "additionalProperties": False, "properties": properties}

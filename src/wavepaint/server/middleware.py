@@ -8,17 +8,20 @@ import ipaddress
 import logging
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import quote, urlsplit
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wavepaint.server.metrics import Metrics
 from wavepaint.server.problems import Problem
 from wavepaint.server.work import WorkPool
 
 PIECE_BYTES = 2**16
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""Upper ends of the bins in which requests are counted by their time."""
 _AUTHORITY = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^:\[\]@]+))(?::[0-9]*)?")
 
 access_log = logging.getLogger("wavepaint.access")
@@ -53,11 +56,19 @@ class SecurityHeaders:
     A page on another site may post a form to 127.0.0.1 without asking; it could not read the answer, but it could
     keep the machine busy. Browsers label such requests themselves (Sec-Fetch-Site), and behind a proxy too; those that
     do not name the page's Origin, which must be this server then.
+
+    Args:
+        app: the application.
+        cors_origins: of pages that may post.
+        is_closing: whether the server is shutting down; clients are told that their connection ends with this answer.
     """
 
-    def __init__(self, app: ASGIApp, cors_origins: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: ASGIApp, cors_origins: tuple[str, ...], is_closing: Callable[[], bool] = lambda: False
+    ) -> None:
         self._app = app
         self._cors_origins = cors_origins
+        self._is_closing = is_closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event; the ASGI interface."""
@@ -70,6 +81,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                if self._is_closing():
+                    headers["Connection"] = "close"
             await send(message)
 
         app = self._app
@@ -170,22 +183,47 @@ class InPieces:
         await self._app(scope, receive, send_in_pieces)
 
 
-class LastAnswers:
-    """Tells clients, once the server is shutting down, that their connection ends with this answer."""
+class Metrics:
+    """What the server counts, for Prometheus; a registry for each application, so that two can live in one process.
 
-    def __init__(self, app: ASGIApp, pool: WorkPool) -> None:
-        self._app = app
-        self._pool = pool
+    Args:
+        pool: whose queue is shown.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event; the ASGI interface."""
+    media_type = CONTENT_TYPE_PLAIN_0_0_4
 
-        async def send_closing(message: Message) -> None:
-            if message["type"] == "http.response.start" and self._pool.draining:
-                MutableHeaders(scope=message)["Connection"] = "close"
-            await send(message)
+    def __init__(self, pool: WorkPool) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._requests = Counter(
+            "wavepaint_requests", "Answered requests.", ["method", "route", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "wavepaint_request_seconds",
+            "Time from a request's header to the end of its answer.",
+            ["route"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._received = Counter("wavepaint_received_bytes", "Bytes of request bodies.", registry=self._registry)
+        self._sent = Counter("wavepaint_sent_bytes", "Bytes of response bodies.", registry=self._registry)
+        self._gauge("wavepaint_work_running", "Images being filled.", lambda: pool.running)
+        self._gauge("wavepaint_work_places_taken", "Requests that hold a place.", lambda: pool.taken)
 
-        await self._app(scope, receive, send_closing)
+    def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self._registry).set_function(value)
+
+    def answered(self, method: str, route: str, status: int, seconds: float, received: int, sent: int) -> None:
+        """Count one request; `route` is the template, never the path, which a client could make up."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+        self._received.inc(received)
+        self._sent.inc(sent)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self._registry)
 
 
 class AccessLog:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wavepaint.errors import OptionError, WavepaintError
+from wavepaint.files import atomic_dir
 from wavepaint.runtime.loading import model_file, packaged_network
 from wavepaint.server.page import DETECTOR, INDEX, MODEL, STATIC
 
@@ -61,34 +61,14 @@ def write_site(folder: Path, model: str | Path | None = None, *, page: Path = ST
         )
     network = read_network(model)
     _check_target(folder)
-    target = folder.resolve()
-    unfinished = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        shutil.copytree(page, unfinished)
-        (unfinished / MODEL).write_bytes(network)
-        (unfinished / DETECTOR).write_bytes(packaged_network("damage"))
-        site = _finish(unfinished, folder)
-        _put_in_place(unfinished, target)
+        with atomic_dir(folder.resolve(), WORKER) as unfinished:
+            shutil.copytree(page, unfinished, dirs_exist_ok=True)
+            (unfinished / MODEL).write_bytes(network)
+            (unfinished / DETECTOR).write_bytes(packaged_network("damage"))
+            return _finish(unfinished, folder)
     except OSError as error:
         raise OptionError(f"{folder}: cannot be written: {_reason(error)}") from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return site
-
-
-def _put_in_place(unfinished: Path, target: Path) -> None:
-    if not target.exists():
-        unfinished.rename(target)
-        return
-    old = unfinished.with_suffix(".old")
-    target.rename(old)
-    try:
-        unfinished.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    # The new site is there: what cannot be removed of the old one is no failure.
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _reason(error: OSError) -> str:

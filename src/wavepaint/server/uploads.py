@@ -7,7 +7,7 @@ refused as soon as it shows, so that an oversized upload never lies in memory as
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,8 +41,8 @@ async def read_form(
     headers: Mapping[str, str],
     body: AsyncIterable[bytes],
     *,
-    files: frozenset[str],
-    fields: frozenset[str],
+    files: Collection[str],
+    fields: Collection[str],
     limits: Limits,
 ) -> Form:
     """Read a multipart form.
@@ -105,7 +105,7 @@ def _boundary(headers: Mapping[str, str]) -> bytes:
 class _Collector:
     """What the parser calls back; one form."""
 
-    def __init__(self, files: frozenset[str], fields: frozenset[str], limits: Limits) -> None:
+    def __init__(self, files: Collection[str], fields: Collection[str], limits: Limits) -> None:
         self.complete = False
         self._file_names = files
         self._field_names = fields
@@ -158,7 +158,7 @@ class _Collector:
             raise Problem(400, "a part of the form has no name")
         # The file name that a client may add is not even looked at: nothing of a request names a file here.
         self._name = parameters[b"name"].decode("latin-1")
-        known = self._file_names | self._field_names
+        known = {*self._file_names, *self._field_names}
         if self._name not in known:
             raise Problem(422, f"unknown form field {self._name[:40]!r}; known are {', '.join(sorted(known))}")
         if self._name in self._files:

@@ -6,7 +6,6 @@ import struct
 
 from wavepaint.image.formats import tiff
 
-PREFIX = b"Exif\0\0"
 _ORIENTATION, _EXIF, _USER_COMMENT = 274, 34665, 37510
 _WIDTH, _HEIGHT = 40962, 40963
 _SIZES = {1: "B", 3: "H", 4: "I"}
@@ -23,7 +22,7 @@ def for_image(block: bytes, orientation: int | None, width: int, height: int) ->
         width: of the image, if the block states any.
         height: likewise.
     """
-    data = bytearray(tiff.without_thumbnail(block.removeprefix(PREFIX)))
+    data = bytearray(tiff.without_thumbnail(block.removeprefix(tiff.EXIF_PREFIX)))
     try:
         order = "<" if data[:2] == b"II" else ">"
         (first,) = struct.unpack_from(order + "I", data, 4)

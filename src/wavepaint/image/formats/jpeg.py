@@ -56,7 +56,8 @@ _LUMINANCE = np.array(
 _CHROMINANCE = np.full((8, 8), 99)
 _CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
-_SCAN_END = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
+SCAN_END = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it."""
 _SAMPLING_NAMES = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
 
 
@@ -133,8 +134,7 @@ def bytes_behind(stream: BinaryIO) -> int:
             scan = stream.read()
             if scan.find(b"\xff\xd9") == len(scan) - 2:  # nearly always, and much faster than looking at every marker
                 return 0
-            # In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it.
-            ends = _SCAN_END.search(scan)
+            ends = SCAN_END.search(scan)
             if ends is None:
                 return 0
             stream.seek(start + ends.start())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.files import scratch_folder
-from wavepaint.image.formats.jpeg import COMMENT, END, SCAN, is_application, is_frame, segment, segments
+from wavepaint.image.formats.jpeg import COMMENT, END, SCAN, SCAN_END, is_application, is_frame, segment, segments
 
 Samples = NDArray[np.uint8]
 Strip = tuple[int, Samples, Samples]
@@ -39,10 +38,8 @@ _PLANES = ("Y", "Cb", "Cr")
 # JFIF: luminance, and blue and red chrominance around 128.
 _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
 _PROGRESSIVE_FRAME = 0xC2
-# In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it.
 _LINES_OF_LIBJPEG = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Inconsistent progression", b"DCT coefficient")
 _one_listener = threading.Lock()
-_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 def can_keep_blocks() -> bool:
@@ -253,6 +250,6 @@ def _is_complete(jpeg: bytes) -> bool:
             first, last, bits = segment[-3:]
             for component in segment[1:-3:2]:
                 missing_bits.get(component, [])[first : last + 1] = [bits & 15] * (last + 1 - first)
-            scan_end = _SCAN_END.search(jpeg, end)
+            scan_end = SCAN_END.search(jpeg, end)
             position = scan_end.start() if scan_end else len(jpeg)
     return bool(missing_bits) and not any(map(any, missing_bits.values()))

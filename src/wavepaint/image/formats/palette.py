@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.image.formats import tiff
+from wavepaint.image.formats import png, tiff
 
 Colour: TypeAlias = tuple[int, int, int, int]
 """Red, green, blue and alpha, 8 bits each."""
@@ -45,22 +45,15 @@ def label_base(stream: BinaryIO, format: str, directory: int = 0) -> Colour | No
 
 def _png_palette(stream: BinaryIO) -> tuple[NDArray[np.uint8], int]:
     palette, alpha, indexed = b"", 255, False
-    stream.seek(8)
-    while len(head := stream.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
+    for kind, size in png.each_chunk(stream):
         if kind == b"IDAT":
             break
-        if kind not in (b"IHDR", b"PLTE", b"tRNS"):
-            stream.seek(length + 4, 1)
-            continue
-        data = stream.read(length)
-        stream.seek(4, 1)
         if kind == b"IHDR":
-            indexed = data[9] == _PALETTE
+            indexed = stream.read(size)[9] == _PALETTE
         elif kind == b"PLTE":
-            palette = data
-        elif data:
-            alpha = data[0]
+            palette = stream.read(size)
+        elif kind == b"tRNS":
+            alpha = [*stream.read(size)[:1], alpha][0]
     return _rows(palette if indexed else b""), alpha
 
 

@@ -40,7 +40,7 @@ _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 _MAX_EXIF_BYTES = 2**26
 
 
-def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
+def each_chunk(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """Yield the type and length of each chunk; the stream is at its contents."""
     stream.seek(8)
     while len(head := stream.read(8)) == 8:
@@ -57,7 +57,7 @@ def descriptive_chunks(stream: BinaryIO) -> bytes:
     `insert_chunks`.
     """
     chunks = b""
-    for kind, size in _chunks(stream):
+    for kind, size in each_chunk(stream):
         if kind in _NOT_CARRIED:
             continue
         body = stream.read(size + 4)
@@ -68,7 +68,7 @@ def descriptive_chunks(stream: BinaryIO) -> bytes:
 
 def exif(stream: BinaryIO) -> bytes | None:
     """Return the EXIF block of a PNG, wherever it stands."""
-    for kind, size in _chunks(stream):
+    for kind, size in each_chunk(stream):
         if kind == b"eXIf" and size <= _MAX_EXIF_BYTES:
             return stream.read(size) or None
     return None
@@ -78,7 +78,7 @@ def names_of(chunks: bytes) -> list[str]:
     """Name what `descriptive_chunks` has found that no other format holds."""
     names = []
     source = io.BytesIO(bytes(8) + chunks)
-    for kind, size in _chunks(source):
+    for kind, size in each_chunk(source):
         if kind not in _MINOR and not (kind == b"gAMA" and source.read(size) == _SRGB_GAMMA):
             names.append("texts" if kind in _TEXTS else kind.decode("latin-1"))
     return sorted(set(names), key=lambda name: (name != "texts", name))
@@ -87,7 +87,7 @@ def names_of(chunks: bytes) -> list[str]:
 def states_resolution(chunks: bytes) -> bool:
     """Whether there is a resolution in pixels a metre among `descriptive_chunks`."""
     source = io.BytesIO(bytes(8) + chunks)
-    return any(kind == b"pHYs" and source.read(size)[8:] == _METRE for kind, size in _chunks(source))
+    return any(kind == b"pHYs" and source.read(size)[8:] == _METRE for kind, size in each_chunk(source))
 
 
 def colour_type(stream: BinaryIO) -> bytes:
@@ -113,12 +113,12 @@ def insert_chunks(stream: BinaryIO, chunks: bytes, same_samples: bool, drop_reso
     inserted = b""
     kinds = set()
     source = io.BytesIO(bytes(8) + chunks)
-    for kind, size in _chunks(source):
+    for kind, size in each_chunk(source):
         if same_samples or kind not in _OF_THE_SAMPLES:
             kinds.add(kind)
             inserted += size.to_bytes(4, "big") + kind + source.read(size + 4)
     if drop_resolution or b"pHYs" in kinds:
-        for kind, size in _chunks(stream):
+        for kind, size in each_chunk(stream):
             if kind == b"pHYs":
                 start = stream.tell() - 8
                 splice(stream, start, start + 12 + size, b"")
@@ -128,7 +128,7 @@ def insert_chunks(stream: BinaryIO, chunks: bytes, same_samples: bool, drop_reso
 
 def frames(stream: BinaryIO) -> int:
     """Return how many frames an animated PNG has; 0 for any other PNG."""
-    for kind, _ in _chunks(stream):
+    for kind, _ in each_chunk(stream):
         if kind == b"IDAT":
             break
         if kind == b"acTL":

@@ -24,7 +24,7 @@ BIGTIFF_HEADER_BYTES = 16
 _NEW_SUBFILE_TYPE, _SUB_IFDS = 254, 330
 # Bit of the former: a pyramid level or a preview of another page.
 _REDUCED = 1
-_EXIF_PREFIX = b"Exif\0\0"
+EXIF_PREFIX = b"Exif\0\0"
 _EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
 _EXIF_IMAGE_SIZE = {40962, 40963}
 _SUBDIRECTORIES = {_EXIF, _GPS, _INTEROPERABILITY}
@@ -194,17 +194,17 @@ def exif_block(directory: Directory) -> bytes | None:
     if not described:
         return None
     layout = _Layout("<", False)
-    return _EXIF_PREFIX + struct.pack("<2sHI", b"II", 42, 8) + _pack(described, {}, layout, 8)
+    return EXIF_PREFIX + struct.pack("<2sHI", b"II", 42, 8) + _pack(described, {}, layout, 8)
 
 
 def directory_of(block: bytes) -> Directory:
     """Read the tags of an EXIF block, with its prefix or without."""
-    return read_directory(io.BytesIO(block.removeprefix(_EXIF_PREFIX)), limit=None)
+    return read_directory(io.BytesIO(block.removeprefix(EXIF_PREFIX)), limit=None)
 
 
 def without_thumbnail(block: bytes) -> bytes:
     """Return an EXIF block with zeros for its thumbnail, and without the directory that describes it."""
-    prefix = len(_EXIF_PREFIX) if block.startswith(_EXIF_PREFIX) else 0
+    prefix = len(EXIF_PREFIX) if block.startswith(EXIF_PREFIX) else 0
     stream = io.BytesIO(block[prefix:])
     thumbnail: Directory = {}
     try:
