@@ -154,12 +154,11 @@ class Stage:
 
     def _voted(self, matching: Matching) -> Now:
         """The same, every sample being what the patches over it say, but with more texture."""
-        level = self.level
         votes = self.targets, matching.matches, matching.weights
         whole = np.rint(vote(self._source, self.known, votes, self._unknown, WINDOW)[0])
         texture = self._texture.copy()
-        texture[:, self._smooth] = np.rint(TEXTURE_GAIN * whole[3:, ~level.rough[self._unknown]])
-        return whole[:3, level.hole[self._unknown]], texture
+        texture[:, self._smooth] = np.rint(TEXTURE_GAIN * whole[3:, ~self.level.rough[self._unknown]])
+        return whole[:3, self.level.hole[self._unknown]], texture
 
     def _inherited(self, coarser: Stage, inherited: Indices) -> Indices:
         """Offsets of the coarser level, doubled; where they lead to no source, some source."""
@@ -266,8 +265,7 @@ class Stage:
 
     def _improve(self, matches: Indices, wanted: Floats, unit: float, first: bool) -> tuple[Indices, Floats]:
         """Search near the present matches: better ones, and their squared distances, charges included."""
-        shape = self.level.hole.shape
-        used = box_sums(np.bincount(matches, minlength=self.level.hole.size).reshape(shape), 1).ravel()
+        used = box_sums(np.bincount(matches, minlength=self.touched.size).reshape(self.touched.shape), 1).ravel()
         often = np.flatnonzero(used > 9)
         charge = np.zeros(used.shape, np.float32)
         charge[often] = self.options.uniformity * unit * (used[often] / 9 - 1)
