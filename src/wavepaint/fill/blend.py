@@ -53,7 +53,8 @@ def vote(
     at = padded(targets)
     match[at], weight[at] = matches, weights
     allowed = None if known is None else np.pad(known, RADIUS).ravel()
-    down, right = (each.reshape(-1, 1) for each in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    side = 2 * reach + 1
+    down, right = (each - reach for each in np.divmod(np.arange(side * side)[:, None], side))
     closeness = np.exp(-(down * down + right * right) / (2 * window * window))
     where = np.flatnonzero(wanted)
     totals, sums = [], []

@@ -58,8 +58,8 @@ _SCALES = np.array(
 LONGEST_OFFERED, LONGEST_WANTED = 1300, 2600
 """Bounds of the Euclidean length of descriptions: the square of their sum is below 2^24, float32's exact integers."""
 FINEST = 8.0
-BLOCK = 1024
-"""Patches that are described together."""
+BLOCK = 1000
+"""Patches that are described together: with a power of two the rows of a block would compete for the same cache lines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,15 +218,17 @@ def _over_squares(values: NDArray[T], radius: int, combine: np.ufunc) -> NDArray
     """Combine the values in the square of `radius` around every sample; zeros lie outside the image."""
     side = 2 * radius + 1
     for _ in range(2):
-        length, total, start = len(values), np.zeros_like(values), 0
+        length = len(values)
         windows = np.zeros_like(values, shape=(length + 2 * radius, values.shape[1]))
         windows[radius : radius + length] = values
-        # A window is put together from windows whose lengths are powers of two.
-        for span in (1 << power for power in range(side.bit_length())):
+        # A window is put together from windows whose lengths are powers of two; the first has one sample.
+        total, start, span = windows[:length], 1, 1
+        while 2 * span <= side:
+            windows = combine(windows[:-span], windows[span:])
+            span *= 2
             if side & span:
                 total = combine(total, windows[start : start + length])
                 start += span
-            windows = combine(windows[:-span], windows[span:])
         values = total.T
     return values
 

@@ -7,46 +7,73 @@ charge for sources that are used more than once keeps them from repeating.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
-from wavepaint.fill.patches import Floats, Indices, Mask
+from wavepaint.fill.patches import LENGTH, Floats, Indices, Mask
 
 BLOCK = 64
-"""Targets that are compared with all sources together."""
+"""Targets, at least, that are compared with all sources together; more of them with few sources."""
+PAIRS = 2**20
+"""So many comparisons at a time pay for the preparation of a matrix product."""
+_SAFELY = 1 + 1e-5
+"""More than the rounding of distances."""
 _MARGIN = 8
 _NOWHERE = -(10**8)
-
-
-def turned(sources: Floats, bias: Floats | None = None) -> Floats:
-    """What `nearest` compares with.
-
-    Args:
-        sources: (S, L) their descriptions.
-        bias: (S,) whole numbers that are added to the squared distances, or None.
-
-    Returns:
-        (L + 1, S): a product with a description and a 1 is the squared distance less the square of the description.
-    """
-    norms = np.einsum("ij,ij->i", sources, sources)
-    return np.concatenate((-2 * sources.T, (norms if bias is None else norms + bias)[None]))
-
-
-def nearest(wanted: Floats, sources: Floats) -> Indices:
-    """The best source of every target, the first of equals: (N, L), `turned` sources -> (N,)."""
-    wanted = np.concatenate((wanted, np.ones((len(wanted), 1), np.float32)), axis=1)
-    best = np.empty(len(wanted), np.int64)
-    costs = np.empty((BLOCK, sources.shape[1]), np.float32)
-    for start in range(0, len(wanted), BLOCK):
-        part = wanted[start : start + BLOCK]
-        best[start : start + BLOCK] = np.matmul(part, sources, out=costs[: len(part)]).argmin(axis=1)
-    return best
+_ONES = np.ones(LENGTH, np.float32)
+Half: TypeAlias = tuple[Indices, Indices, Indices, Floats]
+"""Every other target: its number, where it and its four neighbours lie, and its description."""
 
 
 def squared_distances(a: Floats, b: Floats) -> Floats:
     """(N, L), (N, L) -> (N,); exact, as all are whole numbers."""
     squares = a - b
     squares *= squares
-    return np.asarray(squares @ np.ones(squares.shape[1], np.float32))
+    return np.asarray(squares.dot(_ONES))
+
+
+class AllPairs:
+    """The best source of every target, by comparing all with all.
+
+    That is repeated for those targets only for which another source may have become the best: while a description moves
+    by some distance, none comes nearer by more (Hamerly, "Making k-means even faster", 2010).
+
+    Args:
+        offered: (S, L) descriptions of the sources.
+        bias: (S,) whole numbers, not negative, that are added to the squared distances.
+    """
+
+    def __init__(self, offered: Floats, bias: Floats) -> None:
+        self._offered, self._bias = offered, bias
+        norms = np.einsum("ij,ij->i", offered, offered) + bias
+        # A product with a description and a 1 is the squared distance less the square of the description.
+        self._turned = np.concatenate((-2 * offered.T, norms[None]))
+        self._best: Indices | None = None
+
+    def __call__(self, wanted: Floats) -> Indices:
+        """(N, L), of the same targets in every call -> (N,); the first of equals."""
+        if self._best is None:
+            again = np.arange(len(wanted))
+            self._best, self._second = np.empty(len(wanted), np.int64), np.empty(len(wanted))
+            self._compared = np.empty_like(wanted)
+        else:
+            cost = squared_distances(self._offered.take(self._best, axis=0), wanted) + self._bias.take(self._best)
+            moved = squared_distances(wanted, self._compared)
+            reach = np.sqrt(cost, dtype=np.float64) + np.sqrt(moved, dtype=np.float64)
+            (again,) = (reach * _SAFELY > self._second).nonzero()
+        block = max(BLOCK, PAIRS // len(self._bias))
+        for start in range(0, len(again), block):
+            self._compare(again[start : start + block], wanted)
+        return self._best.copy()
+
+    def _compare(self, who: Indices, wanted: Floats) -> None:
+        assert self._best is not None
+        self._compared[who] = rows = wanted.take(who, axis=0)
+        costs = np.concatenate((rows, np.ones((len(who), 1), np.float32)), axis=1) @ self._turned
+        self._best[who] = best = costs.argmin(axis=1)
+        costs[np.arange(len(who)), best] = np.inf
+        self._second[who] = np.sqrt(costs.min(axis=1) + np.einsum("ij,ij->i", rows, rows), dtype=np.float64)
 
 
 class Field:
@@ -75,20 +102,21 @@ class Field:
         charge: Floats,
     ) -> None:
         (height, width), self.pitch = sources.shape, sources.shape[1] + 2 * _MARGIN
-        self.offered, self.wanted, self.coherence, self.charge = offered, wanted, coherence, charge
+        self.offered, self.coherence = offered, coherence
         inside = slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN)
-        good = np.zeros((height + 2 * _MARGIN, self.pitch), np.bool_)
-        good[inside] = sources
-        plain = np.zeros(good.shape, np.int64)
+        # What is no source costs too much, be it in the level or outside.
+        self.charge = np.where(sources.ravel(), charge, np.float32(np.inf))
+        plain = np.full((height + 2 * _MARGIN, self.pitch), sources.argmin())
         plain[inside] = np.arange(sources.size).reshape(height, width)
-        self.good, self.plain = good.ravel(), plain.ravel()
+        self.plain = plain.ravel()
         self.at, to = (each + 2 * _MARGIN * (each // width) + _MARGIN * (self.pitch + 1) for each in (targets, matches))
-        self.shift = np.full(good.size, _NOWHERE, np.int64)
+        self.shift = np.full(plain.size, _NOWHERE, np.int64)
         self.shift[self.at] = to - self.at
         self.cost = squared_distances(offered.take(matches, axis=0), wanted) + charge[matches]
         parity = (targets // width + targets % width) % 2
-        self.halves = [(half, self.at[half]) for half in (np.flatnonzero(parity == each) for each in (0, 1))]
-        self.beside = np.array([[-self.pitch], [self.pitch], [-1], [1]])
+        beside = self.at + np.array([[-self.pitch], [self.pitch], [-1], [1]])
+        halves = (np.flatnonzero(parity == each) for each in (0, 1))
+        self.halves: list[Half] = [(half, self.at[half], beside[:, half], wanted[half]) for half in halves]
 
     @property
     def matches(self) -> Indices:
@@ -100,31 +128,25 @@ class Field:
         """Offer every target the offsets of its neighbours at some distances."""
         for step in steps:
             for towards in (step * self.pitch, -step * self.pitch, step, -step):
-                for half, at in self.halves:
-                    self._offer(half, at, self.shift.take(at + towards))
+                for half in self.halves:
+                    self._offer(half, self.shift.take(half[1] + towards))
 
     def look_around(self, radius: int) -> None:
         """Offer every target the eight sources at one distance around its match."""
         rows, columns = radius * self.pitch, radius
         for move in (-rows, rows, -columns, columns, -rows - columns, -rows + columns, rows - columns, rows + columns):
-            for half, at in self.halves:
-                self._offer(half, at, self.shift.take(at) + move)
+            for half in self.halves:
+                self._offer(half, self.shift.take(half[1]) + move)
 
-    def _offer(self, who: Indices, at: Indices, shift: Indices) -> None:
-        to, present = at + shift, self.shift.take(at)
+    def _offer(self, half: Half, shift: Indices) -> None:
+        who, at, beside, wanted = half
         # The ends of the margin stand for all that lies outside.
-        valid = self.good.take(to, mode="clip")
-        valid &= shift != present
-        (chosen,) = valid.nonzero()
-        if not len(chosen):
-            return
-        who, at, shift, to, present = (each.take(chosen) for each in (who, at, shift, to, present))
-        source = self.plain.take(to)
-        cost = squared_distances(self.offered.take(source, axis=0), self.wanted.take(who, axis=0))
+        source = self.plain.take(at + shift, mode="clip")
+        cost = squared_distances(self.offered.take(source, axis=0), wanted)
         cost += self.charge.take(source)
         # How many more neighbours have this offset than the present one.
-        neighbours = self.shift.take(at + self.beside)
-        more = (neighbours == shift).view(np.int8) - (neighbours == present).view(np.int8)
+        neighbours = self.shift.take(beside)
+        more = (neighbours == shift).view(np.int8) - (neighbours == self.shift.take(at)).view(np.int8)
         gain = self.cost.take(who) - cost + self.coherence * more.sum(axis=0, dtype=np.float32)
         (better,) = (gain > 0).nonzero()
         self.cost[who.take(better)] = cost.take(better)
