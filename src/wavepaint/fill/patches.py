@@ -59,7 +59,7 @@ LONGEST_OFFERED, LONGEST_WANTED = 1300, 2600
 """Bounds of the Euclidean length of descriptions: the square of their sum is below 2^24, float32's exact integers."""
 FINEST = 8.0
 BLOCK = 1000
-"""Patches that are described together: with a power of two the rows of a block would compete for the same cache lines."""
+"""Patches that are described together; rows of a power of two would compete for the same lines of the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Quantiser:
         rough *= _SCALES.astype(np.float32)
         rough = np.einsum("ij,ij->j", rough, rough)
         # The longest is one of those that are nearly the longest in float32.
-        long = moved[:, rough >= rough.max() * np.float32(0.9999)] * _SCALES
+        long = moved.take(np.flatnonzero(rough >= rough.max() * np.float32(0.9999)), axis=1) * _SCALES
         scale = (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt((long**2).cumsum(axis=0)[-1].max())), 1e-6)
         scale = min(FINEST, scale)
         return cls(scale, centre), _rounded(moved, _SCALES * scale)
@@ -267,6 +267,8 @@ def depth_of(hole: Mask, most: int) -> Ints:
 
 def label(mask: Mask) -> NDArray[np.int64]:
     """Connected pieces (four neighbours) of a mask, each numbered by the largest index in it plus one; 0 outside."""
+    if mask.all():
+        return np.full(mask.shape, mask.size)
     labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     pieces = [np.flip(~mask, flips).cumsum(axis) * (mask.size + 2) for axis, flips in _PASSES]
     while True:

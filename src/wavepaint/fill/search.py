@@ -7,23 +7,15 @@ charge for sources that are used more than once keeps them from repeating.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 
 from wavepaint.fill.patches import LENGTH, Floats, Indices, Mask
 
-BLOCK = 64
-"""Targets, at least, that are compared with all sources together; more of them with few sources."""
-PAIRS = 2**20
-"""So many comparisons at a time pay for the preparation of a matrix product."""
-_SAFELY = 1 + 1e-5
-"""More than the rounding of distances."""
+BLOCK = 192
+"""Targets that are compared with all sources together."""
 _MARGIN = 8
 _NOWHERE = -(10**8)
 _ONES = np.ones(LENGTH, np.float32)
-Half: TypeAlias = tuple[Indices, Indices, Indices, Floats]
-"""Every other target: its number, where it and its four neighbours lie, and its description."""
 
 
 def squared_distances(a: Floats, b: Floats) -> Floats:
@@ -42,38 +34,28 @@ class AllPairs:
     Args:
         offered: (S, L) descriptions of the sources.
         bias: (S,) whole numbers, not negative, that are added to the squared distances.
+        targets: N, their number; they are the same in every call.
     """
 
-    def __init__(self, offered: Floats, bias: Floats) -> None:
+    def __init__(self, offered: Floats, bias: Floats, targets: int) -> None:
         self._offered, self._bias = offered, bias
-        norms = np.einsum("ij,ij->i", offered, offered) + bias
         # A product with a description and a 1 is the squared distance less the square of the description.
-        self._turned = np.concatenate((-2 * offered.T, norms[None]))
-        self._best: Indices | None = None
+        self._turned = np.concatenate((-2 * offered.T, (np.einsum("ij,ij->i", offered, offered) + bias)[None]))
+        self._best, self._second = np.zeros(targets, np.int64), np.full(targets, -1.0)
+        self._compared = np.zeros((targets, offered.shape[1]), np.float32)
 
     def __call__(self, wanted: Floats) -> Indices:
-        """(N, L), of the same targets in every call -> (N,); the first of equals."""
-        if self._best is None:
-            again = np.arange(len(wanted))
-            self._best, self._second = np.empty(len(wanted), np.int64), np.empty(len(wanted))
-            self._compared = np.empty_like(wanted)
-        else:
-            cost = squared_distances(self._offered.take(self._best, axis=0), wanted) + self._bias.take(self._best)
-            moved = squared_distances(wanted, self._compared)
-            reach = np.sqrt(cost, dtype=np.float64) + np.sqrt(moved, dtype=np.float64)
-            (again,) = (reach * _SAFELY > self._second).nonzero()
-        block = max(BLOCK, PAIRS // len(self._bias))
-        for start in range(0, len(again), block):
-            self._compare(again[start : start + block], wanted)
+        """(N, L) -> (N,); the first of equals."""
+        cost = squared_distances(self._offered.take(self._best, axis=0), wanted) + self._bias.take(self._best)
+        reach = np.sqrt(cost, dtype=np.float64) + np.sqrt(squared_distances(wanted, self._compared), dtype=np.float64)
+        (again,) = (reach * 1.00001 > self._second).nonzero()  # a little more than what rounding may take away
+        for who in np.split(again, range(BLOCK, len(again), BLOCK)):
+            self._compared[who] = rows = wanted.take(who, axis=0)
+            costs = np.concatenate((rows, np.ones((len(who), 1), np.float32)), axis=1) @ self._turned
+            self._best[who] = best = costs.argmin(axis=1)
+            costs[np.arange(len(who)), best] = np.inf
+            self._second[who] = np.sqrt(costs.min(axis=1) + np.einsum("ij,ij->i", rows, rows), dtype=np.float64)
         return self._best.copy()
-
-    def _compare(self, who: Indices, wanted: Floats) -> None:
-        assert self._best is not None
-        self._compared[who] = rows = wanted.take(who, axis=0)
-        costs = np.concatenate((rows, np.ones((len(who), 1), np.float32)), axis=1) @ self._turned
-        self._best[who] = best = costs.argmin(axis=1)
-        costs[np.arange(len(who)), best] = np.inf
-        self._second[who] = np.sqrt(costs.min(axis=1) + np.einsum("ij,ij->i", rows, rows), dtype=np.float64)
 
 
 class Field:
@@ -109,45 +91,55 @@ class Field:
         plain = np.full((height + 2 * _MARGIN, self.pitch), sources.argmin())
         plain[inside] = np.arange(sources.size).reshape(height, width)
         self.plain = plain.ravel()
+        # A sample and its four neighbours are never in the same half.
+        parity = (targets // width + targets % width) % 2
+        self.order = parity.argsort(kind="stable")
+        ends = len(targets) - np.count_nonzero(parity), len(targets)
+        self.halves = slice(0, ends[0]), slice(*ends)
+        targets, matches, self.wanted = targets[self.order], matches[self.order], wanted[self.order]
         self.at, to = (each + 2 * _MARGIN * (each // width) + _MARGIN * (self.pitch + 1) for each in (targets, matches))
+        self.beside = self.at + np.array([[-self.pitch], [self.pitch], [-1], [1]])
         self.shift = np.full(plain.size, _NOWHERE, np.int64)
         self.shift[self.at] = to - self.at
-        self.cost = squared_distances(offered.take(matches, axis=0), wanted) + charge[matches]
-        parity = (targets // width + targets % width) % 2
-        beside = self.at + np.array([[-self.pitch], [self.pitch], [-1], [1]])
-        halves = (np.flatnonzero(parity == each) for each in (0, 1))
-        self.halves: list[Half] = [(half, self.at[half], beside[:, half], wanted[half]) for half in halves]
+        self.costs = self._costs(slice(None), self.shift[self.at])
 
-    @property
-    def matches(self) -> Indices:
-        """(N,) indices of sources."""
-        matches: Indices = self.plain[self.at + self.shift[self.at]]
-        return matches
+    def result(self) -> tuple[Indices, Floats]:
+        """(N,) indices of sources, and what each costs."""
+        matches, costs = np.empty_like(self.at), np.empty_like(self.costs)
+        matches[self.order], costs[self.order] = self.plain[self.at + self.shift[self.at]], self.costs
+        return matches, costs
 
     def propagate(self, steps: tuple[int, ...]) -> None:
         """Offer every target the offsets of its neighbours at some distances."""
         for step in steps:
             for towards in (step * self.pitch, -step * self.pitch, step, -step):
-                for half in self.halves:
-                    self._offer(half, self.shift.take(half[1] + towards))
+                # At odd distances, what the first half takes is offered to the second.
+                for halves in [self.halves] if step % 2 == 0 else [self.halves[:1], self.halves[1:]]:
+                    at = self.at[halves[0].start : halves[-1].stop]
+                    self._offer(halves, self.shift.take(at + towards))
 
     def look_around(self, radius: int) -> None:
         """Offer every target the eight sources at one distance around its match."""
         rows, columns = radius * self.pitch, radius
         for move in (-rows, rows, -columns, columns, -rows - columns, -rows + columns, rows - columns, rows + columns):
-            for half in self.halves:
-                self._offer(half, self.shift.take(half[1]) + move)
+            self._offer(self.halves, self.shift.take(self.at) + move)
 
-    def _offer(self, half: Half, shift: Indices) -> None:
-        who, at, beside, wanted = half
+    def _costs(self, part: slice, shift: Indices) -> Floats:
         # The ends of the margin stand for all that lies outside.
-        source = self.plain.take(at + shift, mode="clip")
-        cost = squared_distances(self.offered.take(source, axis=0), wanted)
-        cost += self.charge.take(source)
-        # How many more neighbours have this offset than the present one.
-        neighbours = self.shift.take(beside)
-        more = (neighbours == shift).view(np.int8) - (neighbours == self.shift.take(at)).view(np.int8)
-        gain = self.cost.take(who) - cost + self.coherence * more.sum(axis=0, dtype=np.float32)
-        (better,) = (gain > 0).nonzero()
-        self.cost[who.take(better)] = cost.take(better)
-        self.shift[at.take(better)] = shift.take(better)
+        source = self.plain.take(self.at[part] + shift, mode="clip")
+        costs = squared_distances(self.offered.take(source, axis=0), self.wanted[part])
+        costs += self.charge.take(source)
+        return costs
+
+    def _offer(self, halves: tuple[slice, ...], shifts: Indices) -> None:
+        first = halves[0].start
+        costs = self._costs(slice(first, halves[-1].stop), shifts)
+        for half in halves:
+            offered = slice(half.start - first, half.stop - first)
+            at, own, shift, cost = self.at[half], self.costs[half], shifts[offered], costs[offered]
+            # How many more neighbours have this offset than the present one.
+            neighbours = self.shift.take(self.beside[:, half])
+            more = (neighbours == shift).view(np.int8) - (neighbours == self.shift.take(at)).view(np.int8)
+            (better,) = (own - cost + self.coherence * more.sum(axis=0, dtype=np.float32) > 0).nonzero()
+            own[better] = cost.take(better)
+            self.shift[at.take(better)] = shift.take(better)

@@ -90,9 +90,9 @@ class Stage:
         self._texture = level.texture.reshape(2, -1).take(self.targets, axis=1)
         raw = describe(level.planes, level.texture)
         # Samples of the hole count as zeros there, so that they can be added.
-        self._given = raw[:, self.targets].astype(np.float64)
+        self._given = raw.take(self.targets, axis=1).astype(np.float64)
         # Only sources are compared with, and described as finely as they allow.
-        raw[:, np.flatnonzero(~self._sources)] = raw[:, self._source_indices[:1]]
+        np.copyto(raw, raw[:, self._source_indices[:1]], where=~self._sources.ravel())
         self._quantise, self._offered = Quantiser.fitting(raw)
         self._patches = self._numbered_patches()
 
@@ -107,11 +107,14 @@ class Stage:
             now = self._centres(matches)
             rounds = ROUNDS.get(self.level.number, MOST_ROUNDS)
         pairs = len(self.targets) * len(self._source_indices)
-        unit = 0.0
+        unit, before = 0.0, None
         for turn in range(rounds):
             wanted = self._wanted(*now)
             everywhere = pairs < ALL_PAIRS * (1 if turn == 0 else REPEATED) and (coarser is None or pairs < ALL_PAIRS)
             if everywhere or (coarser is None and turn == 0):
+                if before is not None and np.array_equal(wanted, before):
+                    break  # The matches are the same, and so is all that would follow.
+                before = wanted
                 matches = self._source_indices[self._all_pairs(wanted)]
                 cost = squared_distances(self._offered.take(matches, axis=0), wanted)
             else:
@@ -206,7 +209,7 @@ class Stage:
     def _guide(self) -> Ints:
         """(3, M), at the samples of the hole."""
         assert self.level.guide is not None
-        return self.level.guide[:, self.level.hole]
+        return self.level.guide.reshape(3, -1).take(self.targets[self._inside], axis=1)
 
     @cached_property
     def _source(self) -> Doubles:
@@ -219,7 +222,7 @@ class Stage:
         seed, count = self.options.seed, len(self._source_indices)
         # Whole numbers below 2^14.
         bias = (hashes((seed,), count) >> 18).astype(np.float32) if seed else np.zeros(count, np.float32)
-        return AllPairs(self._offered[self._source_indices], bias)
+        return AllPairs(self._offered[self._source_indices], bias, len(self.targets))
 
     @cached_property
     def _belief(self) -> Doubles | None:
@@ -240,10 +243,7 @@ class Stage:
 
     @cached_property
     def _evidence(self) -> Doubles:
-        """(`COLOURS`, N) belief in the guide's detail: none where its amplitude is a fifth of the surroundings' or less.
-
-        In what is no detail it is believed throughout.
-        """
+        """(`COLOURS`, N) belief in the guide, 1 but for detail: 0 where it has a fifth of the surroundings' or less."""
         guided = self._quantise(self._raw(self._guide, self._texture))
         own = np.sqrt(detail_energy(guided).astype(np.float64))
         around = self._around(lambda described: np.sqrt(detail_energy(described).astype(np.float64)))
@@ -282,4 +282,4 @@ class Stage:
         field.propagate((4, 2, 1))
         for radius in (4, 2, 1) if first else (1,):
             field.look_around(radius)
-        return field.matches, field.cost
+        return field.result()

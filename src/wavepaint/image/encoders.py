@@ -57,14 +57,7 @@ BIGTIFF_BYTES = 3 * 2**30
 """A TIFF of more decoded bytes than this, of all its pages, becomes a BigTIFF: others address 4 GiB."""
 
 # Values of the tags of a TIFF.
-_LOSSLESS_COMPRESSION = {
-    1: "none",
-    5: "lzw",
-    8: "deflate",
-    32773: "packbits",
-    32946: "deflate",
-    50000: "zstd",
-}
+_LOSSLESS_COMPRESSION = {1: "none", 5: "lzw", 8: "deflate", 32773: "packbits", 32946: "deflate", 50000: "zstd"}
 _LOSSY_COMPRESSION = {6, 7, 33003, 33005, 34712, 50001}  # two kinds of JPEG, the JPEG 2000 family, WebP
 _FAX_COMPRESSION = {2, 3, 4}
 _HORIZONTAL = 2

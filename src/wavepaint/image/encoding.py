@@ -65,10 +65,7 @@ class Encoder:
             if edited is not None:
                 unfinished.write_bytes(edited)
                 return
-            with (
-                self._encoding(name, patches, format, quality) as (image, options),
-                open(unfinished, "r+b") as file,
-            ):
+            with self._encoding(name, patches, format, quality) as (image, options), open(unfinished, "r+b") as file:
                 if format == "tiff" and bigtiff:
                     options["bigtiff"] = True
                 if has_operation(f"{SAVERS[format]}_target") and libvips_writes(format):

@@ -69,10 +69,7 @@ def _changed_strips(header: Header, decoder: Decoder, patches: list[Patch]) -> I
     """Yield whole rows, as they are stored, that meet a patch: the first row, the samples before and after."""
     before = to_stored(decoder.decoded(), header.orientation)
     turned = [
-        (
-            box_to_stored(box, header.width, header.height, header.orientation),
-            to_stored(samples, header.orientation),
-        )
+        (box_to_stored(box, header.width, header.height, header.orientation), to_stored(samples, header.orientation))
         for box, samples in patches
     ]
     height, width = before.shape[:2]

@@ -56,8 +56,7 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
                 with _naming_page(page):
                     page_file = image.seek(page)
                     patches = fill(
-                        image,
-                        find_hole(image, mask if mask_pages is None else mask_pages.at_page(page), options),
+                        image, find_hole(image, mask if mask_pages is None else mask_pages.at_page(page), options)
                     )
                     filled = filled or bool(patches)
                     notes |= dict.fromkeys(page_file.warnings + page_file.conversion_warnings("tiff"))

@@ -114,11 +114,7 @@ class ArrayImage:
     """An array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), upright; it is never written to."""
 
     def __init__(
-        self,
-        array: NDArray[Any],
-        target: Path | None = None,
-        bgr: bool = False,
-        metadata: PilMetadata | None = None,
+        self, array: NDArray[Any], target: Path | None = None, bgr: bool = False, metadata: PilMetadata | None = None
     ) -> None:
         self.name = "image"
         self._in_order: Callable[[Samples], Samples] = from_bgr if bgr else lambda samples: samples

@@ -27,10 +27,7 @@ TORCH_REPAYS = 256
 
 
 def load_runtime(
-    model: str | Path | None = None,
-    name: str = "auto",
-    threads: int | None = None,
-    expected_crops: int | None = None,
+    model: str | Path | None = None, name: str = "auto", threads: int | None = None, expected_crops: int | None = None
 ) -> Runtime:
     """Load a network, ready to run.
 
