@@ -85,8 +85,8 @@ class Overlay:
 
     def add(self, patch: Patch) -> None:
         """Lay one more patch on top."""
-        box = patch[0]
         self._patches.append(patch)
+        box = patch[0]
         self._edges = np.concatenate((self._edges, [(box.left, box.top, box.right, box.bottom)]))
 
     def paste(self, samples: Samples, window: Box) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from wavepaint.fill.patches import LENGTH, Floats, Indices, Mask
 
-BLOCK = 192
+BLOCK = 64
 """Targets that are compared with all sources together."""
 _MARGIN = 8
 _NOWHERE = -(10**8)
@@ -49,9 +49,11 @@ class AllPairs:
         cost = squared_distances(self._offered.take(self._best, axis=0), wanted) + self._bias.take(self._best)
         reach = np.sqrt(cost, dtype=np.float64) + np.sqrt(squared_distances(wanted, self._compared), dtype=np.float64)
         (again,) = (reach * 1.00001 > self._second).nonzero()  # a little more than what rounding may take away
+        room = np.empty((min(BLOCK, len(again)), len(self._bias)), np.float32)
         for who in np.split(again, range(BLOCK, len(again), BLOCK)):
             self._compared[who] = rows = wanted.take(who, axis=0)
-            costs = np.concatenate((rows, np.ones((len(who), 1), np.float32)), axis=1) @ self._turned
+            row_and_1 = np.concatenate((rows, np.ones((len(who), 1), np.float32)), axis=1)
+            costs = np.matmul(row_and_1, self._turned, out=room[: len(who)])
             self._best[who] = best = costs.argmin(axis=1)
             costs[np.arange(len(who)), best] = np.inf
             self._second[who] = np.sqrt(costs.min(axis=1) + np.einsum("ij,ij->i", rows, rows), dtype=np.float64)

@@ -9,8 +9,7 @@ import numpy as np
 
 from wavepaint.runtime.base import Planes, Runtime
 
-MOST_PIXELS = 2**20
-"""A run holds at most so many pixels, or the crops of one caller."""
+MOST_PIXELS = 2**20  # of a run, or else the crops of one caller
 
 
 @dataclass(eq=False)
