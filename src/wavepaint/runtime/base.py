@@ -14,8 +14,10 @@ Planes = NDArray[np.float32]
 
 GUESSED = np.float32(0.5)
 """The mask's value for a hole sample that holds a guess to start from."""
-BATCH_PIXELS = 2**18
-"""A batch holds at most so many pixels, or one crop: what more of them need does not stay in a processor's cache."""
+
+
+BATCH_PIXELS = 2**20
+"""A batch holds at most so many pixels, those of the largest crop."""
 
 
 class Runtime(Protocol):

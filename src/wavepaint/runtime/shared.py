@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wavepaint.runtime.base import Planes, Runtime
-
-MOST_PIXELS = 2**20  # of a run, or else the crops of one caller
+from wavepaint.runtime.base import BATCH_PIXELS, Planes, Runtime
 
 
 @dataclass(eq=False)
@@ -31,7 +29,7 @@ class SharedRuntime:
     """A runtime for several threads, whose waiting crops of one size run together.
 
     Nobody waits for company: while one run is under way requests gather, and the next run takes all of one size that
-    are there, up to `MOST_PIXELS`. Each caller's thread may be the one that runs it for the others.
+    are there, up to `base.BATCH_PIXELS`. Each caller's thread may be the one that runs it for the others.
 
     Args:
         runtime: what runs the batches.
@@ -66,7 +64,7 @@ class SharedRuntime:
             crops = 0
             for request in self._waiting:
                 more = len(request.image)
-                if request.size == size and (not group or (crops + more) * size[0] * size[1] <= MOST_PIXELS):
+                if request.size == size and (not group or (crops + more) * size[0] * size[1] <= BATCH_PIXELS):
                     group.append(request)
                     crops += more
             self._waiting = [request for request in self._waiting if request not in group]
