@@ -25,7 +25,7 @@ from wavepaint.fill.patches import (
     dilate,
     label,
 )
-from wavepaint.fill.search import nearest, squared_distances, turned
+from wavepaint.fill.search import AllPairs, squared_distances
 from wavepaint.fill.solution import carry_over
 
 COLOURS = [
@@ -241,8 +241,24 @@ def test_distances_by_matrix_product_are_exact() -> None:
     assert 1000 < np.sqrt((small.astype(np.float64) ** 2).sum(axis=1)).max() <= 1300
     wanted = small[::7] + 1
     exact = ((wanted[:, None].astype(np.int64) - small[None].astype(np.int64)) ** 2).sum(axis=2)
-    assert np.array_equal(nearest(wanted, turned(small)), exact.argmin(axis=1))
+    assert np.array_equal(AllPairs(small, np.zeros(len(small), np.float32), len(wanted))(wanted), exact.argmin(axis=1))
     assert np.array_equal(squared_distances(wanted, small[: len(wanted)]), np.diagonal(exact[:, : len(wanted)]))
+
+
+@pytest.mark.parametrize("most", [0, 16000])
+def test_repeated_comparisons_of_all_pairs_find_the_first_of_the_best(most: int) -> None:
+    rng = np.random.default_rng(most)
+    # Coarse numbers, so that sources are equally near.
+    offered = 20 * rng.integers(-6, 7, (300, LENGTH)).astype(np.float32)
+    offered[150:] = offered[:150]
+    bias = rng.integers(0, most + 1, len(offered)).astype(np.float32)
+    wanted = 20 * rng.integers(-6, 7, (200, LENGTH)).astype(np.float32)
+    pairs = AllPairs(offered, bias, len(wanted))
+    for step in (0, 2, 400, 1, 40, 3, 0, 10, 10):
+        wanted = wanted + rng.integers(-step, step + 1, wanted.shape) * (rng.random((len(wanted), 1)) < 0.7)
+        wanted = wanted.clip(-600, 600).astype(np.float32)
+        exact = ((wanted[:, None].astype(np.float64) - offered) ** 2).sum(axis=2) + bias
+        assert np.array_equal(pairs(wanted), exact.argmin(axis=1))
 
 
 def test_descriptions_too_long_are_shortened() -> None:

@@ -53,7 +53,7 @@ def vote(
     at = padded(targets)
     match[at], weight[at] = matches, weights
     allowed = None if known is None else np.pad(known, RADIUS).ravel()
-    down, right = (each.reshape(-1, 1) for each in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    down, right = (each - reach for each in np.divmod(np.arange((2 * reach + 1) ** 2)[:, None], 2 * reach + 1))
     closeness = np.exp(-(down * down + right * right) / (2 * window * window))
     where = np.flatnonzero(wanted)
     totals, sums = [], []
@@ -162,7 +162,7 @@ def _conjugate_gradients(residual: Floats, diagonal: Floats, neighbours: list[In
     squares = np.einsum("ij,ij->i", residual, residual, dtype=np.float64)
     enough = ENOUGH * squares.max()
     for _ in range(MOST_STEPS):
-        if squares.max() <= enough:
+        if max(squares) <= enough:
             break
         own = direction[:, :-1]
         applied = diagonal * own

@@ -78,28 +78,25 @@ class Overlay:
     """Patches, to be pasted into windows of the image; later ones count where they overlap."""
 
     def __init__(self, patches: Sequence[Patch]) -> None:
-        self._patches = list(patches)
-        self._edges = [_edges_of(box) for box, _ in patches]
+        self._patches: list[Patch] = []
+        self._edges = np.empty((0, 4), np.int64)
+        for patch in patches:
+            self.add(patch)
 
     def add(self, patch: Patch) -> None:
         """Lay one more patch on top."""
         self._patches.append(patch)
-        self._edges.append(_edges_of(patch[0]))
+        box = patch[0]
+        self._edges = np.concatenate((self._edges, [(box.left, box.top, box.right, box.bottom)]))
 
     def paste(self, samples: Samples, window: Box) -> None:
         """Replace the samples of a window, (window.height, window.width, channels), where patches hold them."""
-        if not self._patches:
-            return
-        left, top, right, bottom = np.array(self._edges).T
+        left, top, right, bottom = self._edges.T
         meets = (left < window.right) & (right > window.left) & (top < window.bottom) & (bottom > window.top)
         for index in np.flatnonzero(meets):
             box, patch = self._patches[index]
             common = box.intersection(window)
             samples[common.relative_to(window).slices] = patch[common.relative_to(box).slices]
-
-
-def _edges_of(box: Box) -> tuple[int, int, int, int]:
-    return box.left, box.top, box.right, box.bottom
 
 
 def _part_of(progress: Progress, start: float, length: float) -> Progress:

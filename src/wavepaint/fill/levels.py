@@ -70,7 +70,7 @@ class Level:
         texture = _mean(self.texture * self.rough, rough)
         guide = None if self.guide is None else (cells_of(self.guide) + 2) >> 2
         excluded = cells_of(self.excluded) > 0
-        planes[:, hole] = 0
+        np.copyto(planes, 0, where=hole)
         return Level(self.number + 1, planes, hole, guide, texture, rough > 0, excluded, depth_of(hole, DEEPEST))
 
 
@@ -79,7 +79,7 @@ def first_level(
 ) -> Level:
     """The finest level that is searched, `number` halvings from the image; for arguments see `exemplar.solve`."""
     planes = _integers(samples)
-    planes[:, hole] = 0
+    np.copyto(planes, 0, where=hole)
     rough = ~dilate(hole, 1)
     count = np.maximum(box_sums(rough, RADIUS), 1)
     texture = texture_of(planes)

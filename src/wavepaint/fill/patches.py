@@ -58,8 +58,8 @@ _SCALES = np.array(
 LONGEST_OFFERED, LONGEST_WANTED = 1300, 2600
 """Bounds of the Euclidean length of descriptions: the square of their sum is below 2^24, float32's exact integers."""
 FINEST = 8.0
-BLOCK = 1024
-"""Patches that are described together."""
+BLOCK = 1000
+"""Patches that are described together; rows of a power of two would compete for the same lines of the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Quantiser:
         rough *= _SCALES.astype(np.float32)
         rough = np.einsum("ij,ij->j", rough, rough)
         # The longest is one of those that are nearly the longest in float32.
-        long = moved[:, rough >= rough.max() * np.float32(0.9999)] * _SCALES
+        long = moved.take(np.flatnonzero(rough >= rough.max() * np.float32(0.9999)), axis=1) * _SCALES
         scale = (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt((long**2).cumsum(axis=0)[-1].max())), 1e-6)
         scale = min(FINEST, scale)
         return cls(scale, centre), _rounded(moved, _SCALES * scale)
@@ -218,15 +218,17 @@ def _over_squares(values: NDArray[T], radius: int, combine: np.ufunc) -> NDArray
     """Combine the values in the square of `radius` around every sample; zeros lie outside the image."""
     side = 2 * radius + 1
     for _ in range(2):
-        length, total, start = len(values), np.zeros_like(values), 0
+        length = len(values)
         windows = np.zeros_like(values, shape=(length + 2 * radius, values.shape[1]))
         windows[radius : radius + length] = values
-        # A window is put together from windows whose lengths are powers of two.
-        for span in (1 << power for power in range(side.bit_length())):
+        # A window is put together from windows whose lengths are powers of two; the first has one sample.
+        total, start, span = windows[:length], 1, 1
+        while 2 * span <= side:
+            windows = combine(windows[:-span], windows[span:])
+            span *= 2
             if side & span:
                 total = combine(total, windows[start : start + length])
                 start += span
-            windows = combine(windows[:-span], windows[span:])
         values = total.T
     return values
 
@@ -265,6 +267,8 @@ def depth_of(hole: Mask, most: int) -> Ints:
 
 def label(mask: Mask) -> NDArray[np.int64]:
     """Connected pieces (four neighbours) of a mask, each numbered by the largest index in it plus one; 0 outside."""
+    if mask.all():
+        return np.full(mask.shape, mask.size)
     labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     pieces = [np.flip(~mask, flips).cumsum(axis) * (mask.size + 2) for axis, flips in _PASSES]
     while True:

@@ -9,44 +9,55 @@ from __future__ import annotations
 
 import numpy as np
 
-from wavepaint.fill.patches import Floats, Indices, Mask
+from wavepaint.fill.patches import LENGTH, Floats, Indices, Mask
 
 BLOCK = 64
 """Targets that are compared with all sources together."""
 _MARGIN = 8
 _NOWHERE = -(10**8)
-
-
-def turned(sources: Floats, bias: Floats | None = None) -> Floats:
-    """What `nearest` compares with.
-
-    Args:
-        sources: (S, L) their descriptions.
-        bias: (S,) whole numbers that are added to the squared distances, or None.
-
-    Returns:
-        (L + 1, S): a product with a description and a 1 is the squared distance less the square of the description.
-    """
-    norms = np.einsum("ij,ij->i", sources, sources)
-    return np.concatenate((-2 * sources.T, (norms if bias is None else norms + bias)[None]))
-
-
-def nearest(wanted: Floats, sources: Floats) -> Indices:
-    """The best source of every target, the first of equals: (N, L), `turned` sources -> (N,)."""
-    wanted = np.concatenate((wanted, np.ones((len(wanted), 1), np.float32)), axis=1)
-    best = np.empty(len(wanted), np.int64)
-    costs = np.empty((BLOCK, sources.shape[1]), np.float32)
-    for start in range(0, len(wanted), BLOCK):
-        part = wanted[start : start + BLOCK]
-        best[start : start + BLOCK] = np.matmul(part, sources, out=costs[: len(part)]).argmin(axis=1)
-    return best
+_ONES = np.ones(LENGTH, np.float32)
 
 
 def squared_distances(a: Floats, b: Floats) -> Floats:
     """(N, L), (N, L) -> (N,); exact, as all are whole numbers."""
     squares = a - b
     squares *= squares
-    return np.asarray(squares @ np.ones(squares.shape[1], np.float32))
+    return np.asarray(squares.dot(_ONES))
+
+
+class AllPairs:
+    """The best source of every target, by comparing all with all.
+
+    That is repeated for those targets only for which another source may have become the best: while a description moves
+    by some distance, none comes nearer by more (Hamerly, "Making k-means even faster", 2010).
+
+    Args:
+        offered: (S, L) descriptions of the sources.
+        bias: (S,) whole numbers, not negative, that are added to the squared distances.
+        targets: N, their number; they are the same in every call.
+    """
+
+    def __init__(self, offered: Floats, bias: Floats, targets: int) -> None:
+        self._offered, self._bias = offered, bias
+        # A product with a description and a 1 is the squared distance less the square of the description.
+        self._turned = np.concatenate((-2 * offered.T, (np.einsum("ij,ij->i", offered, offered) + bias)[None]))
+        self._best, self._second = np.zeros(targets, np.int64), np.full(targets, -1.0)
+        self._compared = np.zeros((targets, offered.shape[1]), np.float32)
+
+    def __call__(self, wanted: Floats) -> Indices:
+        """(N, L) -> (N,); the first of equals."""
+        cost = squared_distances(self._offered.take(self._best, axis=0), wanted) + self._bias.take(self._best)
+        reach = np.sqrt(cost, dtype=np.float64) + np.sqrt(squared_distances(wanted, self._compared), dtype=np.float64)
+        (again,) = (reach * 1.00001 > self._second).nonzero()  # a little more than what rounding may take away
+        room = np.empty((min(BLOCK, len(again)), len(self._bias)), np.float32)
+        for who in np.split(again, range(BLOCK, len(again), BLOCK)):
+            self._compared[who] = rows = wanted.take(who, axis=0)
+            row_and_1 = np.concatenate((rows, np.ones((len(who), 1), np.float32)), axis=1)
+            costs = np.matmul(row_and_1, self._turned, out=room[: len(who)])
+            self._best[who] = best = costs.argmin(axis=1)
+            costs[np.arange(len(who)), best] = np.inf
+            self._second[who] = np.sqrt(costs.min(axis=1) + np.einsum("ij,ij->i", rows, rows), dtype=np.float64)
+        return self._best.copy()
 
 
 class Field:
@@ -75,57 +86,62 @@ class Field:
         charge: Floats,
     ) -> None:
         (height, width), self.pitch = sources.shape, sources.shape[1] + 2 * _MARGIN
-        self.offered, self.wanted, self.coherence, self.charge = offered, wanted, coherence, charge
+        self.offered, self.coherence = offered, coherence
         inside = slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN)
-        good = np.zeros((height + 2 * _MARGIN, self.pitch), np.bool_)
-        good[inside] = sources
-        plain = np.zeros(good.shape, np.int64)
+        # What is no source costs too much, be it in the level or outside.
+        self.charge = np.where(sources.ravel(), charge, np.float32(np.inf))
+        plain = np.full((height + 2 * _MARGIN, self.pitch), sources.argmin())
         plain[inside] = np.arange(sources.size).reshape(height, width)
-        self.good, self.plain = good.ravel(), plain.ravel()
-        self.at, to = (each + 2 * _MARGIN * (each // width) + _MARGIN * (self.pitch + 1) for each in (targets, matches))
-        self.shift = np.full(good.size, _NOWHERE, np.int64)
-        self.shift[self.at] = to - self.at
-        self.cost = squared_distances(offered.take(matches, axis=0), wanted) + charge[matches]
+        self.plain = plain.ravel()
+        # A sample and its four neighbours are never in the same half.
         parity = (targets // width + targets % width) % 2
-        self.halves = [(half, self.at[half]) for half in (np.flatnonzero(parity == each) for each in (0, 1))]
-        self.beside = np.array([[-self.pitch], [self.pitch], [-1], [1]])
+        self.order = parity.argsort(kind="stable")
+        ends = len(targets) - np.count_nonzero(parity), len(targets)
+        self.halves = slice(0, ends[0]), slice(*ends)
+        targets, matches, self.wanted = targets[self.order], matches[self.order], wanted[self.order]
+        self.at, to = (each + 2 * _MARGIN * (each // width) + _MARGIN * (self.pitch + 1) for each in (targets, matches))
+        self.beside = self.at + np.array([[-self.pitch], [self.pitch], [-1], [1]])
+        self.shift = np.full(plain.size, _NOWHERE, np.int64)
+        self.shift[self.at] = to - self.at
+        self.costs = self._costs(slice(None), self.shift[self.at])
 
-    @property
-    def matches(self) -> Indices:
-        """(N,) indices of sources."""
-        matches: Indices = self.plain[self.at + self.shift[self.at]]
-        return matches
+    def result(self) -> tuple[Indices, Floats]:
+        """(N,) indices of sources, and what each costs."""
+        matches, costs = np.empty_like(self.at), np.empty_like(self.costs)
+        matches[self.order], costs[self.order] = self.plain[self.at + self.shift[self.at]], self.costs
+        return matches, costs
 
     def propagate(self, steps: tuple[int, ...]) -> None:
         """Offer every target the offsets of its neighbours at some distances."""
         for step in steps:
             for towards in (step * self.pitch, -step * self.pitch, step, -step):
-                for half, at in self.halves:
-                    self._offer(half, at, self.shift.take(at + towards))
+                # At odd distances, what the first half takes is offered to the second.
+                for halves in [self.halves] if step % 2 == 0 else [self.halves[:1], self.halves[1:]]:
+                    at = self.at[halves[0].start : halves[-1].stop]
+                    self._offer(halves, self.shift.take(at + towards))
 
     def look_around(self, radius: int) -> None:
         """Offer every target the eight sources at one distance around its match."""
         rows, columns = radius * self.pitch, radius
         for move in (-rows, rows, -columns, columns, -rows - columns, -rows + columns, rows - columns, rows + columns):
-            for half, at in self.halves:
-                self._offer(half, at, self.shift.take(at) + move)
+            self._offer(self.halves, self.shift.take(self.at) + move)
 
-    def _offer(self, who: Indices, at: Indices, shift: Indices) -> None:
-        to, present = at + shift, self.shift.take(at)
+    def _costs(self, part: slice, shift: Indices) -> Floats:
         # The ends of the margin stand for all that lies outside.
-        valid = self.good.take(to, mode="clip")
-        valid &= shift != present
-        (chosen,) = valid.nonzero()
-        if not len(chosen):
-            return
-        who, at, shift, to, present = (each.take(chosen) for each in (who, at, shift, to, present))
-        source = self.plain.take(to)
-        cost = squared_distances(self.offered.take(source, axis=0), self.wanted.take(who, axis=0))
-        cost += self.charge.take(source)
-        # How many more neighbours have this offset than the present one.
-        neighbours = self.shift.take(at + self.beside)
-        more = (neighbours == shift).view(np.int8) - (neighbours == present).view(np.int8)
-        gain = self.cost.take(who) - cost + self.coherence * more.sum(axis=0, dtype=np.float32)
-        (better,) = (gain > 0).nonzero()
-        self.cost[who.take(better)] = cost.take(better)
-        self.shift[at.take(better)] = shift.take(better)
+        source = self.plain.take(self.at[part] + shift, mode="clip")
+        costs = squared_distances(self.offered.take(source, axis=0), self.wanted[part])
+        costs += self.charge.take(source)
+        return costs
+
+    def _offer(self, halves: tuple[slice, ...], shifts: Indices) -> None:
+        first = halves[0].start
+        costs = self._costs(slice(first, halves[-1].stop), shifts)
+        for half in halves:
+            offered = slice(half.start - first, half.stop - first)
+            at, own, shift, cost = self.at[half], self.costs[half], shifts[offered], costs[offered]
+            # How many more neighbours have this offset than the present one.
+            neighbours = self.shift.take(self.beside[:, half])
+            more = (neighbours == shift).view(np.int8) - (neighbours == self.shift.take(at)).view(np.int8)
+            (better,) = (own - cost + self.coherence * more.sum(axis=0, dtype=np.float32) > 0).nonzero()
+            own[better] = cost.take(better)
+            self.shift[at.take(better)] = shift.take(better)

@@ -22,6 +22,7 @@ from wavepaint.fill.patches import (
     Doubles,
     Floats,
     Indices,
+    Ints,
     Quantiser,
     box_around,
     box_maximum,
@@ -31,7 +32,7 @@ from wavepaint.fill.patches import (
     detail_energy,
     dilate,
 )
-from wavepaint.fill.search import Field, nearest, squared_distances, turned
+from wavepaint.fill.search import AllPairs, Field, squared_distances
 
 Samples = NDArray[Any]
 Now = tuple[Samples, Samples]
@@ -85,14 +86,15 @@ class Stage:
         self.known = None if whole else ~(level.hole | level.excluded)
         self._nearness: Doubles = np.maximum(NEARNESS ** -level.depth.ravel()[self.targets].astype(np.float64), 1e-3)
         self._unknown = level.hole | (self.touched & ~level.rough)
+        self._in_hole, self._is_smooth = level.hole[self._unknown], ~level.rough[self._unknown]
         self._inside = np.flatnonzero(level.hole.ravel()[self.targets])
         self._smooth = np.flatnonzero(~level.rough.ravel()[self.targets])
         self._texture = level.texture.reshape(2, -1).take(self.targets, axis=1)
         raw = describe(level.planes, level.texture)
         # Samples of the hole count as zeros there, so that they can be added.
-        self._given = raw[:, self.targets].astype(np.float64)
+        self._given = raw.take(self.targets, axis=1).astype(np.float64)
         # Only sources are compared with, and described as finely as they allow.
-        raw[:, np.flatnonzero(~self._sources)] = raw[:, self._source_indices[:1]]
+        np.copyto(raw, raw[:, self._source_indices[:1]], where=~self._sources.ravel())
         self._quantise, self._offered = Quantiser.fitting(raw)
         self._patches = self._numbered_patches()
 
@@ -107,12 +109,15 @@ class Stage:
             now = self._centres(matches)
             rounds = ROUNDS.get(self.level.number, MOST_ROUNDS)
         pairs = len(self.targets) * len(self._source_indices)
-        unit = 0.0
+        unit, before = 0.0, None
         for turn in range(rounds):
             wanted = self._wanted(*now)
             everywhere = pairs < ALL_PAIRS * (1 if turn == 0 else REPEATED) and (coarser is None or pairs < ALL_PAIRS)
             if everywhere or (coarser is None and turn == 0):
-                matches = self._source_indices[nearest(wanted, self._turned)]
+                if before is not None and np.array_equal(wanted, before):
+                    break  # The matches are the same, and so is all that would follow.
+                before = wanted
+                matches = self._source_indices[self._all_pairs(wanted)]
                 cost = squared_distances(self._offered.take(matches, axis=0), wanted)
             else:
                 if turn == 0:
@@ -157,8 +162,8 @@ class Stage:
         votes = self.targets, matching.matches, matching.weights
         whole = np.rint(vote(self._source, self.known, votes, self._unknown, WINDOW)[0])
         texture = self._texture.copy()
-        texture[:, self._smooth] = np.rint(TEXTURE_GAIN * whole[3:, ~self.level.rough[self._unknown]])
-        return whole[:3, self.level.hole[self._unknown]], texture
+        texture[:, self._smooth] = np.rint(TEXTURE_GAIN * whole[3:, self._is_smooth])
+        return whole[:3, self._in_hole], texture
 
     def _inherited(self, coarser: Stage, inherited: Indices) -> Indices:
         """Offsets of the coarser level, doubled; where they lead to no source, some source."""
@@ -198,12 +203,15 @@ class Stage:
         """Descriptions of the targets as they are, with the guide's as far as it is believed."""
         raw = self._raw(samples, texture)
         if self._belief is not None:
-            assert self.level.guide is not None
-            towards = np.rint(self._belief * (self.level.guide[:, self.level.hole] - samples))
-            difference = describe_patches(towards, self._patches)
-            difference[list(DETAIL)] *= self._evidence
-            raw[:COLOURS] += difference
+            towards = np.rint(self._belief * (self._guide - samples))
+            raw[:COLOURS] += self._evidence * describe_patches(towards, self._patches)
         return self._quantise(raw)
+
+    @cached_property
+    def _guide(self) -> Ints:
+        """(3, M), at the samples of the hole."""
+        assert self.level.guide is not None
+        return self.level.guide.reshape(3, -1).take(self.targets[self._inside], axis=1)
 
     @cached_property
     def _source(self) -> Doubles:
@@ -211,12 +219,12 @@ class Stage:
         return np.concatenate((self.level.planes, self.level.texture)).reshape(5, -1).astype(np.float64)
 
     @cached_property
-    def _turned(self) -> Floats:
-        """The sources, for comparison with all pairs; for every seed but 0, other ones are attractive."""
-        seed = self.options.seed
+    def _all_pairs(self) -> AllPairs:
+        """For every seed but 0, other sources are attractive."""
+        seed, count = self.options.seed, len(self._source_indices)
         # Whole numbers below 2^14.
-        bias = (hashes((seed,), len(self._source_indices)) >> 18).astype(np.float32) if seed else None
-        return turned(self._offered[self._source_indices], bias)
+        bias = (hashes((seed,), count) >> 18).astype(np.float32) if seed else np.zeros(count, np.float32)
+        return AllPairs(self._offered[self._source_indices], bias, len(self.targets))
 
     @cached_property
     def _belief(self) -> Doubles | None:
@@ -237,12 +245,13 @@ class Stage:
 
     @cached_property
     def _evidence(self) -> Doubles:
-        """(N,) belief in the guide's detail: none where its amplitude is a fifth of the surroundings' or less."""
-        assert self.level.guide is not None
-        guided = self._quantise(self._raw(self.level.guide[:, self.level.hole], self._texture))
+        """(`COLOURS`, N) belief in the guide, 1 but for detail: 0 where it has a fifth of the surroundings' or less."""
+        guided = self._quantise(self._raw(self._guide, self._texture))
         own = np.sqrt(detail_energy(guided).astype(np.float64))
         around = self._around(lambda described: np.sqrt(detail_energy(described).astype(np.float64)))
-        return np.clip(1.25 * own / np.maximum(around, 1e-6) - 0.25, 0, 1)
+        evidence = np.ones((COLOURS, len(self.targets)))
+        evidence[list(DETAIL)] = np.clip(1.25 * own / np.maximum(around, 1e-6) - 0.25, 0, 1)
+        return evidence
 
     def _around(self, measure: Callable[[Floats], NDArray[Any]]) -> Doubles:
         """(N,) means of what is measured on descriptions, as whole numbers, over the sources near each target.
@@ -274,4 +283,4 @@ class Stage:
         field.propagate((4, 2, 1))
         for radius in (4, 2, 1) if first else (1,):
             field.look_around(radius)
-        return field.matches, field.cost
+        return field.result()
