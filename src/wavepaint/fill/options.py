@@ -21,6 +21,6 @@ class ExemplarOptions:
     seed: int = 0
     trust: float = 16.0
     floor: float = 0.2
-    coherence: float = 0.5
+    coherence: float = 0.4
     uniformity: float = 2.0
     starts: tuple[int, ...] = (3, 6, 9)
