@@ -1,6 +1,6 @@
 """What scores hardly see of a network's fills: lattices, tints, coloured dots; and where its VGG distance lies.
 
-    python lab/benchmarks/artefacts.py SET CHECKPOINT... [--kind thick] [--count 20] [--vgg16 FILE]
+    python -m lab.benchmarks.artefacts SET CHECKPOINT... [--kind thick] [--count 20] [--vgg16 FILE]
 
 SET is what `wavepaint masks make` wrote. The networks run once each, without grain. Levels are those of 8 bits.
 

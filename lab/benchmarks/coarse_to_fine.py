@@ -1,6 +1,6 @@
 """Wide holes: coarse to fine against filling at one scale and against filling a reduced copy.
 
-    python lab/benchmarks/coarse_to_fine.py IMAGES --vgg16 FILE [--count 20] [--megapixels 1,4,12] [--json FILE]
+    python -m lab.benchmarks.coarse_to_fine IMAGES --vgg16 FILE [--count 20] [--megapixels 1,4,12] [--json FILE]
 
 Images are enlarged (Lanczos) to stand for larger ones, and get one square hole of 53 % of their height: 433, 866
 and 1500 pixels at 1, 4 and 12 megapixels. PSNR is that of the hole; the VGG16 feature distance is that of a window

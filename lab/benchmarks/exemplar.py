@@ -1,6 +1,6 @@
 """What detail from the image gains over the network alone, by kind of hole.
 
-    python lab/benchmarks/exemplar.py val-0000.tar --vgg16 FILE [--count 12] [--kinds thin,object] [--set trust=24 ...]
+    python -m lab.benchmarks.exemplar val-0000.tar --vgg16 FILE [--count 12] [--kinds thin,object] [--set trust=24 ...]
 
 Centre crops of 256 pixels; masks of the presets, and `object`: unions of 2-5 ellipses with radii of 12-38 pixels.
 PSNR of the hole; LPIPS (VGG16) of the composite; DISTS of the hole's box; Frechet distance of VGG16 relu3_3 activations

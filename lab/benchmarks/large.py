@@ -1,6 +1,6 @@
 """Cost against the area of the image and of the hole, and against other methods on the same samples.
 
-    python lab/benchmarks/large.py [--small] [--rounds 3] [--budget 20] [--methods NAME,NAME] [--only SERIES,SERIES]
+    python -m lab.benchmarks.large [--small] [--rounds 3] [--budget 20] [--methods NAME,NAME] [--only SERIES,SERIES]
         [--python PATH] [--json large.json] [--plots FOLDER]
 
 Three series of arrays: one hole of 64 px in images of 1 to 100 megapixels; holes of 32 to 1500 px in one of 12;

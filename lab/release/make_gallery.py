@@ -252,7 +252,7 @@ def page(cases: tuple[Case, ...]) -> Iterator[str]:
     yield "# Gallery\n"
     yield "Fixed cases, redrawn by `python -m lab.release.make_gallery` for every released model; none is left out."
     yield "From left to right: the image, the hole (magenta), OpenCV Telea, the network alone, wavepaint."
-    yield "The words say what to look at, not what came of it."
+    yield "The words of the first part say what to look at, not what came of it."
     yield "Failures: brick, camera-sky, coffee-rim, document, face-box, line-art, rocket-tower.\n"
     for case in cases:
         yield f"**{case.name}** ({case.source}): {case.look_for}\n\n![{case.name}]({case.name}.jpg)\n"

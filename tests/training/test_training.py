@@ -400,14 +400,15 @@ def test_patience_survives_a_resume(start: Callable[..., Outcome], tmp_path: Pat
 def test_unreachable_weights_end_the_published_recipe_before_it_begins(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(download: object, folder: object = None) -> Path:
-        raise WavepaintError("https://example.org/lpips: cannot download: no route to host")
+    def unreachable(url: str, *arguments: object) -> Path:
+        raise ConnectionError("no route to host")
 
-    monkeypatch.setattr("wavepaint.evaluation.perceptual.fetch", unreachable)
+    monkeypatch.setattr("pooch.retrieve", unreachable)
     run = tmp_path / "run"
     result = CliRunner().invoke(app, ["train", str(images), "-o", str(run), "--recipe", "published"])
     assert result.exit_code == 2
-    assert result.stderr == "wavepaint: https://example.org/lpips: cannot download: no route to host\n"
+    hint = "with a local copy: --weights alexnet=FILE"
+    assert re.fullmatch(rf"wavepaint: https://\S+: cannot download: no route to host; {hint}\n", result.stderr)
     assert not run.exists()
 
 

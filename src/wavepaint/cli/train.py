@@ -23,9 +23,9 @@ class RunOptions:
 
     output: Annotated[Path | None, Option("Folder of a new run.", flags=("-o", "--output"), metavar="RUN")] = None
     resume: Annotated[Path | None, Option("Resume the run in this folder.", metavar="RUN")] = None
-    recipe: Annotated[str, Option("default, finetune, film, stamps, faces, damage, published, or a YAML file.")] = (
-        "default"
-    )
+    recipe: Annotated[
+        str, Option("default, finetune, film, stamps, faces, damage, published(-celeba, -imagenet), or a YAML file.")
+    ] = "default"
     change: Annotated[
         tuple[str, ...],
         Option("Change the recipe, e.g. batch=8 or data.workers=2.", flags=("--set",), metavar="KEY=VALUE"),

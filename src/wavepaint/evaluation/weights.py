@@ -56,7 +56,7 @@ def fetch(name: str) -> Path:
         return Path(pooch.retrieve(url, f"sha256:{sha256}", Path(url).name, folder))
     except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong hash is a ValueError
         reason = " ".join(str(error).split())
-        raise WavepaintError(f"{url}: cannot download: {reason}; a local copy can be named: {name}=FILE") from None
+        raise WavepaintError(f"{url}: cannot download: {reason}; with a local copy: --weights {name}=FILE") from None
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -41,6 +41,8 @@ from wavepaint.training.stopping import explained, stop_requests, worker_died
 from wavepaint.training.validation import sample_grid, validate
 
 _AGREE_EVERY = 10
+NAMED = 20
+"""Images that could not be read and are named at the end, at most."""
 """Steps between two agreements of several processes on whether to stop."""
 
 
@@ -334,8 +336,9 @@ class TrainingLoop:
                 self.broken |= found
         self._save()
         if self.broken:
-            names = "".join(f"\n  {each.name}: {each.reason}" for each in self.broken.values())
-            self._note(f"{len(self.broken)} images could not be read and were left out:{names}")
+            lines = [f"\n  {each.name}: {each.reason}" for each in self.broken.values()]
+            lines[NAMED:] = [f"\n  and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
+            self._note(f"{len(self.broken)} images could not be read and were left out:{''.join(lines)}")
 
     def _find_broken(self) -> None:
         self.broken |= {each.name: each for each in (*self.images.skipped, *self.crops.skipped)}
