@@ -19,7 +19,7 @@ INTERVALS = (
     "images, differences paired."
 )
 SEEDS = (
-    "They say how sure a difference between these trained networks is. Another seed of training is a second source of "
+    "They are about these trained networks alone. Another seed of training is a second source of "
     "chance: what it changes is shown by seed, and by how far the reference's own seeds differ."
 )
 

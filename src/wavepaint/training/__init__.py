@@ -1,1 +1,1 @@
-"""Training: losses, recipes and the engine."""
+"""Training: recipes, losses and the loop."""
