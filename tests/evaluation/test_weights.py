@@ -57,7 +57,7 @@ def test_a_file_is_fetched_once_and_cached(server, monkeypatch):
 @pytest.mark.parametrize(("path", "digest"), [("/weights.pth", "0" * 64), ("/missing.pth", DIGEST)])
 def test_a_bad_answer_is_one_line_and_leaves_nothing(server, monkeypatch, path, digest):
     monkeypatch.setattr(weights, "DOWNLOADS", {"net": (server + path, digest)})
-    with pytest.raises(WavepaintError, match=r"pth: cannot download: .*named: net=FILE") as caught:
+    with pytest.raises(WavepaintError, match=r"pth: cannot download: .*copy: --weights net=FILE") as caught:
         weights.fetch("net")
     assert "\n" not in str(caught.value)
     assert list(cache_folder().iterdir()) == []

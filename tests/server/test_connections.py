@@ -20,7 +20,7 @@ from wavepaint.server.settings import Settings
 
 LARGE = 2**26
 """Bytes of an answer that no buffer of the system takes."""
-PROMPT = 0.2
+PROMPT = 2.0
 """Seconds within which /healthz has to answer."""
 
 
