@@ -335,6 +335,8 @@ class TrainingLoop:
             for found in gathered:
                 self.broken |= found
         self._save()
+        # Gloo's threads let go of the tensors above meanwhile: one that does so while Python ends aborts the process.
+        self.fabric.barrier()
         if self.broken:
             lines = [f"\n  {each.name}: {each.reason}" for each in self.broken.values()]
             lines[NAMED:] = [f"\n  and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
