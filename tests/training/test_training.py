@@ -498,6 +498,49 @@ def test_tensorboard_and_metrics_show_every_step_of_a_resumed_run_once(
     assert image.size == (3 * 48, 2 * 48)
 
 
+def test_wandb_gets_rows_and_samples(
+    start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a stand-in for Lightning's logger, which needs a package that is not installed here."""
+    rows: dict[int, dict[str, float]] = {}
+    grids, ends = [], []
+
+    class Recorder:
+        def __init__(self, project: str, name: str, save_dir: Path) -> None:
+            assert (project, name, save_dir) == ("wavepaint", "run", tmp_path / "run")
+
+        def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+            rows.setdefault(step, {}).update(metrics)
+
+        def log_image(self, key: str, images: list[Any], step: int) -> None:
+            grids.append((key, step, [image.shape for image in images]))
+
+        def save(self) -> None:
+            pass
+
+        def finalize(self, status: str) -> None:
+            ends.append(status)
+
+    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger", Recorder)
+    start("run", tiny_recipe(), loggers=("wandb",))
+    losses = {row["step"]: row["loss/total"] for row in read_metrics(tmp_path / "run") if "loss/total" in row}
+    assert {step: row["loss/total"] for step, row in rows.items() if "loss/total" in row} == pytest.approx(losses)
+    assert grids == [("hole, filled, true", step, [(2 * 48, 3 * 48, 3)]) for step in (0, 4, 8)]
+    assert ends == ["success"]
+
+
+def test_wandb_without_its_package_is_one_line_and_leaves_the_folder_free(
+    start: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(**settings: Any) -> None:
+        raise ModuleNotFoundError("No module named 'wandb'")
+
+    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger", missing)
+    with pytest.raises(OptionError, match="^the logger wandb needs a package: pip install wandb$"):
+        start("run", tiny_recipe(), loggers=("wandb",))
+    assert start("run", tiny_recipe()).step == 8
+
+
 def allocate_too_much() -> None:
     torch.empty(2**50, dtype=torch.uint8)
 

@@ -82,10 +82,8 @@ class Metrics(Callback):
             try:
                 logger.log_metrics(dict(row), step)
                 logger.save()
-                if grid is not None and name == "tensorboard":
-                    writer: Any = logger.experiment  # type: ignore[attr-defined]
-                    writer.add_image("hole, filled, true", grid, step, dataformats="HWC")
-                    writer.flush()
+                if grid is not None:
+                    _log_image(logger, grid, step)
             except OSError as error:
                 del self._others[name]
                 self._note(f"{name}: cannot be written: {error.strerror or error}; the run continues without it")
@@ -107,6 +105,15 @@ def _logger(name: str, folder: Path, step: int) -> Logger:
         return WandbLogger(project="wavepaint", name=folder.resolve().name, save_dir=folder)
     except ImportError:
         raise OptionError("the logger wandb needs a package: pip install wandb") from None
+
+
+def _log_image(logger: Any, grid: Grid, step: int) -> None:
+    title = "hole, filled, true"
+    if hasattr(logger, "log_image"):  # Weights & Biases
+        logger.log_image(title, [grid], step)
+    else:
+        logger.experiment.add_image(title, grid, step, dataformats="HWC")
+        logger.experiment.flush()
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
