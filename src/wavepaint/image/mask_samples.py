@@ -101,6 +101,12 @@ def strips_of(samples: Samples) -> Strips:
         yield box, samples[box.slices]
 
 
+def split_alpha(samples: Samples) -> tuple[list[Samples], Samples | None]:
+    """The colours of (height, width, channels), (height, width) each, which are reduced three times as fast; alpha."""
+    channels = [samples[..., channel] for channel in range(samples.shape[2])]
+    return (channels[:-1], channels[-1]) if len(channels) in (2, 4) else (channels, None)
+
+
 def _full_integer(samples: Samples) -> int:
     if samples.dtype.itemsize <= 2:
         return int(np.iinfo(samples.dtype).max)

@@ -48,7 +48,7 @@ class Metadata:
     photoshop: bytes | None = None
     fields: dict[str, tuple[int, Any]] = field(default_factory=dict)
     resolution: tuple[float, float] | None = None
-    png_chunks: bytes = b""
+    png_chunks: list[png.Chunk] = field(default_factory=list)
     png_samples: bytes = b""
     jfif: bytes | None = None
     comments: bytes = b""
@@ -58,7 +58,7 @@ class Metadata:
     @property
     def is_turned(self) -> bool:
         """Whether the EXIF block states that the samples are turned."""
-        return self.exif is not None and tiff.integer_tags(tiff.directory_of(self.exif)).get(_ORIENTATION, 1) != 1
+        return self.exif is not None and tiff.integer_tags(exif.directory_of(self.exif)).get(_ORIENTATION, 1) != 1
 
     def attach(self, image: Any, format: str, interpretation: str, orientation: int | None) -> Any:
         """Return the image of an encoder with the metadata that libvips writes.
@@ -106,7 +106,7 @@ class Metadata:
             fitting = block if len(block or b"") <= jpeg.MAX_EXIF_BYTES else None
             jpeg.insert_segments(stream, jfif, fitting, self.comments)
         elif format == "png":
-            chunks = self.png_chunks + (b"" if block is None else png.chunk(b"eXIf", block))
+            chunks = self.png_chunks + ([] if block is None else [png.chunk(b"eXIf", block)])
             same_samples = png.colour_type(stream) == self.png_samples
             png.insert_chunks(stream, chunks, same_samples, drop_resolution=self.resolution is None)
         elif format == "webp" and block is not None:
@@ -123,9 +123,9 @@ class Metadata:
         extra = tiff.integers(self.tags.get(tiff.EXTRA_SAMPLES)).tolist()
         tiff.set_integers(stream, tiff.EXTRA_SAMPLES, [_STRAIGHT if each == _MULTIPLIED else each for each in extra])
         if self.container == "tiff":
-            tiff.append_tags(stream, tiff.descriptive(self.tags))
+            tiff.append_tags(stream, exif.descriptive(self.tags))
         elif self.exif is not None:
-            tiff.append_exif(stream, self.exif)
+            exif.append_to_tiff(stream, self.exif)
         if self.iptc is not None:
             records = photoshop.iptc_records(self.iptc)
             tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
@@ -146,7 +146,7 @@ class Metadata:
             yield f"{', '.join(self.segments)} of the JPEG left out"
         if tiff.LAYERS in self.tags:
             yield "Photoshop's layers are left out: they show the image as it was"
-        if format != "tiff" and (private := set(tiff.private_tags(tiff.descriptive(self.tags)))):
+        if format != "tiff" and (private := set(exif.private_tags(exif.descriptive(self.tags)))):
             kinds = [kind for kind, tags in _KINDS_OF_TAGS.items() if private & tags]
             others = private.difference(*_KINDS_OF_TAGS.values())
             names = kinds + ([f"private tags ({', '.join(map(str, sorted(others)))})"] if others else [])
@@ -155,7 +155,7 @@ class Metadata:
             yield "maker notes move within the file: those that point to their own place lose what they point to"
 
     def _has_maker_notes(self) -> bool:
-        return self.exif is not None and tiff.has_maker_notes(self.exif)
+        return self.exif is not None and exif.has_maker_notes(self.exif)
 
 
 def _fill_placeholder(stream: BinaryIO, size: int, block: bytes) -> None:
@@ -189,11 +189,11 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
             own["tags"] = tiff.read_directory(stream, directory, limit=None)
     resolution = (upright.xres, upright.yres) if is_stated else None
     if container == "tiff":
-        resolution = tiff.resolution(own["tags"])
+        resolution = exif.resolution(own["tags"])
         unstated = tiff.RESOLUTION if resolution is None else ()
-        block = tiff.exif_block({tag: value for tag, value in own["tags"].items() if tag not in unstated}) or block
+        block = exif.block_of({tag: value for tag, value in own["tags"].items() if tag not in unstated}) or block
     elif resolution is None and block is not None:
-        resolution = tiff.resolution(tiff.directory_of(block))
+        resolution = exif.resolution(exif.directory_of(block))
     return Metadata(
         container=container,
         exif=block,

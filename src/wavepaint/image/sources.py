@@ -17,7 +17,7 @@ from wavepaint.box import Box
 from wavepaint.errors import ImageError, ImageWarning, OptionError
 from wavepaint.files import replaceable_mode
 from wavepaint.image.file import ImageFile, check_alpha
-from wavepaint.image.formats import tiff
+from wavepaint.image.formats import exif
 from wavepaint.image.mask_samples import from_bgr, strips_of
 from wavepaint.image.orientation import to_stored, to_upright
 from wavepaint.image.pil import (
@@ -292,7 +292,7 @@ def _tiff_of(samples: Samples, metadata: PilMetadata) -> bytes:
     image.set_type(vips.GValue.gint_type, "orientation", metadata.orientation)
     stream = io.BytesIO(image.tiffsave_buffer(compression="none"))
     if metadata.exif is not None:
-        tiff.append_exif(stream, metadata.exif)
+        exif.append_to_tiff(stream, metadata.exif)
     return stream.getvalue()
 
 

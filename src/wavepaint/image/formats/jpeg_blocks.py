@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.files import scratch_folder
-from wavepaint.image.formats.jpeg import COMMENT, END, SCAN, SCAN_END, is_application, is_frame, segment, segments
+from wavepaint.image.formats.jpeg import COMMENT, SCAN, is_application, is_frame, segment, segments
 
 Samples = NDArray[np.uint8]
 Strip = tuple[int, Samples, Samples]
@@ -233,23 +233,11 @@ def _dct(plane: Floats) -> Floats:
 def _is_complete(jpeg: bytes) -> bool:
     """Whether the scans of a progressive JPEG hold every coefficient of every component down to its last bit."""
     missing_bits: dict[int, list[int]] = {}
-    position = 2
-    while jpeg[position : position + 1] == b"\xff" and position + 4 <= len(jpeg):
-        marker = jpeg[position + 1]
-        if marker == 0xFF:  # any number of them may stand before a marker
-            position += 1
-            continue
-        end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        if marker == END or end > len(jpeg):
-            break
-        segment = jpeg[position + 4 : end]
-        position = end
+    for marker, body in segments(_behind_start(jpeg), every_scan=True):
         if marker == _PROGRESSIVE_FRAME:
-            missing_bits = {component: [16] * _SIDE**2 for component in segment[6::3]}
-        elif marker == SCAN and len(segment) > 3:
-            first, last, bits = segment[-3:]
-            for component in segment[1:-3:2]:
+            missing_bits = {component: [16] * _SIDE**2 for component in body[6::3]}
+        elif marker == SCAN and len(body) > 3 and len(body) == 4 + 2 * body[0]:  # shorter where the file ends in it
+            first, last, bits = body[-3:]
+            for component in body[1:-3:2]:
                 missing_bits.get(component, [])[first : last + 1] = [bits & 15] * (last + 1 - first)
-            scan_end = SCAN_END.search(jpeg, end)
-            position = scan_end.start() if scan_end else len(jpeg)
     return bool(missing_bits) and not any(map(any, missing_bits.values()))
