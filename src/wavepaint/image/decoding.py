@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -37,7 +36,7 @@ class Decoder:
         # Tiles can be read in any order, and transposing needs the whole image: neither is a stream. (libvips holds
         # a whole image of more than 100 MB in a temporary file.)
         with file.decoding():
-            self._tiles = TileReader(file.open, header.directory, to_srgb) if header.is_tiled else None
+            self._tiles = TileReader(file, header.directory) if header.is_tiled else None
         self._is_random = header.orientation >= 3 or header.is_tiled
         self._is_checked = False
         self._decoded: Samples | None = None
@@ -141,19 +140,16 @@ class TileReader:
     without that cache, and an error ends the reading: so it gets the tiles as strips (`formats.tiff_tiles`).
 
     Args:
-        open_file: opens the file.
+        file: to read.
         page: number of its directory, from 0.
-        convert: from the libvips image of some tiles to that of the samples to hand out; pixel by pixel.
 
     Raises:
         ValueError: tags that make no sense.
     """
 
-    def __init__(
-        self, open_file: Callable[[], AbstractContextManager[BinaryIO]], page: int, convert: Callable[[Any], Any]
-    ) -> None:
-        self._open_file, self._convert = open_file, convert
-        with open_file() as stream:
+    def __init__(self, file: StoredFile, page: int) -> None:
+        self._file = file
+        with file.open() as stream:
             self._table = read_tile_table(stream, page)
         self._last: tuple[Box, NDArray[Any]] | None = None
 
@@ -178,7 +174,7 @@ class TileReader:
         """The samples of a rectangle of tiles."""
         step = max(1, _MAX_ROWS // (tiles.width * self._table.tile_height))
         parts = []
-        with self._open_file() as stream:
+        with self._file.open() as stream:
             for top in range(tiles.top, tiles.bottom, step):
                 check_cancelled()
                 part = Box(tiles.left, top, tiles.width, min(step, tiles.bottom - top))
@@ -193,5 +189,5 @@ class TileReader:
         numbers = np.arange(table.across * table.down).reshape(table.down, table.across)[tiles.slices]
         strips = table.as_strips(stream, numbers.ravel().tolist())
         image = libvips().Image.tiffload_buffer(strips, access="sequential", fail_on="error")
-        samples: NDArray[Any] = self._convert(image).numpy().reshape(tiles.height, tiles.width, height, width, -1)
+        samples: NDArray[Any] = to_srgb(image).numpy().reshape(tiles.height, tiles.width, height, width, -1)
         return samples.transpose(0, 2, 1, 3, 4).reshape(tiles.height * height, tiles.width * width, -1)

@@ -10,9 +10,11 @@ that are asked for, another writes the result strip by strip, and memory does no
 
 from __future__ import annotations
 
+import io
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ from wavepaint.image.formats.palette import Colour, label_base
 from wavepaint.image.header import check_inside, read_header
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.suffixes import can_write, format_of_name, writable_suffixes
-from wavepaint.image.types import Patch, Samples, Source
+from wavepaint.image.types import Patch, Samples, Source, Strips
 
 
 class ImageFile:
@@ -55,11 +57,11 @@ class ImageFile:
         self, file: StoredFile, page: int = 0, every_page: bool = False, tiff_pages: tiff.Pages | None = None
     ) -> None:
         self._file = file
-        self._header, metadata = read_header(file, page, every_page, tiff_pages)
+        self._header, metadata, self.warnings = read_header(file, page, every_page, tiff_pages)
         self._decoder = Decoder(file, self._header)
         self._encoder = Encoder(file, self._header, self._decoder, metadata)
         header = self._header
-        self.name, self.format, self.pages, self.warnings = file.name, header.format, header.pages, header.warnings
+        self.name, self.format, self.pages = file.name, header.format, header.pages
         self.width, self.height, self.channels, self.dtype = header.width, header.height, header.channels, header.dtype
         self.orientation, self.has_alpha = header.orientation, header.has_alpha
         self.decoded_bytes, self.lossless = header.decoded_bytes, header.lossless
@@ -104,11 +106,11 @@ class ImageFile:
         """Return all samples, (height, width, channels) of `dtype`; an array of its own."""
         return self.read(Box(0, 0, self.width, self.height))
 
-    def stream(self, hold: bool = False) -> Iterator[tuple[Box, Samples]]:
+    def strips(self, hold: bool = True) -> Strips:
         """Yield what can be seen of the image, colours and transparency, in strips of full width from top to bottom.
 
-        They are (box, samples), not writable. Decoded anew each time and never held, however small the image, unless
-        `hold` asks for that. Raises `ImageError` for a damaged file.
+        They are (box, samples), not writable. Without `hold` they are decoded anew each time and never held, however
+        small the image. Raises `ImageError` for a damaged file.
         """
         strips = self._decoder.strips(self.height, hold)
         if self.has_alpha or self.channels in (1, 3):
@@ -171,7 +173,10 @@ class ImageFile:
             ImageError: the source is damaged, a patch does not fit, or the format cannot hold the image.
             OptionError: an unknown format or a quality outside 1-100.
         """
-        return self._encoder.encode(list(patches), self._own_format if format is None else format, quality)
+        stream = io.BytesIO()
+        format = self._own_format if format is None else format
+        self._encoder.write(stream, self.name, list(patches), format, quality)
+        return stream.getvalue()
 
     def save(
         self,
@@ -189,12 +194,19 @@ class ImageFile:
 
         Raises `ImageError` and `OptionError` like `encode`, and `ImageError` if the target cannot be written.
         """
-        self._encoder.save(target, list(patches), self.output_format(target), quality, bigtiff, name or str(target))
+        name, format = name or str(target), self.output_format(target)
+        with writing(target, name) as unfinished, open(unfinished, "r+b") as file:
+            self._encoder.write(file, name, list(patches), format, quality, bigtiff)
 
     def copy(self, target: str | Path) -> None:
         """Write the image to a file as it is, byte for byte; whole or not at all, and errors like `save`."""
-        with writing(target, str(target)) as unfinished, self._file.open() as stream, open(unfinished, "wb") as file:
-            shutil.copyfileobj(stream, file)
+        with writing(target, str(target)) as unfinished, open(unfinished, "wb") as file:
+            self.copy_into(file)
+
+    def copy_into(self, stream: BinaryIO) -> None:
+        """Write the image to a stream as it is, byte for byte."""
+        with self._file.open() as source:
+            shutil.copyfileobj(source, stream)
 
     @property
     def _own_format(self) -> str:

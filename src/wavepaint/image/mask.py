@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def open_mask(mask: Any, bgr: bool = False) -> SampledImage:
         mask = ImageFile.open(mask, name=_name_of(mask))
     if isinstance(mask, ImageFile):
         full = int(np.iinfo(mask.dtype).max)
-        return SampledImage(mask.name, mask.width, mask.height, full, mask.stream, mask.label_base())
+        return SampledImage(mask.name, mask.width, mask.height, full, partial(mask.strips, False), mask.label_base())
     if is_pil_image(mask):
         samples = to_upright(mask_samples_of_pil(mask), orientation_of_pil(mask))
         return replace(sampled_array(samples), base=label_base_of_pil(mask))
