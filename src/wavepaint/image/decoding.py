@@ -13,11 +13,11 @@ from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError
 from wavepaint.image import hevc
-from wavepaint.image.formats.tiff_tiles import check_strips, read_tile_table
+from wavepaint.image.formats.tiff_tiles import TileTable, check_strips
 from wavepaint.image.header import Header, load_options, to_srgb
 from wavepaint.image.orientation import box_to_stored, to_upright
 from wavepaint.image.stored_file import StoredFile
-from wavepaint.image.strips import STRIP_ROWS
+from wavepaint.image.strips import strip_boxes
 from wavepaint.image.types import Samples
 from wavepaint.image.vips import libvips
 
@@ -44,10 +44,7 @@ class Decoder:
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """Return the samples of boxes inside the image, arrays of their own, in one pass over the file."""
-        if not self._header.streamed:
-            decoded = self.decoded()
-            return [decoded[box.slices].copy() for box in boxes]
-        if self._is_random:
+        if self._is_random or not self._header.streamed:
             fetch = self.row_reader()
             return [fetch(box).copy() for box in boxes]
         header = self._header
@@ -66,9 +63,8 @@ class Decoder:
         hold: as in `row_reader`.
         """
         fetch = self.row_reader(hold)
-        for top in range(0, bottom, STRIP_ROWS):
+        for strip in strip_boxes(self._header.width, bottom):
             check_cancelled()
-            strip = Box(0, top, self._header.width, min(STRIP_ROWS, bottom - top))
             yield strip, fetch(strip)
 
     def row_reader(self, hold: bool = True) -> Callable[[Box], Samples]:
@@ -150,7 +146,7 @@ class TileReader:
     def __init__(self, file: StoredFile, page: int) -> None:
         self._file = file
         with file.open() as stream:
-            self._table = read_tile_table(stream, page)
+            self._table = TileTable(stream, page)
         self._last: tuple[Box, NDArray[Any]] | None = None
 
     def read(self, box: Box) -> NDArray[Any]:

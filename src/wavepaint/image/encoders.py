@@ -14,14 +14,8 @@ from numpy.typing import NDArray
 from wavepaint.image.formats import tiff
 from wavepaint.image.header import Header
 
-JPEG_QUALITY = 95
-"""Quality of a JPEG made from another format; one made from a JPEG has the quality of its source."""
-WEBP_QUALITY = 90
-"""Quality of a WebP that is not lossless."""
-AVIF_QUALITY = 80
-"""Quality of an AVIF or HEIC that is not lossless."""
-JXL_QUALITY = 90
-"""Quality of a JPEG XL that is not lossless."""
+QUALITIES = {"jpeg": 95, "webp": 90, "avif": 80, "heic": 80, "jxl": 90}
+"""Of what is not lossless, by its format; a JPEG made from a JPEG has the quality of its source."""
 _FULL_CHROMA_QUALITY = 90
 JPEG_SUBSAMPLINGS = ("4:4:4", "4:2:0")
 """What libvips can write; rarer kinds of chroma subsampling get the former, which loses nothing."""
@@ -79,17 +73,17 @@ def saver_options(header: Header, format: str, quality: int | None, patches: Ite
         return dict(SAVER_FORMAT[format])
     lossless = header.lossless and quality is None
     if format == "jxl":
-        return {"lossless": True} if lossless else {"Q": quality or JXL_QUALITY}
+        return {"lossless": True} if lossless else {"Q": quality or QUALITIES[format]}
     if format == "webp":
         # "exact" keeps the colours of transparent pixels.
         exact = {"lossless": True, "exact": True}
-        return (exact if lossless else {"Q": quality or WEBP_QUALITY, "alpha_q": 100}) | {"keep": ALL_BUT_EXIF}
+        return (exact if lossless else {"Q": quality or QUALITIES[format], "alpha_q": 100}) | {"keep": ALL_BUT_EXIF}
     return {
         "compression": HEIF_COMPRESSION[format],
         "bitdepth": min(max(header.bits, 8), 12),
         "subsample_mode": "off",
         "effort": next((effort for limit, effort in _HEIF_EFFORTS.items() if header.decoded_bytes <= limit), 0),
-        **({"lossless": True} if lossless else {"Q": quality or AVIF_QUALITY}),
+        **({"lossless": True} if lossless else {"Q": quality or QUALITIES[format]}),
     }
 
 
@@ -98,7 +92,7 @@ def _jpeg_options(header: Header, quality: int | None) -> dict[str, Any]:
         subsample = header.jpeg.subsampling == "4:2:0"
         quality = quality or header.jpeg.quality
     else:
-        quality = quality or JPEG_QUALITY
+        quality = quality or QUALITIES["jpeg"]
         subsample = quality < _FULL_CHROMA_QUALITY
     return {
         "Q": quality,

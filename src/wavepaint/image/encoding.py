@@ -17,7 +17,7 @@ from wavepaint.image import hevc
 from wavepaint.image.decoding import Decoder
 from wavepaint.image.encoders import ALL_BUT_EXIF, JPEG_SUBSAMPLINGS, SAVERS, saver_options
 from wavepaint.image.formats import jpeg
-from wavepaint.image.formats.jpeg_blocks import can_keep_blocks, read_blocks, replace_blocks
+from wavepaint.image.formats.jpeg_blocks import Blocks, can_keep_blocks
 from wavepaint.image.header import DECODED_LIMIT, Header, check_inside
 from wavepaint.image.metadata import Metadata
 from wavepaint.image.orientation import box_to_stored, to_stored
@@ -121,8 +121,7 @@ class Encoder:
                 self._check_blocks()
                 with self._file.open() as source:
                     original = source.read()
-                blocks = read_blocks(original)
-                return replace_blocks(blocks, self._metadata_alone(), self._changed_strips(patches))
+                return Blocks(original).replaced(self._metadata_alone(), self._changed_strips(patches))
             except ValueError as error:
                 reason = f"{self._file.name}: all of it is compressed again, not only what has changed: {error}"
                 warnings.warn(reason, ImageWarning, stacklevel=1)

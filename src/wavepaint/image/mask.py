@@ -90,7 +90,7 @@ def open_mask(mask: Any, bgr: bool = False) -> SampledImage:
     if isinstance(mask, (bytearray, memoryview)):
         mask = bytes(mask)
     if isinstance(mask, (str, bytes, Path)):
-        mask = ImageFile.open(mask, name=_name_of(mask))
+        mask = ImageFile.open(mask, name="mask" if isinstance(mask, bytes) else str(mask) or "the mask's file name")
     if isinstance(mask, ImageFile):
         full = int(np.iinfo(mask.dtype).max)
         return SampledImage(mask.name, mask.width, mask.height, full, partial(mask.strips, False), mask.label_base())
@@ -212,7 +212,3 @@ def _hole_of_boxes(image: ReadableImage, options: Options) -> Mask:
             )
         hole[inside.slices] = True
     return hole
-
-
-def _name_of(mask: Any) -> str:
-    return str(mask) or "the mask's file name" if isinstance(mask, (str, Path)) else "mask"

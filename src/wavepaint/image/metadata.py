@@ -74,7 +74,7 @@ class Metadata:
         blob = libvips().GValue.blob_type
         if self.exif is not None and format in _HEIF:
             # libvips goes by the tags that it understands; `complete` puts the block itself in their place.
-            image.set_type(blob, "exif-data", exif.placeholder(len(self.exif))[0])
+            image.set_type(blob, "exif-data", exif.placeholder(len(self.exif)))
         for name, (kind, value) in self.fields.items():
             image.set_type(kind, name, value)
         if orientation is not None:
@@ -111,8 +111,8 @@ class Metadata:
             png.insert_chunks(stream, chunks, same_samples, drop_resolution=self.resolution is None)
         elif format == "webp" and block is not None:
             webp.append_exif(stream, block, image.width, image.height, image.hasalpha())
-        elif format in _HEIF and self.exif is not None and block is not None:
-            _fill_placeholder(stream, len(self.exif), block)
+        elif format in _HEIF and block is not None:
+            exif.fill_placeholder(stream, block)
         elif format == "tiff":
             self._complete_tiff(stream)
 
@@ -151,18 +151,8 @@ class Metadata:
             others = private.difference(*_KINDS_OF_TAGS.values())
             names = kinds + ([f"private tags ({', '.join(map(str, sorted(others)))})"] if others else [])
             yield f"{' and '.join(names)} of the TIFF left out in {format}"
-        if "tiff" in (self.container, format) and self._has_maker_notes():
+        if "tiff" in (self.container, format) and self.exif is not None and exif.has_maker_notes(self.exif):
             yield "maker notes move within the file: those that point to their own place lose what they point to"
-
-    def _has_maker_notes(self) -> bool:
-        return self.exif is not None and exif.has_maker_notes(self.exif)
-
-
-def _fill_placeholder(stream: BinaryIO, size: int, block: bytes) -> None:
-    stream.seek(0)
-    data = exif.fill_placeholder(stream.read(), exif.placeholder(size)[1], block)
-    stream.seek(0)
-    stream.write(data)
 
 
 def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, directory: int) -> Metadata:

@@ -14,6 +14,7 @@ from wavepaint.image.formats import tiff
 from wavepaint.image.formats.tiff import Directory, Value
 
 _PREFIX = b"Exif\0\0"
+_MARK = b"wavepaint" * 4
 _ORIENTATION, _MAKER_NOTE, _USER_COMMENT = 274, 37500, 37510
 _WIDTH, _HEIGHT = 40962, 40963
 _FIRST_PRIVATE = 32768
@@ -65,24 +66,21 @@ def _replace(data: bytearray, order: str, start: int, values: dict[int, int]) ->
     return pointers
 
 
-def placeholder(size: int) -> tuple[bytes, bytes]:
-    """Return an EXIF block with room for `size` bytes, and the bytes by which it is found in a file.
-
-    For encoders that write what they understand of a block, and not the block.
-    """
-    mark = b"wavepaint" * 4
-    comment: Directory = {_USER_COMMENT: Value(tiff.UNDEFINED, mark + bytes(size))}
-    return _PREFIX + tiff.tiff_of({tiff.EXIF: comment}), mark
+def placeholder(size: int) -> bytes:
+    """Return an EXIF block with room for `size` bytes, for encoders that write what they understand of a block."""
+    comment: Directory = {_USER_COMMENT: Value(tiff.UNDEFINED, _MARK + bytes(size))}
+    return _PREFIX + tiff.tiff_of({tiff.EXIF: comment})
 
 
-def fill_placeholder(data: bytes, mark: bytes, block: bytes) -> bytes:
-    """Put an EXIF block, without its prefix, in the place of the one with the mark."""
-    found = data.find(mark)
+def fill_placeholder(stream: BinaryIO, block: bytes) -> None:
+    """Put an EXIF block, without its prefix, in the place of the `placeholder` in a file, open to read and write."""
+    stream.seek(0)
+    data = stream.read()
+    found = data.find(_MARK)
     start = max(data.rfind(b"II*\0", 0, found), data.rfind(b"MM\0*", 0, found))
-    if found < 0 or start < 0:
-        return data
-    end = found + len(mark) + len(block)
-    return data[:start] + block + bytes(end - start - len(block)) + data[end:]
+    if found >= 0 and start >= 0:
+        stream.seek(start)
+        stream.write(block + bytes(found + len(_MARK) - start))
 
 
 def block_of(directory: Directory) -> bytes | None:

@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,62 +46,53 @@ def can_keep_blocks() -> bool:
     return find_spec("jpeglib") is not None
 
 
-@dataclass
 class Blocks:
-    """The coefficients of a JPEG, to be edited in place."""
-
-    jpeg: Any
-    factors: list[tuple[int, int]]
-    identifiers: bytes
-
-
-def read_blocks(source: bytes) -> Blocks:
-    """Read the coefficients of a JPEG: Huffman coded with 8 bits, grey or YCbCr, sequential or progressive.
+    """The coefficients of a JPEG: Huffman coded with 8 bits, grey or YCbCr, sequential or progressive.
 
     Raises:
         ValueError: a JPEG that this cannot edit, with the reason.
     """
-    with _temporary_file() as path:
-        path.write_bytes(source)
-        jpeglib = import_module("jpeglib")
-        with _without_lines_of_libjpeg(path.with_name("stderr")):
-            jpeg = jpeglib.read_dct(str(path))
-            components = 1 if jpeg.Cb is None else 3  # which reads them
-    if jpeg.jpeg_color_space.name != _SPACES[components]:
-        raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
-    if jpeg.progressive_mode and not _is_complete(source):
-        # Decoders smooth what has not arrived yet; of the sequential file that jpeglib writes they would not.
-        raise ValueError("it is progressive and lacks its last scans")
-    factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
-    if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
-        raise ValueError("its chroma subsampling is not a whole number")
-    if not all(np.all(jpeg.get_component_qt(index)) for index in range(components)):
-        raise ValueError("its quantisation has steps of zero")
-    return Blocks(jpeg, factors, _identifiers(source))
 
+    def __init__(self, source: bytes) -> None:
+        with _temporary_file() as path:
+            path.write_bytes(source)
+            jpeglib = import_module("jpeglib")
+            with _without_lines_of_libjpeg(path.with_name("stderr")):
+                self._jpeg = jpeg = jpeglib.read_dct(str(path))
+                components = 1 if jpeg.Cb is None else 3  # which reads them
+        if jpeg.jpeg_color_space.name != _SPACES[components]:
+            raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
+        if jpeg.progressive_mode and not _is_complete(source):
+            # Decoders smooth what has not arrived yet; of the sequential file that jpeglib writes they would not.
+            raise ValueError("it is progressive and lacks its last scans")
+        self._factors = factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
+        if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
+            raise ValueError("its chroma subsampling is not a whole number")
+        if not all(np.all(jpeg.get_component_qt(index)) for index in range(components)):
+            raise ValueError("its quantisation has steps of zero")
+        self._identifiers = _identifiers(source)
 
-def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> bytes:
-    """Replace the blocks of a JPEG in which a sample has changed.
+    def replaced(self, metadata: bytes, strips: Iterable[Strip]) -> bytes:
+        """Replace the blocks in which a sample has changed, and use all of them up.
 
-    Args:
-        blocks: of the JPEG before; used up.
-        metadata: a JPEG, of any image, with the metadata that the result is to have.
-        strips: what has changed, in whole rows, from top to bottom.
+        Args:
+            metadata: a JPEG, of any image, with the metadata that the result is to have.
+            strips: what has changed, in whole rows, from top to bottom.
 
-    Returns:
-        A sequential JPEG with the coefficients of `blocks`, but for changed blocks, and the application segments and
-        comments of `metadata`.
+        Returns:
+            A sequential JPEG with these coefficients, but for changed blocks, and the application segments and comments
+            of `metadata`.
 
-    Raises:
-        ValueError: jpeglib cannot write it.
-    """
-    for strip in strips:
-        _edit(blocks.jpeg, strip, blocks.factors)
-    with _temporary_file() as path:
-        with _without_lines_of_libjpeg(path.with_name("stderr")):
-            blocks.jpeg.write_dct(str(path))
-        edited = path.read_bytes()
-    return b"\xff\xd8" + _metadata(metadata) + _image(edited, blocks.identifiers)
+        Raises:
+            ValueError: jpeglib cannot write it.
+        """
+        for strip in strips:
+            _edit(self._jpeg, strip, self._factors)
+        with _temporary_file() as path:
+            with _without_lines_of_libjpeg(path.with_name("stderr")):
+                self._jpeg.write_dct(str(path))
+            edited = path.read_bytes()
+        return b"\xff\xd8" + _metadata(metadata) + _image(edited, self._identifiers)
 
 
 def _identifiers(jpeg: bytes) -> bytes:

@@ -6,7 +6,7 @@ import io
 import shutil
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,17 +67,13 @@ class _Layout:
 
     @property
     def offset(self) -> str:
-        """Struct format of an offset; as many bytes hold a value in place."""
+        """Struct format of an offset."""
         return self.order + ("Q" if self.big else "I")
 
     @property
-    def entry_bytes(self) -> int:
-        return 20 if self.big else 12
-
-    @property
-    def head_bytes(self) -> int:
-        """Bytes of tag, field type and count, before the value."""
-        return 12 if self.big else 8
+    def entry(self) -> str:
+        """Struct format of tag, field type, count, and the values or, if they are larger, their offset."""
+        return self.order + ("HHQ8s" if self.big else "HHI4s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +203,8 @@ def append_tags(stream: BinaryIO, added: Directory) -> None:
     layout, offset = _read_header(stream)
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
-    entries = [stream.read(layout.entry_bytes) for _ in range(count)]
-    present = {int(struct.unpack_from(layout.order + "H", entry)[0]): entry for entry in entries}
+    entries = (_read(stream, layout.entry) for _ in range(count))
+    present = {tag: struct.pack(layout.entry, tag, *entry) for tag, *entry in entries}
     end = stream.seek(0, io.SEEK_END)
     start = end + end % 2
     missing = {tag: value for tag, value in added.items() if tag not in present}
@@ -266,19 +262,16 @@ def set_integers(stream: BinaryIO, tag: int, values: list[int]) -> None:
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
     for _ in range(count):
-        entry = stream.tell()
-        own, kind = _read(stream, layout.order + "HH")
-        (number,) = _read(stream, layout.offset)
+        own, kind, number, field = _read(stream, layout.entry)
         if own == tag and kind in _INTEGERS and number == len(values):
             packed = struct.pack(f"{layout.order}{number}{_INTEGERS[kind]}", *values)
-            if len(packed) > struct.calcsize(layout.offset):
-                stream.seek(_read(stream, layout.offset)[0])
+            place = stream.tell() - len(field)
+            stream.seek(place if len(packed) <= len(field) else struct.unpack(layout.offset, field)[0])
             stream.write(packed)
             return
-        stream.seek(entry + layout.entry_bytes)
 
 
-def _read(stream: BinaryIO, format: str) -> tuple[int, ...]:
+def _read(stream: BinaryIO, format: str) -> tuple[Any, ...]:
     return struct.unpack(format, stream.read(struct.calcsize(format)))
 
 
@@ -296,8 +289,9 @@ def _read_header(stream: BinaryIO) -> tuple[_Layout, int]:
 def _next_directory(stream: BinaryIO, layout: _Layout, offset: int) -> int:
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
-    stream.seek(count * layout.entry_bytes, io.SEEK_CUR)
-    return _read(stream, layout.offset)[0]
+    stream.seek(count * struct.calcsize(layout.entry), io.SEEK_CUR)
+    (following,) = _read(stream, layout.offset)
+    return int(following)
 
 
 def _read_entries(
@@ -306,12 +300,10 @@ def _read_entries(
     file_bytes = stream.seek(0, io.SEEK_END)
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
-    block = stream.read(min(count, 2**16) * layout.entry_bytes)
+    entry_bytes = struct.calcsize(layout.entry)
+    block = stream.read(min(count, 2**16) * entry_bytes)
     directory: Directory = {}
-    for start in range(0, len(block) - layout.entry_bytes + 1, layout.entry_bytes):
-        tag, kind = struct.unpack_from(layout.order + "HH", block, start)
-        (values,) = struct.unpack_from(layout.offset, block, start + 4)
-        field = block[start + layout.head_bytes : start + layout.entry_bytes]
+    for tag, kind, values, field in struct.iter_unpack(layout.entry, block[: len(block) // entry_bytes * entry_bytes]):
         size = values * _VALUE_BYTES.get(kind, 0)
         # The first of equal tags counts, and directories that name each other a thousand times cost nothing.
         if tag in directory or not 0 < size <= min(file_bytes, limit or file_bytes):
@@ -348,7 +340,7 @@ def _pack(directory: Directory, present: dict[int, bytes], layout: _Layout, star
     """
     count = len(directory) + len(present)
     place = struct.calcsize(layout.offset)
-    behind = start + struct.calcsize(layout.count) + count * layout.entry_bytes + place
+    behind = start + struct.calcsize(layout.count) + count * struct.calcsize(layout.entry) + place
     entries = dict(present)
     extra = b""
     for tag, item in directory.items():
@@ -362,7 +354,6 @@ def _pack(directory: Directory, present: dict[int, bytes], layout: _Layout, star
             field = _swapped(item.data, kind, layout.order)
             if len(field) > place:
                 field, extra = struct.pack(layout.offset, behind + len(extra)), extra + field
-        head = struct.pack(f"{layout.order}HH{layout.offset[1]}", tag, kind, values)
-        entries[tag] = head + field.ljust(place, b"\0")
+        entries[tag] = struct.pack(layout.entry, tag, kind, values, field)
     packed = b"".join(entries[tag] for tag in sorted(entries))
     return struct.pack(layout.count, count) + packed + struct.pack(layout.offset, 0) + extra
