@@ -84,7 +84,7 @@ def read_tiff(data: bytes) -> None:
     stream = io.BytesIO(data)
     pages = tiff_format.read_pages(stream)
     for page in pages.directories[:3]:
-        directory = tiff_format.read_directory(stream, page, limit=None)
+        directory = tiff_format.read_directory(stream, page)
         tiff_format.integer_tags(directory)
         exif.descriptive(directory)
         exif.resolution(directory)

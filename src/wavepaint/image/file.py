@@ -53,11 +53,9 @@ class ImageFile:
         warnings: what a user should know about how the file was read, one line each.
     """
 
-    def __init__(
-        self, file: StoredFile, page: int = 0, every_page: bool = False, tiff_pages: tiff.Pages | None = None
-    ) -> None:
+    def __init__(self, file: StoredFile, page: int | None = None, tiff_pages: tiff.Pages | None = None) -> None:
         self._file = file
-        self._header, metadata, self.warnings = read_header(file, page, every_page, tiff_pages)
+        self._header, metadata, self.warnings = read_header(file, page, tiff_pages)
         self._decoder = Decoder(file, self._header)
         self._encoder = Encoder(file, self._header, self._decoder, metadata)
         header = self._header
@@ -67,27 +65,27 @@ class ImageFile:
         self.decoded_bytes, self.lossless = header.decoded_bytes, header.lossless
 
     @classmethod
-    def open(cls, source: Source, *, page: int = 0, name: str | None = None, every_page: bool = False) -> ImageFile:
+    def open(cls, source: Source, *, name: str | None = None) -> ImageFile:
         """Open an image file, or the bytes of one, and read its header.
+
+        Of the `pages` of a TIFF, GIF, animated WebP or AVIF it is the first. The others are neither read nor written;
+        `warnings` says so.
 
         Args:
             source: path or file contents: PNG, JPEG, WebP, TIFF, GIF, and AVIF or HEIC if libvips has the decoder.
-            page: which of the `pages` of a TIFF, GIF, animated WebP or AVIF, from 0. The others are neither read nor
-                written; `warnings` says so.
             name: what messages call it.
-            every_page: whoever opens this page opens the others too: no warning about them.
 
         Raises:
             ImageError: the file is missing, empty, unreadable, damaged or of an unsupported kind (float, 32-bit or
                 complex samples, CIELAB, more than four channels, camera raw, formats that are not for images).
                 Damage further inside shows later, as the same error, from whatever decodes the samples.
         """
-        return cls(StoredFile(source, name), page, every_page)
+        return cls(StoredFile(source, name))
 
     def at_page(self, page: int) -> ImageFile:
-        """Open another page of the same file, from 0, for whoever opens them all; see `open`."""
+        """Open a page of the same file, from 0, for whoever opens them all: no warning about the others; see `open`."""
         # What the pages are is read once: to read it for each would take the square of their number.
-        return ImageFile(self._file, page, True, self._header.tiff_pages)
+        return ImageFile(self._file, page, self._header.tiff_pages)
 
     def read(self, box: Box) -> Samples:
         """Return the samples of one box, (height, width, channels) of `dtype`, exact; an array of its own.

@@ -132,14 +132,13 @@ class Header(Markers):
 
 
 def read_header(
-    file: StoredFile, page: int, every_page: bool = False, tiff_pages: tiff.Pages | None = None
+    file: StoredFile, page: int | None = None, tiff_pages: tiff.Pages | None = None
 ) -> tuple[Header, Metadata, tuple[str, ...]]:
     """Read the header of one page, from 0, of a file, and what a user should know about how it is read, in lines.
 
     Args:
         file: to read.
-        page: which of its pages.
-        every_page: the other pages are used, too: no warning about them.
+        page: which of its pages, for whoever uses them all; None for the first, with a line about the others.
         tiff_pages: what the file consists of, if that is known from another page.
 
     Raises:
@@ -147,7 +146,7 @@ def read_header(
     """
     with file.decoding():
         with file.open() as stream:
-            markers = _read_markers(file.name, stream, page, tiff_pages)
+            markers, tags = _read_markers(file.name, stream, page or 0, tiff_pages)
         _check_tags(file.name, markers.tags)
         raw = file.load(_LOADERS[markers.container], **load_options("sequential", markers.directory))
         if raw.format not in DTYPES:
@@ -157,8 +156,8 @@ def read_header(
         check_plausible(file.name, markers.container, raw.width * raw.height, bits, markers.file_bytes)
         upright = to_srgb(raw).autorot()
         header = _header_of(file.name, raw, upright, markers)
-        notes = tuple(_reading_notes(file.name, raw, header, None if every_page else page))
-        return header, metadata_of(raw, upright, header.container, file, header.directory), notes
+        notes = tuple(_reading_notes(file.name, raw, header, page is None))
+        return header, metadata_of(raw, upright, header.container, file, tags), notes
 
 
 def to_srgb(raw: Any) -> Any:
@@ -180,18 +179,18 @@ def load_options(access: str, directory: int) -> dict[str, Any]:
     return {"access": access, "fail_on": "error", **({"page": directory} if directory else {})}
 
 
-def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages | None) -> Markers:
+def _read_markers(
+    name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages | None
+) -> tuple[Markers, tiff.Directory]:
     head = stream.read(16)
-    container = _container_of(name, head, page)
+    container = _container_of(name, head)
     directory = page
     tags: tiff.Directory = {}
     if container == "tiff":
         tiff_pages = tiff_pages or tiff.read_pages(stream)
-        if page >= len(tiff_pages.directories):
-            raise ImageError(f"{name}: has {len(tiff_pages.directories)} pages, there is no page {page}")
         directory = tiff_pages.directories[page]
         tags = tiff.read_directory(stream, directory)
-    return Markers(
+    markers = Markers(
         container=container,
         file_bytes=stream.seek(0, io.SEEK_END),
         directory=directory,
@@ -204,9 +203,10 @@ def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages
         is_sequence=container == "heif" and is_heif_sequence(head),
         gain_map=container == "heif" and has_gain_map(stream),
     )
+    return markers, tags
 
 
-def _container_of(name: str, head: bytes, page: int) -> str:
+def _container_of(name: str, head: bytes) -> str:
     if not head:
         raise ImageError(f"{name}: is empty")
     container = sniff(head)
@@ -215,8 +215,6 @@ def _container_of(name: str, head: bytes, page: int) -> str:
     if container in _NAMES and not has_operation(f"{_LOADERS[container]}_buffer"):
         kind = _NAMES[container]
         raise ImageError(f"{name}: is a {kind} image, which this build of libvips cannot read; convert it to PNG first")
-    if container in ("png", "jpeg", "bmp", "jxl") and page:
-        raise ImageError(f"{name}: has one page only, there is no page {page}")
     return container
 
 
@@ -270,14 +268,14 @@ def _heif_format(raw: Any) -> str:
     return "avif" if raw.get("heif-compression") == "av1" else "heic"
 
 
-def _reading_notes(name: str, raw: Any, header: Header, only_page: int | None) -> Iterator[str]:
+def _reading_notes(name: str, raw: Any, header: Header, is_alone: bool) -> Iterator[str]:
     if header.is_cmyk:
         profile = "its profile" if has_field(raw, "icc-profile-data") else "the default profile"
         yield f"{name}: CMYK is converted to sRGB through {profile}"
     if header.extra_samples[:1] == [_PREMULTIPLIED]:
         yield f"{name}: colours that were multiplied by their transparency are stored straight"
-    if header.pages > 1 and only_page is not None:
-        yield f"{name}: has {header.pages} pages, only page {only_page + 1} is used"
+    if header.pages > 1 and is_alone:
+        yield f"{name}: has {header.pages} pages, only page 1 is used"
     if header.is_sequence and header.pages == 1:
         yield f"{name}: is an animation, only its first image is used"
     if header.gain_map:

@@ -187,7 +187,7 @@ def _values(mask: SampledImage, samples: Samples, meaning: MaskFrom) -> Samples:
     colours, alpha = split_alpha(samples)
     if alpha is not None and meaning == "alpha":
         return alpha
-    values = reduce(np.maximum, colours)
+    values: Samples = reduce(np.maximum, colours)
     if alpha is not None:
         values = np.where(alpha == mask.full, values, values * (alpha / mask.full)).astype(samples.dtype)
     return values

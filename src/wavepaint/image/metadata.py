@@ -155,7 +155,7 @@ class Metadata:
             yield "maker notes move within the file: those that point to their own place lose what they point to"
 
 
-def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, directory: int) -> Metadata:
+def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, tags: tiff.Directory) -> Metadata:
     """Gather the metadata of a file.
 
     Args:
@@ -163,7 +163,7 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
         upright: the same, upright and in the colours in which it is handed out, with the profile for them.
         container: what kind of file it is.
         file: to read what libvips does not.
-        directory: of a TIFF, the number of the page's.
+        tags: of the page of a TIFF.
     """
     own: dict[str, Any] = {}
     block, is_stated = bytes_field(raw, "exif-data"), False
@@ -175,13 +175,11 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
             own["jfif"] = jpeg.read_jfif(stream)
             own["comments"], own["segments"] = jpeg.read_extras(stream)
             is_stated = jpeg.states_resolution(own["jfif"])
-        elif container == "tiff":
-            own["tags"] = tiff.read_directory(stream, directory, limit=None)
     resolution = (upright.xres, upright.yres) if is_stated else None
     if container == "tiff":
-        resolution = exif.resolution(own["tags"])
+        resolution = exif.resolution(tags)
         unstated = tiff.RESOLUTION if resolution is None else ()
-        block = exif.block_of({tag: value for tag, value in own["tags"].items() if tag not in unstated}) or block
+        block = exif.block_of({tag: value for tag, value in tags.items() if tag not in unstated}) or block
     elif resolution is None and block is not None:
         resolution = exif.resolution(exif.directory_of(block))
     return Metadata(
@@ -194,5 +192,6 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
             name: (upright.get_typeof(name), upright.get(name)) for name in _CARRIED_FIELDS if has_field(upright, name)
         },
         resolution=resolution,
+        tags=tags,
         **own,
     )

@@ -102,7 +102,7 @@ def _mask_of_pages(mask: Any) -> ImageFile | None:
         mask = bytes(mask)
     if not isinstance(mask, (str, bytes, Path)):
         return None
-    page_file = ImageFile.open(mask, every_page=True)
+    page_file = ImageFile.open(mask)
     return page_file if page_file.format == "tiff" and page_file.pages > 1 else None
 
 

@@ -91,7 +91,7 @@ def block_of(directory: Directory) -> bytes | None:
 
 def directory_of(block: bytes) -> Directory:
     """Read the tags of an EXIF block, with its prefix or without."""
-    return tiff.read_directory(io.BytesIO(block.removeprefix(_PREFIX)), limit=None)
+    return tiff.read_directory(io.BytesIO(block.removeprefix(_PREFIX)))
 
 
 def append_to_tiff(stream: BinaryIO, block: bytes) -> None:

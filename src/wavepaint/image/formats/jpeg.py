@@ -78,10 +78,11 @@ def quality_of_tables(tables: list[np.ndarray]) -> int:
 
 
 def segments(stream: BinaryIO, every_scan: bool = False) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and contents of each segment of a JPEG, to the header of its first scan, after its first two bytes.
+    """Yield marker and contents of each segment of a JPEG, from where it starts to the header of its first scan.
 
     Ends early at the end of an image, and where no marker stands. With `every_scan` it goes on to the end.
     """
+    stream.seek(2, io.SEEK_CUR)
     marker = -1
     while marker != SCAN and (marker := _next_marker(stream)) not in (0, _END):
         yield marker, stream.read(max(int.from_bytes(stream.read(2), "big") - 2, 0))
@@ -109,7 +110,7 @@ def is_application(marker: int) -> bool:
 
 def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
     """Read quality and chroma subsampling from the markers of a JPEG file; None where they make no sense."""
-    stream.seek(2)
+    stream.seek(0)
     tables: dict[int, np.ndarray] = {}
     components: list[tuple[int, int, int]] = []
     arithmetic = False
@@ -158,7 +159,7 @@ def read_jfif(stream: BinaryIO) -> bytes | None:
 
 def read_extras(stream: BinaryIO) -> tuple[bytes, tuple[str, ...]]:
     """Return the comments of a JPEG, as segments, and the names of application segments that nothing else reads."""
-    stream.seek(2)
+    stream.seek(0)
     comments, names = b"", dict[str, None]()
     for marker, body in segments(stream):
         if marker == COMMENT:
@@ -180,7 +181,6 @@ def is_complete_part(stream: BinaryIO, tables: bytes, width: int, rows: int) -> 
     defined: set[tuple[int, int]] = set()
     frame, kind = b"", 0
     for source in (io.BytesIO(tables), stream):
-        source.seek(2, 1)
         for marker, body in segments(source):
             if marker == _QUANTISATION:
                 defined |= {(_QUANTISATION, number) for number in _quantisation_tables(body)}

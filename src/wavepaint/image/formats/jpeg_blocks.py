@@ -97,18 +97,18 @@ class Blocks:
 
 def _identifiers(jpeg: bytes) -> bytes:
     """By which numbers the scans of a JPEG name its components, in their order."""
-    frames = (body[6::3] for marker, body in segments(_behind_start(jpeg)) if is_frame(marker))
+    frames = (body[6::3] for marker, body in segments(io.BytesIO(jpeg)) if is_frame(marker))
     return next(frames, b"")
 
 
 def _metadata(jpeg: bytes) -> bytes:
     """The application segments and comments of a JPEG."""
-    return b"".join(segment(*each) for each in segments(_behind_start(jpeg)) if _is_metadata(each[0]))
+    return b"".join(segment(*each) for each in segments(io.BytesIO(jpeg)) if _is_metadata(each[0]))
 
 
 def _image(jpeg: bytes, identifiers: bytes) -> bytes:
     """What is needed to decode a JPEG of one scan, with other numbers of components: some decoders go by them."""
-    stream = _behind_start(jpeg)
+    stream = io.BytesIO(jpeg)
     numbers = dict(zip(_identifiers(jpeg), identifiers, strict=False))
     image = b""
     for marker, body in segments(stream):
@@ -122,12 +122,6 @@ def _image(jpeg: bytes, identifiers: bytes) -> bytes:
         if not _is_metadata(marker):
             image += segment(marker, body)
     return image + stream.read()
-
-
-def _behind_start(jpeg: bytes) -> io.BytesIO:
-    stream = io.BytesIO(jpeg)
-    stream.seek(2)
-    return stream
 
 
 def _is_metadata(marker: int) -> bool:
@@ -223,7 +217,7 @@ def _dct(plane: Floats) -> Floats:
 def _is_complete(jpeg: bytes) -> bool:
     """Whether the scans of a progressive JPEG hold every coefficient of every component down to its last bit."""
     missing_bits: dict[int, list[int]] = {}
-    for marker, body in segments(_behind_start(jpeg), every_scan=True):
+    for marker, body in segments(io.BytesIO(jpeg), every_scan=True):
         if marker == _PROGRESSIVE_FRAME:
             missing_bits = {component: [16] * _SIDE**2 for component in body[6::3]}
         elif marker == SCAN and len(body) > 3 and len(body) == 4 + 2 * body[0]:  # shorter where the file ends in it

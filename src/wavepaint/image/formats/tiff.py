@@ -32,8 +32,9 @@ _LONG, UNDEFINED, IFD, _LONG8 = 4, 7, 13, 16
 _THUMBNAILS = ((513, 514), (273, 279))
 # Of strips and of tiles.
 _SAMPLE_OFFSETS = {273, 324}
-_MAX_VALUE_BYTES = 2**15
 _MAX_DEPTH = 3
+_MAX_VALUE_BYTES = 2**15
+"""What is read of a value where many pages are only told apart."""
 # What it may raise to follow an offset or a count of a damaged file: it ends early, or the number fits no file.
 _DAMAGE = (struct.error, OverflowError, ValueError, OSError)
 
@@ -91,17 +92,16 @@ class Pages:
     bigtiff: bool = False
 
 
-def read_directory(stream: BinaryIO, page: int = 0, limit: int | None = _MAX_VALUE_BYTES) -> Directory:
+def read_directory(stream: BinaryIO, page: int = 0) -> Directory:
     """Read the tags of one directory of a TIFF or BigTIFF file, with those of the EXIF and GPS directories in it.
 
-    Values of more than `limit` bytes are left out, and so is what cannot be followed to its end: that is for the
-    decoder to complain about.
+    What cannot be followed to its end is left out: that is for the decoder to complain about.
     """
     try:
         layout, offset = _read_header(stream)
         for _ in range(page):
             offset = _next_directory(stream, layout, offset)
-        return _read_entries(stream, layout, offset, _MAX_DEPTH, limit)
+        return _read_entries(stream, layout, offset, _MAX_DEPTH)
     except _DAMAGE:
         return {}
 
@@ -115,7 +115,7 @@ def read_pages(stream: BinaryIO) -> Pages:
         layout, offset = _read_header(stream)
         bigtiff = layout.big
         while offset and offset not in seen:
-            directory = _read_entries(stream, layout, offset, 0)
+            directory = _read_entries(stream, layout, offset, 0, _MAX_VALUE_BYTES)
             if seen and is_reduced(integer_tags(directory)):
                 reduced_copies = True
             else:
@@ -224,7 +224,7 @@ def append_page(stream: BinaryIO, page: BinaryIO) -> None:
         ValueError: the files differ in kind, or the result is too large for it.
     """
     layout, offset = _read_header(page)
-    directory = _read_entries(page, layout, offset, _MAX_DEPTH, limit=None)
+    directory = _read_entries(page, layout, offset, _MAX_DEPTH)
     page.seek(0)
     base = stream.seek(0, io.SEEK_END)
     if base == 0:
@@ -294,9 +294,7 @@ def _next_directory(stream: BinaryIO, layout: _Layout, offset: int) -> int:
     return int(following)
 
 
-def _read_entries(
-    stream: BinaryIO, layout: _Layout, offset: int, depth: int, limit: int | None = _MAX_VALUE_BYTES
-) -> Directory:
+def _read_entries(stream: BinaryIO, layout: _Layout, offset: int, depth: int, limit: int | None = None) -> Directory:
     file_bytes = stream.seek(0, io.SEEK_END)
     stream.seek(offset)
     (count,) = _read(stream, layout.count)

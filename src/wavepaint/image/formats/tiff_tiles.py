@@ -48,7 +48,7 @@ class TileTable:
     """
 
     def __init__(self, stream: BinaryIO, page: int) -> None:
-        self._directory = directory = tiff.read_directory(stream, page, limit=None)
+        self._directory = directory = tiff.read_directory(stream, page)
         tags = tiff.integer_tags(directory)
         width, height = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
         self.tile_width, self.tile_height = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_HEIGHT, 0)
@@ -147,7 +147,7 @@ def check_strips(stream: BinaryIO, page: int) -> None:
     Raises:
         ValueError: such a strip.
     """
-    directory = tiff.read_directory(stream, page, limit=None)
+    directory = tiff.read_directory(stream, page)
     tags = tiff.integer_tags(directory)
     height = tags.get(_HEIGHT, 0)
     rows = max(1, min(tags.get(_ROWS_PER_STRIP, _MAX_SIDE), height))
