@@ -15,7 +15,6 @@ from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.errors import ImageError, ImageWarning, MaskError
 from wavepaint.image import encoders
-from wavepaint.image.file import ImageFile
 
 
 @pytest.fixture(scope="module")
