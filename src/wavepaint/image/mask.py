@@ -92,8 +92,7 @@ def open_mask(mask: Any, bgr: bool = False) -> SampledImage:
     if isinstance(mask, (str, bytes, Path)):
         mask = ImageFile.open(mask, name="mask" if isinstance(mask, bytes) else str(mask) or "the mask's file name")
     if isinstance(mask, ImageFile):
-        full = int(np.iinfo(mask.dtype).max)
-        return SampledImage(mask.name, mask.width, mask.height, full, partial(mask.strips, False), mask.label_base())
+        return replace(_sampled(mask), strips=partial(mask.strips, False), base=mask.label_base())
     if is_pil_image(mask):
         samples = to_upright(mask_samples_of_pil(mask), orientation_of_pil(mask))
         return replace(sampled_array(samples), base=label_base_of_pil(mask))

@@ -196,7 +196,7 @@ def _values(mask: SampledImage, samples: Samples, meaning: MaskFrom) -> Samples:
 def _labelled(mask: SampledImage, samples: Samples) -> Samples:
     assert mask.base is not None
     *colour, alpha = mask.base
-    others = (samples[..., :3] != colour[: samples.shape[2]]).any(axis=2)
+    others: NDArray[np.bool_] = (samples[..., :3] != colour[: samples.shape[2]]).any(axis=2)
     if samples.shape[2] == 4:
         others = (samples[..., -1] >= 128) & (others | (alpha < 128))
     return others.view(np.uint8)

@@ -48,7 +48,7 @@ class TileTable:
     """
 
     def __init__(self, stream: BinaryIO, page: int) -> None:
-        self._directory = directory = tiff.read_directory(stream, page)
+        directory = tiff.read_directory(stream, page)
         tags = tiff.integer_tags(directory)
         width, height = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
         self.tile_width, self.tile_height = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_HEIGHT, 0)
@@ -61,6 +61,7 @@ class TileTable:
         if len(offsets) < count or len(sizes) < count:
             raise ValueError(f"it has {count} tiles, but lists {min(len(offsets), len(sizes))}")
         self._order = tiff.byte_order(stream)
+        self._coding = {tag: value for tag, value in directory.items() if tag in _CODING}
         self._offsets, self._sizes = offsets[:count], sizes[:count]
         self._parts = _Parts(directory, self.tile_width, self.tile_height)
 
@@ -80,7 +81,7 @@ class TileTable:
         data = [self._read(stream, file_bytes, number) for number in numbers]
         sizes = np.array([len(tile) for tile in data], np.uint64)
         ends = np.cumsum(sizes) + np.uint64(tiff.BIGTIFF_HEADER_BYTES)
-        directory = {tag: value for tag, value in self._directory.items() if tag in _CODING} | {
+        directory = self._coding | {
             _WIDTH: tiff.integer_value([self.tile_width]),
             _HEIGHT: tiff.integer_value([self.tile_height * len(tiles)]),
             _ROWS_PER_STRIP: tiff.integer_value([self.tile_height]),
