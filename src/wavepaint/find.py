@@ -213,7 +213,7 @@ def _tiles(width: int, height: int) -> Iterator[_Tile]:
 def _open(image: Any) -> ReadableImage:
     named = isinstance(image, (str, Path)) and str(image)
     opened = EncodedImage(Path(image)) if named else open_image(image)
-    if isinstance(opened, EncodedImage) and (pages := opened.pages(None)) > 1:
+    if isinstance(opened, EncodedImage) and (pages := opened.result_pages(None)) > 1:
         raise ImageError(f"{opened.name}: has {pages} pages; damage is found in files of one page")
     return opened
 

@@ -26,7 +26,7 @@ from wavepaint.image.sources import EncodedImage, filled_name, open_image
 from wavepaint.image.stored_file import is_open_file, without_stream
 from wavepaint.image.suffixes import check_writable
 from wavepaint.image.tensors import is_tensor, tensor_of_array
-from wavepaint.image.types import InputImage
+from wavepaint.image.types import ReadableImage
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file
 from wavepaint.runtime.shared import SharedRuntime
@@ -185,7 +185,7 @@ class Inpainter:
         with limits_lifted(options.no_limits):
             check_writable(options.format)
             opened = open_image(image, output, options.bgr)
-            if isinstance(opened, EncodedImage) and (pages := opened.pages(options.format)) > 1:
+            if isinstance(opened, EncodedImage) and (pages := opened.result_pages(options.format)) > 1:
                 fill = partial(self._patches, options=options, on_hole=on_hole)
                 result: Any = fill_pages(opened, pages, mask, options, fill)
             else:
@@ -217,7 +217,7 @@ class Inpainter:
             return self._runtime
 
     def _patches(
-        self, opened: InputImage, hole: Mask, options: Options, on_hole: Callable[[float], None] | None
+        self, opened: ReadableImage, hole: Mask, options: Options, on_hole: Callable[[float], None] | None
     ) -> list[Patch]:
         """The boxes to paste: filled inside the hole, the image's own samples around it."""
         if on_hole is not None:

@@ -84,17 +84,17 @@ def read_tiff(data: bytes) -> None:
     stream = io.BytesIO(data)
     pages = tiff_format.read_pages(stream)
     for page in pages.directories[:3]:
-        directory = tiff_format.read_directory(stream, page, limit=None)
+        directory = tiff_format.read_directory(stream, page)
         tiff_format.integer_tags(directory)
-        tiff_format.descriptive(directory)
-        tiff_format.resolution(directory)
-        tiff_format.exif_block(directory)
+        exif.descriptive(directory)
+        exif.resolution(directory)
+        exif.block_of(directory)
 
 
 def read_exif(data: bytes) -> None:
     exif.for_image(data, 1, 50, 40)
-    tiff_format.resolution(tiff_format.directory_of(data))
-    tiff_format.has_maker_notes(data)
+    exif.resolution(exif.directory_of(data))
+    exif.has_maker_notes(data)
 
 
 def read_jpeg(data: bytes) -> None:
@@ -103,10 +103,11 @@ def read_jpeg(data: bytes) -> None:
 
 
 def read_png(data: bytes) -> None:
-    for read in (png_format.descriptive_chunks, png_format.exif, png_format.frames, png_format.colour_type):
+    for read in (png_format.exif, png_format.frames, png_format.colour_type):
         read(io.BytesIO(data))
-    png_format.states_resolution(data)
-    png_format.names_of(data)
+    chunks = png_format.descriptive_chunks(io.BytesIO(data))
+    png_format.states_resolution(chunks)
+    png_format.names_of(chunks)
 
 
 def read_webp(data: bytes) -> None:

@@ -19,7 +19,7 @@ from standin import write_standin
 from wavepaint.box import Box
 from wavepaint.cli import app
 from wavepaint.errors import ImageError, ImageWarning
-from wavepaint.image.encoding import Encoder
+from wavepaint.image import encoding
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats import jpeg_blocks
 
@@ -207,7 +207,7 @@ def test_what_jpeglib_cannot_do_is_compressed_again_and_names_no_temporary_file(
 
 def test_the_image_is_not_encoded_for_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
     image = ImageFile.open(pillow(soft(100, 120), "JPEG"))
-    monkeypatch.setattr(Encoder, "_encoding", lambda *_: pytest.fail("encoded the whole image"))
+    monkeypatch.setattr(encoding, "StripSource", lambda *_: pytest.fail("encoded the whole image"))
     assert image.encode([(BOX, 255 - image.read(BOX))]).startswith(b"\xff\xd8")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,11 +13,11 @@ from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError
 from wavepaint.image import hevc
-from wavepaint.image.formats.tiff_tiles import check_strips, read_tile_table
+from wavepaint.image.formats.tiff_tiles import TileTable, check_strips
 from wavepaint.image.header import Header, load_options, to_srgb
 from wavepaint.image.orientation import box_to_stored, to_upright
 from wavepaint.image.stored_file import StoredFile
-from wavepaint.image.strips import STRIP_ROWS
+from wavepaint.image.strips import strip_boxes
 from wavepaint.image.types import Samples
 from wavepaint.image.vips import libvips
 
@@ -37,7 +36,7 @@ class Decoder:
         # Tiles can be read in any order, and transposing needs the whole image: neither is a stream. (libvips holds
         # a whole image of more than 100 MB in a temporary file.)
         with file.decoding():
-            self._tiles = TileReader(file.open, header.directory, to_srgb) if header.is_tiled else None
+            self._tiles = TileReader(file, header.directory) if header.is_tiled else None
         self._is_random = header.orientation >= 3 or header.is_tiled
         self._is_checked = False
         self._decoded: Samples | None = None
@@ -45,10 +44,7 @@ class Decoder:
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """Return the samples of boxes inside the image, arrays of their own, in one pass over the file."""
-        if not self._header.streamed:
-            decoded = self.decoded()
-            return [decoded[box.slices].copy() for box in boxes]
-        if self._is_random:
+        if self._is_random or not self._header.streamed:
             fetch = self.row_reader()
             return [fetch(box).copy() for box in boxes]
         header = self._header
@@ -67,9 +63,8 @@ class Decoder:
         hold: as in `row_reader`.
         """
         fetch = self.row_reader(hold)
-        for top in range(0, bottom, STRIP_ROWS):
+        for strip in strip_boxes(self._header.width, bottom):
             check_cancelled()
-            strip = Box(0, top, self._header.width, min(STRIP_ROWS, bottom - top))
             yield strip, fetch(strip)
 
     def row_reader(self, hold: bool = True) -> Callable[[Box], Samples]:
@@ -141,20 +136,17 @@ class TileReader:
     without that cache, and an error ends the reading: so it gets the tiles as strips (`formats.tiff_tiles`).
 
     Args:
-        open_file: opens the file.
+        file: to read.
         page: number of its directory, from 0.
-        convert: from the libvips image of some tiles to that of the samples to hand out; pixel by pixel.
 
     Raises:
         ValueError: tags that make no sense.
     """
 
-    def __init__(
-        self, open_file: Callable[[], AbstractContextManager[BinaryIO]], page: int, convert: Callable[[Any], Any]
-    ) -> None:
-        self._open_file, self._convert = open_file, convert
-        with open_file() as stream:
-            self._table = read_tile_table(stream, page)
+    def __init__(self, file: StoredFile, page: int) -> None:
+        self._file = file
+        with file.open() as stream:
+            self._table = TileTable(stream, page)
         self._last: tuple[Box, NDArray[Any]] | None = None
 
     def read(self, box: Box) -> NDArray[Any]:
@@ -178,7 +170,7 @@ class TileReader:
         """The samples of a rectangle of tiles."""
         step = max(1, _MAX_ROWS // (tiles.width * self._table.tile_height))
         parts = []
-        with self._open_file() as stream:
+        with self._file.open() as stream:
             for top in range(tiles.top, tiles.bottom, step):
                 check_cancelled()
                 part = Box(tiles.left, top, tiles.width, min(step, tiles.bottom - top))
@@ -193,5 +185,5 @@ class TileReader:
         numbers = np.arange(table.across * table.down).reshape(table.down, table.across)[tiles.slices]
         strips = table.as_strips(stream, numbers.ravel().tolist())
         image = libvips().Image.tiffload_buffer(strips, access="sequential", fail_on="error")
-        samples: NDArray[Any] = self._convert(image).numpy().reshape(tiles.height, tiles.width, height, width, -1)
+        samples: NDArray[Any] = to_srgb(image).numpy().reshape(tiles.height, tiles.width, height, width, -1)
         return samples.transpose(0, 2, 1, 3, 4).reshape(tiles.height * height, tiles.width * width, -1)

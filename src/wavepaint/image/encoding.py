@@ -17,7 +17,7 @@ from wavepaint.image import hevc
 from wavepaint.image.decoding import Decoder
 from wavepaint.image.encoders import ALL_BUT_EXIF, JPEG_SUBSAMPLINGS, SAVERS, saver_options
 from wavepaint.image.formats import jpeg
-from wavepaint.image.formats.jpeg_blocks import can_keep_blocks, read_blocks, replace_blocks
+from wavepaint.image.formats.jpeg_blocks import Blocks, can_keep_blocks
 from wavepaint.image.header import DECODED_LIMIT, Header, check_inside
 from wavepaint.image.metadata import Metadata
 from wavepaint.image.orientation import box_to_stored, to_stored
@@ -45,38 +45,35 @@ class Encoder:
         turned = header.orientation != 1 or (header.container == "heif" and metadata.is_turned)
         self._orientation = 1 if turned else None
 
-    def encode(self, patches: list[Patch], format: str, quality: int | None) -> bytes:
-        """Return the bytes of a file."""
-        stream = io.BytesIO()
-        self._write(stream, self._file.name, patches, format, quality)
-        return stream.getvalue()
-
-    def save(
-        self, target: str | Path, patches: list[Patch], format: str, quality: int | None, bigtiff: bool, name: str
-    ) -> None:
-        """Write a file, which is complete or not there; errors name it `name`."""
-        with writing(target, name) as unfinished, open(unfinished, "r+b") as file:
-            self._write(file, name, patches, format, quality, bigtiff)
-
-    def _write(
+    def write(
         self, stream: BinaryIO, name: str, patches: list[Patch], format: str, quality: int | None, bigtiff: bool = False
     ) -> None:
-        """Write to a stream that is open for reading and writing."""
+        """Write to a stream that is open for reading and writing; errors name it `name`."""
         self._check(patches, format, quality)
         if (edited := self._edited_jpeg(patches, format, quality)) is not None:
             stream.write(edited)
             return
-        with self._encoding(name, patches, format, quality) as (image, options):
-            if format == "tiff" and bigtiff:
-                options["bigtiff"] = True
-            has_target = has_operation(f"{SAVERS[format]}_target") and libvips_writes(format)
-            if has_target and not isinstance(stream, io.BytesIO):
-                # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
-                descriptor = libvips().Target.new_to_descriptor(stream.fileno())
-                getattr(image, SAVERS[format] + "_target")(descriptor, **options)
-            else:
-                stream.write(_encoded(image, format, options))
+        header = self._header
+        options = saver_options(header, format, quality, [samples for _, samples in patches])
+        if format == "tiff" and bigtiff:
+            options["bigtiff"] = True
+        changed = patched_rows(self._decoder.row_reader(), header.width, patches)
+        rows = StripSource(header.width, header.height, header.channels, header.dtype, changed)
+        try:
+            image = self._metadata.attach(rows.image(), format, header.interpretation, self._orientation)
+            if format != "tiff" and not header.has_alpha:
+                image = _colours_alone(image)
+            image = _in_range_of(format, image)
+            kill_when_cancelled(image)
+            _encode(stream, image, format, options)
             self._metadata.complete(stream, format, image, self._orientation)
+            check_cancelled()
+        except libvips().Error as error:
+            check_cancelled()
+            failure = ImageError(f"{name}: cannot be written as {format}: {reason_of(error)}")
+            raise (rows.error or failure) from None
+        finally:
+            rows.close()
 
     def conversion_warnings(self, format: str, quality: int | None) -> Iterator[str]:
         """See `ImageFile.conversion_warnings`."""
@@ -112,40 +109,68 @@ class Encoder:
             if samples.shape != (box.height, box.width, header.channels) or samples.dtype != header.dtype:
                 raise ImageError(f"{self._file.name}: a patch of {samples.shape} {samples.dtype} does not fit {box}")
 
-    @contextmanager
-    def _encoding(
-        self, name: str, patches: list[Patch], format: str, quality: int | None
-    ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Provide the libvips image of the result and the options of its saver; `name` is for errors."""
-        header = self._header
-        options = saver_options(header, format, quality, [samples for _, samples in patches])
-        changed = patched_rows(self._decoder.row_reader(), header.width, patches)
-        rows = StripSource(header.width, header.height, header.channels, header.dtype, changed)
-        try:
-            image = self._metadata.attach(rows.image(), format, header.interpretation, self._orientation)
-            if format != "tiff" and not header.has_alpha:
-                image = _colours_alone(image)
-            image = _in_range_of(format, image)
-            kill_when_cancelled(image)
-            yield image, options
-            check_cancelled()
-        except libvips().Error as error:
-            check_cancelled()
-            failure = ImageError(f"{name}: cannot be written as {format}: {reason_of(error)}")
-            raise (rows.error or failure) from None
-        finally:
-            rows.close()
-
     def _keeps_blocks(self, format: str, quality: int | None) -> bool:
         return format == self._header.format == "jpeg" and quality is None and can_keep_blocks()
 
+    # -- JPEG to JPEG: all blocks in which nothing has changed keep their coefficients --------------------------------
+
     def _edited_jpeg(self, patches: list[Patch], format: str, quality: int | None) -> bytes | None:
-        """The bytes of a JPEG with the source's own blocks where nothing has changed; None where that cannot be."""
+        """A JPEG with the source's own blocks where nothing has changed; None, with a warning, where that cannot be."""
         if self._keeps_blocks(format, quality):
-            return _edit_jpeg(self._file, self._header, self._decoder, self._metadata, patches)
-        if format == self._header.format == "jpeg" and quality is None:
+            try:
+                self._check_blocks()
+                with self._file.open() as source:
+                    original = source.read()
+                return Blocks(original).replaced(self._metadata_alone(), self._changed_strips(patches))
+            except ValueError as error:
+                reason = f"{self._file.name}: all of it is compressed again, not only what has changed: {error}"
+                warnings.warn(reason, ImageWarning, stacklevel=1)
+        elif format == self._header.format == "jpeg" and quality is None:
             warnings.warn(_ADVICE, ImageWarning, stacklevel=1)
         return None
+
+    def _check_blocks(self) -> None:
+        if self._header.is_cmyk:
+            raise ValueError("it is CMYK")
+        if self._header.jpeg is not None and self._header.jpeg.arithmetic:
+            # jpeglib complains on standard error.
+            raise ValueError("it is arithmetically coded")
+        if self._header.streamed:
+            raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
+
+    def _metadata_alone(self) -> bytes:
+        """A JPEG with the metadata of the result, as it is stored, but all black, which is soon encoded."""
+        header, metadata = self._header, self._metadata
+        # Of its true size, which libvips repeats in the EXIF block.
+        whole = Box(0, 0, header.width, header.height)
+        stored = box_to_stored(whole, header.width, header.height, header.orientation)
+        black = libvips().Image.black(stored.width, stored.height, bands=header.channels)
+        orientation = None if header.orientation == 1 else header.orientation
+        try:
+            image = metadata.attach(black, "jpeg", header.interpretation, orientation)
+            stream = io.BytesIO(image.jpegsave_buffer(keep=ALL_BUT_EXIF))
+        except libvips().Error as error:
+            raise ValueError(reason_of(error)) from None
+        metadata.complete(stream, "jpeg", image, orientation)
+        return stream.getvalue()
+
+    def _changed_strips(self, patches: list[Patch]) -> Iterator[tuple[int, Samples, Samples]]:
+        """Yield whole rows, as they are stored, that meet a patch: the first row, the samples before and after."""
+        header = self._header
+        before = to_stored(self._decoder.decoded(), header.orientation)
+        turned = [
+            (
+                box_to_stored(box, header.width, header.height, header.orientation),
+                to_stored(samples, header.orientation),
+            )
+            for box, samples in patches
+        ]
+        height, width = before.shape[:2]
+        after = patched_rows(lambda box: before[box.slices], width, turned)
+        tops = {top for box, _ in turned for top in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1)}
+        for top in (index * STRIP_ROWS for index in sorted(tops)):
+            count = min(STRIP_ROWS, height - top)
+            yield top, before[top : top + count], after(top, count)
 
 
 @contextmanager
@@ -166,10 +191,15 @@ def _colours_alone(image: Any) -> Any:
     return image.extract_band(0, n=colours).copy(interpretation=interpretation)
 
 
-def _encoded(image: Any, format: str, options: dict[str, Any]) -> bytes:
+def _encode(stream: BinaryIO, image: Any, format: str, options: dict[str, Any]) -> None:
     if format == "heic" and not libvips_writes(format):
-        return hevc.encode(image, **options)
-    return bytes(getattr(image, SAVERS[format] + "_buffer")(**options))
+        stream.write(hevc.encode(image, **options))
+    elif has_operation(f"{SAVERS[format]}_target") and not isinstance(stream, io.BytesIO):
+        # By its descriptor: a name need not be UTF-8, as libvips takes for granted.
+        descriptor = libvips().Target.new_to_descriptor(stream.fileno())
+        getattr(image, SAVERS[format] + "_target")(descriptor, **options)
+    else:
+        stream.write(getattr(image, SAVERS[format] + "_buffer")(**options))
 
 
 def _in_range_of(format: str, image: Any) -> Any:
@@ -179,69 +209,3 @@ def _in_range_of(format: str, image: Any) -> Any:
     if format == "jpeg" and image.bands in (2, 4):
         image = image.flatten(background=255)
     return image
-
-
-# -- JPEG to JPEG: all blocks in which nothing has changed keep their coefficients -------------------------------------
-
-
-def _edit_jpeg(
-    file: StoredFile, header: Header, decoder: Decoder, metadata: Metadata, patches: list[Patch]
-) -> bytes | None:
-    """Return a JPEG with the file's own blocks where nothing has changed; None, with a warning, where that cannot be.
-
-    Raises `ImageError` for a damaged file.
-    """
-    try:
-        _check_blocks(header)
-        with file.open() as source:
-            original = source.read()
-        blocks = read_blocks(original)
-        return replace_blocks(blocks, _metadata_alone(header, metadata), _changed_strips(header, decoder, patches))
-    except ValueError as error:
-        reason = f"{file.name}: all of it is compressed again, not only what has changed: {error}"
-        warnings.warn(reason, ImageWarning, stacklevel=2)
-        return None
-
-
-def _check_blocks(header: Header) -> None:
-    if header.is_cmyk:
-        raise ValueError("it is CMYK")
-    if header.jpeg is not None and header.jpeg.arithmetic:
-        # jpeglib complains on standard error.
-        raise ValueError("it is arithmetically coded")
-    if header.streamed:
-        raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
-
-
-def _metadata_alone(header: Header, metadata: Metadata) -> bytes:
-    """A JPEG with the metadata of the result, as it is stored, but all black, which is soon encoded."""
-    # Of its true size, which libvips repeats in the EXIF block.
-    whole = Box(0, 0, header.width, header.height)
-    stored = box_to_stored(whole, header.width, header.height, header.orientation)
-    black = libvips().Image.black(stored.width, stored.height, bands=header.channels)
-    orientation = None if header.orientation == 1 else header.orientation
-    try:
-        image = metadata.attach(black, "jpeg", header.interpretation, orientation)
-        stream = io.BytesIO(image.jpegsave_buffer(keep=ALL_BUT_EXIF))
-    except libvips().Error as error:
-        raise ValueError(reason_of(error)) from None
-    metadata.complete(stream, "jpeg", image, orientation)
-    return stream.getvalue()
-
-
-def _changed_strips(header: Header, decoder: Decoder, patches: list[Patch]) -> Iterator[tuple[int, Samples, Samples]]:
-    """Yield whole rows, as they are stored, that meet a patch: the first row, the samples before and after."""
-    before = to_stored(decoder.decoded(), header.orientation)
-    turned = [
-        (
-            box_to_stored(box, header.width, header.height, header.orientation),
-            to_stored(samples, header.orientation),
-        )
-        for box, samples in patches
-    ]
-    height, width = before.shape[:2]
-    after = patched_rows(lambda box: before[box.slices], width, turned)
-    tops = {top for box, _ in turned for top in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1)}
-    for top in (index * STRIP_ROWS for index in sorted(tops)):
-        count = min(STRIP_ROWS, height - top)
-        yield top, before[top : top + count], after(top, count)

@@ -10,9 +10,11 @@ that are asked for, another writes the result strip by strip, and memory does no
 
 from __future__ import annotations
 
+import io
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ from wavepaint.image.formats.palette import Colour, label_base
 from wavepaint.image.header import check_inside, read_header
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.suffixes import can_write, format_of_name, writable_suffixes
-from wavepaint.image.types import Patch, Samples, Source
+from wavepaint.image.types import Patch, Samples, Source, Strips
 
 
 class ImageFile:
@@ -51,41 +53,39 @@ class ImageFile:
         warnings: what a user should know about how the file was read, one line each.
     """
 
-    def __init__(
-        self, file: StoredFile, page: int = 0, every_page: bool = False, tiff_pages: tiff.Pages | None = None
-    ) -> None:
+    def __init__(self, file: StoredFile, page: int | None = None, tiff_pages: tiff.Pages | None = None) -> None:
         self._file = file
-        self._header, metadata = read_header(file, page, every_page, tiff_pages)
+        self._header, metadata, self.warnings = read_header(file, page, tiff_pages)
         self._decoder = Decoder(file, self._header)
         self._encoder = Encoder(file, self._header, self._decoder, metadata)
         header = self._header
-        self.name, self.format, self.pages, self.warnings = file.name, header.format, header.pages, header.warnings
+        self.name, self.format, self.pages = file.name, header.format, header.pages
         self.width, self.height, self.channels, self.dtype = header.width, header.height, header.channels, header.dtype
         self.orientation, self.has_alpha = header.orientation, header.has_alpha
         self.decoded_bytes, self.lossless = header.decoded_bytes, header.lossless
 
     @classmethod
-    def open(cls, source: Source, *, page: int = 0, name: str | None = None, every_page: bool = False) -> ImageFile:
+    def open(cls, source: Source, *, name: str | None = None) -> ImageFile:
         """Open an image file, or the bytes of one, and read its header.
+
+        Of the `pages` of a TIFF, GIF, animated WebP or AVIF it is the first. The others are neither read nor written;
+        `warnings` says so.
 
         Args:
             source: path or file contents: PNG, JPEG, WebP, TIFF, GIF, and AVIF or HEIC if libvips has the decoder.
-            page: which of the `pages` of a TIFF, GIF, animated WebP or AVIF, from 0. The others are neither read nor
-                written; `warnings` says so.
             name: what messages call it.
-            every_page: whoever opens this page opens the others too: no warning about them.
 
         Raises:
             ImageError: the file is missing, empty, unreadable, damaged or of an unsupported kind (float, 32-bit or
                 complex samples, CIELAB, more than four channels, camera raw, formats that are not for images).
                 Damage further inside shows later, as the same error, from whatever decodes the samples.
         """
-        return cls(StoredFile(source, name), page, every_page)
+        return cls(StoredFile(source, name))
 
     def at_page(self, page: int) -> ImageFile:
-        """Open another page of the same file, from 0, for whoever opens them all; see `open`."""
+        """Open a page of the same file, from 0, for whoever opens them all: no warning about the others; see `open`."""
         # What the pages are is read once: to read it for each would take the square of their number.
-        return ImageFile(self._file, page, True, self._header.tiff_pages)
+        return ImageFile(self._file, page, self._header.tiff_pages)
 
     def read(self, box: Box) -> Samples:
         """Return the samples of one box, (height, width, channels) of `dtype`, exact; an array of its own.
@@ -104,11 +104,11 @@ class ImageFile:
         """Return all samples, (height, width, channels) of `dtype`; an array of its own."""
         return self.read(Box(0, 0, self.width, self.height))
 
-    def stream(self, hold: bool = False) -> Iterator[tuple[Box, Samples]]:
+    def strips(self, hold: bool = True) -> Strips:
         """Yield what can be seen of the image, colours and transparency, in strips of full width from top to bottom.
 
-        They are (box, samples), not writable. Decoded anew each time and never held, however small the image, unless
-        `hold` asks for that. Raises `ImageError` for a damaged file.
+        They are (box, samples), not writable. Without `hold` they are decoded anew each time and never held, however
+        small the image. Raises `ImageError` for a damaged file.
         """
         strips = self._decoder.strips(self.height, hold)
         if self.has_alpha or self.channels in (1, 3):
@@ -171,7 +171,10 @@ class ImageFile:
             ImageError: the source is damaged, a patch does not fit, or the format cannot hold the image.
             OptionError: an unknown format or a quality outside 1-100.
         """
-        return self._encoder.encode(list(patches), self._own_format if format is None else format, quality)
+        stream = io.BytesIO()
+        format = self._own_format if format is None else format
+        self._encoder.write(stream, self.name, list(patches), format, quality)
+        return stream.getvalue()
 
     def save(
         self,
@@ -189,12 +192,19 @@ class ImageFile:
 
         Raises `ImageError` and `OptionError` like `encode`, and `ImageError` if the target cannot be written.
         """
-        self._encoder.save(target, list(patches), self.output_format(target), quality, bigtiff, name or str(target))
+        name, format = name or str(target), self.output_format(target)
+        with writing(target, name) as unfinished, open(unfinished, "r+b") as file:
+            self._encoder.write(file, name, list(patches), format, quality, bigtiff)
 
     def copy(self, target: str | Path) -> None:
         """Write the image to a file as it is, byte for byte; whole or not at all, and errors like `save`."""
-        with writing(target, str(target)) as unfinished, self._file.open() as stream, open(unfinished, "wb") as file:
-            shutil.copyfileobj(stream, file)
+        with writing(target, str(target)) as unfinished, open(unfinished, "wb") as file:
+            self.copy_into(file)
+
+    def copy_into(self, stream: BinaryIO) -> None:
+        """Write the image to a stream as it is, byte for byte."""
+        with self._file.open() as source:
+            shutil.copyfileobj(source, stream)
 
     @property
     def _own_format(self) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from wavepaint.box import Box
 from wavepaint.errors import ImageError
 from wavepaint.image import hevc
-from wavepaint.image.encoders import Stored
 from wavepaint.image.formats import jpeg, png, tiff, webp
 from wavepaint.image.formats.signature import has_gain_map, is_heif_sequence, sniff
 from wavepaint.image.limits import check_plausible
@@ -41,58 +40,34 @@ _NAMES = {"jxl": "JPEG XL", "bmp": "BMP"}
 _CIELAB = {8, 9, 10}
 _YCBCR = 6
 _JPEG_COMPRESSION = {6, 7}
+_LOSSY_COMPRESSION = {6, 7, 33003, 33005, 34712, 50001}  # two kinds of JPEG, the JPEG 2000 family, WebP
 _PREMULTIPLIED, _UNSPECIFIED = 1, 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Header(Stored):
-    """One image of a file, upright and in the colours in which it is handed out; and how it is stored.
+class Markers:
+    """What is read of a file without libvips.
 
     Attributes:
-        format: one of `options.FORMATS`, or "gif".
-        width: pixels.
-        height: pixels.
-        has_alpha: whether the last channel is transparency, and not one of unspecified meaning, such as infrared.
-        dtype: uint8 or uint16.
-        interpretation: of libvips, of the samples.
-        pages: images in the file.
-        directory: number, from 0, by which libvips knows this one.
+        container: what `formats.signature.sniff` says.
+        file_bytes: of the whole file.
+        directory: number, from 0, by which libvips knows the page.
         tiff_pages: what a TIFF consists of.
-        orientation: EXIF orientation of the image as it is stored.
-        is_cmyk: whether it is stored as CMYK.
-        loader: operation of libvips that decodes it, or "hevc" where that has none.
-        warnings: what a user should know about how it is read, one line each.
+        tags: integer tags of the page of a TIFF.
+        extra_samples: what the channels of a TIFF mean that are no colours.
+        jpeg: how a JPEG was written.
+        lossless_webp: whether it is a lossless WebP.
+        png_frames: of an animated PNG.
+        is_sequence: whether it is an animated AVIF or HEIC.
+        gain_map: whether an AVIF or HEIC has one.
     """
-
-    format: str
-    width: int
-    height: int
-    has_alpha: bool
-    dtype: np.dtype[Any]
-    interpretation: str
-    pages: int
-    directory: int
-    tiff_pages: tiff.Pages
-    orientation: int
-    is_cmyk: bool
-    loader: str
-    warnings: tuple[str, ...]
-
-    @property
-    def is_tiled(self) -> bool:
-        """Whether it is stored in tiles, as only a TIFF can be."""
-        return min(self.tile) > 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Markers:
-    """What is read of a file without libvips."""
 
     container: str
     file_bytes: int
     directory: int
     tiff_pages: tiff.Pages
-    tags: tiff.Directory
+    tags: dict[int, int]
+    extra_samples: list[int]
     jpeg: jpeg.JpegEncoding | None
     lossless_webp: bool
     png_frames: int
@@ -100,15 +75,70 @@ class _Markers:
     gain_map: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Header(Markers):
+    """One image of a file, upright and in the colours in which it is handed out; and how it is stored.
+
+    Attributes:
+        format: one of `options.FORMATS`, or "gif".
+        width: pixels.
+        height: pixels.
+        channels: of the image as it is read.
+        bits: per sample, before they are spread over 8 or 16.
+        dtype: uint8 or uint16.
+        has_alpha: whether the last channel is transparency, and not one of unspecified meaning, such as infrared.
+        interpretation: of libvips, of the samples.
+        pages: images in the file.
+        streamed: whether it is too large to be held in memory as a whole.
+        progressive: whether a JPEG is.
+        tile: width and height of the tiles of a TIFF; zeros without.
+        orientation: EXIF orientation of the image as it is stored.
+        is_cmyk: whether it is stored as CMYK.
+        loader: operation of libvips that decodes it, or "hevc" where that has none.
+    """
+
+    format: str
+    width: int
+    height: int
+    channels: int
+    bits: int
+    dtype: np.dtype[Any]
+    has_alpha: bool
+    interpretation: str
+    pages: int
+    streamed: bool
+    progressive: bool
+    tile: tuple[int, int]
+    orientation: int
+    is_cmyk: bool
+    loader: str
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Of all samples."""
+        return self.width * self.height * self.channels * self.dtype.itemsize
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether it is stored in tiles, as only a TIFF can be."""
+        return min(self.tile) > 0
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the file stores its samples exactly."""
+        if self.tags.get(tiff.COMPRESSION) in _LOSSY_COMPRESSION:
+            return False
+        return self.container in ("png", "gif", "tiff", "bmp") or self.lossless_webp
+
+
 def read_header(
-    file: StoredFile, page: int, every_page: bool = False, tiff_pages: tiff.Pages | None = None
-) -> tuple[Header, Metadata]:
-    """Read the header of one page, from 0, of a file.
+    file: StoredFile, page: int | None = None, tiff_pages: tiff.Pages | None = None
+) -> tuple[Header, Metadata, tuple[str, ...]]:
+    """Read the header of one page, from 0, of a file, and what a user should know about how it is read, in lines.
 
     Args:
         file: to read.
-        page: which of its pages.
-        every_page: the other pages are used, too: no warning about them.
+        page: which of its pages, for whoever uses them all; None for the first, with a line about the others.
         tiff_pages: what the file consists of, if that is known from another page.
 
     Raises:
@@ -116,15 +146,18 @@ def read_header(
     """
     with file.decoding():
         with file.open() as stream:
-            markers = _read_markers(file.name, stream, page, tiff_pages)
-        _check_tags(file.name, tiff.integer_tags(markers.tags))
+            markers, tags = _read_markers(file.name, stream, page or 0, tiff_pages)
+        _check_tags(file.name, markers.tags)
         raw = file.load(_LOADERS[markers.container], **load_options("sequential", markers.directory))
-        _check_samples(file.name, raw)
+        if raw.format not in DTYPES:
+            reason = f"samples of type {raw.format} are not supported, only 8 and 16 bit integers"
+            raise ImageError(f"{file.name}: {reason}")
         bits = integer_field(raw, "bits-per-sample", 8)
         check_plausible(file.name, markers.container, raw.width * raw.height, bits, markers.file_bytes)
         upright = to_srgb(raw).autorot()
-        header = _header_of(file.name, raw, upright, markers, None if every_page else page)
-        return header, metadata_of(raw, upright, markers.container, file, markers.directory)
+        header = _header_of(file.name, raw, upright, markers)
+        notes = tuple(_reading_notes(file.name, raw, header, page is None))
+        return header, metadata_of(raw, upright, header.container, file, tags), notes
 
 
 def to_srgb(raw: Any) -> Any:
@@ -146,32 +179,34 @@ def load_options(access: str, directory: int) -> dict[str, Any]:
     return {"access": access, "fail_on": "error", **({"page": directory} if directory else {})}
 
 
-def _read_markers(name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages | None) -> _Markers:
+def _read_markers(
+    name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages | None
+) -> tuple[Markers, tiff.Directory]:
     head = stream.read(16)
-    container = _container_of(name, head, page)
+    container = _container_of(name, head)
     directory = page
     tags: tiff.Directory = {}
     if container == "tiff":
         tiff_pages = tiff_pages or tiff.read_pages(stream)
-        if page >= len(tiff_pages.directories):
-            raise ImageError(f"{name}: has {len(tiff_pages.directories)} pages, there is no page {page}")
         directory = tiff_pages.directories[page]
         tags = tiff.read_directory(stream, directory)
-    return _Markers(
+    markers = Markers(
         container=container,
         file_bytes=stream.seek(0, io.SEEK_END),
         directory=directory,
         tiff_pages=tiff_pages or tiff.Pages(),
-        tags=tags,
+        tags=tiff.integer_tags(tags),
+        extra_samples=tiff.integers(tags.get(tiff.EXTRA_SAMPLES)).tolist(),
         jpeg=jpeg.read_encoding(stream) if container == "jpeg" else None,
         lossless_webp=container == "webp" and webp.is_lossless(stream),
         png_frames=png.frames(stream) if container == "png" else 0,
         is_sequence=container == "heif" and is_heif_sequence(head),
         gain_map=container == "heif" and has_gain_map(stream),
     )
+    return markers, tags
 
 
-def _container_of(name: str, head: bytes, page: int) -> str:
+def _container_of(name: str, head: bytes) -> str:
     if not head:
         raise ImageError(f"{name}: is empty")
     container = sniff(head)
@@ -180,8 +215,6 @@ def _container_of(name: str, head: bytes, page: int) -> str:
     if container in _NAMES and not has_operation(f"{_LOADERS[container]}_buffer"):
         kind = _NAMES[container]
         raise ImageError(f"{name}: is a {kind} image, which this build of libvips cannot read; convert it to PNG first")
-    if container in ("png", "jpeg", "bmp", "jxl") and page:
-        raise ImageError(f"{name}: has one page only, there is no page {page}")
     return container
 
 
@@ -195,50 +228,30 @@ def _check_tags(name: str, tags: dict[int, int]) -> None:
         raise ImageError(f"{name}: YCbCr outside JPEG compression is not supported; convert it to RGB first")
 
 
-def _check_samples(name: str, raw: Any) -> None:
-    if raw.format not in DTYPES:
-        raise ImageError(f"{name}: samples of type {raw.format} are not supported, only 8 and 16 bit integers")
-
-
-def _header_of(name: str, raw: Any, upright: Any, markers: _Markers, only_page: int | None) -> Header:
-    container, tags = markers.container, tiff.integer_tags(markers.tags)
-    width, height, channels = upright.width, upright.height, upright.bands
+def _header_of(name: str, raw: Any, upright: Any, markers: Markers) -> Header:
+    container, channels = markers.container, upright.bands
     if not 1 <= channels <= 4:
         raise ImageError(f"{name}: images of {channels} channels are not supported, only of one to four")
     dtype = DTYPES[upright.format]
-    decoded_bytes = width * height * channels * dtype.itemsize
     pages = len(markers.tiff_pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1)
     return Header(
-        container=container,
-        bits=integer_field(raw, "bits-per-sample", 8 * dtype.itemsize),
-        channels=channels,
-        decoded_bytes=decoded_bytes,
-        streamed=decoded_bytes > DECODED_LIMIT,
-        progressive=bool(integer_field(raw, "interlaced", 0)),
-        tile=(integer_field(raw, "tile-width", 0), integer_field(raw, "tile-height", 0)),
-        jpeg=markers.jpeg,
-        tags=tags,
-        bigtiff=markers.tiff_pages.bigtiff,
-        lossless_webp=markers.lossless_webp,
+        **vars(markers),
         format=_heif_format(raw) if container == "heif" else container,
-        width=width,
-        height=height,
-        has_alpha=channels in (2, 4) and not _ends_unspecified(markers.tags),
+        width=upright.width,
+        height=upright.height,
+        channels=channels,
+        bits=integer_field(raw, "bits-per-sample", 8 * dtype.itemsize),
         dtype=dtype,
+        has_alpha=channels in (2, 4) and markers.extra_samples[-1:] != [_UNSPECIFIED],
         interpretation=str(upright.interpretation),
         pages=pages,
-        directory=markers.directory,
-        tiff_pages=markers.tiff_pages,
+        streamed=upright.width * upright.height * channels * dtype.itemsize > DECODED_LIMIT,
+        progressive=bool(integer_field(raw, "interlaced", 0)),
+        tile=(integer_field(raw, "tile-width", 0), integer_field(raw, "tile-height", 0)),
         orientation=integer_field(raw, "orientation", 1),
         is_cmyk=raw.interpretation == "cmyk",
         loader=_loader_of(name, raw, container),
-        warnings=tuple(_reading_notes(name, raw, markers, pages, only_page)),
     )
-
-
-def _ends_unspecified(tags: tiff.Directory) -> bool:
-    extra = tiff.integers(tags.get(tiff.EXTRA_SAMPLES))
-    return len(extra) > 0 and extra[-1] == _UNSPECIFIED
 
 
 def _loader_of(name: str, raw: Any, container: str) -> str:
@@ -255,22 +268,22 @@ def _heif_format(raw: Any) -> str:
     return "avif" if raw.get("heif-compression") == "av1" else "heic"
 
 
-def _reading_notes(name: str, raw: Any, markers: _Markers, pages: int, only_page: int | None) -> Iterator[str]:
-    if raw.interpretation == "cmyk":
+def _reading_notes(name: str, raw: Any, header: Header, is_alone: bool) -> Iterator[str]:
+    if header.is_cmyk:
         profile = "its profile" if has_field(raw, "icc-profile-data") else "the default profile"
         yield f"{name}: CMYK is converted to sRGB through {profile}"
-    if tiff.integer_tags(markers.tags).get(tiff.EXTRA_SAMPLES) == _PREMULTIPLIED:
+    if header.extra_samples[:1] == [_PREMULTIPLIED]:
         yield f"{name}: colours that were multiplied by their transparency are stored straight"
-    if pages > 1 and only_page is not None:
-        yield f"{name}: has {pages} pages, only page {only_page + 1} is used"
-    if markers.is_sequence and pages == 1:
+    if header.pages > 1 and is_alone:
+        yield f"{name}: has {header.pages} pages, only page 1 is used"
+    if header.is_sequence and header.pages == 1:
         yield f"{name}: is an animation, only its first image is used"
-    if markers.gain_map:
+    if header.gain_map:
         yield f"{name}: its gain map, which brightens the image on HDR screens, is left out"
-    if markers.tiff_pages.reduced_copies:
+    if header.tiff_pages.reduced_copies:
         yield f"{name}: reduced copies, such as pyramid levels and previews, are left out"
-    if markers.png_frames > 1:
-        yield f"{name}: is an animation of {markers.png_frames} frames, only its still image is used"
+    if header.png_frames > 1:
+        yield f"{name}: is an animation of {header.png_frames} frames, only its still image is used"
 
 
 def check_inside(name: str, box: Box, header: Header) -> None:

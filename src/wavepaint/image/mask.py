@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,9 @@ def open_mask(mask: Any, bgr: bool = False) -> SampledImage:
     if isinstance(mask, (bytearray, memoryview)):
         mask = bytes(mask)
     if isinstance(mask, (str, bytes, Path)):
-        mask = ImageFile.open(mask, name=_name_of(mask))
+        mask = ImageFile.open(mask, name="mask" if isinstance(mask, bytes) else str(mask) or "the mask's file name")
     if isinstance(mask, ImageFile):
-        full = int(np.iinfo(mask.dtype).max)
-        return SampledImage(mask.name, mask.width, mask.height, full, mask.stream, mask.label_base())
+        return replace(_sampled(mask), strips=partial(mask.strips, False), base=mask.label_base())
     if is_pil_image(mask):
         samples = to_upright(mask_samples_of_pil(mask), orientation_of_pil(mask))
         return replace(sampled_array(samples), base=label_base_of_pil(mask))
@@ -211,7 +211,3 @@ def _hole_of_boxes(image: ReadableImage, options: Options) -> Mask:
             )
         hole[inside.slices] = True
     return hole
-
-
-def _name_of(mask: Any) -> str:
-    return str(mask) or "the mask's file name" if isinstance(mask, (str, Path)) else "mask"

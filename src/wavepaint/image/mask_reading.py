@@ -6,22 +6,14 @@ The browser has the same rules: see `web/src/image/mask_reading.ts`, and `tests/
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.errors import MaskError
-from wavepaint.image.marked_copy import (
-    MIN_MIDDLE_SHARE,
-    NEAR,
-    Comparison,
-    compare,
-    marks_of,
-    middle_of,
-    reduce_largest,
-    reduce_least,
-)
-from wavepaint.image.mask_samples import SampledImage
+from wavepaint.image.marked_copy import MIN_MIDDLE_SHARE, NEAR, Comparison, compare, marks_of, middle_of
+from wavepaint.image.mask_samples import SampledImage, split_alpha
 from wavepaint.image.types import Samples
 from wavepaint.options import MaskFrom
 
@@ -97,8 +89,12 @@ def read_samples(
             values = _values(mask, samples, meaning)
             np.greater(values, 0 if meaning == "labels" else limit, out=hole[box.slices])
             largest = max(largest, float(values.max()))
-    swapped = comparison is not None and not comparison.is_copy and evidence.is_mostly_middle
-    swapped = swapped and comparison is not None and comparison.image_middle < MIN_MIDDLE_SHARE * hole.size
+    swapped = (
+        comparison is not None
+        and not comparison.is_copy
+        and evidence.is_mostly_middle
+        and comparison.image_middle < MIN_MIDDLE_SHARE * hole.size
+    )
     return Reading(hole, meaning, largest, mask.full, swapped)
 
 
@@ -126,21 +122,19 @@ class _Evidence:
         self._middle = 0
         self._largest_alpha: float = 0
         self._least_alpha: float = mask.full
-        self._least: NDArray[np.float64] | None = None
-        self._most: NDArray[np.float64] | None = None
+        self._least, self._most = np.array(np.inf), np.array(-np.inf)
         self.largest_colour: float = 0
         self.has_alpha = False
 
     def add(self, samples: Samples) -> Samples:
         """Take in a strip, (H, W, channels), and give its brightest channel, (H, W)."""
-        self.has_alpha = samples.shape[2] in (2, 4)
-        count = samples.shape[2] - self.has_alpha
-        colours = [samples[..., channel] for channel in range(count)]
-        brightest, darkest = reduce_largest(colours), reduce_least(colours)
+        colours, alpha = split_alpha(samples)
+        brightest, darkest = reduce(np.maximum, colours), reduce(np.minimum, colours)
         largest = brightest.max()
         self.largest_colour = max(self.largest_colour, float(largest))
-        if self.has_alpha:
-            self._note_alpha(samples[..., :-1], samples[..., -1])
+        self.has_alpha = alpha is not None
+        if alpha is not None:
+            self._note_alpha(samples[..., :-1], alpha)
         eight_bits = self._mask.eight_bits
         if eight_bits(largest) > NEAR:
             middle = middle_of(eight_bits(darkest), eight_bits(brightest))
@@ -154,9 +148,8 @@ class _Evidence:
         self._least_alpha = min(self._least_alpha, float(alpha.min()))
         visible = colours[alpha > self._mask.full / 2]
         if len(visible):
-            least, most = visible.min(axis=0).astype(np.float64), visible.max(axis=0).astype(np.float64)
-            self._least = least if self._least is None else np.minimum(self._least, least)
-            self._most = most if self._most is None else np.maximum(self._most, most)
+            self._least = np.minimum(self._least, visible.min(axis=0))
+            self._most = np.maximum(self._most, visible.max(axis=0))
 
     @property
     def full(self) -> float | int:
@@ -175,8 +168,6 @@ class _Evidence:
     @property
     def is_one_colour(self) -> bool:
         """Whether everything visible has one colour, or nothing is visible."""
-        if self._least is None or self._most is None:
-            return True
         return bool(((self._most - self._least) * ONE_COLOUR_STEPS <= self._mask.full).all())
 
     @property
@@ -193,23 +184,19 @@ def _values(mask: SampledImage, samples: Samples, meaning: MaskFrom) -> Samples:
     """Reduce (H, W, channels) to (H, W): the brightest channel, what is drawn in alpha, or 1 for other labels."""
     if meaning == "labels":
         return _labelled(mask, samples)
-    channels = [samples[..., channel] for channel in range(samples.shape[2])]
-    if len(channels) in (1, 3):
-        return reduce_largest(channels)
-    if meaning == "alpha":
-        return channels[-1]
-    values, alpha = reduce_largest(channels[:-1]), channels[-1]
-    return np.where(alpha == mask.full, values, values * (alpha / mask.full)).astype(samples.dtype)
+    colours, alpha = split_alpha(samples)
+    if alpha is not None and meaning == "alpha":
+        return alpha
+    values: Samples = reduce(np.maximum, colours)
+    if alpha is not None:
+        values = np.where(alpha == mask.full, values, values * (alpha / mask.full)).astype(samples.dtype)
+    return values
 
 
 def _labelled(mask: SampledImage, samples: Samples) -> Samples:
     assert mask.base is not None
     *colour, alpha = mask.base
-    colours = samples[..., :3]
-    others = np.zeros(samples.shape[:2], np.bool_)
-    for channel in range(colours.shape[2]):
-        others |= colours[..., channel] != colour[channel]
+    others: NDArray[np.bool_] = (samples[..., :3] != colour[: samples.shape[2]]).any(axis=2)
     if samples.shape[2] == 4:
-        visible = samples[..., -1] >= 128
-        others = visible & (others | (alpha < 128))
+        others = (samples[..., -1] >= 128) & (others | (alpha < 128))
     return others.view(np.uint8)

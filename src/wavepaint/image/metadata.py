@@ -48,7 +48,7 @@ class Metadata:
     photoshop: bytes | None = None
     fields: dict[str, tuple[int, Any]] = field(default_factory=dict)
     resolution: tuple[float, float] | None = None
-    png_chunks: bytes = b""
+    png_chunks: list[png.Chunk] = field(default_factory=list)
     png_samples: bytes = b""
     jfif: bytes | None = None
     comments: bytes = b""
@@ -58,7 +58,7 @@ class Metadata:
     @property
     def is_turned(self) -> bool:
         """Whether the EXIF block states that the samples are turned."""
-        return self.exif is not None and tiff.integer_tags(tiff.directory_of(self.exif)).get(_ORIENTATION, 1) != 1
+        return self.exif is not None and tiff.integer_tags(exif.directory_of(self.exif)).get(_ORIENTATION, 1) != 1
 
     def attach(self, image: Any, format: str, interpretation: str, orientation: int | None) -> Any:
         """Return the image of an encoder with the metadata that libvips writes.
@@ -74,7 +74,7 @@ class Metadata:
         blob = libvips().GValue.blob_type
         if self.exif is not None and format in _HEIF:
             # libvips goes by the tags that it understands; `complete` puts the block itself in their place.
-            image.set_type(blob, "exif-data", exif.placeholder(len(self.exif))[0])
+            image.set_type(blob, "exif-data", exif.placeholder(len(self.exif)))
         for name, (kind, value) in self.fields.items():
             image.set_type(kind, name, value)
         if orientation is not None:
@@ -106,13 +106,13 @@ class Metadata:
             fitting = block if len(block or b"") <= jpeg.MAX_EXIF_BYTES else None
             jpeg.insert_segments(stream, jfif, fitting, self.comments)
         elif format == "png":
-            chunks = self.png_chunks + (b"" if block is None else png.chunk(b"eXIf", block))
+            chunks = self.png_chunks + ([] if block is None else [png.chunk(b"eXIf", block)])
             same_samples = png.colour_type(stream) == self.png_samples
             png.insert_chunks(stream, chunks, same_samples, drop_resolution=self.resolution is None)
         elif format == "webp" and block is not None:
             webp.append_exif(stream, block, image.width, image.height, image.hasalpha())
-        elif format in _HEIF and self.exif is not None and block is not None:
-            _fill_placeholder(stream, len(self.exif), block)
+        elif format in _HEIF and block is not None:
+            exif.fill_placeholder(stream, block)
         elif format == "tiff":
             self._complete_tiff(stream)
 
@@ -123,9 +123,9 @@ class Metadata:
         extra = tiff.integers(self.tags.get(tiff.EXTRA_SAMPLES)).tolist()
         tiff.set_integers(stream, tiff.EXTRA_SAMPLES, [_STRAIGHT if each == _MULTIPLIED else each for each in extra])
         if self.container == "tiff":
-            tiff.append_tags(stream, tiff.descriptive(self.tags))
+            tiff.append_tags(stream, exif.descriptive(self.tags))
         elif self.exif is not None:
-            tiff.append_exif(stream, self.exif)
+            exif.append_to_tiff(stream, self.exif)
         if self.iptc is not None:
             records = photoshop.iptc_records(self.iptc)
             tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
@@ -146,26 +146,16 @@ class Metadata:
             yield f"{', '.join(self.segments)} of the JPEG left out"
         if tiff.LAYERS in self.tags:
             yield "Photoshop's layers are left out: they show the image as it was"
-        if format != "tiff" and (private := set(tiff.private_tags(tiff.descriptive(self.tags)))):
+        if format != "tiff" and (private := set(exif.private_tags(exif.descriptive(self.tags)))):
             kinds = [kind for kind, tags in _KINDS_OF_TAGS.items() if private & tags]
             others = private.difference(*_KINDS_OF_TAGS.values())
             names = kinds + ([f"private tags ({', '.join(map(str, sorted(others)))})"] if others else [])
             yield f"{' and '.join(names)} of the TIFF left out in {format}"
-        if "tiff" in (self.container, format) and self._has_maker_notes():
+        if "tiff" in (self.container, format) and self.exif is not None and exif.has_maker_notes(self.exif):
             yield "maker notes move within the file: those that point to their own place lose what they point to"
 
-    def _has_maker_notes(self) -> bool:
-        return self.exif is not None and tiff.has_maker_notes(self.exif)
 
-
-def _fill_placeholder(stream: BinaryIO, size: int, block: bytes) -> None:
-    stream.seek(0)
-    data = exif.fill_placeholder(stream.read(), exif.placeholder(size)[1], block)
-    stream.seek(0)
-    stream.write(data)
-
-
-def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, directory: int) -> Metadata:
+def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, tags: tiff.Directory) -> Metadata:
     """Gather the metadata of a file.
 
     Args:
@@ -173,7 +163,7 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
         upright: the same, upright and in the colours in which it is handed out, with the profile for them.
         container: what kind of file it is.
         file: to read what libvips does not.
-        directory: of a TIFF, the number of the page's.
+        tags: of the page of a TIFF.
     """
     own: dict[str, Any] = {}
     block, is_stated = bytes_field(raw, "exif-data"), False
@@ -185,15 +175,13 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
             own["jfif"] = jpeg.read_jfif(stream)
             own["comments"], own["segments"] = jpeg.read_extras(stream)
             is_stated = jpeg.states_resolution(own["jfif"])
-        elif container == "tiff":
-            own["tags"] = tiff.read_directory(stream, directory, limit=None)
     resolution = (upright.xres, upright.yres) if is_stated else None
     if container == "tiff":
-        resolution = tiff.resolution(own["tags"])
+        resolution = exif.resolution(tags)
         unstated = tiff.RESOLUTION if resolution is None else ()
-        block = tiff.exif_block({tag: value for tag, value in own["tags"].items() if tag not in unstated}) or block
+        block = exif.block_of({tag: value for tag, value in tags.items() if tag not in unstated}) or block
     elif resolution is None and block is not None:
-        resolution = tiff.resolution(tiff.directory_of(block))
+        resolution = exif.resolution(exif.directory_of(block))
     return Metadata(
         container=container,
         exif=block,
@@ -204,5 +192,6 @@ def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, direct
             name: (upright.get_typeof(name), upright.get(name)) for name in _CARRIED_FIELDS if has_field(upright, name)
         },
         resolution=resolution,
+        tags=tags,
         **own,
     )

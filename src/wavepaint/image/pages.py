@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +17,10 @@ from wavepaint.image.file import ImageFile
 from wavepaint.image.formats import tiff
 from wavepaint.image.mask import Mask, find_hole
 from wavepaint.image.sources import EncodedImage, warn
-from wavepaint.image.types import Patch
+from wavepaint.image.types import Patch, ReadableImage
 from wavepaint.options import Options
 
-Fill = Callable[[EncodedImage, Mask], list[Patch]]
+Fill = Callable[[ReadableImage, Mask], list[Patch]]
 
 
 def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fill: Fill) -> Path | bytes:
@@ -55,11 +54,9 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
             for page in range(pages):
                 check_cancelled()
                 with _naming_page(page):
-                    page_file = image.seek(page)
-                    patches = fill(
-                        image,
-                        find_hole(image, mask if mask_pages is None else mask_pages.at_page(page), options),
-                    )
+                    page_file = image.at_page(page)
+                    page_mask = mask if mask_pages is None else mask_pages.at_page(page)
+                    patches = fill(page_file, find_hole(page_file, page_mask, options))
                     filled = filled or bool(patches)
                     notes |= dict.fromkeys(page_file.warnings + page_file.conversion_warnings("tiff"))
                     page_path = Path(folder) / "page.tif"
@@ -68,7 +65,9 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
         if filled:
             warn(*notes)
         else:
-            _copy(image.source, stream)
+            stream.seek(0)
+            stream.truncate()
+            image.copy_into(stream)
 
     if image.target is None:
         stream = io.BytesIO()
@@ -85,7 +84,7 @@ def _needs_bigtiff(image: EncodedImage, pages: int) -> bool:
     for page in range(pages):
         check_cancelled()
         with _naming_page(page):
-            decoded_bytes += image.seek(page).decoded_bytes
+            decoded_bytes += image.at_page(page).decoded_bytes
     return decoded_bytes > BIGTIFF_BYTES
 
 
@@ -97,21 +96,13 @@ def _append(stream: BinaryIO, path: Path, name: str) -> None:
             raise ImageError(f"{name}: cannot be written: {error}") from None
 
 
-def _copy(source: Path | bytes, stream: BinaryIO) -> None:
-    """Replace what a stream holds by a file."""
-    stream.seek(0)
-    stream.truncate()
-    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
-        shutil.copyfileobj(file, stream)
-
-
 def _mask_of_pages(mask: Any) -> ImageFile | None:
     """A mask that is a file of several pages."""
     if isinstance(mask, (bytearray, memoryview)):
         mask = bytes(mask)
     if not isinstance(mask, (str, bytes, Path)):
         return None
-    page_file = ImageFile.open(mask, every_page=True)
+    page_file = ImageFile.open(mask)
     return page_file if page_file.format == "tiff" and page_file.pages > 1 else None
 
 

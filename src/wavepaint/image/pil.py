@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.errors import ImageError
-from wavepaint.image.formats.palette import Colour
+from wavepaint.image.formats.palette import Colour, base_of
 from wavepaint.image.header import to_srgb
 from wavepaint.image.vips import libvips
 
@@ -77,11 +77,9 @@ def orientation_of_pil(image: Image) -> int:
 def label_base_of_pil(image: Image) -> Colour | None:
     """The colour of index 0 of a palette that is more than greys; None for other images."""
     palette = image.getpalette("RGB") if image.mode in ("P", "PA") else None
-    if palette is None or palette[::3] == palette[1::3] == palette[2::3]:
-        return None
     clear = image.info.get("transparency", b"")
     alpha = 255 * (clear != 0) if isinstance(clear, int) else (clear[0] if clear else 255)
-    return palette[0], palette[1], palette[2], alpha
+    return base_of(palette or [], alpha)
 
 
 def _dpi_of(value: Any) -> tuple[float, float] | None:

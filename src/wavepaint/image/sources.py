@@ -17,7 +17,7 @@ from wavepaint.box import Box
 from wavepaint.errors import ImageError, ImageWarning, OptionError
 from wavepaint.files import replaceable_mode
 from wavepaint.image.file import ImageFile, check_alpha
-from wavepaint.image.formats import tiff
+from wavepaint.image.formats import exif
 from wavepaint.image.mask_samples import from_bgr, strips_of
 from wavepaint.image.orientation import to_stored, to_upright
 from wavepaint.image.pil import (
@@ -28,7 +28,7 @@ from wavepaint.image.pil import (
     pil_of_samples,
     samples_of_pil,
 )
-from wavepaint.image.stored_file import is_open_file, without_stream
+from wavepaint.image.stored_file import StoredFile, is_open_file, without_stream
 from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, format_of_name
 from wavepaint.image.tensors import array_of_tensor, is_tensor
 from wavepaint.image.types import InputImage, Patch, Samples, Strips
@@ -144,8 +144,8 @@ class PilImage(ArrayImage):
         return pil_of_samples(samples, self._image) if patches else self._image.copy()
 
 
-class EncodedImage:
-    """What files and bytes of files have in common.
+class EncodedImage(ImageFile):
+    """A file, or the bytes of one, to fill.
 
     Attributes:
         source: the file, or its bytes.
@@ -153,58 +153,35 @@ class EncodedImage:
     """
 
     def __init__(self, source: Path | bytes, target: Path | None = None, name: str | None = None) -> None:
+        super().__init__(StoredFile(source, name))
         self.source, self.target = source, target
-        self._use(ImageFile.open(source, name=name))
         if target is not None:
             check_target(target)
-            self._file.output_format(target)
-
-    def _use(self, file: ImageFile) -> None:
-        self._file = file
-        self.name = self._file.name
-        self.width, self.height, self.channels = self._file.width, self._file.height, self._file.channels
-        self.dtype, self.orientation, self.has_alpha = file.dtype, file.orientation, file.has_alpha
-
-    def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
-        """See `InputImage`."""
-        return self._file.read_boxes(boxes)
-
-    def alpha_holes(self) -> NDArray[np.bool_]:
-        """See `InputImage`."""
-        return self._file.alpha_holes()
-
-    def strips(self) -> Strips:
-        """See `InputImage`."""
-        return self._file.stream(hold=True)
+            self.output_format(target)
 
     def _stays(self, format: str, patches: list[Patch], options: Options) -> bool:
         """Whether the result is the very file that was given."""
         same = options.quality is None or format in ("png", "tiff")  # which have no quality
-        return not patches and same and format == self._file.format
+        return not patches and same and format == self.format
 
-    def pages(self, format: str | None) -> int:
+    def result_pages(self, format: str | None) -> int:
         """How many pages the result has: all of a TIFF that becomes a TIFF, the first of anything else.
 
         Args:
             format: asked for, if any, where no file name says it.
         """
-        written = format or self._file.format
+        written = format or self.format
         if self.target is not None:
-            written = self._file.output_format(self.target)
-        return self._file.pages if self._file.format == written == "tiff" else 1
-
-    def seek(self, page: int) -> ImageFile:
-        """Make the image that of one page of several, from 0, and return it."""
-        self._use(self._file.at_page(page))
-        return self._file
+            written = self.output_format(self.target)
+        return self.pages if self.format == written == "tiff" else 1
 
     def _save(self, target: Path, patches: list[Patch], options: Options) -> None:
-        format = self._file.output_format(target)
+        format = self.output_format(target)
         if self._stays(format, patches, options):
-            self._file.copy(target)
+            self.copy(target)
             return
-        warn(*self._file.warnings, *self._file.conversion_warnings(format, options.quality))
-        self._file.save(target, patches, options.quality)
+        warn(*self.warnings, *self.conversion_warnings(format, options.quality))
+        self.save(target, patches, options.quality)
 
 
 class BytesImage(EncodedImage):
@@ -216,11 +193,11 @@ class BytesImage(EncodedImage):
         """See `InputImage`; without patches, and without another format or quality asked for, the very same bytes."""
         if self.target is not None:
             self._save(self.target, patches, options)
-        if self._stays(options.format or self._file.format, patches, options):
+        if self._stays(options.format or self.format, patches, options):
             return self.source
-        losses = self._file.conversion_warnings(options.format or self._file.format, options.quality)
-        warn(*(losses if self.target else self._file.warnings + losses))
-        return self._file.encode(patches, options.format, options.quality)
+        losses = self.conversion_warnings(options.format or self.format, options.quality)
+        warn(*(losses if self.target else self.warnings + losses))
+        return self.encode(patches, options.format, options.quality)
 
 
 class PathImage(EncodedImage):
@@ -292,7 +269,7 @@ def _tiff_of(samples: Samples, metadata: PilMetadata) -> bytes:
     image.set_type(vips.GValue.gint_type, "orientation", metadata.orientation)
     stream = io.BytesIO(image.tiffsave_buffer(compression="none"))
     if metadata.exif is not None:
-        tiff.append_exif(stream, metadata.exif)
+        exif.append_to_tiff(stream, metadata.exif)
     return stream.getvalue()
 
 

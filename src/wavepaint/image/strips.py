@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,11 @@ from wavepaint.image.vips import libvips
 
 STRIP_ROWS = 64
 """Rows that are read, patched and handed on together."""
+
+
+def strip_boxes(width: int, height: int) -> Iterator[Box]:
+    """The strips of an image, of full width from top to bottom."""
+    return (Box(0, top, width, min(STRIP_ROWS, height - top)) for top in range(0, height, STRIP_ROWS))
 
 
 def patched_rows(

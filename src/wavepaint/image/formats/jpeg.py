@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -13,7 +14,7 @@ import numpy as np
 from wavepaint.image.formats.splicing import splice
 
 MAX_EXIF_BYTES = 65527
-SCAN, END, COMMENT, _QUANTISATION, _HUFFMAN = 0xDA, 0xD9, 0xFE, 0xDB, 0xC4
+SCAN, _END, COMMENT, _QUANTISATION, _HUFFMAN = 0xDA, 0xD9, 0xFE, 0xDB, 0xC4
 # Of start-of-frame markers: all but lossless ones, and those with one pass over all Huffman-coded coefficients.
 _DCT_FRAMES, _SEQUENTIAL_FRAMES = frozenset([0xC0, 0xC1, 0xC2, 0xC9, 0xCA]), frozenset([0xC0, 0xC1])
 _JFIF_BYTES = b"\x00\x10"
@@ -56,7 +57,7 @@ _LUMINANCE = np.array(
 _CHROMINANCE = np.full((8, 8), 99)
 _CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
-SCAN_END = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_SCAN_END = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """In a scan 0xFF is followed by 0 or by a restart marker; anything else ends it."""
 _SAMPLING_NAMES = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
 
@@ -76,14 +77,20 @@ def quality_of_tables(tables: list[np.ndarray]) -> int:
     return int(quality[distance.argmin()])
 
 
-def segments(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and contents of each segment of a JPEG, to the header of its first scan, after its first two bytes.
+def segments(stream: BinaryIO, every_scan: bool = False) -> Iterator[tuple[int, bytes]]:
+    """Yield marker and contents of each segment of a JPEG, from where it starts to the header of its first scan.
 
-    Ends early at the end of an image, and where no marker stands.
+    Ends early at the end of an image, and where no marker stands. With `every_scan` it goes on to the end.
     """
+    stream.seek(2, io.SEEK_CUR)
     marker = -1
-    while marker != SCAN and (marker := _next_marker(stream)) not in (0, END):
+    while marker != SCAN and (marker := _next_marker(stream)) not in (0, _END):
         yield marker, stream.read(max(int.from_bytes(stream.read(2), "big") - 2, 0))
+        if every_scan and marker == SCAN:
+            start = stream.tell()
+            if end := _SCAN_END.search(stream.read()):
+                stream.seek(start + end.start())
+            marker = -1
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -103,7 +110,7 @@ def is_application(marker: int) -> bool:
 
 def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
     """Read quality and chroma subsampling from the markers of a JPEG file; None where they make no sense."""
-    stream.seek(2)
+    stream.seek(0)
     tables: dict[int, np.ndarray] = {}
     components: list[tuple[int, int, int]] = []
     arithmetic = False
@@ -126,7 +133,7 @@ def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
 def bytes_behind(stream: BinaryIO) -> int:
     """How much follows the end of a JPEG image: the video of a motion photo, further images; 0 without an end."""
     stream.seek(2)
-    while (marker := _next_marker(stream)) and marker != END:
+    while (marker := _next_marker(stream)) and marker != _END:
         length = int.from_bytes(stream.read(2), "big") - 2
         stream.seek(max(length, 0), 1)
         if marker == SCAN:
@@ -134,7 +141,7 @@ def bytes_behind(stream: BinaryIO) -> int:
             scan = stream.read()
             if scan.find(b"\xff\xd9") == len(scan) - 2:  # nearly always, and much faster than looking at every marker
                 return 0
-            ends = SCAN_END.search(scan)
+            ends = _SCAN_END.search(scan)
             if ends is None:
                 return 0
             stream.seek(start + ends.start())
@@ -152,7 +159,7 @@ def read_jfif(stream: BinaryIO) -> bytes | None:
 
 def read_extras(stream: BinaryIO) -> tuple[bytes, tuple[str, ...]]:
     """Return the comments of a JPEG, as segments, and the names of application segments that nothing else reads."""
-    stream.seek(2)
+    stream.seek(0)
     comments, names = b"", dict[str, None]()
     for marker, body in segments(stream):
         if marker == COMMENT:
@@ -174,7 +181,6 @@ def is_complete_part(stream: BinaryIO, tables: bytes, width: int, rows: int) -> 
     defined: set[tuple[int, int]] = set()
     frame, kind = b"", 0
     for source in (io.BytesIO(tables), stream):
-        source.seek(2, 1)
         for marker, body in segments(source):
             if marker == _QUANTISATION:
                 defined |= {(_QUANTISATION, number) for number in _quantisation_tables(body)}
@@ -206,9 +212,7 @@ def jfif_segment(resolution: tuple[float, float] | None) -> bytes:
     resolution: pixels a millimetre, horizontal and vertical, if it is known.
     """
     across, down = (min(max(round(number * 25.4), 1), 65535) for number in resolution or (1 / 25.4, 1 / 25.4))
-    units = 0 if resolution is None else 1
-    density = bytes([units]) + across.to_bytes(2, "big") + down.to_bytes(2, "big")
-    return b"\xff\xe0" + _JFIF_BYTES + b"JFIF\0\x01\x01" + density + bytes(2)
+    return segment(0xE0, struct.pack(">7sBHH2x", b"JFIF\0\x01\x01", resolution is not None, across, down))
 
 
 def insert_segments(stream: BinaryIO, jfif: bytes, exif: bytes | None, comments: bytes) -> None:

@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.files import scratch_folder
-from wavepaint.image.formats.jpeg import COMMENT, END, SCAN, SCAN_END, is_application, is_frame, segment, segments
+from wavepaint.image.formats.jpeg import COMMENT, SCAN, is_application, is_frame, segment, segments
 
 Samples = NDArray[np.uint8]
 Strip = tuple[int, Samples, Samples]
@@ -47,78 +46,69 @@ def can_keep_blocks() -> bool:
     return find_spec("jpeglib") is not None
 
 
-@dataclass
 class Blocks:
-    """The coefficients of a JPEG, to be edited in place."""
-
-    jpeg: Any
-    factors: list[tuple[int, int]]
-    identifiers: bytes
-
-
-def read_blocks(source: bytes) -> Blocks:
-    """Read the coefficients of a JPEG: Huffman coded with 8 bits, grey or YCbCr, sequential or progressive.
+    """The coefficients of a JPEG: Huffman coded with 8 bits, grey or YCbCr, sequential or progressive.
 
     Raises:
         ValueError: a JPEG that this cannot edit, with the reason.
     """
-    with _temporary_file() as path:
-        path.write_bytes(source)
-        jpeglib = import_module("jpeglib")
-        with _without_lines_of_libjpeg(path.with_name("stderr")):
-            jpeg = jpeglib.read_dct(str(path))
-            components = 1 if jpeg.Cb is None else 3  # which reads them
-    if jpeg.jpeg_color_space.name != _SPACES[components]:
-        raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
-    if jpeg.progressive_mode and not _is_complete(source):
-        # Decoders smooth what has not arrived yet; of the sequential file that jpeglib writes they would not.
-        raise ValueError("it is progressive and lacks its last scans")
-    factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
-    if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
-        raise ValueError("its chroma subsampling is not a whole number")
-    if not all(np.all(jpeg.get_component_qt(index)) for index in range(components)):
-        raise ValueError("its quantisation has steps of zero")
-    return Blocks(jpeg, factors, _identifiers(source))
 
+    def __init__(self, source: bytes) -> None:
+        with _temporary_file() as path:
+            path.write_bytes(source)
+            jpeglib = import_module("jpeglib")
+            with _without_lines_of_libjpeg(path.with_name("stderr")):
+                self._jpeg = jpeg = jpeglib.read_dct(str(path))
+                components = 1 if jpeg.Cb is None else 3  # which reads them
+        if jpeg.jpeg_color_space.name != _SPACES[components]:
+            raise ValueError(f"its colours are coded as {jpeg.jpeg_color_space.name.removeprefix('JCS_')}")
+        if jpeg.progressive_mode and not _is_complete(source):
+            # Decoders smooth what has not arrived yet; of the sequential file that jpeglib writes they would not.
+            raise ValueError("it is progressive and lacks its last scans")
+        self._factors = factors = [(int(rows), int(columns)) for rows, columns in jpeg.samp_factor]
+        if any(factors[0][axis] % pair[axis] for pair in factors for axis in (0, 1)):
+            raise ValueError("its chroma subsampling is not a whole number")
+        if not all(np.all(jpeg.get_component_qt(index)) for index in range(components)):
+            raise ValueError("its quantisation has steps of zero")
+        self._identifiers = _identifiers(source)
 
-def replace_blocks(blocks: Blocks, metadata: bytes, strips: Iterable[Strip]) -> bytes:
-    """Replace the blocks of a JPEG in which a sample has changed.
+    def replaced(self, metadata: bytes, strips: Iterable[Strip]) -> bytes:
+        """Replace the blocks in which a sample has changed, and use all of them up.
 
-    Args:
-        blocks: of the JPEG before; used up.
-        metadata: a JPEG, of any image, with the metadata that the result is to have.
-        strips: what has changed, in whole rows, from top to bottom.
+        Args:
+            metadata: a JPEG, of any image, with the metadata that the result is to have.
+            strips: what has changed, in whole rows, from top to bottom.
 
-    Returns:
-        A sequential JPEG with the coefficients of `blocks`, but for changed blocks, and the application segments and
-        comments of `metadata`.
+        Returns:
+            A sequential JPEG with these coefficients, but for changed blocks, and the application segments and comments
+            of `metadata`.
 
-    Raises:
-        ValueError: jpeglib cannot write it.
-    """
-    for strip in strips:
-        _edit(blocks.jpeg, strip, blocks.factors)
-    with _temporary_file() as path:
-        with _without_lines_of_libjpeg(path.with_name("stderr")):
-            blocks.jpeg.write_dct(str(path))
-        edited = path.read_bytes()
-    return b"\xff\xd8" + _metadata(metadata) + _image(edited, blocks.identifiers)
+        Raises:
+            ValueError: jpeglib cannot write it.
+        """
+        for strip in strips:
+            _edit(self._jpeg, strip, self._factors)
+        with _temporary_file() as path:
+            with _without_lines_of_libjpeg(path.with_name("stderr")):
+                self._jpeg.write_dct(str(path))
+            edited = path.read_bytes()
+        return b"\xff\xd8" + _metadata(metadata) + _image(edited, self._identifiers)
 
 
 def _identifiers(jpeg: bytes) -> bytes:
     """By which numbers the scans of a JPEG name its components, in their order."""
-    frames = (body[6::3] for marker, body in segments(_behind_start(jpeg)) if is_frame(marker))
+    frames = (body[6::3] for marker, body in segments(io.BytesIO(jpeg)) if is_frame(marker))
     return next(frames, b"")
 
 
 def _metadata(jpeg: bytes) -> bytes:
     """The application segments and comments of a JPEG."""
-    return b"".join(segment(*each) for each in segments(_behind_start(jpeg)) if _is_metadata(each[0]))
+    return b"".join(segment(*each) for each in segments(io.BytesIO(jpeg)) if _is_metadata(each[0]))
 
 
 def _image(jpeg: bytes, identifiers: bytes) -> bytes:
     """What is needed to decode a JPEG of one scan, with other numbers of components: some decoders go by them."""
-    stream = _behind_start(jpeg)
+    stream = io.BytesIO(jpeg)
     numbers = dict(zip(_identifiers(jpeg), identifiers, strict=False))
     image = b""
     for marker, body in segments(stream):
@@ -132,12 +122,6 @@ def _image(jpeg: bytes, identifiers: bytes) -> bytes:
         if not _is_metadata(marker):
             image += segment(marker, body)
     return image + stream.read()
-
-
-def _behind_start(jpeg: bytes) -> io.BytesIO:
-    stream = io.BytesIO(jpeg)
-    stream.seek(2)
-    return stream
 
 
 def _is_metadata(marker: int) -> bool:
@@ -233,23 +217,11 @@ def _dct(plane: Floats) -> Floats:
 def _is_complete(jpeg: bytes) -> bool:
     """Whether the scans of a progressive JPEG hold every coefficient of every component down to its last bit."""
     missing_bits: dict[int, list[int]] = {}
-    position = 2
-    while jpeg[position : position + 1] == b"\xff" and position + 4 <= len(jpeg):
-        marker = jpeg[position + 1]
-        if marker == 0xFF:  # any number of them may stand before a marker
-            position += 1
-            continue
-        end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        if marker == END or end > len(jpeg):
-            break
-        segment = jpeg[position + 4 : end]
-        position = end
+    for marker, body in segments(io.BytesIO(jpeg), every_scan=True):
         if marker == _PROGRESSIVE_FRAME:
-            missing_bits = {component: [16] * _SIDE**2 for component in segment[6::3]}
-        elif marker == SCAN and len(segment) > 3:
-            first, last, bits = segment[-3:]
-            for component in segment[1:-3:2]:
+            missing_bits = {component: [16] * _SIDE**2 for component in body[6::3]}
+        elif marker == SCAN and len(body) > 3 and len(body) == 4 + 2 * body[0]:  # shorter where the file ends in it
+            first, last, bits = body[-3:]
+            for component in body[1:-3:2]:
                 missing_bits.get(component, [])[first : last + 1] = [bits & 15] * (last + 1 - first)
-            scan_end = SCAN_END.search(jpeg, end)
-            position = scan_end.start() if scan_end else len(jpeg)
     return bool(missing_bits) and not any(map(any, missing_bits.values()))

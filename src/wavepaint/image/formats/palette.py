@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import BinaryIO, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wavepaint.image.formats import png, tiff
 
@@ -26,24 +26,27 @@ def label_base(stream: BinaryIO, format: str, directory: int = 0) -> Colour | No
         directory: of a TIFF, which of its images.
     """
     stream.seek(0)
+    palette, alpha = b"", 255
     try:
         if format == "png":
             palette, alpha = _png_palette(stream)
         elif format == "gif":
-            palette, alpha = _gif_palette(stream), 255
+            palette = _gif_palette(stream)
         elif format == "tiff":
-            palette, alpha = _tiff_palette(stream, directory), 255
-        else:
-            return None
+            palette = _tiff_palette(stream, directory)
     except (struct.error, ValueError):  # a damaged file, which its decoder will say
         return None
-    if len(palette) == 0 or (palette == palette[:, :1]).all():
+    return base_of(palette[: len(palette) // 3 * 3], alpha)
+
+
+def base_of(palette: Sequence[int], alpha: int) -> Colour | None:
+    """The first colour of a palette, red, green, blue in turn; None if all are greys, or there are none."""
+    if palette[::3] == palette[1::3] == palette[2::3]:
         return None
-    red, green, blue = palette[0].tolist()
-    return red, green, blue, alpha
+    return palette[0], palette[1], palette[2], alpha
 
 
-def _png_palette(stream: BinaryIO) -> tuple[NDArray[np.uint8], int]:
+def _png_palette(stream: BinaryIO) -> tuple[bytes, int]:
     palette, alpha, indexed = b"", 255, False
     for kind, size in png.each_chunk(stream):
         if kind == b"IDAT":
@@ -54,23 +57,18 @@ def _png_palette(stream: BinaryIO) -> tuple[NDArray[np.uint8], int]:
             palette = stream.read(size)
         elif kind == b"tRNS":
             alpha = [*stream.read(size)[:1], alpha][0]
-    return _rows(palette if indexed else b""), alpha
+    return palette if indexed else b"", alpha
 
 
-def _gif_palette(stream: BinaryIO) -> NDArray[np.uint8]:
+def _gif_palette(stream: BinaryIO) -> bytes:
     flags = stream.read(13)[10]
-    return _rows(stream.read(3 * 2 ** ((flags & 7) + 1)) if flags & 128 else b"")
+    return stream.read(3 * 2 ** ((flags & 7) + 1)) if flags & 128 else b""
 
 
-def _tiff_palette(stream: BinaryIO, directory: int) -> NDArray[np.uint8]:
+def _tiff_palette(stream: BinaryIO, directory: int) -> bytes:
     entries = tiff.read_directory(stream, directory)
     colours = entries.get(_COLOUR_MAP)
     if tiff.integer_tags(entries).get(tiff.PHOTOMETRIC) != _PALETTE or not isinstance(colours, tiff.Value):
-        return _rows(b"")
+        return b""
     planes = tiff.integers(colours).reshape(3, -1)
-    return (planes.T >> np.uint64(8)).astype(np.uint8)
-
-
-def _rows(data: bytes) -> NDArray[np.uint8]:
-    """(entries, 3)."""
-    return np.frombuffer(data[: len(data) // 3 * 3], np.uint8).reshape(-1, 3)
+    return (planes.T >> np.uint64(8)).astype(np.uint8).tobytes()

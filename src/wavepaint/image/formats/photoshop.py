@@ -4,8 +4,6 @@ from __future__ import annotations
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = b"8BIM\x04\x04\0\0"
-
-
 # The thumbnail, and the one of Photoshop 4 with its colours in another order.
 _THUMBNAIL_RESOURCES = {0x0409, 0x040C}
 

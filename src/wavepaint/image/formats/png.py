@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import zlib
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, TypeAlias
 
 from wavepaint.image.formats.splicing import splice
 
 _HEADER_END = 33
 # What the samples need, what libvips passes on (profile and XMP), or what is another image: an animation, an index of
 # Apple's, and a signature of what the image was.
-_NOT_CARRIED = frozenset(
-    [
-        b"IHDR",
-        b"PLTE",
-        b"IDAT",
-        b"IEND",
-        b"tRNS",
-        b"hIST",
-        b"iCCP",
-        b"eXIf",
-        b"acTL",
-        b"fcTL",
-        b"fdAT",
-        b"iDOT",
-        b"caBX",
-    ]
-)
+_NOT_CARRIED = frozenset(b"IHDR PLTE IDAT IEND tRNS hIST iCCP eXIf acTL fcTL fdAT iDOT caBX".split())
 # True only of samples of the same type and depth.
 _OF_THE_SAMPLES = frozenset([b"sBIT", b"bKGD"])
 _TEXTS = frozenset([b"tEXt", b"zTXt", b"iTXt"])
@@ -38,6 +21,9 @@ _SRGB_GAMMA = (45455).to_bytes(4, "big")
 _METRE = b"\1"
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 _MAX_EXIF_BYTES = 2**26
+
+Chunk: TypeAlias = tuple[bytes, bytes]
+"""The type of a chunk, and its contents with their checksum."""
 
 
 def each_chunk(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -50,19 +36,19 @@ def each_chunk(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
         stream.seek(start + size + 4)
 
 
-def descriptive_chunks(stream: BinaryIO) -> bytes:
+def descriptive_chunks(stream: BinaryIO) -> list[Chunk]:
     """Return the chunks of a PNG that describe its image and may stand in another PNG unchanged.
 
     That leaves out the profile, EXIF and XMP. What is true only of samples of the same type and depth is there, see
     `insert_chunks`.
     """
-    chunks = b""
+    chunks = []
     for kind, size in each_chunk(stream):
         if kind in _NOT_CARRIED:
             continue
         body = stream.read(size + 4)
         if len(body) == size + 4 and not body.startswith(_XMP_KEYWORD):
-            chunks += size.to_bytes(4, "big") + kind + body
+            chunks.append((kind, body))
     return chunks
 
 
@@ -74,20 +60,15 @@ def exif(stream: BinaryIO) -> bytes | None:
     return None
 
 
-def names_of(chunks: bytes) -> list[str]:
+def names_of(chunks: Iterable[Chunk]) -> list[str]:
     """Name what `descriptive_chunks` has found that no other format holds."""
-    names = []
-    source = io.BytesIO(bytes(8) + chunks)
-    for kind, size in each_chunk(source):
-        if kind not in _MINOR and not (kind == b"gAMA" and source.read(size) == _SRGB_GAMMA):
-            names.append("texts" if kind in _TEXTS else kind.decode("latin-1"))
-    return sorted(set(names), key=lambda name: (name != "texts", name))
+    kinds = {kind for kind, body in chunks if kind not in _MINOR and (kind, body[:-4]) != (b"gAMA", _SRGB_GAMMA)}
+    return ["texts"] * bool(kinds & _TEXTS) + sorted(kind.decode("latin-1") for kind in kinds - _TEXTS)
 
 
-def states_resolution(chunks: bytes) -> bool:
+def states_resolution(chunks: Iterable[Chunk]) -> bool:
     """Whether there is a resolution in pixels a metre among `descriptive_chunks`."""
-    source = io.BytesIO(bytes(8) + chunks)
-    return any(kind == b"pHYs" and source.read(size)[8:] == _METRE for kind, size in each_chunk(source))
+    return any(kind == b"pHYs" and body[8:-4] == _METRE for kind, body in chunks)
 
 
 def colour_type(stream: BinaryIO) -> bytes:
@@ -96,12 +77,12 @@ def colour_type(stream: BinaryIO) -> bytes:
     return stream.read(2)
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
+def chunk(kind: bytes, body: bytes) -> Chunk:
     """Make a chunk."""
-    return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+    return kind, body + zlib.crc32(kind + body).to_bytes(4, "big")
 
 
-def insert_chunks(stream: BinaryIO, chunks: bytes, same_samples: bool, drop_resolution: bool) -> None:
+def insert_chunks(stream: BinaryIO, chunks: Iterable[Chunk], same_samples: bool, drop_resolution: bool) -> None:
     """Insert chunks behind the header of a PNG.
 
     Args:
@@ -110,20 +91,15 @@ def insert_chunks(stream: BinaryIO, chunks: bytes, same_samples: bool, drop_reso
         same_samples: whether type and depth of the samples are those of the PNG that the chunks are from.
         drop_resolution: leave out the resolution that the PNG states.
     """
-    inserted = b""
-    kinds = set()
-    source = io.BytesIO(bytes(8) + chunks)
-    for kind, size in each_chunk(source):
-        if same_samples or kind not in _OF_THE_SAMPLES:
-            kinds.add(kind)
-            inserted += size.to_bytes(4, "big") + kind + source.read(size + 4)
-    if drop_resolution or b"pHYs" in kinds:
+    fitting = [each for each in chunks if same_samples or each[0] not in _OF_THE_SAMPLES]
+    if drop_resolution or any(kind == b"pHYs" for kind, _ in fitting):
         for kind, size in each_chunk(stream):
             if kind == b"pHYs":
                 start = stream.tell() - 8
                 splice(stream, start, start + 12 + size, b"")
                 break
-    splice(stream, _HEADER_END, _HEADER_END, inserted)
+    inserted = ((len(body) - 4).to_bytes(4, "big") + kind + body for kind, body in fitting)
+    splice(stream, _HEADER_END, _HEADER_END, b"".join(inserted))
 
 
 def frames(stream: BinaryIO) -> int:

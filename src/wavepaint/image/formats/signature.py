@@ -9,10 +9,10 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JXL_SIGNATURES = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _SUFFIXES = {"jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "gif": ".gif", "heif": ".heic"}
-_HEIF_BRANDS = frozenset([b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"])
-
-
 _SEQUENCE_BRANDS = frozenset([b"avis", b"msf1", b"hevc", b"hevx"])
+_HEIF_BRANDS = _SEQUENCE_BRANDS | {b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1"}
+_MAX_META_BYTES = 2**20
+_GAIN_MAPS = (b"hdrgainmap", b"tmap")
 
 
 def is_heif_sequence(head: bytes) -> bool:
@@ -43,10 +43,6 @@ def sniff(head: bytes) -> str | None:
     if head[:2] == b"BM" and head[6:10] == bytes(4):
         return "bmp"
     return None
-
-
-_MAX_META_BYTES = 2**20
-_GAIN_MAPS = (b"hdrgainmap", b"tmap")
 
 
 def has_gain_map(stream: BinaryIO) -> bool:

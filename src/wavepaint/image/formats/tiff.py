@@ -1,8 +1,4 @@
-"""The tags of TIFF files and EXIF blocks, which are TIFF files without an image.
-
-libvips reads and writes the samples of a TIFF, its profile and resolution, but neither EXIF nor who made the image
-when. Those travel as an EXIF block here: `exif_block` gathers one from a TIFF, `append_exif` adds one to a TIFF.
-"""
+"""The directories of TIFF files, and of EXIF blocks, which are TIFF files without an image."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import io
 import shutil
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,32 +20,21 @@ BIGTIFF_HEADER_BYTES = 16
 _NEW_SUBFILE_TYPE, _SUB_IFDS = 254, 330
 # Bit of the former: a pyramid level or a preview of another page.
 _REDUCED = 1
-EXIF_PREFIX = b"Exif\0\0"
-_EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
-_EXIF_IMAGE_SIZE = {40962, 40963}
-_SUBDIRECTORIES = {_EXIF, _GPS, _INTEROPERABILITY}
-# Description, document and page name, camera, software, date, artist, computer, white point and primaries, ratings,
-# copyright, texts of Windows: what an EXIF block may hold of an image.
-_PROVENANCE = {269, 270, 271, 272, 285, 305, 306, 315, 316, 318, 319, 18246, 18249, 33432, *range(40091, 40096)}
-_PROVENANCE |= {_EXIF, _GPS, *RESOLUTION}
-# How the samples are stored, what libvips writes itself (resolution, profile, XMP, IPTC, Photoshop's resources), what
-# belongs to a thumbnail, and Photoshop's layers, which show the image as it was.
-_OF_THE_FILE = {*range(254, 260), *range(262, 267), *range(273, 285), *range(288, 294), 296, 301, 317, *range(320, 329)}
-_OF_THE_FILE |= {330, *range(332, 348), *range(400, 410), *range(433, 436), *range(512, 522), *range(529, 533), 559}
-_OF_THE_FILE |= {700, IPTC, 34377, 34675, LAYERS, 40965}
+EXIF, GPS = 34665, 34853
+_SUBDIRECTORIES = {EXIF, GPS, 40965}
 
 # Size of a value and of the units in it that have a byte order, by field type.
 _VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _UNIT_BYTES = {**_VALUE_BYTES, 5: 4, 10: 4}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
-_LONG, UNDEFINED, _IFD, _LONG8 = 4, 7, 13, 16
-_FIRST_PRIVATE, _MAKER_NOTE = 32768, 37500
+_LONG, UNDEFINED, IFD, _LONG8 = 4, 7, 13, 16
 # Of thumbnails: a JPEG, or strips.
 _THUMBNAILS = ((513, 514), (273, 279))
 # Of strips and of tiles.
-_SAMPLE_OFFSETS = (273, 324)
-_MAX_VALUE_BYTES = 2**15
+_SAMPLE_OFFSETS = {273, 324}
 _MAX_DEPTH = 3
+_MAX_VALUE_BYTES = 2**15
+"""What is read of a value where many pages are only told apart."""
 # What it may raise to follow an offset or a count of a damaged file: it ends early, or the number fits no file.
 _DAMAGE = (struct.error, OverflowError, ValueError, OSError)
 
@@ -83,17 +68,13 @@ class _Layout:
 
     @property
     def offset(self) -> str:
-        """Struct format of an offset; as many bytes hold a value in place."""
+        """Struct format of an offset."""
         return self.order + ("Q" if self.big else "I")
 
     @property
-    def entry_bytes(self) -> int:
-        return 20 if self.big else 12
-
-    @property
-    def head_bytes(self) -> int:
-        """Bytes of tag, field type and count, before the value."""
-        return 12 if self.big else 8
+    def entry(self) -> str:
+        """Struct format of tag, field type, count, and the values or, if they are larger, their offset."""
+        return self.order + ("HHQ8s" if self.big else "HHI4s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +92,16 @@ class Pages:
     bigtiff: bool = False
 
 
-def read_directory(stream: BinaryIO, page: int = 0, limit: int | None = _MAX_VALUE_BYTES) -> Directory:
+def read_directory(stream: BinaryIO, page: int = 0) -> Directory:
     """Read the tags of one directory of a TIFF or BigTIFF file, with those of the EXIF and GPS directories in it.
 
-    Values of more than `limit` bytes are left out, and so is what cannot be followed to its end: that is for the
-    decoder to complain about.
+    What cannot be followed to its end is left out: that is for the decoder to complain about.
     """
     try:
         layout, offset = _read_header(stream)
         for _ in range(page):
             offset = _next_directory(stream, layout, offset)
-        return _read_entries(stream, layout, offset, _MAX_DEPTH, limit)
+        return _read_entries(stream, layout, offset, _MAX_DEPTH)
     except _DAMAGE:
         return {}
 
@@ -135,7 +115,7 @@ def read_pages(stream: BinaryIO) -> Pages:
         layout, offset = _read_header(stream)
         bigtiff = layout.big
         while offset and offset not in seen:
-            directory = _read_entries(stream, layout, offset, 0)
+            directory = _read_entries(stream, layout, offset, 0, _MAX_VALUE_BYTES)
             if seen and is_reduced(integer_tags(directory)):
                 reduced_copies = True
             else:
@@ -169,14 +149,19 @@ def integers(value: Value | Directory | None) -> NDArray[np.uint64]:
     return np.frombuffer(value.data, f"<u{_VALUE_BYTES[value.kind]}").astype(np.uint64)
 
 
-def integer_value(values: ArrayLike) -> Value:
-    """Return an integer field of 64 bits a value, for BigTIFFs."""
-    return Value(_LONG8, np.asarray(values, "<u8").tobytes())
+def integer_value(values: ArrayLike, kind: int = _LONG8) -> Value:
+    """Return an integer field, by default of 64 bits a value, for BigTIFFs."""
+    return Value(kind, np.asarray(values, f"<u{_VALUE_BYTES[kind]}").tobytes())
 
 
 def byte_order(stream: BinaryIO) -> str:
     """Return the byte order of a TIFF file, "<" or ">"."""
     return _read_header(stream)[0].order
+
+
+def tiff_of(directory: Directory) -> bytes:
+    """Make a TIFF of tags alone."""
+    return struct.pack("<2sHI", b"II", 42, 8) + _pack(directory, {}, _Layout("<", False), 8)
 
 
 def bigtiff_of(order: str, samples: bytes, directory: Directory) -> bytes:
@@ -188,69 +173,38 @@ def bigtiff_of(order: str, samples: bytes, directory: Directory) -> bytes:
     return header + samples + _pack(directory, {}, _Layout(order, True), start)
 
 
-def exif_block(directory: Directory) -> bytes | None:
-    """Gather where an image is from, with its EXIF and GPS tags, as the EXIF block of another format, or None."""
-    described = _without_size({tag: value for tag, value in directory.items() if tag in _PROVENANCE})
-    if not described:
-        return None
-    layout = _Layout("<", False)
-    return EXIF_PREFIX + struct.pack("<2sHI", b"II", 42, 8) + _pack(described, {}, layout, 8)
-
-
-def directory_of(block: bytes) -> Directory:
-    """Read the tags of an EXIF block, with its prefix or without."""
-    return read_directory(io.BytesIO(block.removeprefix(EXIF_PREFIX)), limit=None)
-
-
-def without_thumbnail(block: bytes) -> bytes:
-    """Return an EXIF block with zeros for its thumbnail, and without the directory that describes it."""
-    prefix = len(EXIF_PREFIX) if block.startswith(EXIF_PREFIX) else 0
-    stream = io.BytesIO(block[prefix:])
+def without_thumbnail(data: bytes) -> bytes:
+    """Return a TIFF of tags with zeros for its thumbnail, and without the directory that describes it."""
+    stream = io.BytesIO(data)
     thumbnail: Directory = {}
     try:
         layout, offset = _read_header(stream)
         start = _next_directory(stream, layout, offset)
-        end = prefix + stream.tell()
+        end = stream.tell()
         if start:
             thumbnail = _read_entries(stream, layout, start, 0)
     except _DAMAGE:
-        return block
+        return data
     size = struct.calcsize(layout.offset)
-    edited = bytearray(block)
+    edited = bytearray(data)
     edited[end - size : end] = bytes(size)
     for offsets, sizes in _THUMBNAILS:
         for first, count in zip(integers(thumbnail.get(offsets)), integers(thumbnail.get(sizes)), strict=False):
-            part = slice(min(prefix + int(first), len(edited)), min(prefix + int(first + count), len(edited)))
-            edited[part] = bytes(part.stop - part.start)
+            part = slice(int(first), int(first) + int(count))
+            edited[part] = bytes(len(edited[part]))
     return bytes(edited)
 
 
-def resolution(directory: Directory) -> tuple[float, float] | None:
-    """Return the pixels a millimetre, horizontal and vertical, that the tags of a directory state."""
-    across, down, unit = (directory.get(tag) for tag in RESOLUTION)
-    if not (isinstance(across, Value) and isinstance(down, Value)) or len(across.data) != 8 or len(down.data) != 8:
-        return None
-    millimetres = {2: 25.4, 3: 10.0}.get(unit.first_integer() if isinstance(unit, Value) and unit.data else 2)
-    (a, b), (c, d) = (struct.unpack("<II", each.data) for each in (across, down))
-    return (a / b / millimetres, c / d / millimetres) if millimetres and a and b and c and d else None
-
-
-def append_exif(stream: BinaryIO, block: bytes) -> None:
-    """Add the tags of an EXIF block that describe its image to the first page of a TIFF file.
-
-    stream: open for reading and writing. A larger copy of the page's directory is appended to the file; tags that
-    are there already keep their values.
-    """
-    append_tags(stream, descriptive(directory_of(block)))
-
-
 def append_tags(stream: BinaryIO, added: Directory) -> None:
-    """Add tags to the first page of a TIFF file, like `append_exif`."""
+    """Add tags to the first page of a TIFF file; those that are there already keep their values.
+
+    stream: open for reading and writing. A larger copy of the page's directory is appended to the file.
+    """
     layout, offset = _read_header(stream)
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
-    entries = [stream.read(layout.entry_bytes) for _ in range(count)]
-    present = {int(struct.unpack_from(layout.order + "H", entry)[0]): entry for entry in entries}
+    entries = (_read(stream, layout.entry) for _ in range(count))
+    present = {tag: struct.pack(layout.entry, tag, *entry) for tag, *entry in entries}
     end = stream.seek(0, io.SEEK_END)
     start = end + end % 2
     missing = {tag: value for tag, value in added.items() if tag not in present}
@@ -270,7 +224,7 @@ def append_page(stream: BinaryIO, page: BinaryIO) -> None:
         ValueError: the files differ in kind, or the result is too large for it.
     """
     layout, offset = _read_header(page)
-    directory = _read_entries(page, layout, offset, _MAX_DEPTH, limit=None)
+    directory = _read_entries(page, layout, offset, _MAX_DEPTH)
     page.seek(0)
     base = stream.seek(0, io.SEEK_END)
     if base == 0:
@@ -286,12 +240,9 @@ def append_page(stream: BinaryIO, page: BinaryIO) -> None:
     shutil.copyfileobj(page, stream)
     start = base + page.tell()
     start += _pad(stream)
-    for tag in _SAMPLE_OFFSETS:
-        offsets = directory.get(tag)
-        if isinstance(offsets, Value):
-            moved = np.frombuffer(offsets.data, f"<u{_VALUE_BYTES[offsets.kind]}").astype(np.uint64) + np.uint64(base)
-            kind = _LONG8 if layout.big else _LONG
-            directory[tag] = Value(kind, moved.astype(f"<u{_VALUE_BYTES[kind]}").tobytes())
+    for tag in _SAMPLE_OFFSETS & directory.keys():
+        moved = integers(directory[tag]) + np.uint64(base)
+        directory[tag] = integer_value(moved, _LONG8 if layout.big else _LONG)
     block = _pack(directory, {}, layout, start)
     if not layout.big and start + len(block) >= 2**32:
         raise ValueError("the pages together are too large for a TIFF")
@@ -305,55 +256,22 @@ def _pad(stream: BinaryIO) -> int:
     return stream.write(b"\0" * (stream.seek(0, io.SEEK_END) % 2))
 
 
-def descriptive(directory: Directory) -> Directory:
-    """Return the tags that describe an image, private ones included, and not how a file stores it."""
-    return _without_size(
-        {
-            tag: value
-            for tag, value in directory.items()
-            if tag not in _OF_THE_FILE and not (isinstance(value, Value) and value.kind == _IFD)
-        }
-    )
-
-
-def has_maker_notes(block: bytes) -> bool:
-    """Whether an EXIF block holds maker notes."""
-    exif = directory_of(block).get(_EXIF)
-    return isinstance(exif, dict) and _MAKER_NOTE in exif
-
-
-def private_tags(directory: Directory) -> list[int]:
-    """Return the tags for which an EXIF block has no place."""
-    return [tag for tag in directory if tag >= _FIRST_PRIVATE and tag not in _PROVENANCE]
-
-
 def set_integers(stream: BinaryIO, tag: int, values: list[int]) -> None:
     """Replace the values of an integer tag of the first page of a TIFF, if it has as many."""
     layout, offset = _read_header(stream)
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
     for _ in range(count):
-        entry = stream.tell()
-        own, kind = _read(stream, layout.order + "HH")
-        (number,) = _read(stream, layout.offset)
+        own, kind, number, field = _read(stream, layout.entry)
         if own == tag and kind in _INTEGERS and number == len(values):
             packed = struct.pack(f"{layout.order}{number}{_INTEGERS[kind]}", *values)
-            if len(packed) > struct.calcsize(layout.offset):
-                stream.seek(_read(stream, layout.offset)[0])
+            place = stream.tell() - len(field)
+            stream.seek(place if len(packed) <= len(field) else struct.unpack(layout.offset, field)[0])
             stream.write(packed)
             return
-        stream.seek(entry + layout.entry_bytes)
 
 
-def _without_size(directory: Directory) -> Directory:
-    """Leave out the size of the image, which EXIF repeats, and which may change on the way."""
-    exif = directory.get(_EXIF)
-    if not isinstance(exif, dict):
-        return directory
-    return directory | {_EXIF: {tag: value for tag, value in exif.items() if tag not in _EXIF_IMAGE_SIZE}}
-
-
-def _read(stream: BinaryIO, format: str) -> tuple[int, ...]:
+def _read(stream: BinaryIO, format: str) -> tuple[Any, ...]:
     return struct.unpack(format, stream.read(struct.calcsize(format)))
 
 
@@ -371,22 +289,19 @@ def _read_header(stream: BinaryIO) -> tuple[_Layout, int]:
 def _next_directory(stream: BinaryIO, layout: _Layout, offset: int) -> int:
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
-    stream.seek(count * layout.entry_bytes, io.SEEK_CUR)
-    return _read(stream, layout.offset)[0]
+    stream.seek(count * struct.calcsize(layout.entry), io.SEEK_CUR)
+    (following,) = _read(stream, layout.offset)
+    return int(following)
 
 
-def _read_entries(
-    stream: BinaryIO, layout: _Layout, offset: int, depth: int, limit: int | None = _MAX_VALUE_BYTES
-) -> Directory:
+def _read_entries(stream: BinaryIO, layout: _Layout, offset: int, depth: int, limit: int | None = None) -> Directory:
     file_bytes = stream.seek(0, io.SEEK_END)
     stream.seek(offset)
     (count,) = _read(stream, layout.count)
-    block = stream.read(min(count, 2**16) * layout.entry_bytes)
+    entry_bytes = struct.calcsize(layout.entry)
+    block = stream.read(min(count, 2**16) * entry_bytes)
     directory: Directory = {}
-    for start in range(0, len(block) - layout.entry_bytes + 1, layout.entry_bytes):
-        tag, kind = struct.unpack_from(layout.order + "HH", block, start)
-        (values,) = struct.unpack_from(layout.offset, block, start + 4)
-        field = block[start + layout.head_bytes : start + layout.entry_bytes]
+    for tag, kind, values, field in struct.iter_unpack(layout.entry, block[: len(block) // entry_bytes * entry_bytes]):
         size = values * _VALUE_BYTES.get(kind, 0)
         # The first of equal tags counts, and directories that name each other a thousand times cost nothing.
         if tag in directory or not 0 < size <= min(file_bytes, limit or file_bytes):
@@ -423,7 +338,7 @@ def _pack(directory: Directory, present: dict[int, bytes], layout: _Layout, star
     """
     count = len(directory) + len(present)
     place = struct.calcsize(layout.offset)
-    behind = start + struct.calcsize(layout.count) + count * layout.entry_bytes + place
+    behind = start + struct.calcsize(layout.count) + count * struct.calcsize(layout.entry) + place
     entries = dict(present)
     extra = b""
     for tag, item in directory.items():
@@ -437,7 +352,6 @@ def _pack(directory: Directory, present: dict[int, bytes], layout: _Layout, star
             field = _swapped(item.data, kind, layout.order)
             if len(field) > place:
                 field, extra = struct.pack(layout.offset, behind + len(extra)), extra + field
-        head = struct.pack(f"{layout.order}HH{layout.offset[1]}", tag, kind, values)
-        entries[tag] = head + field.ljust(place, b"\0")
+        entries[tag] = struct.pack(layout.entry, tag, kind, values, field)
     packed = b"".join(entries[tag] for tag in sorted(entries))
     return struct.pack(layout.count, count) + packed + struct.pack(layout.offset, 0) + extra

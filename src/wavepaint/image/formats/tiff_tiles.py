@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -31,26 +30,40 @@ _PIECE_BYTES = 2**20
 _MAX_SIDE = 2**24
 
 
-@dataclass(frozen=True, slots=True)
 class TileTable:
     """Where the tiles of a page are, and how they are coded.
+
+    Args:
+        stream: the file.
+        page: number of its directory, from 0.
 
     Attributes:
         tile_width: pixels.
         tile_height: pixels.
         across: tiles in a row of tiles.
         down: rows of tiles.
+
+    Raises:
+        ValueError: tags that are missing or make no sense.
     """
 
-    tile_width: int
-    tile_height: int
-    across: int
-    down: int
-    _order: str
-    _coding: tiff.Directory
-    _offsets: np.ndarray
-    _sizes: np.ndarray
-    _parts: _Parts
+    def __init__(self, stream: BinaryIO, page: int) -> None:
+        directory = tiff.read_directory(stream, page)
+        tags = tiff.integer_tags(directory)
+        width, height = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
+        self.tile_width, self.tile_height = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_HEIGHT, 0)
+        if not (0 < self.tile_width <= _MAX_SIDE and 0 < self.tile_height <= _MAX_SIDE and width and height):
+            raise ValueError("its tiles have no size")
+        self.across, self.down = -(-width // self.tile_width), -(-height // self.tile_height)
+        planes = tags.get(_SAMPLES_PER_PIXEL, 1) if tags.get(_PLANAR) == _SEPARATE else 1
+        count = self.across * self.down * planes
+        offsets, sizes = (tiff.integers(directory.get(tag)) for tag in (_TILE_OFFSETS, _TILE_BYTES))
+        if len(offsets) < count or len(sizes) < count:
+            raise ValueError(f"it has {count} tiles, but lists {min(len(offsets), len(sizes))}")
+        self._order = tiff.byte_order(stream)
+        self._coding = {tag: value for tag, value in directory.items() if tag in _CODING}
+        self._offsets, self._sizes = offsets[:count], sizes[:count]
+        self._parts = _Parts(directory, self.tile_width, self.tile_height)
 
     def as_strips(self, stream: BinaryIO, tiles: Sequence[int]) -> bytes:
         """Make a TIFF in which some tiles stand below one another.
@@ -91,23 +104,26 @@ class TileTable:
         return stream.read(wanted)
 
 
-@dataclass(frozen=True, slots=True)
 class _Parts:
     """How the strips or tiles of a page are coded.
 
-    Attributes:
-        compression: as the tag says.
+    Args:
+        directory: of the page.
         width: pixels.
         rows: of all but, perhaps, the last strip.
-        most_bytes: of one that is not compressed.
-        tables: a JPEG that holds only tables.
     """
 
-    compression: int
-    width: int
-    rows: int
-    most_bytes: int
-    tables: bytes
+    def __init__(self, directory: tiff.Directory, width: int, rows: int) -> None:
+        tags = tiff.integer_tags(directory)
+        if wrong := [tag for tag in tiff.CODING_NUMBERS if tag in directory and tag not in tags]:
+            raise ValueError(f"its tag {wrong[0]} is no number")
+        tables = directory.get(_JPEG_TABLES)
+        channels = 1 if tags.get(_PLANAR) == _SEPARATE else tags.get(_SAMPLES_PER_PIXEL, 1)
+        self.width, self.rows, self.compression = width, rows, tags.get(tiff.COMPRESSION, 1)
+        self.most_bytes = rows * -(-width * channels * tags.get(_BITS, 1) // 8)
+        """Of one that is not compressed."""
+        self.tables = tables.data if isinstance(tables, tiff.Value) else b""
+        """A JPEG that holds only tables."""
 
     def is_damaged(self, stream: BinaryIO, offset: int, size: int, rows: int) -> bool:
         """Whether one becomes too many bytes, a checksum is wrong, or a JPEG is no whole one: no codec minds these.
@@ -126,32 +142,17 @@ class _Parts:
         return self.compression == _JPEG and not jpeg.is_complete_part(stream, self.tables, self.width, rows)
 
 
-def _parts_of(directory: tiff.Directory, width: int, rows: int) -> _Parts:
-    tags = tiff.integer_tags(directory)
-    if wrong := [tag for tag in tiff.CODING_NUMBERS if tag in directory and tag not in tags]:
-        raise ValueError(f"its tag {wrong[0]} is no number")
-    tables = directory.get(_JPEG_TABLES)
-    channels = 1 if tags.get(_PLANAR) == _SEPARATE else tags.get(_SAMPLES_PER_PIXEL, 1)
-    return _Parts(
-        tags.get(tiff.COMPRESSION, 1),
-        width,
-        rows,
-        rows * -(-width * channels * tags.get(_BITS, 1) // 8),
-        tables.data if isinstance(tables, tiff.Value) else b"",
-    )
-
-
 def check_strips(stream: BinaryIO, page: int) -> None:
     """Refuse strips of a page that are damaged where no decoder looks; nothing is said about any other damage.
 
     Raises:
         ValueError: such a strip.
     """
-    directory = tiff.read_directory(stream, page, limit=None)
+    directory = tiff.read_directory(stream, page)
     tags = tiff.integer_tags(directory)
     height = tags.get(_HEIGHT, 0)
     rows = max(1, min(tags.get(_ROWS_PER_STRIP, _MAX_SIDE), height))
-    parts = _parts_of(directory, tags.get(_WIDTH, 0), rows)
+    parts = _Parts(directory, tags.get(_WIDTH, 0), rows)
     offsets, sizes = (tiff.integers(directory.get(tag)).tolist() for tag in (_STRIP_OFFSETS, _STRIP_BYTES))
     for number, (offset, size) in enumerate(zip(offsets, sizes, strict=False)):
         check_cancelled()
@@ -196,33 +197,3 @@ def _packbits_bytes(pieces: Iterable[bytes], most: int) -> int:
         position -= len(piece)
     # A run that ends beyond the data is damage, too.
     return size if position <= 0 else most + 1
-
-
-def read_tile_table(stream: BinaryIO, page: int) -> TileTable:
-    """Read where the tiles of a page are.
-
-    Raises:
-        ValueError: tags that are missing or make no sense.
-    """
-    directory = tiff.read_directory(stream, page, limit=None)
-    tags = tiff.integer_tags(directory)
-    width, height, tile_width, tile_height = (tags.get(tag, 0) for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT))
-    if not (0 < tile_width <= _MAX_SIDE and 0 < tile_height <= _MAX_SIDE and width and height):
-        raise ValueError("its tiles have no size")
-    across, down = -(-width // tile_width), -(-height // tile_height)
-    planes = tags.get(_SAMPLES_PER_PIXEL, 1) if tags.get(_PLANAR) == _SEPARATE else 1
-    count = across * down * planes
-    offsets, sizes = (tiff.integers(directory.get(tag)) for tag in (_TILE_OFFSETS, _TILE_BYTES))
-    if len(offsets) < count or len(sizes) < count:
-        raise ValueError(f"it has {count} tiles, but lists {min(len(offsets), len(sizes))}")
-    return TileTable(
-        tile_width,
-        tile_height,
-        across,
-        down,
-        tiff.byte_order(stream),
-        {tag: value for tag, value in directory.items() if tag in _CODING},
-        offsets[:count],
-        sizes[:count],
-        _parts_of(directory, tile_width, tile_height),
-    )

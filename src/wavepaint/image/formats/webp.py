@@ -25,12 +25,11 @@ def is_lossless(stream: BinaryIO) -> bool:
 def append_exif(stream: BinaryIO, block: bytes, width: int, height: int, has_alpha: bool) -> None:
     """Add an EXIF block to a WebP of one frame that has none, open for reading and writing."""
     stream.seek(12)
-    if stream.read(4) != b"VP8X":
+    kind, flags = stream.read(4), stream.read(5)[4]
+    if kind != b"VP8X":
         flags = _HAS_ALPHA if has_alpha else 0
         sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
         splice(stream, 12, 12, b"VP8X" + (10).to_bytes(4, "little") + bytes([flags, 0, 0, 0]) + sizes)
-    stream.seek(20)
-    flags = stream.read(1)[0]
     stream.seek(20)
     stream.write(bytes([flags | _HAS_EXIF]))
     stream.seek(0, io.SEEK_END)

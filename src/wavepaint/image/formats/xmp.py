@@ -6,8 +6,6 @@ import re
 
 _ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[2-8]")
 _XMP_THUMBNAILS = re.compile(rb"<(\w+):Thumbnails\b(?:[^>]*/>|.*?</\1:Thumbnails\s*>)", re.DOTALL)
-
-
 # Google's, Apple's and Adobe's: a video, a gain map or further images behind the JPEG.
 _COMPANION = rb"(?:\w+:(?:MicroVideo|MotionPhoto)|hdrgm:|HDRGainMap:)\w*"
 _XMP_COMPANIONS = re.compile(
