@@ -86,17 +86,17 @@ def test_values_become_what_they_mean() -> None:
 # -- one declaration ------------------------------------------------------------------------------------------------
 
 FAKE = """
-    sparkle: Annotated[Literal["dim", "bright"], Option("How the hole sparkles.")] = "dim"
-    grain: Annotated["""
+    sparkle: Literal["dim", "bright"] = option("dim", "How the hole sparkles.")
+    grain: Grain | None = """
 DOORS = """
 import sys, types
 from pathlib import Path
 source = Path(sys.argv[1]).read_text()
-assert source.count("\\n    grain: Annotated[") == 1
+assert source.count("\\n    grain: Grain | None = ") == 1
 options = types.ModuleType("wavepaint.options")
 options.__file__ = sys.argv[1]
 sys.modules["wavepaint.options"] = options
-exec(compile(source.replace("\\n    grain: Annotated[", sys.argv[2]), sys.argv[1], "exec"), options.__dict__)
+exec(compile(source.replace("\\n    grain: Grain | None = ", sys.argv[2]), sys.argv[1], "exec"), options.__dict__)
 
 import inspect, json, wavepaint
 from typer.testing import CliRunner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +13,7 @@ from wavepaint.cli.commands import CommandGroup, examples, new_app
 from wavepaint.cli.console import report, report_others
 from wavepaint.cli.declared import takes_options
 from wavepaint.errors import OptionError, needs_extra
-from wavepaint.options import Engine, Option, Options
+from wavepaint.options import Engine, Options, option
 
 STATUSES = ("done", "skipped", "failed")
 
@@ -35,13 +35,13 @@ app = new_app(
 class Files:
     """What a batch reads and writes."""
 
-    output: Annotated[
-        str, Option("Folder or URL for results and report.parquet.", flags=("-o", "--output"), metavar="OUT")
-    ]
-    masks: Annotated[str | None, Option("Folder of masks, or one for all; without it the inputs bring theirs.")] = None
-    image_column: Annotated[str, Option("Parquet: column of paths or of files' contents.")] = "image"
-    mask_column: Annotated[str, Option("Parquet: likewise for masks.")] = "mask"
-    overwrite: Annotated[bool, Option("Replace results that exist instead of skipping them.")] = False
+    output: str = option(
+        MISSING, "Folder or URL for results and report.parquet.", flags=("-o", "--output"), metavar="OUT"
+    )
+    masks: str | None = option(None, "Folder of masks, or one for all; without it the inputs bring theirs.")
+    image_column: str = option("image", "Parquet: column of paths or of files' contents.")
+    mask_column: str = option("mask", "Parquet: likewise for masks.")
+    overwrite: bool = option(False, "Replace results that exist instead of skipping them.")
 
 
 @app.command(

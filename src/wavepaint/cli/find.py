@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ from wavepaint.cli.declared import takes_options
 from wavepaint.cli.inpaint import is_same
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.errors import OptionError
-from wavepaint.options import Finding, Option
+from wavepaint.options import Finding, option
 
 if TYPE_CHECKING:
     from wavepaint.batch.folder import Outcome
@@ -37,12 +37,12 @@ Images = Annotated[str, typer.Argument(metavar="IMAGE", help="An image, or a fol
 class Files:
     """What these commands write and say."""
 
-    output: Annotated[str, Option("File or folder to write.", flags=("-o", "--output"), metavar="OUT")]
-    model: Annotated[
-        str | None, Option("Network that finds damage; by default the packaged one.", parse=str, metavar="FILE")
-    ] = None
-    overwrite: Annotated[bool, Option("Folders: replace results that exist instead of skipping them.")] = False
-    quiet: Annotated[bool, Option("Report nothing but warnings and errors.", flags=("-q", "--quiet"))] = False
+    output: str = option(MISSING, "File or folder to write.", flags=("-o", "--output"), metavar="OUT")
+    model: str | None = option(
+        None, "Network that finds damage; by default the packaged one.", parse=str, metavar="FILE"
+    )
+    overwrite: bool = option(False, "Folders: replace results that exist instead of skipping them.")
+    quiet: bool = option(False, "Report nothing but warnings and errors.", flags=("-q", "--quiet"))
 
 
 @app.command(

@@ -19,7 +19,7 @@ from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.errors import ImageError, OptionError, WavepaintError
 from wavepaint.files import sweep_parts
-from wavepaint.options import Engine, Option, Options
+from wavepaint.options import Engine, Options, option
 
 if TYPE_CHECKING:
     from wavepaint.batch.folder import Outcome
@@ -35,23 +35,19 @@ STREAM = "-"
 class Files:
     """What `wavepaint inpaint` reads, writes and says."""
 
-    mask: Annotated[
-        str | None,
-        Option("Mask: an image file (white = hole), a folder of masks, or -.", flags=("-m", "--mask"), metavar="FILE"),
-    ] = None
-    output: Annotated[
-        str | None,
-        Option("File or folder to write, or - for standard output.", flags=("-o", "--output"), metavar="OUT"),
-    ] = None
-    in_place: Annotated[bool, Option("Write the result over the image itself, instead of -o.")] = False
-    overwrite: Annotated[bool, Option("Folders: replace results that exist instead of skipping them.")] = False
-    compare: Annotated[str | None, Option("Also write before and after side by side to this file.", metavar="FILE")] = (
-        None
+    mask: str | None = option(
+        None, "Mask: an image file (white = hole), a folder of masks, or -.", flags=("-m", "--mask"), metavar="FILE"
     )
-    quiet: Annotated[bool, Option("Report nothing but warnings and errors.", flags=("-q", "--quiet"))] = False
-    verbose: Annotated[
-        bool, Option("Report every file of a folder, and what the network runs in.", flags=("-v", "--verbose"))
-    ] = False
+    output: str | None = option(
+        None, "File or folder to write, or - for standard output.", flags=("-o", "--output"), metavar="OUT"
+    )
+    in_place: bool = option(False, "Write the result over the image itself, instead of -o.")
+    overwrite: bool = option(False, "Folders: replace results that exist instead of skipping them.")
+    compare: str | None = option(None, "Also write before and after side by side to this file.", metavar="FILE")
+    quiet: bool = option(False, "Report nothing but warnings and errors.", flags=("-q", "--quiet"))
+    verbose: bool = option(
+        False, "Report every file of a folder, and what the network runs in.", flags=("-v", "--verbose")
+    )
 
 
 @app.command(

@@ -12,7 +12,7 @@ from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.console import parse_weights
 from wavepaint.cli.declared import takes_options
 from wavepaint.errors import OptionError, needs_extra
-from wavepaint.options import Option
+from wavepaint.options import option
 
 app = new_app()
 
@@ -21,35 +21,28 @@ app = new_app()
 class RunOptions:
     """What a run is, and on which hardware."""
 
-    output: Annotated[Path | None, Option("Folder of a new run.", flags=("-o", "--output"), metavar="RUN")] = None
-    resume: Annotated[Path | None, Option("Resume the run in this folder.", metavar="RUN")] = None
-    recipe: Annotated[
-        str, Option("default, finetune, film, stamps, faces, damage, published(-celeba, -imagenet), or a YAML file.")
-    ] = "default"
-    change: Annotated[
-        tuple[str, ...],
-        Option("Change the recipe, e.g. batch=8 or data.workers=2.", flags=("--set",), metavar="KEY=VALUE"),
-    ] = ()
-    init: Annotated[str | None, Option('Checkpoint to start from, or "default" for the packaged network.')] = None
-    hours: Annotated[
-        float | None, Option("Time budget; steps, crops and schedule are planned for it. 0.25 is 15 minutes.")
-    ] = None
-    weights: Annotated[
-        tuple[tuple[str, Path], ...],
-        Option(
-            "Weights of the network of a loss: vgg16, alexnet, lpips-alex, lpips-vgg.",
-            metavar="NAME=FILE",
-            parse=parse_weights,
-        ),
-    ] = ()
-    logger: Annotated[
-        tuple[str, ...], Option("Besides metrics.csv: tensorboard (the default), wandb, or none.", metavar="NAME")
-    ] = ()
-    accelerator: Annotated[Literal["auto", "cpu", "cuda", "mps"], Option("What the training runs on.")] = "auto"
-    devices: Annotated[str, Option("auto, how many, or which (0,2).")] = "auto"
-    precision: Annotated[
-        Literal["auto", "32-true", "bf16-mixed", "16-mixed"], Option("Precision of the arithmetic.")
-    ] = "auto"
+    output: Path | None = option(None, "Folder of a new run.", flags=("-o", "--output"), metavar="RUN")
+    resume: Path | None = option(None, "Resume the run in this folder.", metavar="RUN")
+    recipe: str = option(
+        "default", "default, finetune, film, stamps, faces, damage, published(-celeba, -imagenet), or a YAML file."
+    )
+    change: tuple[str, ...] = option(
+        (), "Change the recipe, e.g. batch=8 or data.workers=2.", flags=("--set",), metavar="KEY=VALUE"
+    )
+    init: str | None = option(None, 'Checkpoint to start from, or "default" for the packaged network.')
+    hours: float | None = option(None, "Time budget; steps, crops and schedule are planned for it. 0.25 is 15 minutes.")
+    weights: tuple[tuple[str, Path], ...] = option(
+        (),
+        "Weights of the network of a loss: vgg16, alexnet, lpips-alex, lpips-vgg.",
+        metavar="NAME=FILE",
+        parse=parse_weights,
+    )
+    logger: tuple[str, ...] = option(
+        (), "Besides metrics.csv: tensorboard (the default), wandb, or none.", metavar="NAME"
+    )
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "What the training runs on.")
+    devices: str = option("auto", "auto, how many, or which (0,2).")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = option("auto", "Precision of the arithmetic.")
 
 
 @app.command(
