@@ -102,7 +102,7 @@ import inspect, json, wavepaint
 from typer.testing import CliRunner
 from wavepaint.cli import app
 from wavepaint.errors import OptionError
-from wavepaint.server.filling import FIELDS, FILE_PARTS, form_schema, read_job
+from wavepaint.server.filling import FIELDS, FILE_PARTS, form_schema, read_options
 from wavepaint.server.uploads import Form
 
 seen = {}
@@ -113,7 +113,7 @@ received = []
 wavepaint.Inpainter.fill = lambda self, image, mask, options, *rest, **more: received.append(options.sparkle)
 wavepaint.inpaint(b"", b"", sparkle="bright")
 png = b"\\x89PNG\\r\\n\\x1a\\n" + bytes(8)
-received.append(read_job(Form({"image": png, "mask": png}, {"sparkle": ("bright",)})).options.sparkle)
+received.append(read_options(Form({"image": png}, {"sparkle": ("bright",)}), wavepaint.Options, FIELDS).sparkle)
 try:
     wavepaint.inpaint(b"", b"", sparkle="blinding")
 except OptionError as error:

@@ -25,10 +25,7 @@ class _BatchCommands(CommandGroup):
         return super().parse_args(ctx, args if args[:1] in (["run"], ["status"]) else ["run", *args])
 
 
-app = new_app(
-    cls=_BatchCommands,
-    help="Fill many images on many machines; batch status OUTPUT: how far it is.",
-)
+app = new_app(cls=_BatchCommands, help="Fill many images on many machines; batch status OUTPUT: how far it is.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +83,8 @@ def run_batch(
     job = Job(output, options, engine, cluster)
     counts = run_batch(plan, job, files.overwrite, progress=sys.stderr.isatty())
     if counts["failed"]:
-        failed = [row["reason"] for row in read_report(output) if row["status"] == "failed"]
-        for reason in failed[:10]:
-            report(reason)
+        for row in [row for row in read_report(output) if row["status"] == "failed"][:10]:
+            report(row["reason"])
     typer.echo(", ".join(f"{counts[status]} {status}" for status in STATUSES), err=True)
     if counts["failed"]:
         raise typer.Exit(1)

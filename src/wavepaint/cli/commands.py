@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from wavepaint.cli.console import report, report_warning
+from wavepaint.cli.console import report
 from wavepaint.errors import WavepaintError
 
 # What unknown options and values of the wrong type raise; typer has no public name for it.
@@ -89,7 +89,7 @@ class LazyCommands(CommandGroup):
     def invoke(self, ctx: Any) -> Any:
         """See typer; errors and warnings become one line each."""
         with warnings.catch_warnings(), _one_line():
-            warnings.showwarning = report_warning
+            warnings.showwarning = lambda message, *_, **__: report(f"warning: {message}")
             # Python hides these by default, but whoever types a deprecated option is the one to change it.
             warnings.filterwarnings("default", ".* is deprecated: use ", DeprecationWarning)
             return super().invoke(ctx)
@@ -102,11 +102,8 @@ class LazyCommands(CommandGroup):
 def _one_line() -> Iterator[None]:
     try:
         yield
-    except WavepaintError as error:
-        report(str(error))
-        raise typer.Exit(2) from None
-    except _UsageError as error:
-        report(error.format_message())
+    except (WavepaintError, _UsageError) as error:
+        report(str(error) if isinstance(error, WavepaintError) else error.format_message())
         raise typer.Exit(2) from None
 
 

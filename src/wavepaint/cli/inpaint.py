@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -139,7 +139,7 @@ def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, optio
     if mask is not None and mask != STREAM and os.path.isdir(mask):
         raise OptionError(f"{mask}: a folder of masks is for a folder of images")
     if files.output == STREAM:
-        _check_stdout()
+        _check_stream(sys.stdout, "standard output", "redirect it, or name a file with -o")
     targets = [_target(image, files, options.format, several=len(images) > 1) for image in images]
     if len({target for target in targets if target is not None}) < len(images) > 1:
         raise OptionError(f"{files.output}: two of the results would have the same name")
@@ -253,24 +253,21 @@ def _read_file(path: str) -> bytes:
 # -- standard input and output ---------------------------------------------------------------------------------------
 
 
+def _check_stream(stream: TextIO | None, name: str, advice: str) -> None:
+    """Refuse, before the work, a stream that cannot take or give a file: `OptionError`."""
+    if stream is None or stream.closed:
+        raise OptionError(f"{name} is closed: {advice}")
+    if stream.isatty():
+        raise OptionError(f"{name} is a terminal: {advice}")
+
+
 def _read_stdin() -> bytes:
     """All of standard input; `OptionError` where there is none."""
-    if sys.stdin is None or sys.stdin.closed:
-        raise OptionError("standard input is closed: give it a file, or name one")
-    if sys.stdin.isatty():
-        raise OptionError("standard input is a terminal: give it a file, or name one")
+    _check_stream(sys.stdin, "standard input", "give it a file, or name one")
     try:
         return sys.stdin.buffer.read()
     except OSError as error:
         raise WavepaintError(f"standard input: cannot be read: {error.strerror or error}") from None
-
-
-def _check_stdout() -> None:
-    """Refuse, before the work, a standard output that cannot take a file: `OptionError`."""
-    if sys.stdout is None or sys.stdout.closed:
-        raise OptionError("standard output is closed: redirect it, or name a file with -o")
-    if sys.stdout.isatty():
-        raise OptionError("standard output is a terminal: redirect it, or name a file with -o")
 
 
 def _write_stdout(data: bytes) -> None:

@@ -13,11 +13,7 @@ from wavepaint.cli.commands import examples, new_app
 app = new_app()
 
 
-@app.command(
-    epilog=examples(
-        "wavepaint site -o public/",
-    )
-)
+@app.command(epilog=examples("wavepaint site -o public/"))
 def site(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write; an earlier site there is replaced.")

@@ -50,11 +50,6 @@ class CheckpointInfo:
     macs: int
     metadata: dict[str, str]
 
-    @property
-    def input_variant(self) -> str:
-        """What the first layer reads."""
-        return "RGB + mask" if self.config.input_channels == 4 else "RGB only"
-
 
 def describe(path: str | Path) -> CheckpointInfo:
     """Describe a checkpoint of any supported kind, or an ONNX file that this package exported.
@@ -74,13 +69,12 @@ def describe(path: str | Path) -> CheckpointInfo:
         metadata = read_metadata(path)
         kind = "safetensors" if is_safetensors(path) else "pytorch"
     metadata.pop(CONFIG_KEY, None)
-    names = [name for name, config in PRESETS.items() if config == model.config]
     return CheckpointInfo(
         path=path,
         bytes=path.stat().st_size,
         format=kind,
         config=model.config,
-        preset=names[0] if names else None,
+        preset=next((name for name, config in PRESETS.items() if config == model.config), None),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         macs=count_macs(model),
         metadata=metadata,

@@ -58,7 +58,7 @@ def load_runtime(
 
         if path is not None and not checkpoint:
             raise OptionError(f"{path}: the torch runtime runs checkpoints, not ONNX files")
-        return TorchRuntime(path or DEFAULT_MODEL, threads)
+        return TorchRuntime.load(path or DEFAULT_MODEL, threads)
     graph, label = _graph(path, checkpoint), str(path or "the packaged model")
     if name == "openvino":
         from wavepaint.files import cache_folder

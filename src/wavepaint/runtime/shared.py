@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,13 +13,11 @@ from wavepaint.runtime.base import BATCH_PIXELS, Planes, Runtime
 
 @dataclass(eq=False)
 class _Request:
-    """One caller's crops, and later what became of them."""
+    """One caller's crops, and what becomes of them."""
 
     image: Planes
     mask: Planes
-    filled: Planes | None = None
-    error: Exception | None = None
-    over: threading.Event = field(default_factory=threading.Event)
+    filled: Future[Planes] = field(default_factory=Future)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,14 +46,11 @@ class SharedRuntime:
         request = _Request(image, mask)
         with self._lock:
             self._waiting.append(request)
-        while not request.over.is_set():
+        while not request.filled.done():
             with self._running:
-                if not request.over.is_set():
+                if not request.filled.done():
                     self._run(self._next_group())
-        if request.error is not None:
-            raise request.error
-        assert request.filled is not None
-        return request.filled
+        return request.filled.result()
 
     def _next_group(self) -> list[_Request]:
         """The oldest request with all of its size that fit beside it."""
@@ -75,11 +71,10 @@ class SharedRuntime:
             filled = self._runtime(
                 np.concatenate([request.image for request in group]), np.concatenate([each.mask for each in group])
             )
-            ends = np.cumsum([len(request.image) for request in group])
-            for request, crops in zip(group, np.split(filled, ends[:-1]), strict=True):
-                request.filled = crops
+            parts = np.split(filled, np.cumsum([len(request.image) for request in group])[:-1])
         except Exception as error:
             for request in group:
-                request.error = error
-        for request in group:
-            request.over.set()
+                request.filled.set_exception(error)
+        else:
+            for request, crops in zip(group, parts, strict=True):
+                request.filled.set_result(crops)

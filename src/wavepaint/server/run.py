@@ -115,8 +115,7 @@ def check_temporary_folder() -> None:
     """
     sweep_scratch()
     try:
-        with tempfile.TemporaryFile():
-            pass
+        tempfile.TemporaryFile().close()
     except OSError as error:
         reason = error.strerror or error
         raise OptionError(

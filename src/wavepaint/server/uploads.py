@@ -57,15 +57,15 @@ async def read_form(
     Raises:
         Problem: 400 malformed, 413 over a limit, 415 not a plain multipart form, 422 unknown or repeated names.
     """
-    _check_length(headers.get("content-length"), limits)
+    declared = headers.get("content-length", "")
+    _check_size(int(declared) if declared.isdecimal() else 0, limits)
     collector = _Collector(files, fields, limits)
     try:
         parser = MultipartParser(_boundary(headers), collector.callbacks())
         received, begun = 0, False
         async for piece in body:
             received += len(piece)
-            if received > limits.body_bytes:
-                raise _too_large(limits)
+            _check_size(received, limits)
             # Line breaks may precede the first boundary; the parser skips them, and more, by how the body is cut.
             rest = piece if begun else piece.lstrip(b"\r\n")
             begun = begun or bool(rest)
@@ -78,13 +78,9 @@ async def read_form(
     return collector.form()
 
 
-def _too_large(limits: Limits) -> Problem:
-    return Problem(413, f"the request is larger than {limits.body_bytes} bytes")
-
-
-def _check_length(declared: str | None, limits: Limits) -> None:
-    if declared is not None and declared.isdecimal() and int(declared) > limits.body_bytes:
-        raise _too_large(limits)
+def _check_size(size: int, limits: Limits) -> None:
+    if size > limits.body_bytes:
+        raise Problem(413, f"the request is larger than {limits.body_bytes} bytes")
 
 
 def _boundary(headers: Mapping[str, str]) -> bytes:
@@ -139,7 +135,6 @@ class _Collector:
         if self._parts > self._limits.parts:
             raise Problem(413, f"the form has more than {self._limits.parts} parts")
         self._disposition = None
-        self._content = bytearray()
 
     def _extend_header_name(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
