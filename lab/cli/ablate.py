@@ -8,14 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import report
-from wavepaint.cli.declared import takes_options
 from wavepaint.errors import MissingExtraError
 from wavepaint.options import option
-
-app = new_app()
-
 
 Study = Literal["no-dwt", "wavelet", "level", "modules", "prefill", "texture", "cross-data", "mask-size", "efficiency"]
 
@@ -49,8 +45,7 @@ class Material:
     )
 
 
-@app.command()
-@takes_options()
+@command()
 def ablate(study: Annotated[Study, typer.Argument(help="The study.")], *, material: Material) -> None:
     """Study what the network owes to its parts: no-dwt, wavelet, level, modules, prefill, texture, cross-data,
     mask-size or efficiency.

@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import progress_bar
-from wavepaint.cli.declared import takes_options
 from wavepaint.errors import OptionError
 from wavepaint.options import Engine, option
 
 Number = TypeVar("Number", int, float)
-
-
-app = new_app()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +36,7 @@ class Benchmark:
     output: Path | None = option(None, "JSON file to write.", flags=("-o", "--output"), metavar="FILE.json")
 
 
-@app.command()
-@takes_options()
+@command()
 def benchmark(*, options: Benchmark) -> None:
     """Measure time and memory of every method and runtime, in turns, each in a process of its own."""
     from rich.console import Console

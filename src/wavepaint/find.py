@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from wavepaint.fill.units import to_unit
 from wavepaint.image.sources import BytesImage, EncodedImage, open_image
 from wavepaint.image.types import ReadableImage
 from wavepaint.image.vips import libvips
-from wavepaint.options import DAMAGE_KINDS, Finding, Options, take_options
+from wavepaint.options import DAMAGE_KINDS, Finding, Options, Progress, take_options
 from wavepaint.runtime import load_detector
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
-Progress = Callable[[float], bool | None]
 
 THRESHOLDS = {"scratches": 0.9975, "dust": 0.989, "stamps": 0.982}
 """Probabilities from which on a sample is damage for sure, at sensitivity 0.5: 0.01 % of clean training images each."""
@@ -146,12 +145,10 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
             continue
         middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
         sure, faint = (plane >= 1 / (1 + np.exp(-middle + weaker)) for weaker in (0.0, FAINTER))
-        grew = sure.any()
-        for _ in range(TURNS):
-            if not grew:
+        for _ in range(TURNS if sure.any() else 0):
+            before, sure = sure, dilate_square(sure, REACH) & faint
+            if np.array_equal(before, sure):
                 break
-            nearby = dilate_square(sure, REACH) & faint
-            grew, sure = not np.array_equal(nearby, sure), nearby
         damage |= sure
     return damage
 
@@ -184,7 +181,7 @@ def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> M
     wide = np.stack([np.interp(np.arange(width), centres, row) for row in clear])
     found = np.empty((height, width), np.bool_)
     for y in range(height):
-        place = np.clip(np.interp(y, middles, np.arange(rows)), 0, rows - 1)
+        place = np.interp(y, middles, np.arange(rows))
         above, weight = int(place), place - int(place)
         level = wide[above] + weight * (wide[min(above + 1, rows - 1)] - wide[above])
         found[y] = infrared[y] < share * level

@@ -25,7 +25,7 @@ class _BatchCommands(CommandGroup):
         return super().parse_args(ctx, args if args[:1] in (["run"], ["status"]) else ["run", *args])
 
 
-app = new_app(cls=_BatchCommands, help="Fill many images on many machines; batch status OUTPUT: how far it is.")
+batch = new_app(cls=_BatchCommands, help="Fill many images on many machines; batch status OUTPUT: how far it is.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Files:
     overwrite: bool = option(False, "Replace results that exist instead of skipping them.")
 
 
-@app.command(
+@batch.command(
     "run",
     epilog=examples(
         "wavepaint batch s3://images/ --masks s3://masks/ -o s3://filled/",
@@ -90,7 +90,7 @@ def run_batch(
         raise typer.Exit(1)
 
 
-@app.command("status")
+@batch.command("status")
 def show_batch_status(
     output: Annotated[str, typer.Argument(help="Output folder or URL of a batch.")],
     failures: Annotated[int, typer.Option(help="Failures to list.")] = 10,

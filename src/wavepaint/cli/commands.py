@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from wavepaint.cli.console import report
+from wavepaint.cli.declared import Command, takes_options
 from wavepaint.errors import WavepaintError
 
 # What unknown options and values of the wrong type raise; typer has no public name for it.
@@ -50,11 +51,22 @@ def examples(*lines: str) -> str:
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
+def command(*calls: str) -> Callable[[Command], typer.Typer]:
+    """Make a function that `declared.takes_options` understands a command, with `calls` as its `examples`."""
+
+    def decorate(function: Command) -> typer.Typer:
+        app = new_app()
+        app.command(epilog=examples(*calls) if calls else None)(takes_options()(function))
+        return app
+
+    return decorate
+
+
 class LazyCommands(CommandGroup):
     """The root: a command's module is imported, and its options are built, when the command is named.
 
     Attributes:
-        modules: the module of each command, whose `app` is the command; in the order of the help.
+        modules: the module of each command, which holds it under its own name; in the order of the help.
     """
 
     modules: ClassVar[Mapping[str, str]] = {}
@@ -95,7 +107,8 @@ class LazyCommands(CommandGroup):
             return super().invoke(ctx)
 
     def _app(self, name: str) -> typer.Typer:
-        return import_module(self.modules[name]).app  # type: ignore[no-any-return]
+        module = self.modules[name]
+        return getattr(import_module(module), module.rpartition(".")[2])  # type: ignore[no-any-return]
 
 
 @contextmanager

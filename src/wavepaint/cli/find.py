@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import print_line, report_others, share, show_outcomes
-from wavepaint.cli.declared import takes_options
 from wavepaint.cli.inpaint import is_same
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.errors import OptionError
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from wavepaint.batch.folder import Outcome
     from wavepaint.batch.plan import Row
     from wavepaint.find import Finder
-
-app = new_app()
 
 Work = Callable[[Path, Path], str]
 """Image, result -> what is said about it."""
@@ -45,13 +42,10 @@ class Files:
     quiet: bool = option(False, "Report nothing but warnings and errors.", flags=("-q", "--quiet"))
 
 
-@app.command(
-    epilog=examples(
-        "wavepaint find scan.tif -o mask.png",
-        "wavepaint find scans/ -o masks/ --kinds scratches,dust --sensitivity 0.7",
-    )
+@command(
+    "wavepaint find scan.tif -o mask.png",
+    "wavepaint find scans/ -o masks/ --kinds scratches,dust --sensitivity 0.7",
 )
-@takes_options()
 def find(image: Images, *, files: Files, finding: Finding) -> None:
     """Find scratches, dust and stamps in an image, or in every image of a folder, and write masks of them.
 

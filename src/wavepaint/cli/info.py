@@ -6,13 +6,11 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.errors import needs_extra
 
-app = new_app()
 
-
-@app.command(epilog=examples("wavepaint info default", "wavepaint info run/best.safetensors"))
+@command("wavepaint info default", "wavepaint info run/best.safetensors")
 def info(file: Annotated[str, typer.Argument(help='Checkpoint, ONNX file, or "default".')]) -> None:
     """Say what a network is: configuration, parameters, multiply-adds, size on disk."""
     with needs_extra("wavepaint info", "train"):

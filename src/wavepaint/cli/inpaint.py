@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import print_line, report, report_others, share, show_outcomes
-from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.errors import ImageError, OptionError, WavepaintError
 from wavepaint.files import sweep_parts
@@ -24,8 +23,6 @@ from wavepaint.options import Engine, Options, option
 if TYPE_CHECKING:
     from wavepaint.batch.folder import Outcome
     from wavepaint.inpainter import Inpainter
-
-app = new_app()
 
 STREAM = "-"
 """The name that stands for standard input or output."""
@@ -50,16 +47,13 @@ class Files:
     )
 
 
-@app.command(
-    epilog=examples(
-        "wavepaint inpaint image.jpg mask.png -o clean.jpg",
-        "wavepaint inpaint image.jpg --box 40,60,200,120 -o clean.jpg --compare both.png",
-        "wavepaint inpaint one.jpg two.jpg -m stamp.png -o clean/",
-        "wavepaint inpaint images/ -m masks/ -o clean/",
-        "wavepaint inpaint - mask.png -o - --format png < image.jpg > clean.png",
-    )
+@command(
+    "wavepaint inpaint image.jpg mask.png -o clean.jpg",
+    "wavepaint inpaint image.jpg --box 40,60,200,120 -o clean.jpg --compare both.png",
+    "wavepaint inpaint one.jpg two.jpg -m stamp.png -o clean/",
+    "wavepaint inpaint images/ -m masks/ -o clean/",
+    "wavepaint inpaint - mask.png -o - --format png < image.jpg > clean.png",
 )
-@takes_options()
 def inpaint(
     images: Annotated[
         list[str],

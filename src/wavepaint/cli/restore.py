@@ -5,23 +5,17 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import share
-from wavepaint.cli.declared import takes_options
 from wavepaint.cli.find import Files, Images, run, with_mask
 from wavepaint.options import Finding
 
-app = new_app()
 
-
-@app.command(
-    epilog=examples(
-        "wavepaint restore scan.tif -o clean.tif",
-        "wavepaint restore scans/ -o clean/ --kinds scratches,dust",
-        "wavepaint restore scan.tif -o clean.tif --infrared infrared.tif",
-    )
+@command(
+    "wavepaint restore scan.tif -o clean.tif",
+    "wavepaint restore scans/ -o clean/ --kinds scratches,dust",
+    "wavepaint restore scan.tif -o clean.tif --infrared infrared.tif",
 )
-@takes_options()
 def restore(image: Images, *, files: Files, finding: Finding) -> None:
     """Find scratches, dust and stamps in an image, or in every image of a folder, and fill them.
 

@@ -8,13 +8,10 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
-from wavepaint.cli.declared import takes_options
+from wavepaint.cli.commands import command
 from wavepaint.errors import needs_extra
 from wavepaint.options import Engine, option
 from wavepaint.server.settings import MEBI, MEGAPIXEL, Limits, Settings, available_cores
-
-app = new_app()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +35,11 @@ class Serving:
     )
 
 
-@app.command(
-    epilog=examples(
-        "wavepaint serve --open",
-        "wavepaint serve holiday.jpg",
-        "wavepaint serve --host 0.0.0.0 --port 80 --workers 4",
-    )
+@command(
+    "wavepaint serve --open",
+    "wavepaint serve holiday.jpg",
+    "wavepaint serve --host 0.0.0.0 --port 80 --workers 4",
 )
-@takes_options()
 def serve(
     *,
     images: Annotated[list[Path] | None, typer.Argument(help="Images to open in the browser.")] = None,

@@ -8,13 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import parse_weights
-from wavepaint.cli.declared import takes_options
 from wavepaint.errors import OptionError, needs_extra
 from wavepaint.options import option
-
-app = new_app()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +42,11 @@ class RunOptions:
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = option("auto", "Precision of the arithmetic.")
 
 
-@app.command(
-    epilog=examples(
-        "wavepaint train images/ -o run/ --hours 2",
-        "wavepaint train images/ -o run/ --recipe finetune --init default --set batch=8",
-        "wavepaint train --resume run/",
-    )
+@command(
+    "wavepaint train images/ -o run/ --hours 2",
+    "wavepaint train images/ -o run/ --recipe finetune --init default --set batch=8",
+    "wavepaint train --resume run/",
 )
-@takes_options()
 def train(
     images: Annotated[str | None, typer.Argument(help="Folder, image or .tar shards (train-{0000..0008}.tar).")] = None,
     *,

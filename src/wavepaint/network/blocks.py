@@ -134,19 +134,13 @@ class HaarModule(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, 3, H, W), (B, 1, H, W) -> the residual to add, (B, 3, H, W)."""
-        centred = x - 0.5
-        skip = h = self.analyse(torch.cat((centred, mask), dim=1) if self.input_channels == 4 else centred)
+        h = x - 0.5
+        if self.input_channels == 4:
+            h = torch.cat((h, mask), dim=1)
+        skip = h = F.conv2d(h, *self.analysis_kernel(), stride=self.stride)  # (B, C, H/stride, W/stride)
         for block in self.layers:
             h = block(h) + h
         h = self.merge(torch.cat((self.depthconv(h), skip), dim=1))
-        return self.synthesise(h)
-
-    def analyse(self, x: Tensor) -> Tensor:
-        """Packet, then 1x1 to C: (B, input_channels, H, W) -> (B, C, H/stride, W/stride)."""
-        return F.conv2d(x, *self.analysis_kernel(), stride=self.stride)
-
-    def synthesise(self, h: Tensor) -> Tensor:
-        """1x1 to 3 images' bands, then the inverse packet: (B, C, h, w) -> (B, 3, h*stride, w*stride)."""
         return F.pixel_shuffle(F.conv2d(h, *self.synthesis_kernel()), self.stride)
 
     def analysis_kernel(self) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wavepaint.errors import CheckpointError
-from wavepaint.runtime.base import Planes, check_names, read_coarse_levels, read_multiple
+from wavepaint.runtime.base import Planes, check_names, read_metadata
 
 
 class OnnxRuntime:
@@ -25,8 +25,7 @@ class OnnxRuntime:
     def __init__(self, graph: bytes, label: str, threads: int | None = None) -> None:
         self._session = _open(graph, label, threads)
         entries = self._session.get_modelmeta().custom_metadata_map
-        self.multiple = read_multiple(entries.get("multiple"), label)
-        self.coarse_levels = read_coarse_levels(entries.get("octaves"))
+        self.multiple, self.coarse_levels = read_metadata(entries, label)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_names([value.name for value in inputs], [value.name for value in outputs], label)
 
@@ -41,7 +40,7 @@ class OnnxDetector:
 
     def __init__(self, graph: bytes, label: str, threads: int | None = None) -> None:
         self._session = _open(graph, label, threads)
-        self.multiple = read_multiple(self._session.get_modelmeta().custom_metadata_map.get("multiple"), label)
+        self.multiple, _ = read_metadata(self._session.get_modelmeta().custom_metadata_map, label)
         names = [[each.name for each in ends] for ends in (self._session.get_inputs(), self._session.get_outputs())]
         if names != [["image"], ["damage"]]:
             raise CheckpointError(f"{label}: finds no damage: it is another kind of network")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wavepaint.errors import CheckpointError, needs_extra
-from wavepaint.runtime.base import Planes, check_names, read_coarse_levels, read_multiple
+from wavepaint.runtime.base import Planes, check_names, read_metadata
 
 
 class OpenVinoRuntime:
@@ -45,11 +45,9 @@ class OpenVinoRuntime:
             self._compiled = core.compile_model(model, "CPU", hints)
         except RuntimeError as error:
             raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None
-        multiple, coarse_levels = (
-            model.get_rt_info(path).astype(str) if model.has_rt_info(path) else None
-            for path in (["framework", "multiple"], ["framework", "octaves"])
-        )
-        self.multiple, self.coarse_levels = read_multiple(multiple, label), read_coarse_levels(coarse_levels)
+        paths = {name: ["framework", name] for name in ("multiple", "octaves")}
+        entries = {name: model.get_rt_info(path).astype(str) for name, path in paths.items() if model.has_rt_info(path)}
+        self.multiple, self.coarse_levels = read_metadata(entries, label)
         # A value may have several names, or none.
         inputs, outputs = ([name for value in side for name in value.names] for side in (model.inputs, model.outputs))
         check_names(inputs, outputs, label)
