@@ -109,14 +109,14 @@ def _split(names: list[str], files: Files, options: Options) -> tuple[list[str],
     if len(given) > 1:
         raise OptionError(f"give only one of {' and '.join(given)}, to say what to fill")
     output = files.output or ""
-    if len(names) > 1 and (output == STREAM or (Path(output).suffix and not _is_folder(output))):
+    if len(names) > 1 and (output == STREAM or (Path(output).suffix and not is_folder(output))):
         if len(names) == 2:
             raise OptionError(f"give only one of MASK and {given[0]}; for two images, --output is a folder")
         raise OptionError(f"{files.output}: is no folder, which --output must be for several images")
     return names, files.mask
 
 
-def _is_folder(output: str) -> bool:
+def is_folder(output: str) -> bool:
     """Whether `output` is one, or says that it is to be one."""
     return os.path.isdir(output) or output.endswith(("/", os.sep))
 
@@ -158,7 +158,7 @@ def _target(image: str, files: Files, format: str | None, several: bool) -> Path
     """The file to write; None for standard output."""
     if files.output == STREAM:
         return None
-    into_folder = files.output is not None and _is_folder(files.output)
+    into_folder = files.output is not None and is_folder(files.output)
     named = files.in_place or image == STREAM or not (several or into_folder)
     if named and format is not None:
         raise OptionError("--format is for standard output and folders; the name of a file says its format")

@@ -120,13 +120,7 @@ def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settin
     @app.post(
         "/v1/inpaint",
         summary="Fill the hole of an image",
-        dependencies=_bearer(settings.token),
-        response_class=Response,
-        responses={
-            200: {"description": "The filled image.", "content": {"image/*": {"schema": _BINARY}}},
-            **_problems(_INPAINT_PROBLEMS),
-        },
-        openapi_extra=_form(FILE_PARTS, FIELDS),
+        **_form_route(settings.token, FILE_PARTS, FIELDS, "The filled image.", "image/*"),
     )
     async def inpaint(request: Request) -> Response:
         """Fill the hole of an image and return the image itself, in its own format and with its metadata.
@@ -140,13 +134,7 @@ def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settin
     @app.post(
         "/v1/find",
         summary="Find the damage of an image",
-        dependencies=_bearer(settings.token),
-        response_class=Response,
-        responses={
-            200: {"description": "The mask.", "content": {"image/png": {"schema": _BINARY}}},
-            **_problems(_INPAINT_PROBLEMS),
-        },
-        openapi_extra=_form([IMAGE], FINDING_FIELDS),
+        **_form_route(settings.token, [IMAGE], FINDING_FIELDS, "The mask.", "image/png"),
     )
     async def damage(request: Request) -> Response:
         """Find scratches, dust and stamps; the answer is a mask for `/v1/inpaint`, white = damage."""
@@ -277,8 +265,6 @@ async def _disconnected(request: Request) -> None:
 
 # -- descriptions ----------------------------------------------------------------------------------------------------
 
-_MULTIPART = "multipart/form-data"
-_BINARY = {"type": "string", "format": "binary"}
 _TOKEN_PROBLEM = {401: "The token is missing or wrong."}
 _INPAINT_PROBLEMS = {
     400: "The form is malformed.",
@@ -302,11 +288,20 @@ def _problems(descriptions: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _form(files: Iterable[str], fields: Mapping[str, Declared]) -> dict[str, Any]:
+def _form_route(
+    token: str | None, files: Iterable[str], fields: Mapping[str, Declared], gives: str, media_type: str
+) -> dict[str, Any]:
+    """What a route that takes a form, and gives an image, is and says of itself."""
     # Boxes are repeated parts, as browsers send them, not one part that holds a JSON array.
     encoding = {name: {"style": "form", "explode": True} for name, option in fields.items() if option.repeated}
-    content = {_MULTIPART: {"schema": form_schema(files, fields), "encoding": encoding}}
-    return {"requestBody": {"required": True, "content": content}}
+    form = {"multipart/form-data": {"schema": form_schema(files, fields), "encoding": encoding}}
+    image = {"description": gives, "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+    return {
+        "dependencies": _bearer(token),
+        "response_class": Response,
+        "responses": {200: image, **_problems(_INPAINT_PROBLEMS)},
+        "openapi_extra": {"requestBody": {"required": True, "content": form}},
+    }
 
 
 # -- answers to errors -----------------------------------------------------------------------------------------------
