@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from wavepaint.fill.dilation import dilate
 from wavepaint.fill.guide import READ_PIXELS
 from wavepaint.fill.padding import Padding
 from wavepaint.fill.patches import dilate as dilate_square
-from wavepaint.fill.regions import in_groups
+from wavepaint.fill.regions import Region, in_groups
 from wavepaint.fill.units import to_unit
 from wavepaint.image.sources import BytesImage, EncodedImage, open_image
 from wavepaint.image.types import ReadableImage
@@ -49,12 +48,6 @@ CLEAR = 90
 """Percentile of a block that is clear film."""
 HOLDER = 0.1
 """Where the clearest is darker than this share of the clearest of all, there is no film, but its holder."""
-
-
-@dataclass(frozen=True)
-class _Tile:
-    core: Box
-    crop: Box
 
 
 class Finder:
@@ -97,7 +90,7 @@ class Finder:
     def _look(self, image: ReadableImage, finding: Finding, on_progress: Progress | None) -> Mask:
         detector = self.load()
         found = np.zeros((image.height, image.width), np.bool_)
-        tiles = list(_tiles(image.width, image.height))
+        tiles = _tiles(image.width, image.height)
         done = 0
         for group in in_groups(tiles, READ_PIXELS):
             windows = image.read_boxes([tile.crop for tile in group])
@@ -106,7 +99,7 @@ class Finder:
                 if on_progress is not None and on_progress(done / len(tiles)) is False:
                     raise Cancelled
                 marked = damage_of(_probabilities(detector, samples), finding)
-                found[tile.core.slices] = marked[tile.core.relative_to(tile.crop).slices]
+                found[tile.holes.slices] = marked[tile.holes.relative_to(tile.crop).slices]
                 done += 1
         return found
 
@@ -198,13 +191,11 @@ def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
     return found
 
 
-def _tiles(width: int, height: int) -> Iterator[_Tile]:
-    whole = Box(0, 0, width, height)
-    for top in range(0, height, CORE):
-        for left in range(0, width, CORE):
-            core = Box(left, top, CORE, CORE).intersection(whole)
-            crop = Box(left - MARGIN, top - MARGIN, CORE + 2 * MARGIN, CORE + 2 * MARGIN).intersection(whole)
-            yield _Tile(core, crop)
+def _tiles(width: int, height: int) -> list[Region]:
+    """Tiles as crops, which see `MARGIN` more on each side."""
+    corners = product(range(0, height, CORE), range(0, width, CORE))
+    cores = [Box(left, top, CORE, CORE).clip(width, height) for top, left in corners]
+    return [Region(core.grown(MARGIN).clip(width, height), core) for core in cores]
 
 
 def _open(image: Any) -> ReadableImage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,11 @@ class OpenVinoRuntime:
         hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             hints["INFERENCE_NUM_THREADS"] = threads
-        if cache is not None and _is_writable(cache):
-            hints["CACHE_DIR"] = str(cache)
+        if cache is not None:
+            with suppress(OSError):
+                cache.mkdir(parents=True, exist_ok=True)
+            if os.access(cache, os.W_OK | os.X_OK):
+                hints["CACHE_DIR"] = str(cache)
         try:
             model = core.read_model(graph)
             self._compiled = core.compile_model(model, "CPU", hints)
@@ -63,11 +67,3 @@ class OpenVinoRuntime:
             self._requests.current = self._compiled.create_infer_request()
         filled: Planes = self._requests.current.infer({"image": image, "mask": mask})["filled"]
         return filled
-
-
-def _is_writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK | os.X_OK)

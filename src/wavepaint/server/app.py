@@ -21,7 +21,7 @@ from wavepaint.options import Declared
 from wavepaint.server.filling import FIELDS, FILE_PARTS, FINDING_FIELDS, IMAGE, Answer, Filler, Work, form_schema
 from wavepaint.server.middleware import SECURITY_HEADERS, AccessLog, InPieces, Metrics, SecurityHeaders
 from wavepaint.server.page import INDEX, Asset, load_page
-from wavepaint.server.problems import CLIENT_GONE, MEDIA_TYPE, SCHEMA, Problem, busy
+from wavepaint.server.problems import CLIENT_GONE, MEDIA_TYPE, SCHEMA, Problem
 from wavepaint.server.settings import Limits, Settings
 from wavepaint.server.uploads import Form, read_form
 from wavepaint.server.work import WorkPool
@@ -113,7 +113,7 @@ async def _run(
         except TimeoutError:
             if not deadline.expired():
                 raise
-            raise busy(f"not done within {limits.seconds:g} seconds", 5, status=503) from None
+            raise Problem(503, f"not done within {limits.seconds:g} seconds", {"Retry-After": "5"}) from None
 
 
 def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -52,25 +52,20 @@ Raises:
 """
 
 
+@dataclass(frozen=True)
 class Filler:
     """Makes work of forms.
 
-    Args:
+    Attributes:
         inpaint: (image, mask, options) -> the filled image, encoded; what it raises of `WavepaintError` is the
             client's fault.
         limits: of pixels and frames.
-        find: (image, finding) -> (H, W) bool, True = damage; by default with the packaged network.
+        find_damage: (image, finding) -> (H, W) bool, True = damage; by default with the packaged network.
     """
 
-    def __init__(
-        self,
-        inpaint: Callable[[bytes, bytes | None, Options], bytes],
-        limits: Limits,
-        find: Callable[[bytes, Finding], Mask] | None = None,
-    ) -> None:
-        self._inpaint = inpaint
-        self._limits = limits
-        self._find = find or Finder().find
+    inpaint: Callable[[bytes, bytes | None, Options], bytes]
+    limits: Limits
+    find_damage: Callable[[bytes, Finding], Mask] = field(default_factory=lambda: Finder().find)
 
     def fill(self, form: Form) -> Work:
         """Fill the hole of an image.
@@ -84,9 +79,9 @@ class Filler:
             raise Problem(422, "say what to fill by one of: the part 'mask', boxes, alpha")
 
         def filled() -> bytes:
-            check_headers(image, mask, options, self._limits)
+            check_headers(image, mask, options, self.limits)
             check_cancelled()
-            return self._inpaint(image, mask, options)
+            return self.inpaint(image, mask, options)
 
         return partial(_answer, filled)
 
@@ -95,8 +90,8 @@ class Filler:
         finding = read_options(form, Finding, FINDING_FIELDS)
 
         def mask() -> bytes:
-            _open(IMAGE, form.files[IMAGE], self._limits)
-            return encode_mask(self._find(form.files[IMAGE], finding))
+            _open(IMAGE, form.files[IMAGE], self.limits)
+            return encode_mask(self.find_damage(form.files[IMAGE], finding))
 
         return partial(_answer, mask)
 

@@ -242,12 +242,15 @@ class AccessLog:
             await self._app(scope, count_received, count_sent)
         finally:
             seconds = time.monotonic() - start
-            self._metrics.answered(_method(scope), _route(scope), status, seconds, received, sent)
+            # Clients can make up as many methods and paths as they like, and each would be a new time series.
+            method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "OPTIONS"} else "OTHER"
+            route = getattr(scope.get("route"), "path", None) or "other"
+            self._metrics.answered(method, route, status, seconds, received, sent)
             access_log.info(
                 "%s %s %s %d %.3fs in=%d out=%d",
                 # From a proxy it is a header of the request, so it may say anything.
                 _address((scope.get("client") or ("",))[0]) or "-",
-                _method(scope),
+                method,
                 # Percent-encoded, so that no path can forge a line; without the query, which no route reads.
                 quote(scope["path"])[:200],
                 status,
@@ -255,14 +258,3 @@ class AccessLog:
                 received,
                 sent,
             )
-
-
-def _method(scope: Scope) -> str:
-    """The method, or OTHER: clients can make up as many as they like, and each would be a new time series."""
-    method = str(scope["method"])
-    return method if method in {"GET", "HEAD", "POST", "OPTIONS"} else "OTHER"
-
-
-def _route(scope: Scope) -> str:
-    """The template of the route that answered; whatever does not exist shares one name."""
-    return getattr(scope.get("route"), "path", None) or "other"

@@ -47,8 +47,3 @@ class Problem(Exception):
         title = known.get(self.status) or HTTPStatus(self.status).phrase
         document = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
         return JSONResponse(document, self.status, headers=self.headers, media_type=MEDIA_TYPE)
-
-
-def busy(detail: str, retry_after: int, status: int = HTTPStatus.TOO_MANY_REQUESTS) -> Problem:
-    """A problem that goes away by itself: try again in `retry_after` seconds."""
-    return Problem(status, detail, {"Retry-After": str(retry_after)})

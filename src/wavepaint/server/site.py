@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.files import atomic_dir
@@ -19,7 +20,7 @@ WORKER = "sw.js"
 LICENSES = "licenses"
 _SITE_LINE = "const SITE = "
 _SERVER_NOTE = re.compile(r'^\s*<meta name="wavepaint-server".*\n', re.MULTILINE)
-_RUNTIME = re.compile(r"assets/ort-(\w+)-.*")
+_RUNTIME = re.compile(r"assets/ort-\w+-.*")
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def read_network(model: str | Path | None) -> bytes:
     return network
 
 
-def manifest(folder: Path) -> dict[str, object]:
+def manifest(folder: Path) -> dict[str, Any]:
     """What the service worker of a folder has to know: a version that changes with any file, and a digest of each."""
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _names(folder)}
     version = hashlib.sha256("".join(f"{name}\0{digest}\n" for name, digest in digests.items()).encode())
@@ -108,17 +109,14 @@ def _finish(folder: Path, target: Path) -> Site:
     index.write_text(_SERVER_NOTE.sub("", index.read_text(encoding="utf-8")), encoding="utf-8")
     worker = folder / WORKER
     code = worker.read_text(encoding="utf-8")
-    known = json.dumps(manifest(folder), separators=(",", ":"))
-    worker.write_text(f"{_SITE_LINE}{known};\n{code}", encoding="utf-8")
+    known = manifest(folder)
+    line = json.dumps(known, separators=(",", ":"))
+    worker.write_text(f"{_SITE_LINE}{line};\n{code}", encoding="utf-8")
     sizes = {name: (folder / name).stat().st_size for name in [*_names(folder), WORKER]}
-    common, runtimes = 0, {"wasm": 0, "webgpu": 0}
-    for name, size in sizes.items():
-        runtime = _RUNTIME.fullmatch(name)
-        if runtime:
-            runtimes[runtime[1]] += size
-        elif PurePosixPath(name).parts[0] != LICENSES:
-            common += size
-    first_visit = {"wasm": common + runtimes["wasm"], "webgpu": common + sum(runtimes.values())}
+    common = sizes[WORKER] + sum(sizes[name] for name in known["first"])
+    later = {name: sizes[name] for name in known["later"]}
+    wasm = sum(size for name, size in later.items() if name.startswith("assets/ort-wasm-"))
+    first_visit = {"wasm": common + wasm, "webgpu": common + sum(later.values())}
     return Site(target, len(sizes), sum(sizes.values()), first_visit)
 
 

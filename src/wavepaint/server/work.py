@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from wavepaint.server.problems import busy
+from wavepaint.server.problems import Problem
 
 T = TypeVar("T")
 Run = Callable[[Callable[[threading.Event], Any]], Awaitable[Any]]
@@ -60,11 +60,11 @@ class WorkPool:
             Problem: 429 when all places are taken, 503 when the server is going down.
         """
         if self.draining:
-            raise busy("the server is shutting down", DRAIN_RETRY_AFTER, status=503)
+            raise Problem(503, "the server is shutting down", {"Retry-After": str(DRAIN_RETRY_AFTER)})
         with self._lock:
             if self.taken >= self._capacity:
-                wait = math.ceil(self._usual_seconds * self._capacity / self._workers)
-                raise busy("all workers are busy and the queue is full", min(wait, MAX_RETRY_AFTER))
+                wait = min(math.ceil(self._usual_seconds * self._capacity / self._workers), MAX_RETRY_AFTER)
+                raise Problem(429, "all workers are busy and the queue is full", {"Retry-After": str(wait)})
             self.taken += 1
         stop = threading.Event()
         jobs: list[Future[Any]] = []
