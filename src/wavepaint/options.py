@@ -70,7 +70,7 @@ class Option:
 
 
 def _field_with(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], Any]:
-    def declare(default: Any, *args: P.args, **more: P.kwargs) -> Any:
+    def declare(default: Any, /, *args: P.args, **more: P.kwargs) -> Any:
         return field(default=default, metadata={"option": kind(*args, **more)})
 
     return declare
@@ -159,9 +159,9 @@ def declared(kind: type, door: Door | None = None) -> tuple[Declared, ...]:
     return tuple(found)
 
 
-def check(values: object) -> None:
+def check(values: Any) -> None:
     """Check every option of an instance of a dataclass that declares some: `OptionError`."""
-    for each in declared(type(values)):
+    for each in declared(values.__class__):  # to mypy, what `type` returns is not hashable
         each.check(getattr(values, each.name))
 
 

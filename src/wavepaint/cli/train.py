@@ -57,7 +57,8 @@ def train(
     Leaves best.safetensors and last.safetensors, for `wavepaint inpaint --model`, metrics.csv and samples.png in RUN.
     Ctrl-C stops after the step at hand, and --resume continues from there.
     """
-    if options.resume is None and (images is None or options.output is None):
+    folder = options.resume or options.output
+    if folder is None or (options.resume is None and images is None):
         raise OptionError("training needs IMAGES and -o RUN, or --resume RUN")
     new_only = (options.output, options.init, options.weights, options.logger)
     if options.resume is not None and (any(new_only) or options.recipe != "default"):
@@ -73,12 +74,9 @@ def train(
     hardware = run.Hardware(options.accelerator, options.devices, options.precision)
     callbacks = [TrainingProgress()]
     if options.resume is not None:
-        folder = options.resume
         outcome = run.resume(folder, hardware, callbacks, seconds, options.change, images)
     else:
         assert images is not None
-        assert options.output is not None
-        folder = options.output
         loggers = tuple(name for name in options.logger or ("tensorboard",) if name != "none")
         settings = Settings(images, folder, seconds, dict(options.weights), loggers)
         outcome = run.train(load_recipe(options.recipe, options.change, options.init), settings, hardware, callbacks)

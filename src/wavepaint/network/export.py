@@ -104,13 +104,8 @@ def _model_proto(model: Network, half: bool) -> Any:
     def value(name: str, channels: int) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, "height", "width"])
 
-    proto = helper.make_graph(
-        graph.nodes,
-        "wavepaint",
-        [value(*each) for each in model.inputs.items()],
-        [value(model.output, 3)],
-        graph.initializers,
-    )
+    inputs = [value(*each) for each in model.inputs.items()]
+    proto = helper.make_graph(graph.nodes, "wavepaint", inputs, [value(model.output, 3)], graph.initializers)
     opset = [helper.make_opsetid("", OPSET)]
     result = helper.make_model(proto, producer_name="wavepaint", opset_imports=opset, ir_version=9)
     helper.set_model_props(
@@ -290,7 +285,7 @@ def _depth_conv(graph: _Graph, sequence: nn.Sequential, h: str) -> str:
     return graph.op("Gelu", graph.conv(h, weight, bias, pads=[2] * 4, group=len(bias)))
 
 
-def _blocks(graph: _Graph, blocks: nn.ModuleList, h: str) -> str:
+def _blocks(graph: _Graph, blocks: nn.Sequential, h: str) -> str:
     for block in blocks:
         assert isinstance(block, WaveMixBlock)
         h = graph.op("Add", _block(graph, block, h), h)

@@ -178,36 +178,29 @@ class Metrics:
     media_type = CONTENT_TYPE_PLAIN_0_0_4
 
     def __init__(self, pool: WorkPool) -> None:
-        registry = self._registry = CollectorRegistry()
+        registry = self.registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        self._requests = Counter(
+        self.requests = Counter(
             "wavepaint_requests", "Answered requests.", ["method", "route", "status"], registry=registry
         )
-        self._seconds = Histogram(
+        self.seconds = Histogram(
             "wavepaint_request_seconds",
             "Time from a request's header to the end of its answer.",
             ["route"],
             buckets=SECONDS,
             registry=registry,
         )
-        self._received = Counter("wavepaint_received_bytes", "Bytes of request bodies.", registry=registry)
-        self._sent = Counter("wavepaint_sent_bytes", "Bytes of response bodies.", registry=registry)
+        self.received = Counter("wavepaint_received_bytes", "Bytes of request bodies.", registry=registry)
+        self.sent = Counter("wavepaint_sent_bytes", "Bytes of response bodies.", registry=registry)
         running = Gauge("wavepaint_work_running", "Images being filled.", registry=registry)
         running.set_function(lambda: pool.running)
         taken = Gauge("wavepaint_work_places_taken", "Requests that hold a place.", registry=registry)
         taken.set_function(lambda: pool.taken)
 
-    def answered(self, method: str, route: str, status: int, seconds: float, received: int, sent: int) -> None:
-        """Count one request; `route` is the template, never the path, which a client could make up."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
-        self._received.inc(received)
-        self._sent.inc(sent)
-
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 class AccessLog:
@@ -245,7 +238,10 @@ class AccessLog:
             # Clients can make up as many methods and paths as they like, and each would be a new time series.
             method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "OPTIONS"} else "OTHER"
             route = getattr(scope.get("route"), "path", None) or "other"
-            self._metrics.answered(method, route, status, seconds, received, sent)
+            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.seconds.labels(route).observe(seconds)
+            self._metrics.received.inc(received)
+            self._metrics.sent.inc(sent)
             access_log.info(
                 "%s %s %s %d %.3fs in=%d out=%d",
                 # From a proxy it is a header of the request, so it may say anything.

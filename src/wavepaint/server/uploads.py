@@ -75,7 +75,7 @@ async def read_form(
         raise Problem(400, f"the multipart form is malformed: {error}") from error
     if not collector.complete:
         raise Problem(400, "the multipart form ends before its closing boundary")
-    return collector.form()
+    return Form(collector.files, collector.fields)
 
 
 def _check_size(size: int, limits: Limits) -> None:
@@ -107,8 +107,8 @@ class _Collector:
         self._field_names = fields
         self._limits = limits
         self._parts = 0
-        self._files: dict[str, bytes] = {}
-        self._fields: dict[str, list[str]] = {}
+        self.files: dict[str, bytes] = {}
+        self.fields: dict[str, tuple[str, ...]] = {}
         self._header_name = b""
         self._header_value = b""
         self._disposition: bytes | None = None
@@ -126,9 +126,6 @@ class _Collector:
             "on_part_end": self._end_part,
             "on_end": self._end_form,
         }
-
-    def form(self) -> Form:
-        return Form(self._files, {name: tuple(values) for name, values in self._fields.items()})
 
     def _begin_part(self) -> None:
         self._parts += 1
@@ -156,7 +153,7 @@ class _Collector:
         known = {*self._file_names, *self._field_names}
         if self._name not in known:
             raise Problem(422, f"unknown form field {self._name[:40]!r}; known are {', '.join(sorted(known))}")
-        if self._name in self._files:
+        if self._name in self.files:
             raise Problem(422, f"form field {self._name!r} is given twice")
 
     def _extend_part(self, data: bytes, start: int, end: int) -> None:
@@ -166,13 +163,13 @@ class _Collector:
 
     def _end_part(self) -> None:
         if self._name in self._file_names:
-            self._files[self._name] = bytes(self._content)
+            self.files[self._name] = bytes(self._content)
         else:
             try:
                 text = self._content.decode()
             except UnicodeDecodeError as error:
                 raise Problem(422, f"form field {self._name!r} is not UTF-8 text") from error
-            self._fields.setdefault(self._name, []).append(text)
+            self.fields[self._name] = (*self.fields.get(self._name, ()), text)
         self._content = bytearray()
 
     def _end_form(self) -> None:
