@@ -128,11 +128,7 @@ class Inpainter:
 
     @_maps(Options)
     def map(
-        self,
-        pairs: Iterable[tuple[Any, ...]],
-        threads: int | None = None,
-        overwrite: bool = False,
-        **options: Any,
+        self, pairs: Iterable[tuple[Any, ...]], threads: int | None = None, overwrite: bool = False, **options: Any
     ) -> Iterator[Any]:
         """Fill many images, several at a time, so that decoding, filling and encoding overlap.
 

@@ -211,8 +211,11 @@ def _fill_file(
         before = _read_stdin() if image == STREAM else _read_file(image)
         source = BytesImage(before, target, name)
     shares: list[float] = []
-    if target is not None:
-        _make_folder(target, files)
+    if target is not None and files.output is not None and target != Path(files.output):
+        try:  # the folder of several results; that of a single file must be there
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImageError(f"{target.parent}: cannot be made: {error.strerror or error}") from None
     result = inpainter.fill(source, mask, options, target, on_hole=shares.append)
     if target is None:
         _write_stdout(result)
@@ -226,15 +229,6 @@ def _fill_file(
         print_line(f"{'standard output' if target is None else target}: {filled} in {seconds:.1f} s")
     if files.verbose and any(shares):
         report(f"{name}: the network runs in {inpainter.load().name}")
-
-
-def _make_folder(target: Path, files: Files) -> None:
-    """Make the folder that results go into; that of a single file must be there."""
-    if files.output is not None and target != Path(files.output):
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ImageError(f"{target.parent}: cannot be made: {error.strerror or error}") from None
 
 
 def _read_file(path: str) -> bytes:

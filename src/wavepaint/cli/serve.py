@@ -49,9 +49,7 @@ def serve(
 ) -> None:
     """Serve the mask editor and the HTTP interface."""
     limits = Limits(
-        body_bytes=serving.max_megabytes * MEBI,
-        pixels=serving.max_megapixels * MEGAPIXEL,
-        seconds=serving.deadline,
+        body_bytes=serving.max_megabytes * MEBI, pixels=serving.max_megapixels * MEGAPIXEL, seconds=serving.deadline
     )
     settings = Settings(
         limits=limits,

@@ -23,8 +23,6 @@ from wavepaint.network.checkpoint import (
 )
 from wavepaint.network.config import PRESETS, WavePaintConfig
 
-SIDE = 256
-
 
 @dataclass(frozen=True)
 class CheckpointInfo:
@@ -81,7 +79,7 @@ def describe(path: str | Path) -> CheckpointInfo:
     )
 
 
-def count_macs(model: Network, side: int = SIDE) -> int:
+def count_macs(model: Network, side: int = 256) -> int:
     """Multiply-accumulates of all the modules' convolutions for one crop of `side` x `side`; computes nothing."""
     meta = build_network(model.config).eval().to("meta")
     image, mask = torch.empty(1, 3, side, side, device="meta"), torch.empty(1, 1, side, side, device="meta")

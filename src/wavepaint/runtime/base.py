@@ -21,22 +21,17 @@ BATCH_PIXELS = 2**20
 
 
 class Runtime(Protocol):
-    """A loaded network; calling it is safe from several threads at once."""
+    """A loaded network; calling it is safe from several threads at once.
 
-    @property
-    def name(self) -> str:
-        """One of `options.RUNTIMES`, never "auto"."""
-        ...
+    Attributes:
+        name: one of `options.RUNTIMES`, never "auto".
+        multiple: height and width of every crop must be multiples of it.
+        coarse_levels: halvings, at most, at which deep holes are to be filled first; see `WavePaintConfig.octaves`.
+    """
 
-    @property
-    def multiple(self) -> int:
-        """Height and width of every crop must be multiples of it."""
-        ...
-
-    @property
-    def coarse_levels(self) -> int:
-        """Halvings, at most, at which deep holes are to be filled first; see `WavePaintConfig.octaves`."""
-        ...
+    name: str
+    multiple: int
+    coarse_levels: int
 
     def __call__(self, image: Planes, mask: Planes) -> Planes:
         """Fill the holes of a batch of crops.

@@ -19,10 +19,6 @@ class _Request:
     mask: Planes
     filled: Future[Planes] = field(default_factory=Future)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.image.shape[2], self.image.shape[3]
-
 
 class SharedRuntime:
     """A runtime for several threads, whose waiting crops of one size run together.
@@ -55,12 +51,13 @@ class SharedRuntime:
     def _next_group(self) -> list[_Request]:
         """The oldest request with all of its size that fit beside it."""
         with self._lock:
-            size = self._waiting[0].size
+            height, width = self._waiting[0].image.shape[2:]
             group: list[_Request] = []
             crops = 0
             for request in self._waiting:
                 more = len(request.image)
-                if request.size == size and (not group or (crops + more) * size[0] * size[1] <= BATCH_PIXELS):
+                fits = not group or (crops + more) * height * width <= BATCH_PIXELS
+                if fits and request.image.shape[2:] == (height, width):
                     group.append(request)
                     crops += more
             self._waiting = [request for request in self._waiting if request not in group]

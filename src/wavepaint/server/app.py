@@ -68,7 +68,9 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
 
     _add_work(app, filler, model, pool, settings)
     _add_operations(app, metrics, pool, settings)
-    _add_pages(app)
+    # A route for each file, and no wildcard: that would answer 404 where 405 is right.
+    for path, asset in load_page().items():
+        _add_asset(app, "/" if path == INDEX else f"/{path}", asset)
     _add_opened(app, opened, settings)
 
     if settings.cors_origins:
@@ -184,12 +186,6 @@ def _add_operations(app: FastAPI, metrics: Metrics, pool: WorkPool, settings: Se
     async def counters() -> Response:
         """Requests, times, bytes, the queue and the process."""
         return Response(metrics.exposition(), headers={"Content-Type": metrics.media_type})
-
-
-def _add_pages(app: FastAPI) -> None:
-    # A route for each file, and no wildcard: that would answer 404 where 405 is right.
-    for path, asset in load_page().items():
-        _add_asset(app, "/" if path == INDEX else f"/{path}", asset)
 
 
 def _add_asset(app: FastAPI, path: str, asset: Asset) -> None:

@@ -31,6 +31,8 @@ FILE_PARTS = {
     EXCLUDE: "An image file of the same size, white where nothing is to be copied from.",
 }
 """The files of a form, and what they are."""
+LARGEST_PAGES = 4
+"""All pages of a file together may have as many pixels as this many of the largest: the result lies in memory."""
 FIELDS = {option.name: option for option in declared(Options, "server")}
 FINDING_FIELDS = {option.name: option for option in declared(Finding, "server")}
 
@@ -174,8 +176,8 @@ def _check_pixels(name: str, file: ImageFile, limits: Limits) -> None:
         if pixels > limits.pixels:
             raise Problem(413, f"{where} is {header.width}x{header.height}: more than {limits.pixels} pixels")
         total += pixels
-    if total > limits.file_pixels:
-        raise Problem(413, f"the pages of the {name} have {total} pixels together: more than {limits.file_pixels}")
+    if total > (most := LARGEST_PAGES * limits.pixels):
+        raise Problem(413, f"the pages of the {name} have {total} pixels together: more than {most}")
 
 
 # -- options as text fields ------------------------------------------------------------------------------------------

@@ -117,10 +117,8 @@ def check_temporary_folder() -> None:
     try:
         tempfile.TemporaryFile().close()
     except OSError as error:
-        reason = error.strerror or error
-        raise OptionError(
-            f"no temporary file can be written ({reason}): mount a tmpfs at /tmp, or name a folder by TMPDIR"
-        ) from None
+        remedy = "mount a tmpfs at /tmp, or name a folder by TMPDIR"
+        raise OptionError(f"no temporary file can be written ({error.strerror or error}): {remedy}") from None
 
 
 def run_until_stopped(app: FastAPI, settings: Settings, listener: socket.socket) -> None:

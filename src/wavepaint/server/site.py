@@ -60,7 +60,12 @@ def write_site(folder: Path, model: str | Path | None = None, *, page: Path = ST
             "the editor is not part of this installation: build it from the source distribution with Node 20.19, "
             "npm --prefix web ci && npm --prefix web run build"
         )
-    network = read_network(model)
+    path = model_file(model)
+    network = packaged_network() if path is None else path.read_bytes()
+    if path is not None:
+        from wavepaint.runtime.onnx_runtime import OnnxRuntime
+
+        OnnxRuntime(network, str(path), threads=1)  # which refuses what is not a WavePaint graph
     _check_target(folder)
     try:
         with atomic_dir(folder.resolve(), WORKER) as unfinished:
@@ -77,18 +82,6 @@ def _reason(error: OSError) -> str:
         # One (source, target, reason) for each file that could not be copied.
         return str(error.args[0][0][2])
     return error.strerror or str(error)
-
-
-def read_network(model: str | Path | None) -> bytes:
-    """The ONNX file of a network; see `write_site`."""
-    path = model_file(model)
-    if path is None:
-        return packaged_network()
-    from wavepaint.runtime.onnx_runtime import OnnxRuntime
-
-    network = path.read_bytes()
-    OnnxRuntime(network, str(path), threads=1)
-    return network
 
 
 def manifest(folder: Path) -> dict[str, Any]:
