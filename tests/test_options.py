@@ -86,23 +86,23 @@ def test_values_become_what_they_mean() -> None:
 # -- one declaration ------------------------------------------------------------------------------------------------
 
 FAKE = """
-    sparkle: Annotated[Literal["dim", "bright"], Option("How the hole sparkles.")] = "dim"
-    grain: Annotated["""
+    sparkle: Literal["dim", "bright"] = option("dim", "How the hole sparkles.")
+    grain: Grain | None = """
 DOORS = """
 import sys, types
 from pathlib import Path
 source = Path(sys.argv[1]).read_text()
-assert source.count("\\n    grain: Annotated[") == 1
+assert source.count("\\n    grain: Grain | None = ") == 1
 options = types.ModuleType("wavepaint.options")
 options.__file__ = sys.argv[1]
 sys.modules["wavepaint.options"] = options
-exec(compile(source.replace("\\n    grain: Annotated[", sys.argv[2]), sys.argv[1], "exec"), options.__dict__)
+exec(compile(source.replace("\\n    grain: Grain | None = ", sys.argv[2]), sys.argv[1], "exec"), options.__dict__)
 
 import inspect, json, wavepaint
 from typer.testing import CliRunner
 from wavepaint.cli import app
 from wavepaint.errors import OptionError
-from wavepaint.server.filling import FIELDS, FILE_PARTS, form_schema, read_job
+from wavepaint.server.filling import FIELDS, FILE_PARTS, form_schema, read_options
 from wavepaint.server.uploads import Form
 
 seen = {}
@@ -113,7 +113,7 @@ received = []
 wavepaint.Inpainter.fill = lambda self, image, mask, options, *rest, **more: received.append(options.sparkle)
 wavepaint.inpaint(b"", b"", sparkle="bright")
 png = b"\\x89PNG\\r\\n\\x1a\\n" + bytes(8)
-received.append(read_job(Form({"image": png, "mask": png}, {"sparkle": ("bright",)})).options.sparkle)
+received.append(read_options(Form({"image": png}, {"sparkle": ("bright",)}), wavepaint.Options, FIELDS).sparkle)
 try:
     wavepaint.inpaint(b"", b"", sparkle="blinding")
 except OptionError as error:

@@ -20,8 +20,8 @@ from wavepaint.batch.settings import Cluster
 from wavepaint.batch.worker import Job, Worker
 from wavepaint.options import Engine, Options
 from wavepaint.server.filling import Filler
-from wavepaint.server.filling import Job as Request
 from wavepaint.server.settings import Limits
+from wavepaint.server.uploads import Form
 
 SAMPLES = soft(40, 50)
 MASK = pillow(np.zeros((40, 50), np.uint8), "PNG")
@@ -73,8 +73,8 @@ def by_folder(folder: Path, name: str) -> bytes:
 
 
 def by_server(folder: Path, name: str) -> bytes:
-    fill = Filler(Inpainter(runtime="onnxruntime").fill, Limits())
-    return fill(Request(SOURCES[name], MASK, Options()), threading.Event()).content
+    filler = Filler(Inpainter(runtime="onnxruntime").fill, Limits())
+    return filler.fill(Form({"image": SOURCES[name], "mask": MASK}, {}))(threading.Event()).content
 
 
 def by_batch(folder: Path, name: str) -> bytes:

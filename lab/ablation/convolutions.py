@@ -64,7 +64,7 @@ def without_dwt(config: WavePaintConfig, start: ConvolutionStart = "random") -> 
     network = WavePaint(config)
     for module in network.wavemodules:
         layers = module.layers
-        assert isinstance(layers, nn.ModuleList)
+        assert isinstance(layers, nn.Sequential)
         for index in range(len(layers)):
             layers[index] = ConvolutionBlock(config)
     if start == "haar":

@@ -129,7 +129,7 @@ def with_torch(threads: int, layout: torch.memory_format, dtype: torch.dtype) ->
 def with_cuda() -> Run:
     from wavepaint.runtime.torch_runtime import TorchRuntime
 
-    return TorchRuntime("default")
+    return TorchRuntime.load("default")
 
 
 def quantised(graph: bytes, crops: list[tuple[Planes, Planes]]) -> bytes:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import report
-from wavepaint.cli.declared import takes_options
 from wavepaint.errors import MissingExtraError
-from wavepaint.options import Option
-
-app = new_app()
-
+from wavepaint.options import option
 
 Study = Literal["no-dwt", "wavelet", "level", "modules", "prefill", "texture", "cross-data", "mask-size", "efficiency"]
 
@@ -24,41 +20,32 @@ Study = Literal["no-dwt", "wavelet", "level", "modules", "prefill", "texture", "
 class Material:
     """What a study is made with."""
 
-    output: Annotated[
-        Path, Option("Folder of a new run, or of one to resume.", flags=("-o", "--output"), metavar="RUN")
-    ]
-    images: Annotated[
-        tuple[str, ...],
-        Option("Folder, image or .tar shards to train on, for studies that train; cross-data takes several."),
-    ] = ()
-    test: Annotated[
-        tuple[Path, ...],
-        Option("Test set that `masks make` wrote, for all but efficiency; cross-data takes several.", metavar="SET"),
-    ] = ()
-    full: Annotated[bool, Option("At full size, for an accelerator; by default half an hour of one core.")] = False
-    budget: Annotated[str | None, Option("Training of all networks together: 90s, 10m, 2h.", metavar="TIME")] = None
-    steps: Annotated[int | None, Option("Training steps of every network, instead of --budget.")] = None
-    test_images: Annotated[int | None, Option("Of each test set, the first so many; 60, or all with --full.")] = None
-    seed: Annotated[int, Option("Random seed.")] = 0
-    method: Annotated[tuple[str, ...], Option("mask-size: as of `evaluate`; package and network by default.")] = ()
-    init: Annotated[
-        str | None, Option('texture: "default" or a checkpoint to start from; by default the packaged one.')
-    ] = None
-    vgg_weights: Annotated[
-        Path | None,
-        Option(
-            "texture, mask-size: VGG16 weights. Without it texture downloads them once, and mask-size measures neither "
-            "LPIPS nor DISTS.",
-            metavar="FILE",
-        ),
-    ] = None
-    peers: Annotated[
-        Path | None, Option("efficiency: folder with lama.py and migan.py; by default that of the repository.")
-    ] = None
+    output: Path = option(MISSING, "Folder of a new run, or of one to resume.", flags=("-o", "--output"), metavar="RUN")
+    images: tuple[str, ...] = option(
+        (), "Folder, image or .tar shards to train on, for studies that train; cross-data takes several."
+    )
+    test: tuple[Path, ...] = option(
+        (), "Test set that `masks make` wrote, for all but efficiency; cross-data takes several.", metavar="SET"
+    )
+    full: bool = option(False, "At full size, for an accelerator; by default half an hour of one core.")
+    budget: str | None = option(None, "Training of all networks together: 90s, 10m, 2h.", metavar="TIME")
+    steps: int | None = option(None, "Training steps of every network, instead of --budget.")
+    test_images: int | None = option(None, "Of each test set, the first so many; 60, or all with --full.")
+    seed: int = option(0, "Random seed.")
+    method: tuple[str, ...] = option((), "mask-size: as of `evaluate`; package and network by default.")
+    init: str | None = option(None, 'texture: "default" or a checkpoint to start from; by default the packaged one.')
+    vgg_weights: Path | None = option(
+        None,
+        "texture, mask-size: VGG16 weights. Without it texture downloads them once, and mask-size measures neither "
+        "LPIPS nor DISTS.",
+        metavar="FILE",
+    )
+    peers: Path | None = option(
+        None, "efficiency: folder with lama.py and migan.py; by default that of the repository."
+    )
 
 
-@app.command()
-@takes_options()
+@command()
 def ablate(study: Annotated[Study, typer.Argument(help="The study.")], *, material: Material) -> None:
     """Study what the network owes to its parts: no-dwt, wavelet, level, modules, prefill, texture, cross-data,
     mask-size or efficiency.

@@ -4,46 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import progress_bar
-from wavepaint.cli.declared import takes_options
 from wavepaint.errors import OptionError
-from wavepaint.options import Engine, Option
+from wavepaint.options import Engine, option
 
 Number = TypeVar("Number", int, float)
-
-
-app = new_app()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """What to measure."""
 
-    method: Annotated[
-        tuple[str, ...],
-        Option(
-            "wavepaint, network (each also with /onnxruntime, /openvino or /torch), opencv-telea, opencv-ns, "
-            "biharmonic, patchmatch, lama or migan; by default all that are installed."
-        ),
-    ] = ()
-    sizes: Annotated[str | None, Option("Sides of the images in pixels: 256,512,1024.")] = None
-    holes: Annotated[str | None, Option("Holes in percent of the area of an image: 1,6,25.")] = None
-    rounds: Annotated[int | None, Option("Measurements of each, in turns; 5 by default.")] = None
-    limit: Annotated[float | None, Option("Seconds that one image may take; 20 by default.")] = None
-    quick: Annotated[bool, Option("One size, one hole, three rounds, no slow methods.")] = False
-    peers: Annotated[
-        Path | None, Option("Folder with lama.py and migan.py; by default that of the repository if there is one.")
-    ] = None
-    model: Annotated[str | None, Option("ONNX file or checkpoint, instead of the packaged network.")] = None
-    threads: Annotated[int | None, Option("Threads; by default every core.")] = None
-    output: Annotated[Path | None, Option("JSON file to write.", flags=("-o", "--output"), metavar="FILE.json")] = None
+    method: tuple[str, ...] = option(
+        (),
+        "wavepaint, network (each also with /onnxruntime, /openvino or /torch), opencv-telea, opencv-ns, "
+        "biharmonic, patchmatch, lama or migan; by default all that are installed.",
+    )
+    sizes: str | None = option(None, "Sides of the images in pixels: 256,512,1024.")
+    holes: str | None = option(None, "Holes in percent of the area of an image: 1,6,25.")
+    rounds: int | None = option(None, "Measurements of each, in turns; 5 by default.")
+    limit: float | None = option(None, "Seconds that one image may take; 20 by default.")
+    quick: bool = option(False, "One size, one hole, three rounds, no slow methods.")
+    peers: Path | None = option(
+        None, "Folder with lama.py and migan.py; by default that of the repository if there is one."
+    )
+    model: str | None = option(None, "ONNX file or checkpoint, instead of the packaged network.")
+    threads: int | None = option(None, "Threads; by default every core.")
+    output: Path | None = option(None, "JSON file to write.", flags=("-o", "--output"), metavar="FILE.json")
 
 
-@app.command()
-@takes_options()
+@command()
 def benchmark(*, options: Benchmark) -> None:
     """Measure time and memory of every method and runtime, in turns, each in a process of its own."""
     from rich.console import Console

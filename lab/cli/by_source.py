@@ -7,12 +7,10 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import new_app
-
-app = new_app()
+from wavepaint.cli.commands import command
 
 
-@app.command()
+@command()
 def by_source(
     shards: Annotated[str, typer.Argument(help="WebDataset shards, as train-{0000..0008}.tar.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DATA", help="New folder.")],

@@ -8,13 +8,11 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import command
 from wavepaint.files import atomic_write
 
-app = new_app()
 
-
-@app.command()
+@command()
 def damage(
     images: Annotated[str, typer.Argument(help="Held-out images: folder or .tar shards.")],
     training: Annotated[str, typer.Argument(help="Images of the training, on which the baselines are tuned.")],

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import progress_bar
 
-app = new_app()
 
-
-@app.command()
+@command()
 def prepare(
     dataset: Annotated[str, typer.Argument(help="celeba-hq, imagenet or places.")],
     source: Annotated[str, typer.Argument(help="Folder or .tar shards of the copy that you downloaded.")],

@@ -8,14 +8,12 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import new_app
+from wavepaint.cli.commands import command
 from wavepaint.errors import OptionError
 from wavepaint.files import atomic_write
 
-app = new_app()
 
-
-@app.command()
+@command()
 def results(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; status 2 if a page is out of date.")] = False,
     store: Annotated[

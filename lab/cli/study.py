@@ -10,10 +10,10 @@ import typer
 from wavepaint.cli.commands import new_app
 from wavepaint.errors import MissingExtraError
 
-app = new_app(help="Ask people which of two results they prefer.", no_args_is_help=True)
+study = new_app(help="Ask people which of two results they prefer.", no_args_is_help=True)
 
 
-@app.command("serve")
+@study.command("serve")
 def serve(
     test_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder that `masks make` wrote.")],
     methods: Annotated[
@@ -44,7 +44,7 @@ def serve(
         votes.close()
 
 
-@app.command("report")
+@study.command("report")
 def report(
     votes: Annotated[Path, typer.Argument(metavar="VOTES.sqlite", help="File that `study serve` writes.")],
     output: Annotated[

@@ -32,15 +32,10 @@ def cancellable(is_cancelled: Callable[[], bool]) -> Iterator[None]:
         _is_cancelled.reset(token)
 
 
-def cancelled() -> bool:
-    """Whether the work of this thread is to end; for callbacks that return whether to go on."""
-    is_cancelled = _is_cancelled.get()
-    return is_cancelled is not None and is_cancelled()
-
-
 def check_cancelled() -> None:
     """Raise `Cancelled` if the work of this thread is to end."""
-    if cancelled():
+    is_cancelled = _is_cancelled.get()
+    if is_cancelled is not None and is_cancelled():
         raise Cancelled
 
 

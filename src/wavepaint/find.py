@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,12 @@ from wavepaint.fill.dilation import dilate
 from wavepaint.fill.guide import READ_PIXELS
 from wavepaint.fill.padding import Padding
 from wavepaint.fill.patches import dilate as dilate_square
-from wavepaint.fill.regions import in_groups
+from wavepaint.fill.regions import Region, in_groups
 from wavepaint.fill.units import to_unit
 from wavepaint.image.sources import BytesImage, EncodedImage, open_image
 from wavepaint.image.types import ReadableImage
 from wavepaint.image.vips import libvips
-from wavepaint.options import DAMAGE_KINDS, Finding, Options, take_options
+from wavepaint.options import DAMAGE_KINDS, Finding, Options, Progress, take_options
 from wavepaint.runtime import load_detector
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
-Progress = Callable[[float], bool | None]
 
 THRESHOLDS = {"scratches": 0.9975, "dust": 0.989, "stamps": 0.982}
 """Probabilities from which on a sample is damage for sure, at sensitivity 0.5: 0.01 % of clean training images each."""
@@ -50,12 +48,6 @@ CLEAR = 90
 """Percentile of a block that is clear film."""
 HOLDER = 0.1
 """Where the clearest is darker than this share of the clearest of all, there is no film, but its holder."""
-
-
-@dataclass(frozen=True)
-class _Tile:
-    core: Box
-    crop: Box
 
 
 class Finder:
@@ -98,7 +90,7 @@ class Finder:
     def _look(self, image: ReadableImage, finding: Finding, on_progress: Progress | None) -> Mask:
         detector = self.load()
         found = np.zeros((image.height, image.width), np.bool_)
-        tiles = list(_tiles(image.width, image.height))
+        tiles = _tiles(image.width, image.height)
         done = 0
         for group in in_groups(tiles, READ_PIXELS):
             windows = image.read_boxes([tile.crop for tile in group])
@@ -107,7 +99,7 @@ class Finder:
                 if on_progress is not None and on_progress(done / len(tiles)) is False:
                     raise Cancelled
                 marked = damage_of(_probabilities(detector, samples), finding)
-                found[tile.core.slices] = marked[tile.core.relative_to(tile.crop).slices]
+                found[tile.holes.slices] = marked[tile.holes.relative_to(tile.crop).slices]
                 done += 1
         return found
 
@@ -146,12 +138,10 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
             continue
         middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
         sure, faint = (plane >= 1 / (1 + np.exp(-middle + weaker)) for weaker in (0.0, FAINTER))
-        grew = sure.any()
-        for _ in range(TURNS):
-            if not grew:
+        for _ in range(TURNS if sure.any() else 0):
+            before, sure = sure, dilate_square(sure, REACH) & faint
+            if np.array_equal(before, sure):
                 break
-            nearby = dilate_square(sure, REACH) & faint
-            grew, sure = not np.array_equal(nearby, sure), nearby
         damage |= sure
     return damage
 
@@ -184,7 +174,7 @@ def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> M
     wide = np.stack([np.interp(np.arange(width), centres, row) for row in clear])
     found = np.empty((height, width), np.bool_)
     for y in range(height):
-        place = np.clip(np.interp(y, middles, np.arange(rows)), 0, rows - 1)
+        place = np.interp(y, middles, np.arange(rows))
         above, weight = int(place), place - int(place)
         level = wide[above] + weight * (wide[min(above + 1, rows - 1)] - wide[above])
         found[y] = infrared[y] < share * level
@@ -201,13 +191,11 @@ def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
     return found
 
 
-def _tiles(width: int, height: int) -> Iterator[_Tile]:
-    whole = Box(0, 0, width, height)
-    for top in range(0, height, CORE):
-        for left in range(0, width, CORE):
-            core = Box(left, top, CORE, CORE).intersection(whole)
-            crop = Box(left - MARGIN, top - MARGIN, CORE + 2 * MARGIN, CORE + 2 * MARGIN).intersection(whole)
-            yield _Tile(core, crop)
+def _tiles(width: int, height: int) -> list[Region]:
+    """Tiles as crops, which see `MARGIN` more on each side."""
+    corners = product(range(0, height, CORE), range(0, width, CORE))
+    cores = [Box(left, top, CORE, CORE).clip(width, height) for top, left in corners]
+    return [Region(core.grown(MARGIN).clip(width, height), core) for core in cores]
 
 
 def _open(image: Any) -> ReadableImage:

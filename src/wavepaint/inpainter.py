@@ -128,11 +128,7 @@ class Inpainter:
 
     @_maps(Options)
     def map(
-        self,
-        pairs: Iterable[tuple[Any, ...]],
-        threads: int | None = None,
-        overwrite: bool = False,
-        **options: Any,
+        self, pairs: Iterable[tuple[Any, ...]], threads: int | None = None, overwrite: bool = False, **options: Any
     ) -> Iterator[Any]:
         """Fill many images, several at a time, so that decoding, filling and encoding overlap.
 
@@ -175,10 +171,7 @@ class Inpainter:
         """`__call__` for callers that hold their options in one value; same arguments, result and errors.
 
         Args:
-            image: as for a call.
-            mask: as for a call.
-            options: as for a call, in one value.
-            output: as for a call.
+            image, mask, options, output: as for a call, the options in one value.
             on_hole: is called with the share of the image, or of each page, that is filled, once that is known.
         """
         mask = without_stream(mask)

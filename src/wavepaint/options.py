@@ -12,10 +12,10 @@ import re
 import types
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from wavepaint.box import Box
 from wavepaint.errors import OptionError
@@ -39,6 +39,7 @@ _FORMAT_OF_SYNONYM = {"jpg": "jpeg", "tif": "tiff"}
 FORMATS: tuple[str, ...] = tuple(name for name in get_args(Format) if name not in _FORMAT_OF_SYNONYM)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,17 @@ class Option:
     pattern: str | None = None
     example: str | None = None
     variable: str | None = None
+
+
+def _field_with(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], Any]:
+    def declare(default: Any, /, *args: P.args, **more: P.kwargs) -> Any:
+        return field(default=default, metadata={"option": kind(*args, **more)})
+
+    return declare
+
+
+option = _field_with(Option)
+"""A field of a dataclass that is an option: its default, `dataclasses.MISSING` for none, then as for `Option`."""
 
 
 @dataclass(frozen=True)
@@ -96,65 +108,61 @@ class Declared:
         return get_args(self.kind) if get_origin(self.kind) is Literal else ()
 
     @property
+    def limits(self) -> str:
+        """The limits of a number in words; empty for other options."""
+        least, most = self.option.least, self.option.most
+        if least is None:
+            return ""
+        return f"at least {least:g}" if most is None else f"{least:g} to {most:g}"
+
+    @property
     def help(self) -> str:
         """The help text, with the limits of a number."""
-        least, most = self.option.least, self.option.most
-        if least is None or self.repeated:
-            return self.option.help
-        limits = f"At least {least:g}." if most is None else f"{least:g} to {most:g}."
-        return f"{self.option.help} {limits}"
+        return f"{self.option.help} {self.limits.capitalize()}." if self.limits else self.option.help
 
     def check(self, value: Any) -> None:
         """Refuse a value of another type or outside the limits: `OptionError`."""
         if self.option.parse is not None or (self.optional and value is None):
             return
         if self.choices:
-            if value not in self.choices:
-                raise OptionError(f"{self.name} must be one of {', '.join(map(str, self.choices))}, got {value!r}")
+            fits, expected = value in self.choices, f"one of {', '.join(map(str, self.choices))}"
         elif self.kind is bool:
-            if value not in (False, True):
-                raise OptionError(f"{self.name} must be True or False, got {value!r}")
-        elif self.kind in (int, float) and self.option.least is not None:
-            self._check_number(value, self.option.least)
+            fits, expected = value in (False, True), "True or False"
+        else:
+            fits, expected = self._is_within(value), f"{self.limits}{', a whole number' * (self.kind is int)}"
+        if not fits:
+            raise OptionError(f"{self.name} must be {expected}, got {value!r}")
 
-    def _check_number(self, value: Any, least: float) -> None:
-        most = self.option.most
-        number = Integral if self.kind is int else Real
-        if not (isinstance(value, number) and least <= value and (most is None or value <= most)):  # type: ignore[operator]
-            limits = f"at least {least:g}" if most is None else f"{least:g} to {most:g}"
-            raise OptionError(f"{self.name} must be {limits}{', a whole number' * (self.kind is int)}, got {value!r}")
-
-
-def declared(kind: type, door: Door | None = None) -> tuple[Declared, ...]:
-    """The options that a dataclass declares, in order; `door` leaves out those that cannot be given there."""
-    erased: Any = kind  # to mypy a type is not hashable
-    return tuple(each for each in _declared(erased) if door is None or door in each.option.doors)
+    def _is_within(self, value: Any) -> bool:
+        least, most = self.option.least, self.option.most
+        if least is None:
+            return True
+        number: Any = Integral if self.kind is int else Real
+        return isinstance(value, number) and least <= value and (most is None or value <= most)
 
 
 @functools.cache
-def _declared(kind: Any) -> tuple[Declared, ...]:
-    hints = get_type_hints(kind, include_extras=True)
+def declared(kind: type, door: Door | None = None) -> tuple[Declared, ...]:
+    """The options that a dataclass declares, in order; `door` leaves out those that cannot be given there."""
+    hints: dict[str, Any] = get_type_hints(kind)
     found = []
-    for field in fields(kind):
-        option = next(
-            (part for part in getattr(hints[field.name], "__metadata__", ()) if isinstance(part, Option)), None
-        )
-        if option is None:
+    for each in fields(kind):
+        declaration: Option | None = each.metadata.get("option")
+        if declaration is None or not (door is None or door in declaration.doors):
             continue
-        annotation = get_args(hints[field.name])[0]
+        annotation = hints[each.name]
         parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-        inner = tuple(part for part in parts if part is not type(None))
-        repeated = get_origin(inner[0]) in (Sequence, tuple)
-        one = get_args(inner[0])[0] if repeated else inner[0]
-        optional = len(inner) < len(parts)
-        found.append(Declared(field.name, annotation, one, optional, repeated, field.default, option))
+        repeated = get_origin(parts[0]) in (Sequence, tuple)
+        one = get_args(parts[0])[0] if repeated else parts[0]
+        optional = types.NoneType in parts
+        found.append(Declared(each.name, annotation, one, optional, repeated, each.default, declaration))
     return tuple(found)
 
 
 def check(values: Any) -> None:
     """Check every option of an instance of a dataclass that declares some: `OptionError`."""
-    for option in declared(type(values)):
-        option.check(getattr(values, option.name))
+    for each in declared(values.__class__):  # to mypy, what `type` returns is not hashable
+        each.check(getattr(values, each.name))
 
 
 _BOX_PATTERN = "-?[0-9]{1,6},-?[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}"
@@ -177,90 +185,69 @@ class Options:
         OptionError: a value that makes no sense.
     """
 
-    boxes: Annotated[
-        Sequence[BoxLike],
-        Option(
-            "Fill this rectangle: left, top, width and height in pixels. It may reach outside the image.",
-            flags=("--box",),
-            metavar="X,Y,W,H",
-            parse=parse_box,
-            pattern=_BOX_PATTERN,
-            example="100,100,80,60",
-        ),
-    ] = ()
-    alpha: Annotated[bool, Option("Fill the fully transparent pixels.")] = False
-    threshold: Annotated[
-        float,
-        Option(
-            "Mask values above this are hole: below 1 it is a share of their range, from 1 on a level of 255. A mask "
-            "of zeros and ones stays as it is.",
-            least=0,
-            most=254,
-        ),
-    ] = 0.5
-    marked: Annotated[
-        bool, Option("The mask is a copy of the image, with the hole painted over or erased to transparency.")
-    ] = False
-    mask_from: Annotated[
-        MaskFrom | None,
-        Option(
-            "What of the mask is the hole: what is opaque (alpha), bright (brightness), different from the image "
-            "(difference), or of any colour but the first of its palette (labels); by default what it looks like."
-        ),
-    ] = None
-    resize_mask: Annotated[
-        bool, Option("Fit a mask of another size to the image: turned as the image is, or else stretched.")
-    ] = False
-    no_limits: Annotated[
-        bool,
-        Option("Decode files that claim far more pixels than is usual for their size, too.", doors=("api", "cli")),
-    ] = False
-    invert_mask: Annotated[bool, Option("Fill what the mask leaves out, and keep what it marks.")] = False
-    dilate: Annotated[
-        int, Option("Grow the hole by this many pixels in every direction.", least=0, most=500, metavar="PX")
-    ] = 0
-    detail: Annotated[
-        Detail,
-        Option(
-            "Where detail comes from: image copies it from the image itself, grain adds only noise like that of the "
-            "surroundings, network adds nothing."
-        ),
-    ] = "image"
-    seed: Annotated[int, Option("Another number gives another plausible result, for detail image.", least=0)] = 0
-    exclude: Annotated[
-        Any,
-        Option(
-            "Mask of what not to copy from, for detail image; of the size of the image.",
-            doors=("api", "cli"),
-            metavar="MASK",
-            parse=Path,
-        ),
-    ] = None
-    bgr: Annotated[
-        bool, Option("The channels of arrays and tensors are blue, green, red, as OpenCV has them.", doors=("api",))
-    ] = False
-    progress: Annotated[
-        Progress | None,
-        Option(
-            "A function called with the share done, 0 to 1; it may return False to stop, which raises `Cancelled`.",
-            doors=("api",),
-        ),
-    ] = None
-    grain: Annotated[
-        Grain | None,
-        Option('Deprecated: auto is detail="grain", off is detail="network".'),
-    ] = None
-    format: Annotated[
-        Format | None,
-        Option(
-            "Format of results without a file name, or of all in a folder; by default that of the image.",
-            doors=("api", "cli", "server"),
-        ),
-    ] = None
-    quality: Annotated[
-        int | None,
-        Option("Quality of a lossy result; by default that of the image where it has one.", least=1, most=100),
-    ] = None
+    boxes: Sequence[BoxLike] = option(
+        (),
+        "Fill this rectangle: left, top, width and height in pixels. It may reach outside the image.",
+        flags=("--box",),
+        metavar="X,Y,W,H",
+        parse=parse_box,
+        pattern=_BOX_PATTERN,
+        example="100,100,80,60",
+    )
+    alpha: bool = option(False, "Fill the fully transparent pixels.")
+    threshold: float = option(
+        0.5,
+        "Mask values above this are hole: below 1 it is a share of their range, from 1 on a level of 255. A mask "
+        "of zeros and ones stays as it is.",
+        least=0,
+        most=254,
+    )
+    marked: bool = option(
+        False, "The mask is a copy of the image, with the hole painted over or erased to transparency."
+    )
+    mask_from: MaskFrom | None = option(
+        None,
+        "What of the mask is the hole: what is opaque (alpha), bright (brightness), different from the image "
+        "(difference), or of any colour but the first of its palette (labels); by default what it looks like.",
+    )
+    resize_mask: bool = option(
+        False, "Fit a mask of another size to the image: turned as the image is, or else stretched."
+    )
+    no_limits: bool = option(
+        False, "Decode files that claim far more pixels than is usual for their size, too.", doors=("api", "cli")
+    )
+    invert_mask: bool = option(False, "Fill what the mask leaves out, and keep what it marks.")
+    dilate: int = option(0, "Grow the hole by this many pixels in every direction.", least=0, most=500, metavar="PX")
+    detail: Detail = option(
+        "image",
+        "Where detail comes from: image copies it from the image itself, grain adds only noise like that of the "
+        "surroundings, network adds nothing.",
+    )
+    seed: int = option(0, "Another number gives another plausible result, for detail image.", least=0)
+    exclude: Any = option(
+        None,
+        "Mask of what not to copy from, for detail image; of the size of the image.",
+        doors=("api", "cli"),
+        metavar="MASK",
+        parse=Path,
+    )
+    bgr: bool = option(
+        False, "The channels of arrays and tensors are blue, green, red, as OpenCV has them.", doors=("api",)
+    )
+    progress: Progress | None = option(
+        None,
+        "A function called with the share done, 0 to 1; it may return False to stop, which raises `Cancelled`.",
+        doors=("api",),
+    )
+    grain: Grain | None = option(None, 'Deprecated: auto is detail="grain", off is detail="network".')
+    format: Format | None = option(
+        None,
+        "Format of results without a file name, or of all in a folder; by default that of the image.",
+        doors=("api", "cli", "server"),
+    )
+    quality: int | None = option(
+        None, "Quality of a lossy result; by default that of the image where it has one.", least=1, most=100
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -288,19 +275,16 @@ class Engine:
         OptionError: a value that makes no sense; whether the model exists is for `runtime.load_runtime` to say.
     """
 
-    model: Annotated[
-        str | Path | None,
-        Option(
-            "An ONNX file or a checkpoint; by default the network that comes with the package.",
-            parse=str,
-            metavar="FILE",
-        ),
-    ] = None
-    runtime: Annotated[RuntimeName, Option("What runs the network.")] = "auto"
-    threads: Annotated[
-        int | None,
-        Option("Threads for the network; by default every core.", least=1, doors=("api", "cli", "server")),
-    ] = None
+    model: str | Path | None = option(
+        None,
+        "An ONNX file or a checkpoint; by default the network that comes with the package.",
+        parse=str,
+        metavar="FILE",
+    )
+    runtime: RuntimeName = option("auto", "What runs the network.")
+    threads: int | None = option(
+        None, "Threads for the network; by default every core.", least=1, doors=("api", "cli", "server")
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -328,31 +312,25 @@ class Finding:
         OptionError: a value that makes no sense.
     """
 
-    kinds: Annotated[
-        str | Sequence[DamageKind],
-        Option(
-            "What to look for: scratches (and hairs, fibres, cracks, folds), dust (specks, spots, stains), stamps "
-            "(printed dates, captions, watermarks); separated by commas.",
-            parse=str,
-            metavar="KIND,...",
-        ),
-    ] = ",".join(DAMAGE_KINDS)
-    sensitivity: Annotated[
-        float, Option("How eagerly: more finds fainter damage, and takes more that is none for it.", least=0, most=1)
-    ] = 0.5
-    grow: Annotated[
-        int, Option("Grow what is found by this many pixels, for soft edges.", least=0, most=50, metavar="PX")
-    ] = 2
-    infrared: Annotated[
-        Any,
-        Option(
-            "Infrared channel of a film scan, which shows dust and scratches alone: an image of the same size, or "
-            '"band" for the fourth channel of the image itself. The network is not used then.',
-            doors=("api", "cli"),
-            parse=str,
-            metavar="FILE|band",
-        ),
-    ] = None
+    kinds: str | Sequence[DamageKind] = option(
+        ",".join(DAMAGE_KINDS),
+        "What to look for: scratches (and hairs, fibres, cracks, folds), dust (specks, spots, stains), stamps "
+        "(printed dates, captions, watermarks); separated by commas.",
+        parse=str,
+        metavar="KIND,...",
+    )
+    sensitivity: float = option(
+        0.5, "How eagerly: more finds fainter damage, and takes more that is none for it.", least=0, most=1
+    )
+    grow: int = option(2, "Grow what is found by this many pixels, for soft edges.", least=0, most=50, metavar="PX")
+    infrared: Any = option(
+        None,
+        "Infrared channel of a film scan, which shows dust and scratches alone: an image of the same size, or "
+        '"band" for the fourth channel of the image itself. The network is not used then.',
+        doors=("api", "cli"),
+        parse=str,
+        metavar="FILE|band",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -366,15 +344,15 @@ def take_options(*kinds: type) -> Callable[[Function], Function]:
     """
 
     def decorate(function: Function) -> Function:
-        taken = [option for kind in kinds for option in declared(kind, "api")]
+        taken = [each for kind in kinds for each in declared(kind, "api")]
         signature = inspect.signature(function)
-        parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
         keyword = inspect.Parameter.KEYWORD_ONLY
-        parameters += [
+        given = [
             inspect.Parameter(each.name, keyword, default=each.default, annotation=each.annotation) for each in taken
         ]
-        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        lines = [f"{option.name}: {option.help}" for option in taken]
+        function.__signature__ = signature.replace(parameters=[*own, *given])  # type: ignore[attr-defined]
+        lines = [f"{each.name}: {each.help}" for each in taken]
         text = function.__doc__ or ""
         indent = text.partition("{options}")[0].rpartition("\n")[2]
         function.__doc__ = text.replace("{options}", f"\n{indent}".join(lines))

@@ -191,6 +191,6 @@ def test_describe_tells_a_published_file(tmp_path: Path) -> None:
     model = random_network(small_config(input_channels=3))
     torch.save(model.state_dict(), tmp_path / "published.pth")
     info = describe(tmp_path / "published.pth")
-    assert (info.format, info.input_variant, info.preset) == ("pytorch", "RGB only", None)
+    assert (info.format, info.config.input_channels, info.preset) == ("pytorch", 3, None)
     assert info.parameters == sum(p.numel() for p in model.parameters())
     assert info.bytes == (tmp_path / "published.pth").stat().st_size

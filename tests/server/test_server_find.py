@@ -14,10 +14,10 @@ from serving import MODEL, HalfInpainter, assert_problem
 from standin import write_detector
 from wavepaint.cancellation import Cancelled
 from wavepaint.find import Finder
-from wavepaint.options import Finding
 from wavepaint.server.app import create_app
 from wavepaint.server.filling import Filler
 from wavepaint.server.settings import Limits, Settings
+from wavepaint.server.uploads import Form
 
 
 @pytest.fixture
@@ -89,7 +89,8 @@ def test_the_token_is_asked_for(tmp_path: Path) -> None:
 def test_work_that_nobody_waits_for_is_given_up(tmp_path: Path) -> None:
     filler = Filler(HalfInpainter().fill, Limits(), Finder(write_detector(tmp_path / "detector.onnx")).find)
     stop = threading.Event()
-    assert filler.find(png(damaged()), Finding(), stop).media_type == "image/png"
+    work = filler.find(Form({"image": png(damaged())}, {}))
+    assert work(stop).media_type == "image/png"
     stop.set()
     with pytest.raises(Cancelled):
-        filler.find(png(damaged()), Finding(), stop)
+        work(stop)

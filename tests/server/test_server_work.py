@@ -234,13 +234,13 @@ def test_retry_after_follows_the_pace_of_work():
     async def scenario() -> None:
         pool = WorkPool(workers=1, queue=1)
         for _ in range(40):
-            with pool.admit() as place:
-                await place.run(lambda stop: None)
-        with pool.admit(), pool.admit(), pytest.raises(Problem) as problem:
-            pool.admit()
+            with pool.place() as do:
+                await do(lambda stop: None)
+        with pool.place(), pool.place(), pytest.raises(Problem) as problem, pool.place():
+            pass
         assert problem.value.headers == {"Retry-After": "1"}
         pool.draining = True
-        with pytest.raises(Problem, match="shutting down"):
-            pool.admit()
+        with pytest.raises(Problem, match="shutting down"), pool.place():
+            pass
 
     asyncio.run(scenario())

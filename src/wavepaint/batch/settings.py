@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from wavepaint.errors import OptionError
-from wavepaint.options import Option, check
+from wavepaint.options import check, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
     """Where a batch works, and what it puts up with."""
 
-    address: Annotated[str | None, Option("Ray cluster; by default RAY_ADDRESS, or this machine alone.")] = None
-    workers: Annotated[int | None, Option("Workers without a GPU; by default one per --cores; 0 with --gpus.")] = None
-    cores: Annotated[int, Option("Cores of a worker.", least=1)] = 1
-    gpus: Annotated[float, Option("Share of a GPU of further workers; 0.5 lets two use one.", least=0)] = 0.0
-    gpu_workers: Annotated[int | None, Option("Workers with that share; by default as many as have room.")] = None
-    concurrency: Annotated[int, Option("Images a GPU worker has under way; their crops run together.", least=1)] = 1
-    max_retries: Annotated[int, Option("Times an image may be begun without a result.", least=1)] = 3
-    deadline: Annotated[float, Option("Seconds an image may take; then its worker ends.", least=1)] = 600.0
+    address: str | None = option(None, "Ray cluster; by default RAY_ADDRESS, or this machine alone.")
+    workers: int | None = option(None, "Workers without a GPU; by default one per --cores; 0 with --gpus.")
+    cores: int = option(1, "Cores of a worker.", least=1)
+    gpus: float = option(0.0, "Share of a GPU of further workers; 0.5 lets two use one.", least=0)
+    gpu_workers: int | None = option(None, "Workers with that share; by default as many as have room.")
+    concurrency: int = option(1, "Images a GPU worker has under way; their crops run together.", least=1)
+    max_retries: int = option(3, "Times an image may be begun without a result.", least=1)
+    deadline: float = option(600.0, "Seconds an image may take; then its worker ends.", least=1)
 
     def __post_init__(self) -> None:
         check(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +13,7 @@ from wavepaint.cli.commands import CommandGroup, examples, new_app
 from wavepaint.cli.console import report, report_others
 from wavepaint.cli.declared import takes_options
 from wavepaint.errors import OptionError, needs_extra
-from wavepaint.options import Engine, Option, Options
+from wavepaint.options import Engine, Options, option
 
 STATUSES = ("done", "skipped", "failed")
 
@@ -25,26 +25,23 @@ class _BatchCommands(CommandGroup):
         return super().parse_args(ctx, args if args[:1] in (["run"], ["status"]) else ["run", *args])
 
 
-app = new_app(
-    cls=_BatchCommands,
-    help="Fill many images on many machines; batch status OUTPUT: how far it is.",
-)
+batch = new_app(cls=_BatchCommands, help="Fill many images on many machines; batch status OUTPUT: how far it is.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
     """What a batch reads and writes."""
 
-    output: Annotated[
-        str, Option("Folder or URL for results and report.parquet.", flags=("-o", "--output"), metavar="OUT")
-    ]
-    masks: Annotated[str | None, Option("Folder of masks, or one for all; without it the inputs bring theirs.")] = None
-    image_column: Annotated[str, Option("Parquet: column of paths or of files' contents.")] = "image"
-    mask_column: Annotated[str, Option("Parquet: likewise for masks.")] = "mask"
-    overwrite: Annotated[bool, Option("Replace results that exist instead of skipping them.")] = False
+    output: str = option(
+        MISSING, "Folder or URL for results and report.parquet.", flags=("-o", "--output"), metavar="OUT"
+    )
+    masks: str | None = option(None, "Folder of masks, or one for all; without it the inputs bring theirs.")
+    image_column: str = option("image", "Parquet: column of paths or of files' contents.")
+    mask_column: str = option("mask", "Parquet: likewise for masks.")
+    overwrite: bool = option(False, "Replace results that exist instead of skipping them.")
 
 
-@app.command(
+@batch.command(
     "run",
     epilog=examples(
         "wavepaint batch s3://images/ --masks s3://masks/ -o s3://filled/",
@@ -86,15 +83,14 @@ def run_batch(
     job = Job(output, options, engine, cluster)
     counts = run_batch(plan, job, files.overwrite, progress=sys.stderr.isatty())
     if counts["failed"]:
-        failed = [row["reason"] for row in read_report(output) if row["status"] == "failed"]
-        for reason in failed[:10]:
-            report(reason)
+        for row in [row for row in read_report(output) if row["status"] == "failed"][:10]:
+            report(row["reason"])
     typer.echo(", ".join(f"{counts[status]} {status}" for status in STATUSES), err=True)
     if counts["failed"]:
         raise typer.Exit(1)
 
 
-@app.command("status")
+@batch.command("status")
 def show_batch_status(
     output: Annotated[str, typer.Argument(help="Output folder or URL of a batch.")],
     failures: Annotated[int, typer.Option(help="Failures to list.")] = 10,

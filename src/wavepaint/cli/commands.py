@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar
@@ -13,7 +13,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from wavepaint.cli.console import report, report_warning
+from wavepaint.cli.console import report
+from wavepaint.cli.declared import Command, takes_options
 from wavepaint.errors import WavepaintError
 
 # What unknown options and values of the wrong type raise; typer has no public name for it.
@@ -50,11 +51,22 @@ def examples(*lines: str) -> str:
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
+def command(*calls: str) -> Callable[[Command], typer.Typer]:
+    """Make a function that `declared.takes_options` understands a command, with `calls` as its `examples`."""
+
+    def decorate(function: Command) -> typer.Typer:
+        app = new_app()
+        app.command(epilog=examples(*calls) if calls else None)(takes_options()(function))
+        return app
+
+    return decorate
+
+
 class LazyCommands(CommandGroup):
     """The root: a command's module is imported, and its options are built, when the command is named.
 
     Attributes:
-        modules: the module of each command, whose `app` is the command; in the order of the help.
+        modules: the module of each command, which holds it under its own name; in the order of the help.
     """
 
     modules: ClassVar[Mapping[str, str]] = {}
@@ -89,24 +101,22 @@ class LazyCommands(CommandGroup):
     def invoke(self, ctx: Any) -> Any:
         """See typer; errors and warnings become one line each."""
         with warnings.catch_warnings(), _one_line():
-            warnings.showwarning = report_warning
+            warnings.showwarning = lambda message, *_, **__: report(f"warning: {message}")
             # Python hides these by default, but whoever types a deprecated option is the one to change it.
             warnings.filterwarnings("default", ".* is deprecated: use ", DeprecationWarning)
             return super().invoke(ctx)
 
     def _app(self, name: str) -> typer.Typer:
-        return import_module(self.modules[name]).app  # type: ignore[no-any-return]
+        module = self.modules[name]
+        return getattr(import_module(module), module.rpartition(".")[2])  # type: ignore[no-any-return]
 
 
 @contextmanager
 def _one_line() -> Iterator[None]:
     try:
         yield
-    except WavepaintError as error:
-        report(str(error))
-        raise typer.Exit(2) from None
-    except _UsageError as error:
-        report(error.format_message())
+    except (WavepaintError, _UsageError) as error:
+        report(str(error) if isinstance(error, WavepaintError) else error.format_message())
         raise typer.Exit(2) from None
 
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from wavepaint.batch.folder import Outcome
 
 
-def report(message: str) -> None:
-    """One line on standard error."""
-    # A file name may hold line breaks.
-    typer.echo(f"wavepaint: {' '.join(message.splitlines())}", err=True)
-
-
 def print_line(text: str) -> None:
     """One line of a result on standard error, which leaves standard output to files."""
+    # A file name may hold line breaks.
     typer.echo(" ".join(text.splitlines()), err=True)
+
+
+def report(message: str) -> None:
+    """One line about what went wrong, or is worth knowing."""
+    print_line(f"wavepaint: {message}")
 
 
 def share(part: float, what: str, digits: int = 2) -> str:
@@ -43,18 +43,6 @@ def report_others(others: list[str]) -> None:
         names = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
         what = "1 file is not an image" if len(others) == 1 else f"{len(others)} files are not images"
         report(f"{what}: {names}")
-
-
-def report_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """`warnings.showwarning` for a command line."""
-    report(f"warning: {message}")
 
 
 def progress_bar(*fields: str, hidden: bool = False) -> Progress:

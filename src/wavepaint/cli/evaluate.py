@@ -7,17 +7,11 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import parse_weights, progress_bar
 
-app = new_app()
 
-
-@app.command(
-    epilog=examples(
-        "wavepaint evaluate testset/ --method package --method opencv-telea -o report/",
-    )
-)
+@command("wavepaint evaluate testset/ --method package --method opencv-telea -o report/")
 def evaluate(
     test_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder that `masks make` wrote.")],
     method: Annotated[

@@ -7,17 +7,11 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.errors import ImageError, needs_extra
 
-app = new_app()
 
-
-@app.command(
-    epilog=examples(
-        "wavepaint export run/best.safetensors -o mine.onnx",
-    )
-)
+@command("wavepaint export run/best.safetensors -o mine.onnx")
 def export(
     checkpoint: Annotated[str, typer.Argument(help='Checkpoint, or "default".')],
     output: Annotated[Path, typer.Option("-o", "--output", help="ONNX file to write.")],

@@ -6,18 +6,11 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.errors import needs_extra
 
-app = new_app()
 
-
-@app.command(
-    epilog=examples(
-        "wavepaint info default",
-        "wavepaint info run/best.safetensors",
-    )
-)
+@command("wavepaint info default", "wavepaint info run/best.safetensors")
 def info(file: Annotated[str, typer.Argument(help='Checkpoint, ONNX file, or "default".')]) -> None:
     """Say what a network is: configuration, parameters, multiply-adds, size on disk."""
     with needs_extra("wavepaint info", "train"):
@@ -29,7 +22,7 @@ def info(file: Annotated[str, typer.Argument(help='Checkpoint, ONNX file, or "de
         "preset": found.preset or "none",
         "parameters": f"{found.parameters:,}",
         "multiply-adds": f"{found.macs:,} for one 256x256 crop",
-        "input": found.input_variant,
+        "input": "RGB + mask" if found.config.input_channels == 4 else "RGB only",
         **found.config.to_dict(),
         **found.metadata,
     }

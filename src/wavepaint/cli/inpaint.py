@@ -9,23 +9,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import print_line, report, report_others, share, show_outcomes
-from wavepaint.cli.declared import takes_options
 from wavepaint.cli.interrupts import interruptible
 from wavepaint.errors import ImageError, OptionError, WavepaintError
 from wavepaint.files import sweep_parts
-from wavepaint.options import Engine, Option, Options
+from wavepaint.options import Engine, Options, option
 
 if TYPE_CHECKING:
     from wavepaint.batch.folder import Outcome
     from wavepaint.inpainter import Inpainter
-
-app = new_app()
 
 STREAM = "-"
 """The name that stands for standard input or output."""
@@ -35,35 +32,28 @@ STREAM = "-"
 class Files:
     """What `wavepaint inpaint` reads, writes and says."""
 
-    mask: Annotated[
-        str | None,
-        Option("Mask: an image file (white = hole), a folder of masks, or -.", flags=("-m", "--mask"), metavar="FILE"),
-    ] = None
-    output: Annotated[
-        str | None,
-        Option("File or folder to write, or - for standard output.", flags=("-o", "--output"), metavar="OUT"),
-    ] = None
-    in_place: Annotated[bool, Option("Write the result over the image itself, instead of -o.")] = False
-    overwrite: Annotated[bool, Option("Folders: replace results that exist instead of skipping them.")] = False
-    compare: Annotated[str | None, Option("Also write before and after side by side to this file.", metavar="FILE")] = (
-        None
+    mask: str | None = option(
+        None, "Mask: an image file (white = hole), a folder of masks, or -.", flags=("-m", "--mask"), metavar="FILE"
     )
-    quiet: Annotated[bool, Option("Report nothing but warnings and errors.", flags=("-q", "--quiet"))] = False
-    verbose: Annotated[
-        bool, Option("Report every file of a folder, and what the network runs in.", flags=("-v", "--verbose"))
-    ] = False
+    output: str | None = option(
+        None, "File or folder to write, or - for standard output.", flags=("-o", "--output"), metavar="OUT"
+    )
+    in_place: bool = option(False, "Write the result over the image itself, instead of -o.")
+    overwrite: bool = option(False, "Folders: replace results that exist instead of skipping them.")
+    compare: str | None = option(None, "Also write before and after side by side to this file.", metavar="FILE")
+    quiet: bool = option(False, "Report nothing but warnings and errors.", flags=("-q", "--quiet"))
+    verbose: bool = option(
+        False, "Report every file of a folder, and what the network runs in.", flags=("-v", "--verbose")
+    )
 
 
-@app.command(
-    epilog=examples(
-        "wavepaint inpaint image.jpg mask.png -o clean.jpg",
-        "wavepaint inpaint image.jpg --box 40,60,200,120 -o clean.jpg --compare both.png",
-        "wavepaint inpaint one.jpg two.jpg -m stamp.png -o clean/",
-        "wavepaint inpaint images/ -m masks/ -o clean/",
-        "wavepaint inpaint - mask.png -o - --format png < image.jpg > clean.png",
-    )
+@command(
+    "wavepaint inpaint image.jpg mask.png -o clean.jpg",
+    "wavepaint inpaint image.jpg --box 40,60,200,120 -o clean.jpg --compare both.png",
+    "wavepaint inpaint one.jpg two.jpg -m stamp.png -o clean/",
+    "wavepaint inpaint images/ -m masks/ -o clean/",
+    "wavepaint inpaint - mask.png -o - --format png < image.jpg > clean.png",
 )
-@takes_options()
 def inpaint(
     images: Annotated[
         list[str],
@@ -119,14 +109,14 @@ def _split(names: list[str], files: Files, options: Options) -> tuple[list[str],
     if len(given) > 1:
         raise OptionError(f"give only one of {' and '.join(given)}, to say what to fill")
     output = files.output or ""
-    if len(names) > 1 and (output == STREAM or (Path(output).suffix and not _is_folder(output))):
+    if len(names) > 1 and (output == STREAM or (Path(output).suffix and not is_folder(output))):
         if len(names) == 2:
             raise OptionError(f"give only one of MASK and {given[0]}; for two images, --output is a folder")
         raise OptionError(f"{files.output}: is no folder, which --output must be for several images")
     return names, files.mask
 
 
-def _is_folder(output: str) -> bool:
+def is_folder(output: str) -> bool:
     """Whether `output` is one, or says that it is to be one."""
     return os.path.isdir(output) or output.endswith(("/", os.sep))
 
@@ -143,7 +133,7 @@ def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, optio
     if mask is not None and mask != STREAM and os.path.isdir(mask):
         raise OptionError(f"{mask}: a folder of masks is for a folder of images")
     if files.output == STREAM:
-        _check_stdout()
+        _check_stream(sys.stdout, "standard output", "redirect it, or name a file with -o")
     targets = [_target(image, files, options.format, several=len(images) > 1) for image in images]
     if len({target for target in targets if target is not None}) < len(images) > 1:
         raise OptionError(f"{files.output}: two of the results would have the same name")
@@ -168,7 +158,7 @@ def _target(image: str, files: Files, format: str | None, several: bool) -> Path
     """The file to write; None for standard output."""
     if files.output == STREAM:
         return None
-    into_folder = files.output is not None and _is_folder(files.output)
+    into_folder = files.output is not None and is_folder(files.output)
     named = files.in_place or image == STREAM or not (several or into_folder)
     if named and format is not None:
         raise OptionError("--format is for standard output and folders; the name of a file says its format")
@@ -221,8 +211,11 @@ def _fill_file(
         before = _read_stdin() if image == STREAM else _read_file(image)
         source = BytesImage(before, target, name)
     shares: list[float] = []
-    if target is not None:
-        _make_folder(target, files)
+    if target is not None and files.output is not None and target != Path(files.output):
+        try:  # the folder of several results; that of a single file must be there
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImageError(f"{target.parent}: cannot be made: {error.strerror or error}") from None
     result = inpainter.fill(source, mask, options, target, on_hole=shares.append)
     if target is None:
         _write_stdout(result)
@@ -238,15 +231,6 @@ def _fill_file(
         report(f"{name}: the network runs in {inpainter.load().name}")
 
 
-def _make_folder(target: Path, files: Files) -> None:
-    """Make the folder that results go into; that of a single file must be there."""
-    if files.output is not None and target != Path(files.output):
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ImageError(f"{target.parent}: cannot be made: {error.strerror or error}") from None
-
-
 def _read_file(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
@@ -257,24 +241,21 @@ def _read_file(path: str) -> bytes:
 # -- standard input and output ---------------------------------------------------------------------------------------
 
 
+def _check_stream(stream: TextIO | None, name: str, advice: str) -> None:
+    """Refuse, before the work, a stream that cannot take or give a file: `OptionError`."""
+    if stream is None or stream.closed:
+        raise OptionError(f"{name} is closed: {advice}")
+    if stream.isatty():
+        raise OptionError(f"{name} is a terminal: {advice}")
+
+
 def _read_stdin() -> bytes:
     """All of standard input; `OptionError` where there is none."""
-    if sys.stdin is None or sys.stdin.closed:
-        raise OptionError("standard input is closed: give it a file, or name one")
-    if sys.stdin.isatty():
-        raise OptionError("standard input is a terminal: give it a file, or name one")
+    _check_stream(sys.stdin, "standard input", "give it a file, or name one")
     try:
         return sys.stdin.buffer.read()
     except OSError as error:
         raise WavepaintError(f"standard input: cannot be read: {error.strerror or error}") from None
-
-
-def _check_stdout() -> None:
-    """Refuse, before the work, a standard output that cannot take a file: `OptionError`."""
-    if sys.stdout is None or sys.stdout.closed:
-        raise OptionError("standard output is closed: redirect it, or name a file with -o")
-    if sys.stdout.isatty():
-        raise OptionError("standard output is a terminal: redirect it, or name a file with -o")
 
 
 def _write_stdout(data: bytes) -> None:

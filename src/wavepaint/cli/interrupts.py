@@ -32,11 +32,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
     before = signal.signal(signal.SIGINT, interrupt), sys.unraisablehook
     try:
         yield check_interrupt
-    except BaseException:
-        check_interrupt()
-        raise
-    else:
-        check_interrupt()
     finally:
         signal.signal(signal.SIGINT, before[0])
         sys.unraisablehook = before[1]
+        check_interrupt()

@@ -11,17 +11,17 @@ from wavepaint.cli.commands import examples, new_app
 from wavepaint.cli.console import progress_bar, report
 from wavepaint.errors import OptionError
 
-app = new_app()
+masks = new_app()
 
 
-@app.callback(
+@masks.callback(
     invoke_without_command=True,
     epilog=examples(
         "wavepaint masks --preview sheet.png",
         "wavepaint masks make images/ -o testset/ --kinds thin,thick",
     ),
 )
-def masks(
+def show_masks(
     context: typer.Context,
     preview: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw a few masks of each kind.")] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Measure areas and rejections of each kind.")] = False,
@@ -49,7 +49,7 @@ def masks(
         Console().print(statistics_table(measure_presets(presets, count, seed)))
 
 
-@app.command("make")
+@masks.command("make")
 def make_masks(
     images: Annotated[str, typer.Argument(help="Folder, image or .tar shards (train-{0000..0008}.tar).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the test set to write.")],

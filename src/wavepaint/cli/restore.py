@@ -5,23 +5,17 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import share
-from wavepaint.cli.declared import takes_options
-from wavepaint.cli.find import Files, Images, run, with_mask
+from wavepaint.cli.find import Files, Images, mask_of, run
 from wavepaint.options import Finding
 
-app = new_app()
 
-
-@app.command(
-    epilog=examples(
-        "wavepaint restore scan.tif -o clean.tif",
-        "wavepaint restore scans/ -o clean/ --kinds scratches,dust",
-        "wavepaint restore scan.tif -o clean.tif --infrared infrared.tif",
-    )
+@command(
+    "wavepaint restore scan.tif -o clean.tif",
+    "wavepaint restore scans/ -o clean/ --kinds scratches,dust",
+    "wavepaint restore scan.tif -o clean.tif --infrared infrared.tif",
 )
-@takes_options()
 def restore(image: Images, *, files: Files, finding: Finding) -> None:
     """Find scratches, dust and stamps in an image, or in every image of a folder, and fill them.
 
@@ -37,7 +31,7 @@ def restore(image: Images, *, files: Files, finding: Finding) -> None:
 
     def work(source: Path, target: Path) -> str:
         mask = finder.find(source, finding)
-        beside = with_mask(target)[1]
+        beside = mask_of(target)
         with writing(beside, str(beside)) as unfinished:
             unfinished.write_bytes(encode_mask(mask))
             with warnings.catch_warnings():
@@ -45,4 +39,4 @@ def restore(image: Images, *, files: Files, finding: Finding) -> None:
                 inpainter.fill(source, mask, options, target)
         return share(float(mask.mean()), "found and filled" if mask.any() else "found")
 
-    run(image, files, finding, finder, work, with_mask)
+    run(image, files, finding, finder, work, with_mask=True)

@@ -8,46 +8,38 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
-from wavepaint.cli.declared import takes_options
+from wavepaint.cli.commands import command
 from wavepaint.errors import needs_extra
-from wavepaint.options import Engine, Option
+from wavepaint.options import Engine, option
 from wavepaint.server.settings import MEBI, MEGAPIXEL, Limits, Settings, available_cores
-
-app = new_app()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
     """Where to serve, for whom, and how much."""
 
-    host: Annotated[str, Option("Address to bind to; an open one needs a token.")] = "127.0.0.1"
-    port: Annotated[int, Option("TCP port; 0 takes any free one.")] = 8000
-    token: Annotated[
-        str | None, Option("Bearer token to ask for; better set as WAVEPAINT_TOKEN.", variable="WAVEPAINT_TOKEN")
-    ] = None
-    insecure_no_token: Annotated[bool, Option("Bind to any host, and let anybody in.")] = False
-    workers: Annotated[int | None, Option("Images filled at a time; by default one per core.")] = None
-    queue: Annotated[int, Option("Images that may wait; more are answered 429.")] = Settings.queue
-    deadline: Annotated[float, Option("Seconds a request may take, upload included.")] = Limits.seconds
-    max_megabytes: Annotated[int, Option("Size of an upload, in MiB.")] = Limits.body_bytes // MEBI
-    max_megapixels: Annotated[int, Option("Size of an image, in millions of pixels.")] = Limits.pixels // MEGAPIXEL
-    cors_origin: Annotated[
-        tuple[str, ...], Option("Let pages of this origin use the interface.", metavar="ORIGIN")
-    ] = ()
-    allowed_host: Annotated[
-        tuple[str, ...], Option("Answer to this name too; * for any. Addresses are allowed.", metavar="NAME")
-    ] = ()
-
-
-@app.command(
-    epilog=examples(
-        "wavepaint serve --open",
-        "wavepaint serve holiday.jpg",
-        "wavepaint serve --host 0.0.0.0 --port 80 --workers 4",
+    host: str = option("127.0.0.1", "Address to bind to; an open one needs a token.")
+    port: int = option(8000, "TCP port; 0 takes any free one.")
+    token: str | None = option(
+        None, "Bearer token to ask for; better set as WAVEPAINT_TOKEN.", variable="WAVEPAINT_TOKEN"
     )
+    insecure_no_token: bool = option(False, "Bind to any host, and let anybody in.")
+    workers: int | None = option(None, "Images filled at a time; by default one per core.")
+    queue: int = option(Settings.queue, "Images that may wait; more are answered 429.")
+    deadline: float = option(Limits.seconds, "Seconds a request may take, upload included.")
+    max_megabytes: int = option(Limits.body_bytes // MEBI, "Size of an upload, in MiB.")
+    max_megapixels: int = option(Limits.pixels // MEGAPIXEL, "Size of an image, in millions of pixels.")
+    cors_origin: tuple[str, ...] = option((), "Let pages of this origin use the interface.", metavar="ORIGIN")
+    allowed_host: tuple[str, ...] = option(
+        (), "Answer to this name too; * for any. Addresses are allowed.", metavar="NAME"
+    )
+
+
+@command(
+    "wavepaint serve --open",
+    "wavepaint serve holiday.jpg",
+    "wavepaint serve --host 0.0.0.0 --port 80 --workers 4",
 )
-@takes_options()
 def serve(
     *,
     images: Annotated[list[Path] | None, typer.Argument(help="Images to open in the browser.")] = None,
@@ -57,9 +49,7 @@ def serve(
 ) -> None:
     """Serve the mask editor and the HTTP interface."""
     limits = Limits(
-        body_bytes=serving.max_megabytes * MEBI,
-        pixels=serving.max_megapixels * MEGAPIXEL,
-        seconds=serving.deadline,
+        body_bytes=serving.max_megabytes * MEBI, pixels=serving.max_megapixels * MEGAPIXEL, seconds=serving.deadline
     )
     settings = Settings(
         limits=limits,

@@ -8,16 +8,10 @@ from typing import Annotated
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
-
-app = new_app()
+from wavepaint.cli.commands import command
 
 
-@app.command(
-    epilog=examples(
-        "wavepaint site -o public/",
-    )
-)
+@command("wavepaint site -o public/")
 def site(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write; an earlier site there is replaced.")

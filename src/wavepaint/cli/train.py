@@ -8,58 +8,45 @@ from typing import Annotated, Literal
 
 import typer
 
-from wavepaint.cli.commands import examples, new_app
+from wavepaint.cli.commands import command
 from wavepaint.cli.console import parse_weights
-from wavepaint.cli.declared import takes_options
 from wavepaint.errors import OptionError, needs_extra
-from wavepaint.options import Option
-
-app = new_app()
+from wavepaint.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What a run is, and on which hardware."""
 
-    output: Annotated[Path | None, Option("Folder of a new run.", flags=("-o", "--output"), metavar="RUN")] = None
-    resume: Annotated[Path | None, Option("Resume the run in this folder.", metavar="RUN")] = None
-    recipe: Annotated[
-        str, Option("default, finetune, film, stamps, faces, damage, published(-celeba, -imagenet), or a YAML file.")
-    ] = "default"
-    change: Annotated[
-        tuple[str, ...],
-        Option("Change the recipe, e.g. batch=8 or data.workers=2.", flags=("--set",), metavar="KEY=VALUE"),
-    ] = ()
-    init: Annotated[str | None, Option('Checkpoint to start from, or "default" for the packaged network.')] = None
-    hours: Annotated[
-        float | None, Option("Time budget; steps, crops and schedule are planned for it. 0.25 is 15 minutes.")
-    ] = None
-    weights: Annotated[
-        tuple[tuple[str, Path], ...],
-        Option(
-            "Weights of the network of a loss: vgg16, alexnet, lpips-alex, lpips-vgg.",
-            metavar="NAME=FILE",
-            parse=parse_weights,
-        ),
-    ] = ()
-    logger: Annotated[
-        tuple[str, ...], Option("Besides metrics.csv: tensorboard (the default), wandb, or none.", metavar="NAME")
-    ] = ()
-    accelerator: Annotated[Literal["auto", "cpu", "cuda", "mps"], Option("What the training runs on.")] = "auto"
-    devices: Annotated[str, Option("auto, how many, or which (0,2).")] = "auto"
-    precision: Annotated[
-        Literal["auto", "32-true", "bf16-mixed", "16-mixed"], Option("Precision of the arithmetic.")
-    ] = "auto"
-
-
-@app.command(
-    epilog=examples(
-        "wavepaint train images/ -o run/ --hours 2",
-        "wavepaint train images/ -o run/ --recipe finetune --init default --set batch=8",
-        "wavepaint train --resume run/",
+    output: Path | None = option(None, "Folder of a new run.", flags=("-o", "--output"), metavar="RUN")
+    resume: Path | None = option(None, "Resume the run in this folder.", metavar="RUN")
+    recipe: str = option(
+        "default", "default, finetune, film, stamps, faces, damage, published(-celeba, -imagenet), or a YAML file."
     )
+    change: tuple[str, ...] = option(
+        (), "Change the recipe, e.g. batch=8 or data.workers=2.", flags=("--set",), metavar="KEY=VALUE"
+    )
+    init: str | None = option(None, 'Checkpoint to start from, or "default" for the packaged network.')
+    hours: float | None = option(None, "Time budget; steps, crops and schedule are planned for it. 0.25 is 15 minutes.")
+    weights: tuple[tuple[str, Path], ...] = option(
+        (),
+        "Weights of the network of a loss: vgg16, alexnet, lpips-alex, lpips-vgg.",
+        metavar="NAME=FILE",
+        parse=parse_weights,
+    )
+    logger: tuple[str, ...] = option(
+        (), "Besides metrics.csv: tensorboard (the default), wandb, or none.", metavar="NAME"
+    )
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "What the training runs on.")
+    devices: str = option("auto", "auto, how many, or which (0,2).")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = option("auto", "Precision of the arithmetic.")
+
+
+@command(
+    "wavepaint train images/ -o run/ --hours 2",
+    "wavepaint train images/ -o run/ --recipe finetune --init default --set batch=8",
+    "wavepaint train --resume run/",
 )
-@takes_options()
 def train(
     images: Annotated[str | None, typer.Argument(help="Folder, image or .tar shards (train-{0000..0008}.tar).")] = None,
     *,
@@ -70,7 +57,8 @@ def train(
     Leaves best.safetensors and last.safetensors, for `wavepaint inpaint --model`, metrics.csv and samples.png in RUN.
     Ctrl-C stops after the step at hand, and --resume continues from there.
     """
-    if options.resume is None and (images is None or options.output is None):
+    folder = options.resume or options.output
+    if folder is None or (options.resume is None and images is None):
         raise OptionError("training needs IMAGES and -o RUN, or --resume RUN")
     new_only = (options.output, options.init, options.weights, options.logger)
     if options.resume is not None and (any(new_only) or options.recipe != "default"):
@@ -86,12 +74,9 @@ def train(
     hardware = run.Hardware(options.accelerator, options.devices, options.precision)
     callbacks = [TrainingProgress()]
     if options.resume is not None:
-        folder = options.resume
         outcome = run.resume(folder, hardware, callbacks, seconds, options.change, images)
     else:
         assert images is not None
-        assert options.output is not None
-        folder = options.output
         loggers = tuple(name for name in options.logger or ("tensorboard",) if name != "none")
         settings = Settings(images, folder, seconds, dict(options.weights), loggers)
         outcome = run.train(load_recipe(options.recipe, options.change, options.init), settings, hardware, callbacks)

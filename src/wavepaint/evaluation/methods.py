@@ -66,7 +66,7 @@ def network_method(model: WavePaint, name: str) -> ImageMethod:
     """The method that runs a PyTorch network of ours, as it stands (put it in evaluation mode before)."""
     from wavepaint.runtime.torch_runtime import TorchRuntime
 
-    return runtime_method(name, TorchRuntime.of(model))
+    return runtime_method(name, TorchRuntime(model))
 
 
 def package_method(name: str = "package", model: str | None = None) -> ImageMethod:

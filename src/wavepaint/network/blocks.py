@@ -5,6 +5,8 @@ C = final_dim, F = ff_channel, m = mult, L = level; h and w are a block's own re
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,16 +33,14 @@ class WaveMixBlock(nn.Module):
 
     def feed_forward(self, level: int) -> nn.Sequential:
         """The layers that mix the channels of one level's tokens and double their resolution."""
-        layers = self.get_submodule(self._name(level))
-        assert isinstance(layers, nn.Sequential)
-        return layers
+        return cast(nn.Sequential, self.get_submodule(self._name(level)))
 
     def analyse(self, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Approximation and details of one level, at half the resolution."""
         return dwt2(x, self.wavelet)
 
     def forward(self, h: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, F, h, w), without the residual sum (C = F in all published models)."""
+        """(B, C, h, w) -> (B, C, h, w), with the residual sum."""
         approximation = self.reduction(h)  # (B, C/4, h, w)
         sizes, tokens = [h.shape[-2:]], []
         for level in range(1, self.level + 1):
@@ -54,7 +54,7 @@ class WaveMixBlock(nn.Module):
             y = fit(y, *sizes[level - 1])
             if level > 1:
                 y = torch.cat((tokens[level - 2], y), dim=1)  # (B, C + C/2, ..)
-        return y
+        return y + h
 
 
 def _feed_forward(fan_in: int, fan_out: int, config: WavePaintConfig) -> nn.Sequential:
@@ -85,7 +85,7 @@ class WaveMixModule(nn.Module):
             nn.Conv2d(config.input_channels, channels // 2, 3, padding=1),
             nn.Conv2d(channels // 2, channels, 3, stride=2, padding=1),
         )
-        self.layers = nn.ModuleList(WaveMixBlock(config) for _ in range(config.blocks_per_module))
+        self.layers = nn.Sequential(*(WaveMixBlock(config) for _ in range(config.blocks_per_module)))
         self.depthconv = _depth_conv(channels)
         self.decoder1 = nn.Sequential(
             nn.ConvTranspose2d(2 * channels, channels // 2, 4, stride=2, padding=1),
@@ -96,17 +96,12 @@ class WaveMixModule(nn.Module):
     @property
     def last(self) -> nn.Conv2d:
         """The layer that writes the module's residual."""
-        layer = self.decoder2[0]
-        assert isinstance(layer, nn.Conv2d)
-        return layer
+        return cast(nn.Conv2d, self.decoder2[0])
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, 3, H, W), (B, 1, H, W) -> the residual to add, (B, 3, H, W)."""
-        h = self.conv(torch.cat((x, mask), dim=1) if self.sees_mask else x)  # (B, C, H/2, W/2)
-        skip = h
-        for block in self.layers:
-            h = block(h) + h
-        h = self.depthconv(h)
+        skip = self.conv(torch.cat((x, mask), dim=1) if self.sees_mask else x)  # (B, C, H/2, W/2)
+        h = self.depthconv(self.layers(skip))
         h = self.decoder1(torch.cat((h, skip), dim=1))  # (B, C/2, H, W)
         return self.decoder2(torch.cat((h, x), dim=1))  # type: ignore[no-any-return]
 
@@ -120,7 +115,7 @@ class HaarModule(nn.Module):
         self.input_channels = config.input_channels
         bands = self.stride**2
         self.analysis = nn.Conv2d(config.input_channels * bands, channels, 1)
-        self.layers = nn.ModuleList(WaveMixBlock(config) for _ in range(config.blocks_per_module))
+        self.layers = nn.Sequential(*(WaveMixBlock(config) for _ in range(config.blocks_per_module)))
         self.depthconv = _depth_conv(channels)
         self.merge = nn.Sequential(nn.Conv2d(2 * channels, channels, 1), nn.GELU())
         self.synthesis = nn.Conv2d(channels, 3 * bands, 1)
@@ -134,19 +129,11 @@ class HaarModule(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, 3, H, W), (B, 1, H, W) -> the residual to add, (B, 3, H, W)."""
-        centred = x - 0.5
-        skip = h = self.analyse(torch.cat((centred, mask), dim=1) if self.input_channels == 4 else centred)
-        for block in self.layers:
-            h = block(h) + h
-        h = self.merge(torch.cat((self.depthconv(h), skip), dim=1))
-        return self.synthesise(h)
-
-    def analyse(self, x: Tensor) -> Tensor:
-        """Packet, then 1x1 to C: (B, input_channels, H, W) -> (B, C, H/stride, W/stride)."""
-        return F.conv2d(x, *self.analysis_kernel(), stride=self.stride)
-
-    def synthesise(self, h: Tensor) -> Tensor:
-        """1x1 to 3 images' bands, then the inverse packet: (B, C, h, w) -> (B, 3, h*stride, w*stride)."""
+        h = x - 0.5
+        if self.input_channels == 4:
+            h = torch.cat((h, mask), dim=1)
+        h = F.conv2d(h, *self.analysis_kernel(), stride=self.stride)  # (B, C, H/stride, W/stride)
+        h = self.merge(torch.cat((self.depthconv(self.layers(h)), h), dim=1))
         return F.pixel_shuffle(F.conv2d(h, *self.synthesis_kernel()), self.stride)
 
     def analysis_kernel(self) -> tuple[Tensor, Tensor]:

@@ -26,9 +26,7 @@ def fill_coarse_to_fine(network: Network, image: Tensor, mask: Tensor, levels: i
     Returns:
         (B, 3, H, W), as the network's.
     """
-    guess = None
-    if levels:
-        guess = double(fill_coarse_to_fine(network, *halve_known(image, mask), levels - 1))
+    guess = double(fill_coarse_to_fine(network, *halve_known(image, mask), levels - 1)) if levels else None
     filled: Tensor = network(image, mask, guess)
     return filled
 

@@ -71,8 +71,7 @@ class WavePaintConfig:
     stem_channels: int = 8
 
     def __post_init__(self) -> None:
-        problem = self._problem()
-        if problem:
+        if problem := self._problem():
             raise OptionError(f"network configuration: {problem}")
 
     def _problem(self) -> str | None:

@@ -36,7 +36,7 @@ class DamageNetwork(nn.Module):
         self.config = config
         fine, middle, channels = config.stem_channels, 3 * config.stem_channels, config.final_dim
         self.down = nn.ModuleList([_conv(3, fine, 1), _conv(fine, middle, 2), _conv(middle, channels, 2)])
-        self.layers = nn.ModuleList(WaveMixBlock(config) for _ in range(config.blocks_per_module))
+        self.layers = nn.Sequential(*(WaveMixBlock(config) for _ in range(config.blocks_per_module)))
         self.up = nn.ModuleList([_conv(channels, 4 * middle, 1), _conv(middle, 4 * fine, 1)])
         self.last = nn.Conv2d(fine, len(DAMAGE_KINDS), 3, padding=1)
         assert self.last.bias is not None
@@ -62,9 +62,7 @@ class DamageNetwork(nn.Module):
             raise ValueError(f"image must be (B, 3, H, W) with sides that {multiple} divides, got {tuple(image.shape)}")
         fine = self.down[0](image - 0.5)  # (B, F, H, W)
         middle = self.down[1](fine)  # (B, 3F, H/2, W/2)
-        h = self.down[2](middle)  # (B, C, H/4, W/4)
-        for block in self.layers:
-            h = block(h) + h
+        h = self.layers(self.down[2](middle))  # (B, C, H/4, W/4)
         middle = middle + nn.functional.pixel_shuffle(self.up[0](h), 2)
         fine = fine + nn.functional.pixel_shuffle(self.up[1](middle), 2)
         return self.last(fine)  # type: ignore[no-any-return]

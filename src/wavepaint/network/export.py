@@ -7,9 +7,8 @@ example, wavelet levels become strided convolutions, and every linear pair that 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from wavepaint.errors import needs_extra
 from wavepaint.files import atomic_write
 from wavepaint.network.blocks import HaarModule, WaveMixBlock, WaveMixModule
 from wavepaint.network.checkpoint import CONFIG_KEY, Network
-from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.damage import DamageNetwork
 from wavepaint.network.dwt import analysis_filters
 from wavepaint.network.model import WavePaint
@@ -98,19 +96,16 @@ def _model_proto(model: Network, half: bool) -> Any:
     with needs_extra("exporting to ONNX", "train", "onnx"):
         from onnx import TensorProto, helper
     graph = _Graph(half)
-    write, last = _WRITERS[model.output]
-    graph.op(last, write(graph, model), output=model.output)
+    if isinstance(model, DamageNetwork):
+        graph.op("Sigmoid", _damage(graph, model), output=model.output)
+    else:
+        graph.op("Identity", _wavepaint(graph, model), output=model.output)
 
     def value(name: str, channels: int) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, "height", "width"])
 
-    proto = helper.make_graph(
-        graph.nodes,
-        "wavepaint",
-        [value(*each) for each in model.inputs.items()],
-        [value(model.output, 3)],
-        graph.initializers,
-    )
+    inputs = [value(*each) for each in model.inputs.items()]
+    proto = helper.make_graph(graph.nodes, "wavepaint", inputs, [value(model.output, 3)], graph.initializers)
     opset = [helper.make_opsetid("", OPSET)]
     result = helper.make_model(proto, producer_name="wavepaint", opset_imports=opset, ir_version=9)
     helper.set_model_props(
@@ -191,10 +186,10 @@ def _wavepaint(graph: _Graph, model: WavePaint) -> str:
     x = graph.op("Add", known_image, given_image)
     for module in model.wavemodules:
         if isinstance(module, HaarModule):
-            residual = _haar_module(graph, module, config, x, hole)
+            residual = _haar_module(graph, module, x, hole)
         else:
             assert isinstance(module, WaveMixModule)
-            residual = _conv_module(graph, module, config, x, hole)
+            residual = _conv_module(graph, module, x, hole)
         x = graph.op("Add", residual, x)
     return graph.op("Add", graph.op("Mul", x, hole), known_image)
 
@@ -236,12 +231,12 @@ def _prefill(graph: _Graph, weighted: str, weight: str, sweeps: int) -> str:
     return guess
 
 
-def _haar_module(graph: _Graph, module: HaarModule, config: WavePaintConfig, x: str, hole: str) -> str:
+def _haar_module(graph: _Graph, module: HaarModule, x: str, hole: str) -> str:
     centred = graph.op("Sub", x, graph.constant(0.5))
     if module.input_channels == 4:
         centred = graph.op("Concat", centred, hole, axis=1)
     skip = h = graph.conv(centred, *module.analysis_kernel(), strides=[module.stride] * 2)
-    h = _blocks(graph, module.layers, config, h)
+    h = _blocks(graph, module.layers, h)
     h = _depth_conv(graph, module.depthconv, h)
     # The BatchNorm behind the depthwise convolution folds into the 1x1 layer that reads it.
     weight, bias = (values.double().clone() for values in _parameters(module.merge[0]))
@@ -253,12 +248,12 @@ def _haar_module(graph: _Graph, module: HaarModule, config: WavePaintConfig, x: 
     return graph.op("DepthToSpace", h, blocksize=module.stride, mode="CRD")
 
 
-def _conv_module(graph: _Graph, module: WaveMixModule, config: WavePaintConfig, x: str, hole: str) -> str:
+def _conv_module(graph: _Graph, module: WaveMixModule, x: str, hole: str) -> str:
     h = graph.op("Concat", x, hole, axis=1) if module.sees_mask else x
     for layer, stride in zip(module.conv, (1, 2), strict=True):
         h = graph.conv(h, *_parameters(layer), strides=[stride] * 2, pads=[1] * 4)
     skip = h
-    h = _blocks(graph, module.layers, config, h)
+    h = _blocks(graph, module.layers, h)
     h = _depth_conv(graph, module.depthconv, h)
     # A transposed convolution follows, into which a shift does not fold at the border.
     scale, shift = (v.view(1, -1, 1, 1) for v in _scale_and_shift(module.depthconv[2]))
@@ -278,7 +273,7 @@ def _damage(graph: _Graph, model: DamageNetwork) -> str:
 
     fine = conv(graph.op("Sub", "image", graph.constant(0.5)), model.down[0], 1)
     middle = conv(fine, model.down[1], 2)
-    h = _blocks(graph, model.layers, model.config, conv(middle, model.down[2], 2))
+    h = _blocks(graph, model.layers, conv(middle, model.down[2], 2))
     for skip, layers in ((middle, model.up[0]), (fine, model.up[1])):
         h = graph.op("Add", skip, graph.op("DepthToSpace", conv(h, layers, 1), blocksize=2, mode="CRD"))
     return graph.conv(h, *_parameters(model.last), pads=[1] * 4)
@@ -290,40 +285,39 @@ def _depth_conv(graph: _Graph, sequence: nn.Sequential, h: str) -> str:
     return graph.op("Gelu", graph.conv(h, weight, bias, pads=[2] * 4, group=len(bias)))
 
 
-def _blocks(graph: _Graph, blocks: nn.ModuleList, config: WavePaintConfig, h: str) -> str:
+def _blocks(graph: _Graph, blocks: nn.Sequential, h: str) -> str:
     for block in blocks:
         assert isinstance(block, WaveMixBlock)
-        h = graph.op("Add", _block(graph, block, config, h), h)
+        h = graph.op("Add", _block(graph, block, h), h)
     return h
 
 
-def _block(graph: _Graph, block: WaveMixBlock, config: WavePaintConfig, h: str) -> str:
-    channels = config.final_dim
+def _block(graph: _Graph, block: WaveMixBlock, h: str) -> str:
+    quarter = block.reduction.out_channels
     approximation = graph.conv(h, *_parameters(block.reduction))
     inputs, tokens = [], []
-    for level in range(1, config.level + 1):
+    for level in range(1, block.level + 1):
         inputs.append(approximation)
         # (B, C, ..): LL, LH, HL, HH of the first channel, then of the next.
-        tokens.append(_dwt(graph, approximation, channels // 4, config.wavelet))
-        if level < config.level:
-            approximation = _dwt(graph, approximation, channels // 4, config.wavelet, bands=1)
+        tokens.append(_dwt(graph, approximation, quarter, block.wavelet))
+        if level < block.level:
+            approximation = _dwt(graph, approximation, quarter, block.wavelet, bands=1)
 
     # The network's tokens are all LL, then LH, HL, HH channel by channel: permute the reader's weights instead.
-    order = [4 * c for c in range(channels // 4)]
-    order += [4 * c + band for c in range(channels // 4) for band in (1, 2, 3)]
+    order = [4 * c for c in range(quarter)] + [4 * c + band for c in range(quarter) for band in (1, 2, 3)]
     y = ""
-    for level in range(config.level, 0, -1):
+    for level in range(block.level, 0, -1):
         feed_forward = block.feed_forward(level)
         own, bias = _parameters(feed_forward[0])
         weight = own.clone()
-        weight[:, order] = own[:, :channels]
+        weight[:, order] = own[:, : 4 * quarter]
         token = tokens[level - 1]
-        if level < config.level:
+        if level < block.level:
             token = graph.op("Concat", token, y, axis=1)
         y = graph.op("Gelu", graph.conv(token, weight, bias))
         y = graph.conv(y, *_parameters(feed_forward[3]))
         y = _conv_transpose_and_norm(graph, feed_forward, y)
-        if config.wavelet != "haar":
+        if block.wavelet != "haar":
             y = _fit(graph, y, inputs[level - 1])
     return y
 
@@ -368,9 +362,3 @@ def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
     assert norm.running_mean is not None
     scale = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
     return scale, norm.bias.detach().double() - norm.running_mean.double() * scale
-
-
-_WRITERS: Mapping[str, tuple[Callable[[_Graph, Any], str], str]] = MappingProxyType(
-    {"filled": (_wavepaint, "Identity"), "damage": (_damage, "Sigmoid")}
-)
-"""By a network's output: what writes its nodes, and the last one."""

@@ -23,8 +23,6 @@ from wavepaint.network.checkpoint import (
 )
 from wavepaint.network.config import PRESETS, WavePaintConfig
 
-SIDE = 256
-
 
 @dataclass(frozen=True)
 class CheckpointInfo:
@@ -50,11 +48,6 @@ class CheckpointInfo:
     macs: int
     metadata: dict[str, str]
 
-    @property
-    def input_variant(self) -> str:
-        """What the first layer reads."""
-        return "RGB + mask" if self.config.input_channels == 4 else "RGB only"
-
 
 def describe(path: str | Path) -> CheckpointInfo:
     """Describe a checkpoint of any supported kind, or an ONNX file that this package exported.
@@ -74,20 +67,19 @@ def describe(path: str | Path) -> CheckpointInfo:
         metadata = read_metadata(path)
         kind = "safetensors" if is_safetensors(path) else "pytorch"
     metadata.pop(CONFIG_KEY, None)
-    names = [name for name, config in PRESETS.items() if config == model.config]
     return CheckpointInfo(
         path=path,
         bytes=path.stat().st_size,
         format=kind,
         config=model.config,
-        preset=names[0] if names else None,
+        preset=next((name for name, config in PRESETS.items() if config == model.config), None),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         macs=count_macs(model),
         metadata=metadata,
     )
 
 
-def count_macs(model: Network, side: int = SIDE) -> int:
+def count_macs(model: Network, side: int = 256) -> int:
     """Multiply-accumulates of all the modules' convolutions for one crop of `side` x `side`; computes nothing."""
     meta = build_network(model.config).eval().to("meta")
     image, mask = torch.empty(1, 3, side, side, device="meta"), torch.empty(1, 1, side, side, device="meta")

@@ -12,8 +12,6 @@ from wavepaint.network.blocks import HaarModule, WaveMixModule
 from wavepaint.network.config import WavePaintConfig
 from wavepaint.network.prefill import haar_prefill
 
-_HOLE_GREY = 0.5
-
 
 class WavePaint(nn.Module):
     """The network. Fixed-size maths: choosing and padding crops is the caller's part.
@@ -76,7 +74,7 @@ class WavePaint(nn.Module):
 
     def shown(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What people look at, each (B, 3, H, W) in [0, 1]: the image with a grey hole, filled, and as it is."""
-        return image * (1 - mask) + _HOLE_GREY * mask, self.scored(image, mask), image
+        return image * (1 - mask) + 0.5 * mask, self.scored(image, mask), image
 
     def _check(self, image: Tensor, mask: Tensor, guess: Tensor | None) -> None:
         if image.ndim != 4 or image.shape[1] != 3:

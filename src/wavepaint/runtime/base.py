@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -21,22 +21,17 @@ BATCH_PIXELS = 2**20
 
 
 class Runtime(Protocol):
-    """A loaded network; calling it is safe from several threads at once."""
+    """A loaded network; calling it is safe from several threads at once.
 
-    @property
-    def name(self) -> str:
-        """One of `options.RUNTIMES`, never "auto"."""
-        ...
+    Attributes:
+        name: one of `options.RUNTIMES`, never "auto".
+        multiple: height and width of every crop must be multiples of it.
+        coarse_levels: halvings, at most, at which deep holes are to be filled first; see `WavePaintConfig.octaves`.
+    """
 
-    @property
-    def multiple(self) -> int:
-        """Height and width of every crop must be multiples of it."""
-        ...
-
-    @property
-    def coarse_levels(self) -> int:
-        """Halvings, at most, at which deep holes are to be filled first; see `WavePaintConfig.octaves`."""
-        ...
+    name: str
+    multiple: int
+    coarse_levels: int
 
     def __call__(self, image: Planes, mask: Planes) -> Planes:
         """Fill the holes of a batch of crops.
@@ -64,17 +59,14 @@ def check_names(inputs: Collection[str], outputs: Collection[str], label: str) -
         )
 
 
-def read_coarse_levels(text: str | None) -> int:
-    """The `octaves` entry of a graph's metadata as a number; 0 where there is none, or none that makes sense."""
-    return int(text) if text is not None and text.isdecimal() else 0
-
-
-def read_multiple(text: str | None, label: str) -> int:
-    """The `multiple` entry of a graph's metadata as a number.
+def read_metadata(entries: Mapping[str, str], label: str) -> tuple[int, int]:
+    """`multiple` and `octaves` of a graph's metadata; the latter is 0 where there are none, or none that make sense.
 
     Raises:
-        CheckpointError: the graph named `label` does not have it: it is not one of ours.
+        CheckpointError: the graph named `label` has no multiple: it is not one of ours.
     """
-    if text is None or not text.isdecimal() or int(text) < 1:
+    texts = (entries.get(name, "") for name in ("multiple", "octaves"))
+    multiple, octaves = (int(text) if text.isdecimal() else 0 for text in texts)
+    if multiple < 1:
         raise CheckpointError(f"{label}: not a WavePaint graph: its metadata names no multiple to pad to")
-    return int(text)
+    return multiple, octaves

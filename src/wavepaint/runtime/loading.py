@@ -26,10 +26,7 @@ TORCH_REPAYS = 256
 
 
 def load_runtime(
-    model: str | Path | None = None,
-    name: str = "auto",
-    threads: int | None = None,
-    expected_crops: int | None = None,
+    model: str | Path | None = None, name: str = "auto", threads: int | None = None, expected_crops: int | None = None
 ) -> Runtime:
     """Load a network, ready to run.
 
@@ -58,7 +55,7 @@ def load_runtime(
 
         if path is not None and not checkpoint:
             raise OptionError(f"{path}: the torch runtime runs checkpoints, not ONNX files")
-        return TorchRuntime(path or DEFAULT_MODEL, threads)
+        return TorchRuntime.load(path or DEFAULT_MODEL, threads)
     graph, label = _graph(path, checkpoint), str(path or "the packaged model")
     if name == "openvino":
         from wavepaint.files import cache_folder
@@ -118,8 +115,11 @@ def _choose(path: Path | None, checkpoint: bool, crops: int) -> str:
     """A runtime that is sure to be there, except PyTorch for a checkpoint, which nothing else reads."""
     if checkpoint:
         return "torch"
-    if path is None and crops >= TORCH_REPAYS and _may_have_gpu() and _torch_has_gpu():
-        return "torch"
+    if path is None and crops >= TORCH_REPAYS and _may_have_gpu() and _imports("wavepaint.network"):
+        from wavepaint.runtime.torch_runtime import best_device
+
+        if best_device() != "cpu":
+            return "torch"
     if crops >= OPENVINO_REPAYS and _imports("openvino"):
         return "openvino"
     return "onnxruntime"
@@ -128,13 +128,6 @@ def _choose(path: Path | None, checkpoint: bool, crops: int) -> str:
 def _may_have_gpu() -> bool:
     """Whether asking PyTorch for a graphics processor is worth importing it."""
     return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
-
-
-def _torch_has_gpu() -> bool:
-    """Whether the torch runtime could load a network, and would run it on a graphics processor."""
-    from wavepaint.runtime.torch_runtime import best_device
-
-    return _imports("wavepaint.network") and best_device() != "cpu"
 
 
 def _imports(module: str) -> bool:

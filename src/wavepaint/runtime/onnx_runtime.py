@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wavepaint.errors import CheckpointError
-from wavepaint.runtime.base import Planes, check_names, read_coarse_levels, read_multiple
+from wavepaint.runtime.base import Planes, check_names, read_metadata
 
 
 class OnnxRuntime:
@@ -23,10 +23,7 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, graph: bytes, label: str, threads: int | None = None) -> None:
-        self._session = _open(graph, label, threads)
-        entries = self._session.get_modelmeta().custom_metadata_map
-        self.multiple = read_multiple(entries.get("multiple"), label)
-        self.coarse_levels = read_coarse_levels(entries.get("octaves"))
+        self._session, self.multiple, self.coarse_levels = _open(graph, label, threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_names([value.name for value in inputs], [value.name for value in outputs], label)
 
@@ -40,8 +37,7 @@ class OnnxDetector:
     """An exported damage detector in ONNX Runtime; arguments and errors as those of `OnnxRuntime`."""
 
     def __init__(self, graph: bytes, label: str, threads: int | None = None) -> None:
-        self._session = _open(graph, label, threads)
-        self.multiple = read_multiple(self._session.get_modelmeta().custom_metadata_map.get("multiple"), label)
+        self._session, self.multiple, _ = _open(graph, label, threads)
         names = [[each.name for each in ends] for ends in (self._session.get_inputs(), self._session.get_outputs())]
         if names != [["image"], ["damage"]]:
             raise CheckpointError(f"{label}: finds no damage: it is another kind of network")
@@ -52,7 +48,8 @@ class OnnxDetector:
         return damage
 
 
-def _open(graph: bytes, label: str, threads: int | None) -> Any:
+def _open(graph: bytes, label: str, threads: int | None) -> tuple[Any, int, int]:
+    """A session, and what `read_metadata` says about its graph."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -62,6 +59,7 @@ def _open(graph: bytes, label: str, threads: int | None) -> Any:
     # it nearly doubled the processor time of a crop.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
         raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None
+    return session, *read_metadata(session.get_modelmeta().custom_metadata_map, label)

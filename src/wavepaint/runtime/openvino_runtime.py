@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wavepaint.errors import CheckpointError, needs_extra
-from wavepaint.runtime.base import Planes, check_names, read_coarse_levels, read_multiple
+from wavepaint.runtime.base import Planes, check_names, read_metadata
 
 
 class OpenVinoRuntime:
@@ -38,18 +39,19 @@ class OpenVinoRuntime:
         hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             hints["INFERENCE_NUM_THREADS"] = threads
-        if cache is not None and _is_writable(cache):
-            hints["CACHE_DIR"] = str(cache)
+        if cache is not None:
+            with suppress(OSError):
+                cache.mkdir(parents=True, exist_ok=True)
+            if os.access(cache, os.W_OK | os.X_OK):
+                hints["CACHE_DIR"] = str(cache)
         try:
             model = core.read_model(graph)
             self._compiled = core.compile_model(model, "CPU", hints)
         except RuntimeError as error:
             raise CheckpointError(f"{label}: not an ONNX graph: {' '.join(str(error).split())}") from None
-        multiple, coarse_levels = (
-            model.get_rt_info(path).astype(str) if model.has_rt_info(path) else None
-            for path in (["framework", "multiple"], ["framework", "octaves"])
-        )
-        self.multiple, self.coarse_levels = read_multiple(multiple, label), read_coarse_levels(coarse_levels)
+        paths = {name: ["framework", name] for name in ("multiple", "octaves")}
+        entries = {name: model.get_rt_info(path).astype(str) for name, path in paths.items() if model.has_rt_info(path)}
+        self.multiple, self.coarse_levels = read_metadata(entries, label)
         # A value may have several names, or none.
         inputs, outputs = ([name for value in side for name in value.names] for side in (model.inputs, model.outputs))
         check_names(inputs, outputs, label)
@@ -65,11 +67,3 @@ class OpenVinoRuntime:
             self._requests.current = self._compiled.create_infer_request()
         filled: Planes = self._requests.current.infer({"image": image, "mask": mask})["filled"]
         return filled
-
-
-def _is_writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK | os.X_OK)

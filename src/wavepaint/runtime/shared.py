@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,17 +13,11 @@ from wavepaint.runtime.base import BATCH_PIXELS, Planes, Runtime
 
 @dataclass(eq=False)
 class _Request:
-    """One caller's crops, and later what became of them."""
+    """One caller's crops, and what becomes of them."""
 
     image: Planes
     mask: Planes
-    filled: Planes | None = None
-    error: Exception | None = None
-    over: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.image.shape[2], self.image.shape[3]
+    filled: Future[Planes] = field(default_factory=Future)
 
 
 class SharedRuntime:
@@ -47,24 +42,22 @@ class SharedRuntime:
         request = _Request(image, mask)
         with self._lock:
             self._waiting.append(request)
-        while not request.over.is_set():
+        while not request.filled.done():
             with self._running:
-                if not request.over.is_set():
+                if not request.filled.done():
                     self._run(self._next_group())
-        if request.error is not None:
-            raise request.error
-        assert request.filled is not None
-        return request.filled
+        return request.filled.result()
 
     def _next_group(self) -> list[_Request]:
         """The oldest request with all of its size that fit beside it."""
         with self._lock:
-            size = self._waiting[0].size
+            height, width = self._waiting[0].image.shape[2:]
             group: list[_Request] = []
             crops = 0
             for request in self._waiting:
                 more = len(request.image)
-                if request.size == size and (not group or (crops + more) * size[0] * size[1] <= BATCH_PIXELS):
+                fits = not group or (crops + more) * height * width <= BATCH_PIXELS
+                if fits and request.image.shape[2:] == (height, width):
                     group.append(request)
                     crops += more
             self._waiting = [request for request in self._waiting if request not in group]
@@ -75,11 +68,10 @@ class SharedRuntime:
             filled = self._runtime(
                 np.concatenate([request.image for request in group]), np.concatenate([each.mask for each in group])
             )
-            ends = np.cumsum([len(request.image) for request in group])
-            for request, crops in zip(group, np.split(filled, ends[:-1]), strict=True):
-                request.filled = crops
+            parts = np.split(filled, np.cumsum([len(request.image) for request in group])[:-1])
         except Exception as error:
             for request in group:
-                request.error = error
-        for request in group:
-            request.over.set()
+                request.filled.set_exception(error)
+        else:
+            for request, crops in zip(group, parts, strict=True):
+                request.filled.set_result(crops)

@@ -13,20 +13,27 @@ if TYPE_CHECKING:
 
 
 class TorchRuntime:
-    """A checkpoint in PyTorch, in float32, on CUDA or Apple's MPS where there is one, else on the CPU.
+    """A network in PyTorch, in float32, as it stands.
 
     Args:
-        checkpoint: a checkpoint file, or "default".
-        threads: if given, PyTorch's thread count is set to it: for the whole process, as PyTorch has only one.
-
-    Raises:
-        CheckpointError: not a checkpoint.
-        MissingExtraError: PyTorch is not installed.
+        network: in evaluation mode.
+        device: what it is moved to.
     """
 
     name = "torch"
 
-    def __init__(self, checkpoint: str | Path, threads: int | None = None) -> None:
+    @classmethod
+    def load(cls, checkpoint: str | Path, threads: int | None = None) -> TorchRuntime:
+        """A checkpoint on CUDA or Apple's MPS where there is one, else on the CPU.
+
+        Args:
+            checkpoint: a checkpoint file, or "default".
+            threads: if given, PyTorch's thread count is set to it: for the whole process, as PyTorch has only one.
+
+        Raises:
+            CheckpointError: not a checkpoint.
+            MissingExtraError: PyTorch is not installed.
+        """
         with needs_extra("the torch runtime", "train"):
             import torch
 
@@ -34,16 +41,9 @@ class TorchRuntime:
 
         if threads:
             torch.set_num_threads(threads)
-        self._use(load_checkpoint(checkpoint), best_device())
+        return cls(load_checkpoint(checkpoint), best_device())
 
-    @classmethod
-    def of(cls, network: WavePaint) -> TorchRuntime:
-        """A network that is loaded already, on the CPU, as it stands."""
-        runtime = cls.__new__(cls)
-        runtime._use(network, "cpu")
-        return runtime
-
-    def _use(self, network: WavePaint, device: str) -> None:
+    def __init__(self, network: WavePaint, device: str = "cpu") -> None:
         import torch
 
         self._torch, self._device = torch, device

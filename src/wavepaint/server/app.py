@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,34 +18,15 @@ from starlette.requests import ClientDisconnect
 
 from wavepaint import __version__
 from wavepaint.options import Declared
-from wavepaint.server.filling import (
-    FIELDS,
-    FILE_PARTS,
-    FINDING_FIELDS,
-    IMAGE,
-    Answer,
-    Filler,
-    form_schema,
-    read_finding,
-    read_job,
-)
-from wavepaint.server.middleware import (
-    SECURITY_HEADERS,
-    AccessLog,
-    AllowedHosts,
-    InPieces,
-    Metrics,
-    SecurityHeaders,
-)
+from wavepaint.server.filling import FIELDS, FILE_PARTS, FINDING_FIELDS, IMAGE, Answer, Filler, Work, form_schema
+from wavepaint.server.middleware import SECURITY_HEADERS, AccessLog, InPieces, Metrics, SecurityHeaders
 from wavepaint.server.page import INDEX, Asset, load_page
-from wavepaint.server.problems import CLIENT_GONE, MEDIA_TYPE, SCHEMA, ClientGone, Problem, busy
+from wavepaint.server.problems import CLIENT_GONE, MEDIA_TYPE, SCHEMA, Problem
 from wavepaint.server.settings import Limits, Settings
 from wavepaint.server.uploads import Form, read_form
 from wavepaint.server.work import WorkPool
 
 T = TypeVar("T")
-Work = Callable[[threading.Event], Answer]
-"""What is done in a thread of the pool; it stops once the event is set."""
 OPENED_PATH = "opened/{number}/{name}"
 """Of a file that the server was started with; the name is for people, and no file is looked for by it."""
 
@@ -84,12 +63,14 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
         redoc_url=None,
     )
     app.state.pool = pool
-    for kind in (Problem, HTTPException, ClientGone, ClientDisconnect, Exception):
+    for kind in (Problem, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _answer_error)
 
     _add_work(app, filler, model, pool, settings)
     _add_operations(app, metrics, pool, settings)
-    _add_pages(app)
+    # A route for each file, and no wildcard: that would answer 404 where 405 is right.
+    for path, asset in load_page().items():
+        _add_asset(app, "/" if path == INDEX else f"/{path}", asset)
     _add_opened(app, opened, settings)
 
     if settings.cors_origins:
@@ -100,8 +81,12 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
             allow_headers=["Authorization"],
             expose_headers=["Retry-After"],
         )
-    app.add_middleware(AllowedHosts, names=settings.allowed_hosts)
-    app.add_middleware(SecurityHeaders, cors_origins=settings.cors_origins, is_closing=lambda: pool.draining)
+    app.add_middleware(
+        SecurityHeaders,
+        cors_origins=settings.cors_origins,
+        allowed_hosts=settings.allowed_hosts,
+        is_closing=lambda: pool.draining,
+    )
     app.add_middleware(InPieces)
     app.add_middleware(AccessLog, metrics=metrics)
     return app
@@ -110,70 +95,52 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
 # -- routes ----------------------------------------------------------------------------------------------------------
 
 
-def _runner(pool: WorkPool, limits: Limits) -> Callable[..., Awaitable[Answer]]:
-    async def run(
-        request: Request, files: Collection[str], fields: Collection[str], work: Callable[[Form], Work]
-    ) -> Answer:
-        """Read a form, and do in the pool what `work` makes of it."""
-        if pool.draining:
-            # The connection will be closed, and a client that is still sending would not see the answer.
-            await _discard_body(request, limits)
-        with pool.admit() as place:
-            try:
-                async with asyncio.timeout(limits.seconds) as deadline:
-                    form = await read_form(request.headers, request.stream(), files=files, fields=fields, limits=limits)
-                    return await _unless_gone(request, place.run(work(form)))
-            except TimeoutError:
-                if not deadline.expired():
-                    raise
-                raise busy(f"not done within {limits.seconds:g} seconds", 5, status=503) from None
-
-    return run
+async def _run(
+    request: Request,
+    pool: WorkPool,
+    limits: Limits,
+    files: Collection[str],
+    fields: Collection[str],
+    work: Callable[[Form], Work],
+) -> Answer:
+    """Read a form, and do in the pool what `work` makes of it."""
+    if pool.draining:
+        # The connection will be closed, and a client that is still sending would not see the answer.
+        await _discard_body(request, limits)
+    with pool.place() as do:
+        try:
+            async with asyncio.timeout(limits.seconds) as deadline:
+                form = await read_form(request.headers, request.stream(), files=files, fields=fields, limits=limits)
+                return await _unless_gone(request, do(work(form)))
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise Problem(503, f"not done within {limits.seconds:g} seconds", {"Retry-After": "5"}) from None
 
 
 def _add_work(app: FastAPI, filler: Filler, model: Model, pool: WorkPool, settings: Settings) -> None:
-    run = _runner(pool, settings.limits)
-
-    def fill(form: Form) -> Work:
-        return partial(filler, read_job(form))
-
-    def find(form: Form) -> Work:
-        return partial(filler.find, *read_finding(form))
-
     @app.post(
         "/v1/inpaint",
         summary="Fill the hole of an image",
-        dependencies=_bearer(settings.token),
-        response_class=Response,
-        responses={
-            200: {"description": "The filled image.", "content": {"image/*": {"schema": _BINARY}}},
-            **_problems(_INPAINT_PROBLEMS),
-        },
-        openapi_extra=_form(FILE_PARTS, FIELDS),
+        **_form_route(settings.token, FILE_PARTS, FIELDS, "The filled image.", "image/*"),
     )
     async def inpaint(request: Request) -> Response:
         """Fill the hole of an image and return the image itself, in its own format and with its metadata.
 
         What to fill is said by one of: the part `mask`, `boxes`, `alpha`. Samples outside the hole do not change.
         """
-        answer = await run(request, FILE_PARTS, FIELDS, fill)
+        answer = await _run(request, pool, settings.limits, FILE_PARTS, FIELDS, filler.fill)
         headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="filled.{answer.suffix}"'}
         return Response(answer.content, headers=headers, media_type=answer.media_type)
 
     @app.post(
         "/v1/find",
         summary="Find the damage of an image",
-        dependencies=_bearer(settings.token),
-        response_class=Response,
-        responses={
-            200: {"description": "The mask.", "content": {"image/png": {"schema": _BINARY}}},
-            **_problems(_INPAINT_PROBLEMS),
-        },
-        openapi_extra=_form([IMAGE], FINDING_FIELDS),
+        **_form_route(settings.token, [IMAGE], FINDING_FIELDS, "The mask.", "image/png"),
     )
     async def damage(request: Request) -> Response:
         """Find scratches, dust and stamps; the answer is a mask for `/v1/inpaint`, white = damage."""
-        mask = await run(request, [IMAGE], FINDING_FIELDS, find)
+        mask = await _run(request, pool, settings.limits, [IMAGE], FINDING_FIELDS, filler.find)
         return Response(mask.content, headers={"Cache-Control": "no-store"}, media_type=mask.media_type)
 
     @app.get(
@@ -221,12 +188,6 @@ def _add_operations(app: FastAPI, metrics: Metrics, pool: WorkPool, settings: Se
         return Response(metrics.exposition(), headers={"Content-Type": metrics.media_type})
 
 
-def _add_pages(app: FastAPI) -> None:
-    # A route for each file, and no wildcard: that would answer 404 where 405 is right.
-    for path, asset in load_page().items():
-        _add_asset(app, "/" if path == INDEX else f"/{path}", asset)
-
-
 def _add_asset(app: FastAPI, path: str, asset: Asset) -> None:
     @app.api_route(path, methods=["GET", "HEAD"], include_in_schema=False)
     async def file(request: Request) -> Response:
@@ -268,14 +229,14 @@ async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
     """Await work, but only as long as the client is there.
 
     Raises:
-        ClientGone: it left; the work is cancelled.
+        ClientDisconnect: it left; the work is cancelled.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientGone
+            raise ClientDisconnect
         return task.result()
     finally:
         task.cancel()
@@ -300,8 +261,6 @@ async def _disconnected(request: Request) -> None:
 
 # -- descriptions ----------------------------------------------------------------------------------------------------
 
-_MULTIPART = "multipart/form-data"
-_BINARY = {"type": "string", "format": "binary"}
 _TOKEN_PROBLEM = {401: "The token is missing or wrong."}
 _INPAINT_PROBLEMS = {
     400: "The form is malformed.",
@@ -325,11 +284,20 @@ def _problems(descriptions: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _form(files: Iterable[str], fields: Mapping[str, Declared]) -> dict[str, Any]:
+def _form_route(
+    token: str | None, files: Iterable[str], fields: Mapping[str, Declared], gives: str, media_type: str
+) -> dict[str, Any]:
+    """What a route that takes a form, and gives an image, is and says of itself."""
     # Boxes are repeated parts, as browsers send them, not one part that holds a JSON array.
     encoding = {name: {"style": "form", "explode": True} for name, option in fields.items() if option.repeated}
-    content = {_MULTIPART: {"schema": form_schema(files, fields), "encoding": encoding}}
-    return {"requestBody": {"required": True, "content": content}}
+    form = {"multipart/form-data": {"schema": form_schema(files, fields), "encoding": encoding}}
+    image = {"description": gives, "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+    return {
+        "dependencies": _bearer(token),
+        "response_class": Response,
+        "responses": {200: image, **_problems(_INPAINT_PROBLEMS)},
+        "openapi_extra": {"requestBody": {"required": True, "content": form}},
+    }
 
 
 # -- answers to errors -----------------------------------------------------------------------------------------------
@@ -342,7 +310,7 @@ async def _answer_error(_: Request, error: Exception) -> Response:
         case HTTPException():
             detail = _ROUTING_PROBLEMS.get(error.status_code, error.detail)
             return Problem(error.status_code, detail, error.headers).response()
-        case ClientGone() | ClientDisconnect():
+        case ClientDisconnect():
             return Response(status_code=CLIENT_GONE)
         case _:
             # The reason goes into the log, not to the client. This answer passes by the middleware.

@@ -40,7 +40,7 @@ class GuardedProtocol(H11Protocol):
     def __init__(self, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(**options)
         self._limits = limits
-        self._idle_since = self._stalled_since = self.loop.time()
+        self._waits_since = self.loop.time()
         self._stalled = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -71,7 +71,7 @@ class GuardedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Wait for the client to read."""
         super().pause_writing()
-        self._stalled, self._stalled_since = True, self.loop.time()
+        self._stalled, self._waits_since = True, self.loop.time()
         self._set_timer(self._limits.read_seconds)
 
     def resume_writing(self) -> None:
@@ -86,7 +86,7 @@ class GuardedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _become_idle(self) -> None:
-        self._idle_since = self.loop.time()
+        self._waits_since = self.loop.time()
         if not self._stalled:
             self._set_timer(self._limits.header_seconds)
 
@@ -100,10 +100,7 @@ class GuardedProtocol(H11Protocol):
         others = [other for other in self.connections if isinstance(other, GuardedProtocol) and other is not self]
         idle = [other for other in others if other.is_idle]
         stalled = [other for other in others if other._stalled]
-        if idle:
-            victim = min(idle, key=lambda other: other._idle_since)
-        else:
-            victim = min(stalled, key=lambda other: other._stalled_since, default=self)
+        victim = min(idle or stalled, key=lambda other: other._waits_since, default=self)
         # Closed connections leave the set a moment later, but count no more.
         self.connections.discard(victim)
         victim.transport.abort()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from wavepaint.cancellation import cancellable, check_cancelled
@@ -30,23 +31,10 @@ FILE_PARTS = {
     EXCLUDE: "An image file of the same size, white where nothing is to be copied from.",
 }
 """The files of a form, and what they are."""
+LARGEST_PAGES = 4
+"""All pages of a file together may have as many pixels as this many of the largest: the result lies in memory."""
 FIELDS = {option.name: option for option in declared(Options, "server")}
 FINDING_FIELDS = {option.name: option for option in declared(Finding, "server")}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One image to fill.
-
-    Attributes:
-        image: contents of the image file.
-        mask: contents of the mask file (white = hole), or None where `options` say what to fill.
-        options: as everywhere else; `exclude` is the contents of the file with what not to copy from, or None.
-    """
-
-    image: bytes
-    mask: bytes | None
-    options: Options
 
 
 @dataclass(frozen=True)
@@ -58,26 +46,60 @@ class Answer:
     suffix: str
 
 
-def read_job(form: Form) -> Job:
-    """What a form asks for.
+Work = Callable[[threading.Event], Answer]
+"""Done in whichever thread calls it; it is given up (`Cancelled`) once the event is set, as nobody waits for it.
 
-    Raises:
-        Problem: 415 for a file that is no image, 422 for a missing part or an option that makes no sense.
+Raises:
+    Problem: 413 or 422, with the reason.
+"""
+
+
+@dataclass(frozen=True)
+class Filler:
+    """Makes work of forms.
+
+    Attributes:
+        inpaint: (image, mask, options) -> the filled image, encoded; what it raises of `WavepaintError` is the
+            client's fault.
+        limits: of pixels and frames.
+        find_damage: (image, finding) -> (H, W) bool, True = damage; by default with the packaged network.
     """
-    options = _read(form, Options, FIELDS, exclude=form.files.get(EXCLUDE))
-    mask = form.files.get(MASK)
-    if sum((mask is not None, bool(options.boxes), options.alpha)) != 1:
-        raise Problem(422, "say what to fill by one of: the part 'mask', boxes, alpha")
-    return Job(form.files[IMAGE], mask, options)
+
+    inpaint: Callable[[bytes, bytes | None, Options], bytes]
+    limits: Limits
+    find_damage: Callable[[bytes, Finding], Mask] = field(default_factory=lambda: Finder().find)
+
+    def fill(self, form: Form) -> Work:
+        """Fill the hole of an image.
+
+        Raises:
+            Problem: 415 for a file that is no image, 422 for a missing part or an option that makes no sense.
+        """
+        options = read_options(form, Options, FIELDS, exclude=form.files.get(EXCLUDE))
+        image, mask = form.files[IMAGE], form.files.get(MASK)
+        if sum((mask is not None, bool(options.boxes), options.alpha)) != 1:
+            raise Problem(422, "say what to fill by one of: the part 'mask', boxes, alpha")
+
+        def filled() -> bytes:
+            check_headers(image, mask, options, self.limits)
+            check_cancelled()
+            return self.inpaint(image, mask, options)
+
+        return partial(_answer, filled)
+
+    def find(self, form: Form) -> Work:
+        """Find the damage of an image, as a mask, white = damage; errors as those of `fill`."""
+        finding = read_options(form, Finding, FINDING_FIELDS)
+
+        def mask() -> bytes:
+            _open(IMAGE, form.files[IMAGE], self.limits)
+            return encode_mask(self.find_damage(form.files[IMAGE], finding))
+
+        return partial(_answer, mask)
 
 
-def read_finding(form: Form) -> tuple[bytes, Finding]:
-    """The image in which a form asks for damage, and what kinds of it; raises what `read_job` does."""
-    finding = _read(form, Finding, FINDING_FIELDS)
-    return form.files[IMAGE], finding
-
-
-def _read(form: Form, kind: Callable[..., T], fields: Mapping[str, Declared], **more: Any) -> T:
+def read_options(form: Form, kind: Callable[..., T], fields: Mapping[str, Declared], **more: Any) -> T:
+    """The options of a form with an image; raises what `Filler.fill` does."""
     if IMAGE not in form.files:
         raise Problem(422, "the form has no part 'image'")
     for name, content in form.files.items():
@@ -89,55 +111,19 @@ def _read(form: Form, kind: Callable[..., T], fields: Mapping[str, Declared], **
         raise Problem(422, str(error)) from error
 
 
-class Filler:
-    """Does a job, in whichever thread calls it.
-
-    Args:
-        inpaint: (image, mask, options) -> the filled image, encoded; what it raises of `WavepaintError` is the
-            client's fault.
-        limits: of pixels and frames.
-        find: (image, finding) -> (H, W) bool, True = damage; by default with the packaged network.
-    """
-
-    def __init__(
-        self,
-        inpaint: Callable[[bytes, bytes | None, Options], bytes],
-        limits: Limits,
-        find: Callable[[bytes, Finding], Mask] | None = None,
-    ) -> None:
-        self._inpaint = inpaint
-        self._limits = limits
-        self._find = find or Finder().find
-
-    def __call__(self, job: Job, stop: threading.Event) -> Answer:
-        """Fill one image.
-
-        Args:
-            job: what to do.
-            stop: set once nobody waits for the image; then the work is given up.
-
-        Raises:
-            Problem: 413 or 422, with the reason.
-            Cancelled: the work was given up.
-        """
+def _answer(make: Callable[[], bytes], stop: threading.Event) -> Answer:
+    """The encoded image that `make` returns, with the media type of what it really is."""
+    try:
         with cancellable(stop.is_set):
-            check_headers(job, self._limits)
-            check_cancelled()
-            try:
-                content = self._inpaint(job.image, job.mask, job.options)
-            except WavepaintError as error:
-                raise Problem(422, _reason(error)) from error
-        return answer_of(content)
-
-    def find(self, image: bytes, finding: Finding, stop: threading.Event) -> Answer:
-        """The mask of an image's damage, white = damage; arguments and errors as those of a call."""
-        with cancellable(stop.is_set):
-            _open(IMAGE, image, self._limits)
-            try:
-                mask = self._find(image, finding)
-            except WavepaintError as error:
-                raise Problem(422, _reason(error)) from error
-        return answer_of(encode_mask(mask))
+            content = make()
+    except WavepaintError as error:
+        raise Problem(422, _reason(error)) from error
+    kind = sniff(content[:16])
+    if kind == "heif":
+        kind = "avif" if content[8:12] in (b"avif", b"avis") else "heic"
+    if kind is None:
+        raise ValueError("not an encoded image")
+    return Answer(content, f"image/{kind}", "jpg" if kind == "jpeg" else kind)
 
 
 def _reason(error: WavepaintError) -> str:
@@ -145,34 +131,24 @@ def _reason(error: WavepaintError) -> str:
     return str(error).removeprefix("<bytes>: ")
 
 
-def check_headers(job: Job, limits: Limits) -> None:
+def check_headers(image: bytes, mask: bytes | None, options: Options, limits: Limits) -> None:
     """Look at what the files say about themselves, before a sample is decoded.
 
     Raises:
         Problem: 413 for too many pixels or frames, 422 for a damaged file or a mask of another size.
     """
-    image = _open(IMAGE, job.image, limits)
-    for name, content, remedy in ((MASK, job.mask, "; resize_mask fits it"), (EXCLUDE, job.options.exclude, "")):
+    header = _open(IMAGE, image, limits)
+    for name, content, remedy in ((MASK, mask, "; resize_mask fits it"), (EXCLUDE, options.exclude, "")):
         if content is None:
             continue
-        mask = _open(name, content, limits)
-        fits = (mask.width, mask.height) == (image.width, image.height)
-        if not fits and not (name == MASK and job.options.resize_mask):
-            sizes = f"{mask.width}x{mask.height}, the image {image.width}x{image.height}"
+        other = _open(name, content, limits)
+        fits = (other.width, other.height) == (header.width, header.height)
+        if not fits and not (name == MASK and options.resize_mask):
+            sizes = f"{other.width}x{other.height}, the image {header.width}x{header.height}"
             raise Problem(422, f"the {name} has another size than the image: it is {sizes}{remedy}")
-    format = job.options.format or image.format
-    if format in HEIF_COMPRESSION and image.width * image.height > limits.heif_pixels:
+    format = options.format or header.format
+    if format in HEIF_COMPRESSION and header.width * header.height > limits.heif_pixels:
         raise Problem(413, f"a result in {format} may have {limits.heif_pixels} pixels: ask for another format")
-
-
-def answer_of(content: bytes) -> Answer:
-    """An encoded image with the media type of what it really is."""
-    kind = sniff(content[:16])
-    if kind == "heif":
-        kind = "avif" if content[8:12] in (b"avif", b"avis") else "heic"
-    if kind is None:
-        raise ValueError("not an encoded image")
-    return Answer(content, f"image/{kind}", "jpg" if kind == "jpeg" else kind)
 
 
 def _open(name: str, content: bytes, limits: Limits) -> ImageFile:
@@ -200,8 +176,8 @@ def _check_pixels(name: str, file: ImageFile, limits: Limits) -> None:
         if pixels > limits.pixels:
             raise Problem(413, f"{where} is {header.width}x{header.height}: more than {limits.pixels} pixels")
         total += pixels
-    if total > limits.file_pixels:
-        raise Problem(413, f"the pages of the {name} have {total} pixels together: more than {limits.file_pixels}")
+    if total > (most := LARGEST_PAGES * limits.pixels):
+        raise Problem(413, f"the pages of the {name} have {total} pixels together: more than {most}")
 
 
 # -- options as text fields ------------------------------------------------------------------------------------------

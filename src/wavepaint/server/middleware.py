@@ -51,23 +51,33 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds the security headers to every answer, and refuses what a foreign page sends unasked.
+    """Adds the security headers to every answer, and refuses what pages of other sites send.
 
     A page on another site may post a form to 127.0.0.1 without asking; it could not read the answer, but it could
     keep the machine busy. Browsers label such requests themselves (Sec-Fetch-Site), and behind a proxy too; those that
     do not name the page's Origin, which must be this server then.
 
+    A page can have its own name resolved to 127.0.0.1 (DNS rebinding) and is then, for the browser, of the same origin
+    as this server. It cannot do so with a name that it does not own, nor with an address: addresses and "localhost"
+    are always allowed.
+
     Args:
         app: the application.
         cors_origins: of pages that may post.
+        allowed_hosts: further names, in lower case, that requests may call the server by; "*" allows every name.
         is_closing: whether the server is shutting down; clients are told that their connection ends with this answer.
     """
 
     def __init__(
-        self, app: ASGIApp, cors_origins: tuple[str, ...], is_closing: Callable[[], bool] = lambda: False
+        self,
+        app: ASGIApp,
+        cors_origins: tuple[str, ...],
+        allowed_hosts: Collection[str] = ("*",),
+        is_closing: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app = app
         self._cors_origins = cors_origins
+        self._names = frozenset(allowed_hosts) | {"localhost"}
         self._is_closing = is_closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,10 +95,17 @@ class SecurityHeaders:
                     headers["Connection"] = "close"
             await send(message)
 
-        app = self._app
-        if scope["method"] == "POST" and self._is_cross_site(Headers(scope=scope)):
-            app = Problem(403, "requests from pages of other sites are not accepted").response()
-        await app(scope, receive, send_with_headers)
+        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        await (refusal.response() if refusal else self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, method: str, headers: Headers) -> Problem | None:
+        if method == "POST" and self._is_cross_site(headers):
+            return Problem(403, "requests from pages of other sites are not accepted")
+        # Without the header it is no browser: HTTP/1.1 demands it.
+        name = _name(headers.get("host", "localhost"))
+        if self._names.isdisjoint((name, "*")) and _address(name) is None:
+            return Problem(421, f"this server does not answer to the name {quote(name)[:100]}; see --allowed-host")
+        return None
 
     def _is_cross_site(self, headers: Headers) -> bool:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
@@ -97,38 +114,6 @@ class SecurityHeaders:
         if site is not None:
             return site in {"cross-site", "same-site"}
         return origin is not None and _authority(origin) != _without_usual_port(headers.get("host", ""))
-
-
-class AllowedHosts:
-    """Refuses requests that call the server by a name that is not its own.
-
-    A page can have its own name resolved to 127.0.0.1 (DNS rebinding) and is then, for the browser, of the same origin
-    as this server. It cannot do so with a name that it does not own, nor with an address: addresses and "localhost"
-    are always allowed.
-
-    Args:
-        app: the application.
-        names: further names, in lower case; "*" allows every name.
-    """
-
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
-        self._app = app
-        self._names = frozenset(names) | {"localhost"}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event; the ASGI interface."""
-        app = self._app
-        if scope["type"] == "http":
-            # Without the header it is no browser: HTTP/1.1 demands it.
-            host = Headers(scope=scope).get("host")
-            if host is not None and not self._allows(host):
-                name = quote(_name(host))[:100]
-                app = Problem(421, f"this server does not answer to the name {name}; see --allowed-host").response()
-        await app(scope, receive, send)
-
-    def _allows(self, host: str) -> bool:
-        name = _name(host)
-        return bool({name, "*"} & self._names) or _address(name) is not None
 
 
 def _name(authority: str) -> str:
@@ -193,37 +178,29 @@ class Metrics:
     media_type = CONTENT_TYPE_PLAIN_0_0_4
 
     def __init__(self, pool: WorkPool) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        self._requests = Counter(
-            "wavepaint_requests", "Answered requests.", ["method", "route", "status"], registry=self._registry
+        registry = self.registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self.requests = Counter(
+            "wavepaint_requests", "Answered requests.", ["method", "route", "status"], registry=registry
         )
-        self._seconds = Histogram(
+        self.seconds = Histogram(
             "wavepaint_request_seconds",
             "Time from a request's header to the end of its answer.",
             ["route"],
             buckets=SECONDS,
-            registry=self._registry,
+            registry=registry,
         )
-        self._received = Counter("wavepaint_received_bytes", "Bytes of request bodies.", registry=self._registry)
-        self._sent = Counter("wavepaint_sent_bytes", "Bytes of response bodies.", registry=self._registry)
-        self._gauge("wavepaint_work_running", "Images being filled.", lambda: pool.running)
-        self._gauge("wavepaint_work_places_taken", "Requests that hold a place.", lambda: pool.taken)
-
-    def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
-        Gauge(name, text, registry=self._registry).set_function(value)
-
-    def answered(self, method: str, route: str, status: int, seconds: float, received: int, sent: int) -> None:
-        """Count one request; `route` is the template, never the path, which a client could make up."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
-        self._received.inc(received)
-        self._sent.inc(sent)
+        self.received = Counter("wavepaint_received_bytes", "Bytes of request bodies.", registry=registry)
+        self.sent = Counter("wavepaint_sent_bytes", "Bytes of response bodies.", registry=registry)
+        running = Gauge("wavepaint_work_running", "Images being filled.", registry=registry)
+        running.set_function(lambda: pool.running)
+        taken = Gauge("wavepaint_work_places_taken", "Requests that hold a place.", registry=registry)
+        taken.set_function(lambda: pool.taken)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 class AccessLog:
@@ -258,12 +235,18 @@ class AccessLog:
             await self._app(scope, count_received, count_sent)
         finally:
             seconds = time.monotonic() - start
-            self._metrics.answered(_method(scope), _route(scope), status, seconds, received, sent)
+            # Clients can make up as many methods and paths as they like, and each would be a new time series.
+            method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "OPTIONS"} else "OTHER"
+            route = getattr(scope.get("route"), "path", None) or "other"
+            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.seconds.labels(route).observe(seconds)
+            self._metrics.received.inc(received)
+            self._metrics.sent.inc(sent)
             access_log.info(
                 "%s %s %s %d %.3fs in=%d out=%d",
                 # From a proxy it is a header of the request, so it may say anything.
                 _address((scope.get("client") or ("",))[0]) or "-",
-                _method(scope),
+                method,
                 # Percent-encoded, so that no path can forge a line; without the query, which no route reads.
                 quote(scope["path"])[:200],
                 status,
@@ -271,14 +254,3 @@ class AccessLog:
                 received,
                 sent,
             )
-
-
-def _method(scope: Scope) -> str:
-    """The method, or OTHER: clients can make up as many as they like, and each would be a new time series."""
-    method = str(scope["method"])
-    return method if method in {"GET", "HEAD", "POST", "OPTIONS"} else "OTHER"
-
-
-def _route(scope: Scope) -> str:
-    """The template of the route that answered; whatever does not exist shares one name."""
-    return getattr(scope.get("route"), "path", None) or "other"

@@ -42,22 +42,8 @@ class Problem(Exception):
 
     def response(self) -> JSONResponse:
         """The problem document."""
-        document = {"type": "about:blank", "title": title(self.status), "status": self.status, "detail": self.detail}
+        # Python 3.13 took over the names of RFC 9110; the others must not depend on the interpreter.
+        known = {413: "Content Too Large", 422: "Unprocessable Content"}
+        title = known.get(self.status) or HTTPStatus(self.status).phrase
+        document = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
         return JSONResponse(document, self.status, headers=self.headers, media_type=MEDIA_TYPE)
-
-
-class ClientGone(Exception):
-    """The client closed its connection before the answer."""
-
-
-def busy(detail: str, retry_after: int, status: int = HTTPStatus.TOO_MANY_REQUESTS) -> Problem:
-    """A problem that goes away by itself: try again in `retry_after` seconds."""
-    return Problem(status, detail, {"Retry-After": str(retry_after)})
-
-
-def title(status: int) -> str:
-    """The usual words for a status."""
-    if status == CLIENT_GONE:
-        return "Client Closed Request"
-    # Python 3.13 took over the names of RFC 9110; the others must not depend on the interpreter.
-    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status) or HTTPStatus(status).phrase

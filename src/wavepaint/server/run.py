@@ -115,13 +115,10 @@ def check_temporary_folder() -> None:
     """
     sweep_scratch()
     try:
-        with tempfile.TemporaryFile():
-            pass
+        tempfile.TemporaryFile().close()
     except OSError as error:
-        reason = error.strerror or error
-        raise OptionError(
-            f"no temporary file can be written ({reason}): mount a tmpfs at /tmp, or name a folder by TMPDIR"
-        ) from None
+        remedy = "mount a tmpfs at /tmp, or name a folder by TMPDIR"
+        raise OptionError(f"no temporary file can be written ({error.strerror or error}): {remedy}") from None
 
 
 def run_until_stopped(app: FastAPI, settings: Settings, listener: socket.socket) -> None:

@@ -11,8 +11,6 @@ from wavepaint.errors import OptionError
 
 MEBI = 1 << 20
 MEGAPIXEL = 1_000_000
-LARGEST_PAGES = 4
-"""All pages of a file together may have as many pixels as this many of the largest: the result lies in memory."""
 
 
 def available_cores() -> int:
@@ -48,11 +46,6 @@ class Limits:
         for name, value in vars(self).items():
             if not value > 0:
                 raise OptionError(f"server limit {name} must be positive, not {value}")
-
-    @property
-    def file_pixels(self) -> int:
-        """Pixels of all pages of a file together."""
-        return LARGEST_PAGES * self.pixels
 
 
 @dataclass(frozen=True)

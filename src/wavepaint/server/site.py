@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.files import atomic_dir
@@ -19,7 +20,7 @@ WORKER = "sw.js"
 LICENSES = "licenses"
 _SITE_LINE = "const SITE = "
 _SERVER_NOTE = re.compile(r'^\s*<meta name="wavepaint-server".*\n', re.MULTILINE)
-_RUNTIME = re.compile(r"assets/ort-(\w+)-.*")
+_RUNTIME = re.compile(r"assets/ort-\w+-.*")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,12 @@ def write_site(folder: Path, model: str | Path | None = None, *, page: Path = ST
             "the editor is not part of this installation: build it from the source distribution with Node 20.19, "
             "npm --prefix web ci && npm --prefix web run build"
         )
-    network = read_network(model)
+    path = model_file(model)
+    network = packaged_network() if path is None else path.read_bytes()
+    if path is not None:
+        from wavepaint.runtime.onnx_runtime import OnnxRuntime
+
+        OnnxRuntime(network, str(path), threads=1)  # which refuses what is not a WavePaint graph
     _check_target(folder)
     try:
         with atomic_dir(folder.resolve(), WORKER) as unfinished:
@@ -78,19 +84,7 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def read_network(model: str | Path | None) -> bytes:
-    """The ONNX file of a network; see `write_site`."""
-    path = model_file(model)
-    if path is None:
-        return packaged_network()
-    from wavepaint.runtime.onnx_runtime import OnnxRuntime
-
-    network = path.read_bytes()
-    OnnxRuntime(network, str(path), threads=1)
-    return network
-
-
-def manifest(folder: Path) -> dict[str, object]:
+def manifest(folder: Path) -> dict[str, Any]:
     """What the service worker of a folder has to know: a version that changes with any file, and a digest of each."""
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _names(folder)}
     version = hashlib.sha256("".join(f"{name}\0{digest}\n" for name, digest in digests.items()).encode())
@@ -108,17 +102,14 @@ def _finish(folder: Path, target: Path) -> Site:
     index.write_text(_SERVER_NOTE.sub("", index.read_text(encoding="utf-8")), encoding="utf-8")
     worker = folder / WORKER
     code = worker.read_text(encoding="utf-8")
-    known = json.dumps(manifest(folder), separators=(",", ":"))
-    worker.write_text(f"{_SITE_LINE}{known};\n{code}", encoding="utf-8")
+    known = manifest(folder)
+    line = json.dumps(known, separators=(",", ":"))
+    worker.write_text(f"{_SITE_LINE}{line};\n{code}", encoding="utf-8")
     sizes = {name: (folder / name).stat().st_size for name in [*_names(folder), WORKER]}
-    common, runtimes = 0, {"wasm": 0, "webgpu": 0}
-    for name, size in sizes.items():
-        runtime = _RUNTIME.fullmatch(name)
-        if runtime:
-            runtimes[runtime[1]] += size
-        elif PurePosixPath(name).parts[0] != LICENSES:
-            common += size
-    first_visit = {"wasm": common + runtimes["wasm"], "webgpu": common + sum(runtimes.values())}
+    common = sizes[WORKER] + sum(sizes[name] for name in known["first"])
+    later = {name: sizes[name] for name in known["later"]}
+    wasm = sum(size for name, size in later.items() if name.startswith("assets/ort-wasm-"))
+    first_visit = {"wasm": common + wasm, "webgpu": common + sum(later.values())}
     return Site(target, len(sizes), sum(sizes.values()), first_visit)
 
 

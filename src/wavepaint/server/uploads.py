@@ -57,15 +57,15 @@ async def read_form(
     Raises:
         Problem: 400 malformed, 413 over a limit, 415 not a plain multipart form, 422 unknown or repeated names.
     """
-    _check_length(headers.get("content-length"), limits)
+    declared = headers.get("content-length", "")
+    _check_size(int(declared) if declared.isdecimal() else 0, limits)
     collector = _Collector(files, fields, limits)
     try:
         parser = MultipartParser(_boundary(headers), collector.callbacks())
         received, begun = 0, False
         async for piece in body:
             received += len(piece)
-            if received > limits.body_bytes:
-                raise _too_large(limits)
+            _check_size(received, limits)
             # Line breaks may precede the first boundary; the parser skips them, and more, by how the body is cut.
             rest = piece if begun else piece.lstrip(b"\r\n")
             begun = begun or bool(rest)
@@ -75,16 +75,12 @@ async def read_form(
         raise Problem(400, f"the multipart form is malformed: {error}") from error
     if not collector.complete:
         raise Problem(400, "the multipart form ends before its closing boundary")
-    return collector.form()
+    return Form(collector.files, collector.fields)
 
 
-def _too_large(limits: Limits) -> Problem:
-    return Problem(413, f"the request is larger than {limits.body_bytes} bytes")
-
-
-def _check_length(declared: str | None, limits: Limits) -> None:
-    if declared is not None and declared.isdecimal() and int(declared) > limits.body_bytes:
-        raise _too_large(limits)
+def _check_size(size: int, limits: Limits) -> None:
+    if size > limits.body_bytes:
+        raise Problem(413, f"the request is larger than {limits.body_bytes} bytes")
 
 
 def _boundary(headers: Mapping[str, str]) -> bytes:
@@ -111,8 +107,8 @@ class _Collector:
         self._field_names = fields
         self._limits = limits
         self._parts = 0
-        self._files: dict[str, bytes] = {}
-        self._fields: dict[str, list[str]] = {}
+        self.files: dict[str, bytes] = {}
+        self.fields: dict[str, tuple[str, ...]] = {}
         self._header_name = b""
         self._header_value = b""
         self._disposition: bytes | None = None
@@ -131,15 +127,11 @@ class _Collector:
             "on_end": self._end_form,
         }
 
-    def form(self) -> Form:
-        return Form(self._files, {name: tuple(values) for name, values in self._fields.items()})
-
     def _begin_part(self) -> None:
         self._parts += 1
         if self._parts > self._limits.parts:
             raise Problem(413, f"the form has more than {self._limits.parts} parts")
         self._disposition = None
-        self._content = bytearray()
 
     def _extend_header_name(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
@@ -161,7 +153,7 @@ class _Collector:
         known = {*self._file_names, *self._field_names}
         if self._name not in known:
             raise Problem(422, f"unknown form field {self._name[:40]!r}; known are {', '.join(sorted(known))}")
-        if self._name in self._files:
+        if self._name in self.files:
             raise Problem(422, f"form field {self._name!r} is given twice")
 
     def _extend_part(self, data: bytes, start: int, end: int) -> None:
@@ -171,13 +163,13 @@ class _Collector:
 
     def _end_part(self) -> None:
         if self._name in self._file_names:
-            self._files[self._name] = bytes(self._content)
+            self.files[self._name] = bytes(self._content)
         else:
             try:
                 text = self._content.decode()
             except UnicodeDecodeError as error:
                 raise Problem(422, f"form field {self._name!r} is not UTF-8 text") from error
-            self._fields.setdefault(self._name, []).append(text)
+            self.fields[self._name] = (*self.fields.get(self._name, ()), text)
         self._content = bytearray()
 
     def _end_form(self) -> None:

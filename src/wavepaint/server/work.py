@@ -11,13 +11,16 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from wavepaint.server.problems import busy
+from wavepaint.server.problems import Problem
 
 T = TypeVar("T")
+Run = Callable[[Callable[[threading.Event], Any]], Awaitable[Any]]
+"""Does work that is called with an event, which is set once nobody wants the result any more."""
 
 MAX_RETRY_AFTER = 60
 DRAIN_RETRY_AFTER = 5
@@ -48,27 +51,39 @@ class WorkPool:
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="wavepaint-fill")
 
-    def admit(self) -> Place:
-        """Take a place; use it as a context manager.
+    @contextmanager
+    def place(self) -> Iterator[Run]:
+        """Take a place for one piece of work; what is yielded does it in a thread. Cancelled while it waits, it is
+        never begun.
 
         Raises:
             Problem: 429 when all places are taken, 503 when the server is going down.
         """
         if self.draining:
-            raise busy("the server is shutting down", DRAIN_RETRY_AFTER, status=503)
+            raise Problem(503, "the server is shutting down", {"Retry-After": str(DRAIN_RETRY_AFTER)})
         with self._lock:
             if self.taken >= self._capacity:
-                wait = math.ceil(self._usual_seconds * self._capacity / self._workers)
-                raise busy("all workers are busy and the queue is full", min(wait, MAX_RETRY_AFTER))
+                wait = min(math.ceil(self._usual_seconds * self._capacity / self._workers), MAX_RETRY_AFTER)
+                raise Problem(429, "all workers are busy and the queue is full", {"Retry-After": str(wait)})
             self.taken += 1
-        return Place(self)
+        stop = threading.Event()
+        jobs: list[Future[Any]] = []
 
-    def submit(self, work: Callable[[threading.Event], T], stop: threading.Event) -> Future[T]:
-        """Queue work for the threads; it is handed `stop`, which is set once nobody wants the result."""
-        return self._threads.submit(self._timed, work, stop)
+        def run(work: Callable[[threading.Event], T]) -> Awaitable[T]:
+            jobs.append(self._threads.submit(self._timed, work, stop))
+            return asyncio.wrap_future(jobs[0])
 
-    def release(self, _: Future[Any] | None = None) -> None:
-        """Give one place back."""
+        try:
+            yield run
+        finally:
+            stop.set()
+            for job in jobs:
+                job.cancel()
+                job.add_done_callback(self._release)
+            if not jobs:
+                self._release()
+
+    def _release(self, _: Future[Any] | None = None) -> None:
         with self._lock:
             self.taken -= 1
 
@@ -82,32 +97,3 @@ class WorkPool:
             with self._lock:
                 self.running -= 1
                 self._usual_seconds = _MEMORY * self._usual_seconds + (1 - _MEMORY) * (time.monotonic() - start)
-
-
-class Place:
-    """A place in a `WorkPool`, for one piece of work."""
-
-    def __init__(self, pool: WorkPool) -> None:
-        self._pool = pool
-        self._stop = threading.Event()
-        self._job: Future[Any] | None = None
-
-    def __enter__(self) -> Place:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._job is None:
-            self._pool.release()
-        else:
-            self._stop.set()
-            self._job.cancel()
-            self._job.add_done_callback(self._pool.release)
-
-    async def run(self, work: Callable[[threading.Event], T]) -> T:
-        """Do the work in a thread; cancelled while it waits, it is never begun.
-
-        Args:
-            work: is called with an event that is set once nobody wants the result any more.
-        """
-        job = self._job = self._pool.submit(work, self._stop)
-        return await asyncio.wrap_future(job)
