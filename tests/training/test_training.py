@@ -536,7 +536,7 @@ def test_wandb_without_its_package_is_one_line_and_leaves_the_folder_free(
         raise ModuleNotFoundError("No module named 'wandb'")
 
     monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger", missing)
-    with pytest.raises(OptionError, match="^the logger wandb needs a package: pip install wandb$"):
+    with pytest.raises(OptionError, match=r"^the logger wandb needs a package: pip install wandb$"):
         start("run", tiny_recipe(), loggers=("wandb",))
     assert start("run", tiny_recipe()).step == 8
 
