@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wavepaint.data.images import ImageSource
-from wavepaint.errors import ImageError, OptionError
+from wavepaint.errors import ImageError, OptionError, check_known
 from wavepaint.files import atomic_write
 
 FORMAT = "wavepaint-prepared-1"
@@ -70,8 +70,7 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
 
 def find_dataset(name: str) -> Dataset:
     """A data set by name; `OptionError`, which lists the others, for an unknown one."""
-    if name not in DATASETS:
-        raise OptionError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+    check_known("data set", (name,), DATASETS)
     return DATASETS[name]
 
 

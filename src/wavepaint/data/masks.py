@@ -34,7 +34,7 @@ from wavepaint.data.mask_kinds import (
     Wires,
     weighted_index,
 )
-from wavepaint.errors import OptionError
+from wavepaint.errors import OptionError, check_known
 
 MIN_SIDE = 48
 MAX_ATTEMPTS = 10_000
@@ -151,10 +151,8 @@ def mixed_preset(weights: str | Mapping[str, int]) -> MaskPreset:
 
 def find_preset(name: str) -> MaskPreset:
     """Return the preset called `name`; `OptionError` lists the known ones."""
-    try:
-        return PRESETS[name]
-    except KeyError:
-        raise OptionError(f"unknown mask preset {name!r}; known: {', '.join(PRESETS)}") from None
+    check_known("mask preset", (name,), PRESETS)
+    return PRESETS[name]
 
 
 def rng_for(seed: int, name: str) -> np.random.Generator:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wavepaint.errors import CheckpointError, OptionError
+from wavepaint.errors import CheckpointError, check_known
 from wavepaint.evaluation.features import ALEX_WIDTHS, AlexNetFeatures, VGG16Features
 from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image
 from wavepaint.evaluation.weights import fetch, packaged_weights, read_state
@@ -133,8 +133,7 @@ def load_lpips(net: Net, backbone: str | Path | None = None, heads: str | Path |
         CheckpointError: a file that is not what it should be.
         WavepaintError: a download that fails.
     """
-    if net not in get_args(Net):
-        raise OptionError(f"unknown LPIPS network {net!r}; known: {', '.join(get_args(Net))}")
+    check_known("LPIPS network", (net,), get_args(Net))
     weights = _heads(net, None if heads is None else Path(heads))
     if net == "vgg":
         return LPIPS(load_vgg16(backbone, VGG_LAYERS), weights)

@@ -18,7 +18,7 @@ from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.images import ImageSource, find_images
 from wavepaint.data.resident import ImageBank, MaskBank, ResidentCrops, decoded_images, too_large_for_memory
 from wavepaint.data.stream import CropStream
-from wavepaint.errors import CheckpointError, OptionError
+from wavepaint.errors import CheckpointError, OptionError, check_known
 from wavepaint.network import Network, WavePaintConfig, build_network, load_network
 from wavepaint.training.callbacks import LOGGERS, Callback
 from wavepaint.training.folder import STATE, check_new, read_state
@@ -64,9 +64,7 @@ def train(
     """
     began = time.monotonic()
     check_new(settings.folder)
-    unknown = [name for name in settings.loggers if name not in LOGGERS]
-    if unknown:
-        raise OptionError(f"unknown logger {unknown[0]!r}; known: {', '.join(LOGGERS)}")
+    check_known("logger", settings.loggers, LOGGERS)
     return _launch(recipe, settings, hardware or Hardware(), callbacks, began).run()
 
 
