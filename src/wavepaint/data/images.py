@@ -75,14 +75,20 @@ class ImageSource(ABC):
             self._skipped[name] = reason
             raise ImageError(f"{name}: {reason}") from None
 
+    def read_if_whole(self, index: int, max_pixels: int | None = None) -> RGB | None:
+        """Return what `read` does, but None for what is broken."""
+        with suppress(ImageError):
+            return self.read(index, max_pixels)
+        return None
+
     def __iter__(self) -> Iterator[tuple[str, RGB]]:
         return self.readable()
 
     def readable(self, max_pixels: int | None = None) -> Iterator[tuple[str, RGB]]:
         """Yield names and images, reduced as `read` does; what is broken is skipped."""
         for index in range(len(self)):
-            with suppress(ImageError):
-                yield self.name(index), self.read(index, max_pixels)
+            if (image := self.read_if_whole(index, max_pixels)) is not None:
+                yield self.name(index), image
 
     @property
     def skipped(self) -> list[Skipped]:

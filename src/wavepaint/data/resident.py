@@ -20,7 +20,7 @@ from torch import Tensor
 from wavepaint.data.crops import Batch
 from wavepaint.data.images import ImageSource, Skipped
 from wavepaint.data.masks import mixed_preset, rng_for
-from wavepaint.errors import ImageError, OptionError
+from wavepaint.errors import OptionError
 
 _SAMPLED = 32
 """Images from which the memory of all is estimated."""
@@ -184,25 +184,15 @@ class ResidentCrops:
 
 def decoded_images(source: ImageSource, max_pixels: int) -> list[NDArray[np.uint8]]:
     """Decode all images, several at a time; broken ones are left out, and named in `source.skipped`."""
-
-    def read(index: int) -> NDArray[np.uint8] | None:
-        try:
-            return source.read(index, max_pixels)
-        except ImageError:
-            return None
-
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [image for image in pool.map(read, range(len(source))) if image is not None]
+        images = pool.map(lambda index: source.read_if_whole(index, max_pixels), range(len(source)))
+        return [image for image in images if image is not None]
 
 
 def too_large_for_memory(source: ImageSource, max_pixels: int) -> str | None:
     """Why the decoded images should not stay in memory, from the mean size of a few; None if they may."""
-    sizes = []
-    for index in np.linspace(0, len(source) - 1, min(_SAMPLED, len(source))).astype(int):
-        try:
-            sizes.append(source.read(int(index), max_pixels).size)
-        except ImageError:
-            continue
+    sampled = np.linspace(0, len(source) - 1, min(_SAMPLED, len(source))).astype(int).tolist()
+    sizes = [image.size for index in sampled if (image := source.read_if_whole(index, max_pixels)) is not None]
     free = _free_memory()
     needed = len(source) * float(np.mean(sizes or [0]))
     if free is None or needed <= _MEMORY_SHARE * free:

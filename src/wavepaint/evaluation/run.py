@@ -85,18 +85,18 @@ def load_scorers(metrics: Sequence[str], weights: Weights) -> tuple[list[Scorer]
 
 def _lpips(net: Net, backbone: str) -> MetricEntry:
     def load(weights: Weights) -> Scorer:
-        from wavepaint.evaluation.perceptual import LPIPSScorer, load_lpips
+        from wavepaint.evaluation.perceptual import load_lpips, lpips_scorer
 
-        return LPIPSScorer(net, load_lpips(net, weights.get(backbone)))
+        return lpips_scorer(net, load_lpips(net, weights.get(backbone)))
 
     return MetricEntry((backbone,), load)
 
 
 def _dists(weights: Weights) -> Scorer:
-    from wavepaint.evaluation.perceptual import DistanceScorer, load_dists
+    from wavepaint.evaluation.perceptual import distance_scorer, load_dists
 
     model = load_dists(weights.get("vgg16"))
-    return DistanceScorer("dists", model.layers, model.distance)
+    return distance_scorer("dists", model.layers, model.distance)
 
 
 METRIC_LOADERS["pixels"] = MetricEntry((), lambda weights: pixel_scores)
