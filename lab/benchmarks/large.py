@@ -236,7 +236,8 @@ def measure_folder(small: bool, rounds: int, python: str) -> Iterator[Timing]:
 
 def write_files(case: Case, dtype: type, image: Path, mask: Path) -> None:
     """By a process of its own: a child's peak memory counts what its parent held when it began."""
-    run_apart([sys.executable, __file__, "--write", json.dumps(asdict(case)), np.dtype(dtype).name, image, mask])
+    command = [sys.executable, "-m", "lab.benchmarks.large", "--write", json.dumps(asdict(case))]
+    run_apart([*command, np.dtype(dtype).name, image, mask])
 
 
 def write_image(case: Case, dtype: str, image: str, mask: str) -> None:
