@@ -13,10 +13,11 @@ with the distance D chosen such that at most `pool_size` decoded images are held
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,29 +44,28 @@ class Batch(TypedDict):
     """The images' names."""
 
 
-class CropSource(Protocol):
-    """Where batches come from: `data.stream.CropStream` or `data.resident.ResidentCrops`."""
+class CropSource(ABC):
+    """Where batches come from."""
 
     @property
     def skipped(self) -> Sequence[Skipped]:
-        """The broken images found so far."""
-        ...
+        """The broken images found so far, apart from those that `ImageSource` names."""
+        return ()
 
+    @abstractmethod
     def next(self, side: int) -> Batch:
-        """The next batch of crops of this side."""
-        ...
+        """The next batch of crops of this side, in pixels."""
 
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Where it is, in plain values."""
-        ...
 
+    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> bool:
         """Continue from a state; whether exactly."""
-        ...
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Stop what works for it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -184,15 +184,21 @@ def random_crop(image: RGB, crop: int, max_scale: float, rng: np.random.Generato
     seen_h, seen_w = min(window, h), min(window, w)
     top, left = int(rng.integers(h - seen_h + 1)), int(rng.integers(w - seen_w + 1))
     view = image[top : top + seen_h, left : left + seen_w]
-    if (seen_h, seen_w) != (window, window):
-        missing = (window - seen_h, window - seen_w)
-        view = np.pad(view, (*((short // 2, short - short // 2) for short in missing), (0, 0)), mode="symmetric")
+    view = mirrored_outwards(view, window)
     if rng.integers(2):
         view = view[:, ::-1]
     view = np.ascontiguousarray(view)
     if window > crop:
         view = cv2.resize(view, (crop, crop), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return view
+
+
+def mirrored_outwards(image: RGB, side: int) -> RGB:
+    """Return an `(h, w, 3)` image whose sides are at least so long: reflection extends it evenly on both ends."""
+    short = [max(0, side - length) for length in image.shape[:2]]
+    if any(short):
+        image = np.pad(image, [(gap // 2, gap - gap // 2) for gap in short] + [(0, 0)], mode="symmetric")
+    return image
 
 
 def _require(condition: bool, message: str) -> None:

@@ -168,7 +168,7 @@ class Shards(ImageSource):
         super().__init__()
         self._paths = list(paths)
         self._members: list[str] = []
-        self._shard, self._offset, self._size = array("q"), array("q"), array("q")
+        self._where = array("q")  # for every member its shard's number, where its bytes begin, and how many there are
         for number, path in enumerate(self._paths):
             self._index(number, path)
 
@@ -180,9 +180,7 @@ class Shards(ImageSource):
                 for member in shard:
                     if member.isfile() and is_image(member.name):
                         self._members.append(member.name)
-                        self._shard.append(number)
-                        self._offset.append(member.offset_data)
-                        self._size.append(member.size)
+                        self._where.extend((number, member.offset_data, member.size))
         except tarfile.TarError as error:
             reason = "not a whole tar file" if opened else "not a tar file (a compressed one has to be unpacked)"
             self._skipped[printable(path.name)] = f"{reason}: {error}"
@@ -194,13 +192,14 @@ class Shards(ImageSource):
 
     def name(self, index: int) -> str:
         """Return `SHARD.tar/MEMBER`, without the shard's folder."""
-        return f"{self._paths[self._shard[index]].name}/{self._members[index]}"
+        return f"{self._paths[self._where[3 * index]].name}/{self._members[index]}"
 
     def encoded(self, index: int) -> bytes:
         """Return the member's bytes; raises `OSError`."""
-        with self._paths[self._shard[index]].open("rb") as shard:
-            shard.seek(self._offset[index])
-            return shard.read(self._size[index])
+        number, start, size = self._where[3 * index : 3 * index + 3]
+        with self._paths[number].open("rb") as shard:
+            shard.seek(start)
+            return shard.read(size)
 
 
 class Selection(ImageSource):

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepaint.data.crops import Batch
-from wavepaint.data.images import ImageSource, Skipped
+from wavepaint.data.crops import Batch, CropSource
+from wavepaint.data.images import ImageSource
 from wavepaint.data.masks import mixed_preset, rng_for
 from wavepaint.errors import OptionError
 
@@ -104,11 +104,8 @@ class MaskBank:
 
     def __init__(self, weights: Mapping[str, int], count: int, seed: int, device: torch.device) -> None:
         preset, size = mixed_preset(weights), (self.SIDE, self.SIDE)
-
-        def draw(number: int) -> NDArray[np.bool_]:
-            return preset.draw(size, rng_for(seed, f"mask {number}"))
-
-        self.masks = torch.from_numpy(np.stack([draw(number) for number in range(count)])).to(device)
+        masks = [preset.draw(size, rng_for(seed, f"mask {number}")) for number in range(count)]
+        self.masks = torch.from_numpy(np.stack(masks)).to(device)
 
     def crops(self, batch: int, side: int, generator: torch.Generator) -> Tensor:
         """(batch, 1, side, side) float32, 1 = hole; each has at least one known and one hole sample."""
@@ -120,12 +117,9 @@ class MaskBank:
         top, left = torch.randint(self.SIDE - span + 1, (2, 4 * batch, 1), generator=generator, device=device)
         steps = torch.arange(side, device=device) * span // side
         masks = self.masks[chosen[:, None, None], (top + steps)[:, :, None], (left + steps)[:, None, :]]
-        if torch.rand((), generator=generator, device=device) < 0.5:
-            masks = masks.transpose(1, 2)
-        if torch.rand((), generator=generator, device=device) < 0.5:
-            masks = masks.flip(1)
-        if torch.rand((), generator=generator, device=device) < 0.5:
-            masks = masks.flip(2)
+        for turn in (lambda x: x.transpose(1, 2), lambda x: x.flip(1), lambda x: x.flip(2)):
+            if torch.rand((), generator=generator, device=device) < 0.5:
+                masks = turn(masks)
         # Of four candidates per crop, take those whose area is neither nothing nor nearly everything.
         area = masks.float().mean((1, 2))
         fit = (area > 0.005) & (area < 0.6)
@@ -136,7 +130,7 @@ class MaskBank:
         return masks.unsqueeze(1).float()
 
 
-class ResidentCrops:
+class ResidentCrops(CropSource):
     """Batches from images and masks in memory: batch k follows from the seed, k and the process's number alone.
 
     Args:
@@ -147,9 +141,6 @@ class ResidentCrops:
         max_scale: crops show up to this times their side, reduced.
         rank: number of this process.
     """
-
-    skipped: tuple[Skipped, ...] = ()
-    """Broken images are found, and named by their source, before this is made."""
 
     def __init__(
         self, images: ImageBank, masks: MaskBank, batch_size: int, seed: int, max_scale: float, rank: int = 0
@@ -177,9 +168,6 @@ class ResidentCrops:
         """Continue after a state; whether exactly."""
         self._done = state["done"]
         return state == self.state_dict()
-
-    def close(self) -> None:
-        """Nothing to stop."""
 
 
 def decoded_images(source: ImageSource, max_pixels: int) -> list[NDArray[np.uint8]]:

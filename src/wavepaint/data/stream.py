@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from wavepaint.data.crops import Batch, CropDataset
+from wavepaint.data.crops import Batch, CropDataset, CropSource
 from wavepaint.data.images import Skipped
 from wavepaint.data.masks import rng_for
 
@@ -24,7 +24,7 @@ from wavepaint.data.masks import rng_for
 _Arrays = tuple[NDArray[np.uint8], NDArray[np.bool_], list[str], list[Skipped]]
 
 
-class CropStream:
+class CropStream(CropSource):
     """Batches in stages: every size of crop has a dataset of its own, whose order follows from where it began.
 
     Args:

@@ -5,12 +5,13 @@ Each piece of the hole is completed in a window of its own (`complete`), guided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from wavepaint.box import Box
 from wavepaint.fill.complete import complete
+from wavepaint.fill.exemplar import Progress
 from wavepaint.fill.flat import fill_flat
 from wavepaint.fill.guide import READ_PIXELS, Patch, Readable, Samples, overlay
 from wavepaint.fill.options import ExemplarOptions
@@ -18,8 +19,6 @@ from wavepaint.fill.patches import Mask
 from wavepaint.fill.pieces import Piece, find_pieces
 from wavepaint.fill.regions import in_groups
 from wavepaint.fill.units import colours_of, to_unit
-
-Progress = Callable[[float], bool | None]
 
 
 def add_detail(

@@ -53,12 +53,6 @@ class WideHole:
     box: Box
     share: NDArray[np.float32]
 
-    @property
-    def deep(self) -> Mask:
-        """(box.height, box.width) bool: the interior."""
-        deep: Mask = self.share == 1
-        return deep
-
 
 def find_wide(mask: Mask) -> list[WideHole]:
     """Find where a hole is so wide that its interior is better filled from a reduced copy.
