@@ -116,9 +116,9 @@ class CropDataset:
         self,
         source: ImageSource,
         options: CropOptions | None = None,
-        *,
         crop: int = 256,
         seed: int = 0,
+        *,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:

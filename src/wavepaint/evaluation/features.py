@@ -90,7 +90,8 @@ class VGG16Features(ImageNetFeatures):
     """
 
     def __init__(self, weights: str | Path | None, layers: Sequence[str], pool: Pool = max_pool) -> None:
-        chosen, convolutions, fan_in = [RELU_NAMES.index(name) for name in layers], {}, 3
+        chosen, fan_in = [RELU_NAMES.index(name) for name in layers], 3
+        convolutions: dict[int, nn.Conv2d] = {}
         for number, width in islice(_VGG_WIDTHS.items(), max(chosen) + 1):
             convolutions[number], fan_in = nn.Conv2d(fan_in, width, 3, padding=1), width
         super().__init__("VGG16", weights, convolutions, (5, 10, 17, 24), pool)
