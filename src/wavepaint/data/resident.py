@@ -117,9 +117,9 @@ class MaskBank:
         top, left = torch.randint(self.SIDE - span + 1, (2, 4 * batch, 1), generator=generator, device=device)
         steps = torch.arange(side, device=device) * span // side
         masks = self.masks[chosen[:, None, None], (top + steps)[:, :, None], (left + steps)[:, None, :]]
-        for turn in (lambda x: x.transpose(1, 2), lambda x: x.flip(1), lambda x: x.flip(2)):
-            if torch.rand((), generator=generator, device=device) < 0.5:
-                masks = turn(masks)
+        turned, *flipped = (bool(torch.rand((), generator=generator, device=device) < 0.5) for _ in range(3))
+        masks = masks.transpose(1, 2) if turned else masks
+        masks = masks.flip([axis for axis, each in zip((1, 2), flipped, strict=True) if each])
         # Of four candidates per crop, take those whose area is neither nothing nor nearly everything.
         area = masks.float().mean((1, 2))
         fit = (area > 0.005) & (area < 0.6)
