@@ -41,6 +41,7 @@ HAT_SIZES = (5, 9, 15)
 HAT_LEVELS = (15, 30, 50, 80, 110)
 HOUGH_VOTES = (15, 30, 60, 90)
 MAX_PIXELS = 2**18
+FOUND_LABELS = ("precision", "recall", "F1", "recall, clear", "clean, mean %")
 
 Mask = NDArray[np.bool_]
 Detector = Callable[[RGB], Mask]
@@ -138,8 +139,9 @@ def best_of(detectors: Mapping[str, Detector], crops: Sequence[Damaged], kind: D
 
 
 def clean_shares(detector: Detector, images: Sequence[RGB]) -> list[float]:
-    """Shares of images without damage that are marked, in percent."""
-    return [100 * float(detector(image).mean()) for image in images]
+    """Mean and largest share of images without damage that are marked, in percent."""
+    shares = [100 * float(detector(image).mean()) for image in images]
+    return [float(np.mean(shares)), max(shares)]
 
 
 def found_rows(
@@ -163,25 +165,12 @@ def found_rows(
             detectors[chosen] = candidates[chosen]
         crops = damaged_crops(held_out, [kind], number, seed)
         for name, detector in detectors.items():
-            (result, clear), shares = score(detector, crops, kind), clean_shares(detector, clean)
-            rows[f"{kind}: {name}"] = [
-                result.precision,
-                result.recall,
-                result.f1,
-                clear.recall,
-                float(np.mean(shares)),
-                max(shares),
-            ]
+            result, clear = score(detector, crops, kind)
+            found = (result.precision, result.recall, result.f1, clear.recall)
+            rows[f"{kind}: {name}"] = [*found, *clean_shares(detector, clean)]
     for each in SENSITIVITIES:
         shares = clean_shares(partial(finder.find, finding=Finding(sensitivity=each, grow=0)), clean)
-        rows[f"all kinds: wavepaint, sensitivity {each}"] = [
-            None,
-            None,
-            None,
-            None,
-            float(np.mean(shares)),
-            max(shares),
-        ]
+        rows[f"all kinds: wavepaint, sensitivity {each}"] = [None, None, None, None, *shares]
     return rows
 
 
@@ -237,14 +226,7 @@ def stored(
             {
                 "id": "found",
                 "title": f"{number} held-out crops of {SIDE} pixels for each kind; and the whole images, clean",
-                "columns": [
-                    ["precision", 3],
-                    ["recall", 3],
-                    ["F1", 3],
-                    ["recall, clear", 3],
-                    ["clean, mean %", 3],
-                    ["clean, largest %", 2],
-                ],
+                "columns": [*([label, 3] for label in FOUND_LABELS), ["clean, largest %", 2]],
                 "rows": found,
             },
             {

@@ -19,8 +19,9 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
+from lab.writing import write_json
 from wavepaint.data.images import ImageSource
-from wavepaint.errors import ImageError, OptionError
+from wavepaint.errors import ImageError, OptionError, check_known
 from wavepaint.files import atomic_write
 
 FORMAT = "wavepaint-prepared-1"
@@ -70,8 +71,7 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
 
 def find_dataset(name: str) -> Dataset:
     """A data set by name; `OptionError`, which lists the others, for an unknown one."""
-    if name not in DATASETS:
-        raise OptionError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+    check_known("data set", (name,), DATASETS)
     return DATASETS[name]
 
 
@@ -123,7 +123,7 @@ def prepare(
                 chosen = slice(start, start + shard_size)
                 yield from _shard(dataset, source, path, indices[chosen], members[split][chosen], size)
                 shards[f"{size}/{path.name}"] = _sha256(path)
-    _write_json(target / MANIFEST, {**plan, "complete": True, "shards_sha256": shards})
+    write_json(target / MANIFEST, {**plan, "complete": True, "shards_sha256": shards})
 
 
 def _splits_of(dataset: Dataset, source: ImageSource) -> Splits:
@@ -205,7 +205,7 @@ def _begin(target: Path, plan: dict[str, Any], texts: Mapping[str, str]) -> None
         for split, text in texts.items():
             with atomic_write(target / f"{split}.txt") as unfinished:
                 unfinished.write_text(text, encoding="utf-8", newline="\n")
-        _write_json(manifest, {**plan, "complete": False})
+        write_json(manifest, {**plan, "complete": False})
     except OSError as error:
         raise OptionError(f"{target}: cannot be written: {error.strerror or error}") from None
 
@@ -278,8 +278,3 @@ def _natural(name: str) -> tuple[tuple[bool, int, str], ...]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8", newline="\n")

@@ -13,22 +13,22 @@ from torch import Tensor
 from lab.frechet import gaussian_frechet_distance
 from wavepaint.evaluation.features import VGG16Features
 from wavepaint.evaluation.metrics import FloatArray
-from wavepaint.evaluation.perceptual import DistanceScorer, load_vgg16, tensor_of
-from wavepaint.evaluation.protocol import Evaluated
+from wavepaint.evaluation.perceptual import distance_scorer, tensor_of
+from wavepaint.evaluation.protocol import Evaluated, Scorer
 from wavepaint.evaluation.registry import Weights
 
 DISTANCE_LAYERS = ("relu1_2", "relu2_2", "relu3_3")
 FRECHET_LAYER = "relu3_3"
 
 
-def vgg_distance(weights: Weights) -> DistanceScorer:
+def vgg_distance(weights: Weights) -> Scorer:
     """The scorer `vgg_distance`: `feature_distance` through VGG16."""
-    return DistanceScorer("vgg_distance", load_vgg16(weights.get("vgg16"), DISTANCE_LAYERS), feature_distance)
+    return distance_scorer("vgg_distance", VGG16Features(weights.get("vgg16"), DISTANCE_LAYERS), feature_distance)
 
 
 def frechet_vgg(weights: Weights) -> HoleFrechet:
     """The scorer `vgg_frechet`."""
-    return HoleFrechet(load_vgg16(weights.get("vgg16"), (FRECHET_LAYER,)))
+    return HoleFrechet(VGG16Features(weights.get("vgg16"), (FRECHET_LAYER,)))
 
 
 def feature_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:

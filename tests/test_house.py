@@ -12,10 +12,10 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "src" / "wavepaint"
 CODE = sorted(PRODUCT.rglob("*.py"))
 
-MAX_PRODUCT_LINES = 21_866
+MAX_PRODUCT_LINES = 21_663
 """To be lowered with every clean-up; the aim is 15,000."""
 MAX_BATCH_LINES = 700
-MAX_TRAINING_LINES = 1_800
+MAX_TRAINING_LINES = 1_795
 MAX_ROOMS = 12
 MAX_CLASS_LINES = 300
 MAX_METHODS = 20

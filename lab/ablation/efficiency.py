@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,8 +18,10 @@ from torch import Tensor, nn
 
 from lab.ablation.measuring import kept
 from lab.ablation.plan import Plan, read_plan, write_plan
-from lab.ablation.report import Report, plain_table
+from lab.ablation.report import Report
 from lab.ablation.studies import EFFICIENCY
+from lab.benchmark.machine import process_memory
+from lab.benchmark.report import plain_table
 from lab.benchmark.subjects import PEERS, load_generator, repository_peers
 from wavepaint.errors import OptionError
 from wavepaint.network import WavePaint, preset
@@ -212,26 +213,13 @@ def _now(device: str) -> float:
 def _memory(device: str) -> int:
     if device != "cpu":
         return torch.cuda.memory_allocated(device)
-    return _process_memory("VmRSS")
+    return process_memory("VmRSS") or 0
 
 
 def _peak_memory(device: str) -> int:
     if device != "cpu":
         return torch.cuda.max_memory_allocated(device)
-    return _process_memory("VmHWM")
-
-
-def _process_memory(field: str) -> int:
-    """Bytes of this process now (VmRSS) or at their highest (VmHWM)."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
-    except (OSError, StopIteration):
-        # Elsewhere only the highest is known, and it is in kilobytes but on macOS.
-        import resource
-
-        highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return highest if sys.platform == "darwin" else 1024 * highest
+    return process_memory("VmHWM") or 0
 
 
 def _report(costs: Sequence[Cost], settings: dict[str, Any]) -> Report:

@@ -25,10 +25,11 @@ from lab.ablation.convolutions import load_network
 from lab.ablation.figures import difference_chart, energy_maps
 from lab.ablation.plan import EQUAL_STEPS
 from lab.ablation.receptive_field import ReceptiveField
-from lab.ablation.report import INTERVALS, SEEDS, Report, plain_table
+from lab.ablation.report import INTERVALS, SEEDS, Report
 from lab.ablation.studies import Arm
 from lab.ablation.texture import GRADIENT_SHARE
 from lab.ablation.training import REFERENCE_LOSSES, snapshot_path
+from lab.benchmark.report import plain_table
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import Summary
 from wavepaint.evaluation.tables import Table

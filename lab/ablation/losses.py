@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from lab.vgg import DISTANCE_LAYERS, feature_distance
 from wavepaint.evaluation.features import VGG16Features
-from wavepaint.evaluation.perceptual import load_vgg16
 from wavepaint.training.losses import Loss, load_losses
 
 RING = 16
@@ -102,6 +101,6 @@ def load_all_losses(names: Iterable[str], vgg_weights: Path | None) -> dict[str,
     losses = load_losses([name for name in names if name not in THROUGH_VGG], {})
     own = [name for name in names if name in THROUGH_VGG]
     if own:
-        shared = Comparison(load_vgg16(vgg_weights, DISTANCE_LAYERS))
+        shared = Comparison(VGG16Features(vgg_weights, DISTANCE_LAYERS))
         losses |= {name: THROUGH_VGG[name](shared) for name in own}
     return losses

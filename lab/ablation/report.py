@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,6 @@ def write_report(report: Report, folder: Path) -> None:
     }
     _write(folder / "results.json", json.dumps(results, indent=1) + "\n")
     _write(folder / "report.html", _page(report))
-
-
-def plain_table(title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
-    """A table without bold cells."""
-    return Table(title, header, tuple(rows), tuple((False,) * len(header) for _ in rows))
 
 
 def _page(report: Report) -> str:

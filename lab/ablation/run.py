@@ -25,7 +25,7 @@ from lab.ablation.studies import (
 from lab.ablation.texture import CONTINUED_RATE
 from lab.ablation.trained import run_training_study
 from lab.ablation.training import FRESH, Start
-from wavepaint.errors import OptionError
+from wavepaint.errors import OptionError, check_known
 from wavepaint.evaluation.testset import open_test_set
 from wavepaint.network.checkpoint import DEFAULT_NAME
 
@@ -66,8 +66,7 @@ class StudyRequest:
     def check(self) -> None:
         """Refuse an unknown study, and arguments that it lacks or does not take: `OptionError`."""
         name = self.name
-        if name not in STUDIES:
-            raise OptionError(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
+        check_known("study", (name,), STUDIES)
         needs = {"--images": name not in (MASK_SIZE, EFFICIENCY), "--test": name != EFFICIENCY}
         for option, given in (("--images", self.images), ("--test", self.tests)):
             if bool(given) != needs[option]:

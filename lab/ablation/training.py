@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
-from numpy.typing import NDArray
 
 from lab.ablation.convolutions import MARK, ConvolutionBlock, without_dwt
 from lab.ablation.losses import load_all_losses
 from lab.ablation.plan import Scale
 from lab.ablation.studies import Arm
 from wavepaint.data.crops import Batch
-from wavepaint.data.images import ImageSource, Selection, find_images
+from wavepaint.data.images import Selection, find_images
 from wavepaint.data.resident import ImageBank, MaskBank
-from wavepaint.errors import ImageError, OptionError
+from wavepaint.errors import OptionError
 from wavepaint.evaluation.protocol import item_name
-from wavepaint.files import atomic_write as atomic
+from wavepaint.files import atomic_write
 from wavepaint.network import WavePaint, WavePaintConfig, load_checkpoint, preset, save_checkpoint
 from wavepaint.network.coarse import evaluating, most_coarse_levels
 from wavepaint.training.learner import Learner, has_bfloat16, is_finite
@@ -159,7 +157,7 @@ class PairedTrainer:
     def save(self, path: Path) -> None:
         """Write all that resuming needs."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as unfinished:
+        with atomic_write(path) as unfinished:
             torch.save({"steps": self.steps, "seconds": self.seconds, "learner": self.learner.state_dict()}, unfinished)
 
     def resume(self, path: Path) -> None:
@@ -300,12 +298,4 @@ def load_images(source: str, count: int, excluded: frozenset[str], device: torch
         raise OptionError(f"{source}: all its images are in the test set")
     step = max(1.0, len(usable) / count)
     chosen = Selection(found, (usable[int(number * step)] for number in range(min(count, len(usable)))))
-    return ImageBank(_readable(chosen), device)
-
-
-def _readable(source: ImageSource) -> Iterator[NDArray[np.uint8]]:
-    for index in range(len(source)):
-        try:
-            yield source.read(index, MAX_PIXELS)
-        except ImageError:
-            continue
+    return ImageBank((image for _, image in chosen.readable(MAX_PIXELS)), device)

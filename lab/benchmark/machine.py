@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,25 @@ def _memory_gib() -> float | None:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def process_memory(field: str, process: int | str = "self") -> int | None:
+    """Bytes of a process now (`VmRSS`) or at their highest (`VmHWM`).
+
+    Where the system does not say, this process's highest, or None.
+    """
+    try:
+        # Not getrusage: on Linux a process begins with the peak of the one that started it.
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+        return 1024 * int(status.split(f"{field}:")[1].split()[0])
+    except (OSError, IndexError):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return highest if sys.platform == "darwin" else 1024 * highest
 
 
 def _version(package: str) -> str | None:

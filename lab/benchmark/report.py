@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from lab.benchmark.cases import Spread, spread_of
 from lab.benchmark.run import BATCH, OK, Measurement, Plan
 from lab.benchmark.subjects import Subject
 from wavepaint import __version__
-from wavepaint.errors import OptionError
 from wavepaint.evaluation.tables import Table
-from wavepaint.files import atomic_write
 
 FORMAT = "wavepaint-benchmark-1"
 
@@ -60,19 +56,6 @@ def _spread(values: Sequence[float]) -> dict[str, Any] | None:
     return None if spread is None else {**asdict(spread), "values": list(values)}
 
 
-def write_json(report: dict[str, Any], target: Path) -> None:
-    """Write the report, whole or not at all.
-
-    Raises:
-        OptionError: the file cannot be written.
-    """
-    try:
-        with atomic_write(target) as unfinished:
-            unfinished.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise OptionError(f"{target}: cannot be written: {error.strerror or error}") from None
-
-
 def tables_of(measurements: Sequence[Measurement]) -> list[Table]:
     """One table per size, seconds by hole and peak memory; then what does not depend on the size."""
     sides = sorted({measurement.case.side for measurement in measurements})
@@ -88,7 +71,7 @@ def _side_table(measurements: Sequence[Measurement], side: int) -> Table:
         peaks = [m.peak_mib for m in own.values() if m.peak_mib is not None]
         cells = [_seconds_cell(own.get(percent), subject, percents[0]) for percent in percents]
         rows.append((subject.name, *cells, f"{max(peaks):.0f}" if peaks else "-"))
-    return _table(
+    return plain_table(
         f"{side} x {side}: seconds an image, median (range)",
         ("method", *(f"hole {percent:g} %" for percent in percents), "peak MiB"),
         rows,
@@ -124,7 +107,7 @@ def _overall_table(measurements: Sequence[Measurement], side: int) -> Table:
             )
         )
     header = ("method", "cold start, s", "images/s", "MB", "M parameters", "device")
-    return _table(f"{side} x {side}: a new process to its first image; batches of {BATCH}", header, rows)
+    return plain_table(f"{side} x {side}: a new process to its first image; batches of {BATCH}", header, rows)
 
 
 def _range(spread: Spread) -> str:
@@ -132,5 +115,6 @@ def _range(spread: Spread) -> str:
     return median if spread.count == 1 else f"{median} ({spread.low:.3g}-{spread.high:.3g})"
 
 
-def _table(title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+def plain_table(title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+    """A table without bold cells."""
     return Table(title, header, tuple(rows), tuple((False,) * len(header) for _ in rows))

@@ -10,10 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 from lab.benchmark.cases import Case
+from lab.benchmark.machine import process_memory
 from lab.benchmark.subjects import Loaded, Subject, load_subject
 from wavepaint.evaluation.metrics import BoolMask, Image
 
@@ -63,10 +63,11 @@ def _measure(loaded: Loaded, subject: Subject, side: int, percent: float, images
     for (image, mask), result in zip(given, filled, strict=True):
         if result.shape != image.shape or not (result[~mask] == image[~mask]).all():
             raise AssertionError(f"{subject.name} changed samples outside the hole")
+    peak = process_memory("VmHWM")
     return {
         "seconds": seconds,
         "cpu_seconds": processors,
-        "peak_mib": _peak_mib(),
+        "peak_mib": None if peak is None else peak / MEBI,
         "device_peak_mib": _device_peak_mib(loaded.device),
     }
 
@@ -75,22 +76,6 @@ def _timed(loaded: Loaded, given: Sequence[tuple[Image, BoolMask]]) -> tuple[Seq
     processors, began = time.process_time(), time.perf_counter()
     filled = loaded.fill(given)
     return filled, time.perf_counter() - began, time.process_time() - processors
-
-
-def _peak_mib() -> float | None:
-    """The most memory that this process ever held; None where the system does not say."""
-    try:
-        # Not getrusage: on Linux a process begins with the peak of the one that started it.
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-    except (OSError, IndexError):
-        pass
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / MEBI if sys.platform == "darwin" else peak / 1024
 
 
 def _device_peak_mib(device: str) -> float | None:

@@ -1,6 +1,6 @@
 """An attack on `wavepaint serve`: what costs much to refuse, to do, to give up, and connections that say nothing.
 
-    python lab/benchmarks/attack.py [--deadline 10] [--only NAME ...]
+    python -m lab.benchmarks.attack [--deadline 10] [--only NAME ...]
 
 Starts a server of its own on 127.0.0.1 and sends everything there. During each attack a thread asks for `/healthz` ten
 times a second, each time on a new connection. Prints, for every attack: the status, the seconds until the answer and
@@ -12,25 +12,24 @@ if `/healthz` took longer than 0.2 s, failed, or memory passed `MEMORY`, the lim
 from __future__ import annotations
 
 import argparse
-import http.client
 import io
 import re
 import signal
 import socket
 import statistics
 import struct
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-BOUNDARY = "wavepaint-attack"
+from lab.benchmarks.serving import Server, ask, form, png
+
 PROMPT = 0.2
 MEMORY = 4 * 2**30
 IDLE = 512
@@ -45,54 +44,34 @@ class Health:
     failures: int = 0
 
 
-class Server:
-    """A server process on a free port of the loopback interface."""
+class Victim(Server):
+    """A server of two workers with one thread each, and how it is."""
 
     def __init__(self, deadline: float) -> None:
-        options = ["--port", "0", "--workers", "2", "--threads", "1", "--deadline", str(deadline)]
-        command = [sys.executable, "-m", "wavepaint", "serve", *options]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        line = next(line for line in self.process.stderr if "listening on" in line)
-        self.port = int(line.rpartition(":")[2])
-        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        super().__init__("--workers", "2", "--threads", "1", "--deadline", str(deadline))
 
     def get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
+        with closing(self.connection(30)) as connection:
             connection.request("GET", path)
             response = connection.getresponse()
             return response.status, response.read().decode()
-        finally:
-            connection.close()
 
     def post(self, body: bytes) -> tuple[int, str]:
         """Status, and the reason if it is a refusal."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
-        try:
-            headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-            connection.request("POST", "/v1/inpaint", body, headers)
-            response = connection.getresponse()
-            content = response.read()
-            return response.status, "" if response.status == 200 else content.decode()
-        except OSError as error:
-            return 0, str(error)
-        finally:
-            connection.close()
+        with closing(self.connection(600)) as connection:
+            try:
+                status, content = ask(connection, body)
+            except OSError as error:
+                return 0, str(error)
+        return status, "" if status == 200 else content.decode()
 
     def is_busy(self) -> bool:
         found = re.search(r"^wavepaint_work_running (\S+)$", self.get("/metrics")[1], re.MULTILINE)
         return found is not None and float(found[1]) > 0
 
-    def peak_memory(self) -> int:
-        with open(f"/proc/{self.process.pid}/status") as status:
-            found = re.search(r"VmHWM:\s+(\d+) kB", status.read())
-        assert found
-        return int(found[1]) * 1024
-
 
 @contextmanager
-def watched(server: Server) -> Any:
+def watched(server: Victim) -> Any:
     """The `Health` of a server within the block."""
     health, stop = Health(), threading.Event()
 
@@ -119,21 +98,6 @@ def watched(server: Server) -> Any:
 # -- what is sent ----------------------------------------------------------------------------------------------------
 
 
-def form(parts: Parts) -> bytes:
-    body = b"".join(
-        b'--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (BOUNDARY.encode(), name.encode(), content)
-        for name, content in parts
-    )
-    return body + b"--%b--\r\n" % BOUNDARY.encode()
-
-
-def png(samples: Any) -> bytes:
-    import pyvips
-
-    image = pyvips.Image.new_from_array(samples) if isinstance(samples, np.ndarray) else samples
-    return bytes(image.pngsave_buffer(compression=1))
-
-
 def dots(side: int, count: int) -> Parts:
     """A grey image and a mask of evenly spread squares."""
     mask = np.zeros((side, side), np.uint8)
@@ -142,7 +106,8 @@ def dots(side: int, count: int) -> Parts:
     for row in centres:
         for column in centres:
             mask[row - 4 : row + 4, column - 4 : column + 4] = 255
-    return [("image", png(np.full((side, side), 90, np.uint8))), ("mask", png(mask)), ("dilate", b"500")]
+    image = np.full((side, side), 90, np.uint8)
+    return [("image", png(image, compression=1)), ("mask", png(mask, compression=1)), ("dilate", b"500")]
 
 
 def large(side: int, format: str) -> Parts:
@@ -151,7 +116,7 @@ def large(side: int, format: str) -> Parts:
 
     noise = np.random.default_rng(0).integers(0, 256, (side // 32, side // 32, 3), dtype=np.uint8)
     image = pyvips.Image.new_from_array(noise).resize(32, kernel="linear")
-    content = png(image) if side <= 4000 else bytes(image.jpegsave_buffer(Q=90))
+    content = bytes(image.pngsave_buffer(compression=1) if side <= 4000 else image.jpegsave_buffer(Q=90))
     return [("image", content), ("boxes", b"10,10,50,50"), ("format", format.encode())]
 
 
@@ -197,7 +162,7 @@ ATTACKS: dict[str, Callable[[], Parts]] = {
 # -- the attack ------------------------------------------------------------------------------------------------------
 
 
-def attack(server: Server, name: str) -> bool:
+def attack(server: Victim, name: str) -> bool:
     """Two of the same at a time, one for each worker. Returns whether the server stayed well."""
     body = form(ATTACKS[name]())
     answers: list[tuple[int, str]] = []
@@ -219,7 +184,7 @@ def attack(server: Server, name: str) -> bool:
     return report(server, health)
 
 
-def silence(server: Server) -> bool:
+def silence(server: Victim) -> bool:
     """Connections that never send anything, as many as the server takes."""
     with ExitStack() as stack:
         for _ in range(IDLE):
@@ -230,9 +195,9 @@ def silence(server: Server) -> bool:
     return report(server, health)
 
 
-def report(server: Server, health: Health) -> bool:
+def report(server: Victim, health: Health) -> bool:
     median, worst = (1000 * f(health.seconds) for f in (statistics.median, max))
-    peak = server.peak_memory()
+    peak = server.memory("VmHWM")
     print(
         f"/healthz {median:.0f} ms, at most {worst:.0f} ms, {health.failures} of {len(health.seconds)} failed; "
         f"peak memory {peak / 2**20:.0f} MiB",
@@ -241,7 +206,7 @@ def report(server: Server, health: Health) -> bool:
     return worst < 1000 * PROMPT and not health.failures and peak < MEMORY
 
 
-def stop(server: Server) -> None:
+def stop(server: Victim) -> None:
     """Three signals while the workers are busy."""
     body = form(large(4000, "avif"))
     for _ in range(2):
@@ -262,7 +227,7 @@ def main() -> int:
     parser.add_argument("--deadline", type=float, default=10)
     parser.add_argument("--only", nargs="*", choices=[*ATTACKS, "silence"], default=[*ATTACKS, "silence"])
     arguments = parser.parse_args()
-    server = Server(arguments.deadline)
+    server = Victim(arguments.deadline)
     try:
         well = [attack(server, name) for name in arguments.only if name in ATTACKS]
         if "silence" in arguments.only:

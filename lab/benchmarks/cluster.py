@@ -1,6 +1,6 @@
 """`wavepaint batch` against folder mode, and against machines and drivers that are killed.
 
-    python lab/benchmarks/cluster.py [--images 2000] [--nodes 3] [--names 20000] [--detail network] [--workers 1]
+    python -m lab.benchmarks.cluster [--images 2000] [--nodes 3] [--names 20000] [--detail network] [--workers 1]
         [--json FILE]
 
 Runs over the same small images (64 to 96 pixels a side, each with a mask of its own):
@@ -234,6 +234,51 @@ def driver_memory(folder: Path, count: int) -> dict[str, Any]:
     return {"names": count, "driver_peak_mib": round(peak, 1), "seconds": seconds, "by_status": by_status}
 
 
+def measured(arguments: argparse.Namespace, scratch: Path, report: dict[str, Any]) -> Iterator[bool]:
+    """Make the runs, one after the other; after each its part of the report is there: whether its results are whole."""
+    runs, detail, images = arguments.runs.split(","), ("--detail", arguments.detail), arguments.images
+    inputs = scratch / "inputs"
+    make_images(inputs, images)
+    # One thread a network, as in the workers; the bytes do not depend on it.
+    folder = str(scratch / "folder")
+    report["folder"] = timed(command("inpaint", str(inputs), folder, "--threads", "1", *detail))
+    expected = results_in(folder)
+    yield len(expected) == images
+
+    def checked(name: str, output: str, run: dict[str, Any]) -> bool:
+        report[name] = {**run, "check": check(output, expected)}
+        return is_whole(report[name]["check"])
+
+    if "batch" in runs:
+        workers = ("--workers", arguments.workers) if arguments.workers else ()
+        output = str(scratch / "batch")
+        whole = checked("batch", output, timed(command("batch", str(inputs), output, *detail, *workers)))
+        make_images(scratch / "one", 1)
+        one = command("inpaint", f"{scratch}/one", f"{scratch}/one-folder", "--threads", "1", *detail)
+        report["folder_start"] = timed(one)
+        report["batch_start"] = timed(command("batch", f"{scratch}/one", f"{scratch}/one-batch", *detail, *workers))
+        for unit in ("seconds", "processor_seconds"):
+            folder_cost, batch_cost = (
+                report[kind][unit] - report[f"{kind}_start"][unit] for kind in ("folder", "batch")
+            )
+            report[f"overhead_in_{unit}"] = round(batch_cost / folder_cost - 1, 3)
+        yield whole
+    if "killed" in runs:
+        output = str(scratch / "killed")
+        with cluster_of(arguments.nodes) as cluster:
+            run = killed(cluster, str(inputs), output, images, *detail)
+        yield checked("killed", output, run)
+    if "s3" in runs:
+        with s3_server() as bucket:
+            upload(inputs, f"{bucket}/in")
+            with cluster_of(arguments.nodes) as cluster:
+                run = killed(cluster, f"{bucket}/in", f"{bucket}/out", images, *detail)
+            yield checked("s3", f"{bucket}/out", run)
+    if "names" in runs:
+        report["names"] = [driver_memory(scratch, count) for count in (arguments.names // 10, arguments.names)]
+        yield True
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=2000)
@@ -244,63 +289,18 @@ def main() -> int:
     parser.add_argument("--runs", default=",".join(RUNS), help="which of them, with commas between")
     parser.add_argument("--json", type=Path, help="also write the report to this file")
     arguments = parser.parse_args()
-    runs, detail = arguments.runs.split(","), ("--detail", arguments.detail)
-
     # Before Ray is loaded, and inherited by everything that is started here.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
-    report: dict[str, Any] = {
-        "images": arguments.images,
-        "detail": arguments.detail,
-        "cores": len(os.sched_getaffinity(0)),
-    }
-    checks: list[dict[str, Any]] = []
-
-    def write_report() -> None:
-        if arguments.json:
-            arguments.json.write_text(json.dumps(report, indent=2) + "\n")
-
+    cores = len(os.sched_getaffinity(0))
+    report: dict[str, Any] = {"images": arguments.images, "detail": arguments.detail, "cores": cores}
+    whole = []
     with tempfile.TemporaryDirectory(prefix="wavepaint-benchmark-") as scratch:
-        inputs = Path(scratch) / "inputs"
-        make_images(inputs, arguments.images)
-        # One thread a network, as in the workers; the bytes do not depend on it.
-        folder = str(Path(scratch) / "folder")
-        report["folder"] = timed(command("inpaint", str(inputs), folder, "--threads", "1", *detail))
-        expected = results_in(folder)
-        if "batch" in runs:
-            workers = ("--workers", arguments.workers) if arguments.workers else ()
-            report["batch"] = timed(command("batch", str(inputs), f"{scratch}/batch", *detail, *workers))
-            checks.append(check(f"{scratch}/batch", expected))
-            report["batch"] |= {"check": checks[-1]}
-            make_images(Path(scratch) / "one", 1)
-            one = command("inpaint", f"{scratch}/one", f"{scratch}/one-folder", "--threads", "1", *detail)
-            report["folder_start"] = timed(one)
-            report["batch_start"] = timed(command("batch", f"{scratch}/one", f"{scratch}/one-batch", *detail, *workers))
-            for unit in ("seconds", "processor_seconds"):
-                folder_cost, batch_cost = (
-                    report[kind][unit] - report[f"{kind}_start"][unit] for kind in ("folder", "batch")
-                )
-                report[f"overhead_in_{unit}"] = round(batch_cost / folder_cost - 1, 3)
-            write_report()
-        if "killed" in runs:
-            with cluster_of(arguments.nodes) as cluster:
-                report["killed"] = killed(cluster, str(inputs), f"{scratch}/killed", arguments.images, *detail)
-            checks.append(check(f"{scratch}/killed", expected))
-            report["killed"] |= {"check": checks[-1]}
-            write_report()
-        if "s3" in runs:
-            with s3_server() as bucket:
-                upload(inputs, f"{bucket}/in")
-                with cluster_of(arguments.nodes) as cluster:
-                    report["s3"] = killed(cluster, f"{bucket}/in", f"{bucket}/out", arguments.images, *detail)
-                checks.append(check(f"{bucket}/out", expected))
-            report["s3"] |= {"check": checks[-1]}
-            write_report()
-        if "names" in runs:
-            counts = (arguments.names // 10, arguments.names)
-            report["names"] = [driver_memory(Path(scratch), count) for count in counts]
-    write_report()
+        for each in measured(arguments, Path(scratch), report):
+            whole.append(each)
+            if arguments.json:
+                arguments.json.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
-    return 0 if len(expected) == arguments.images and all(map(is_whole, checks)) else 1
+    return 0 if all(whole) else 1
 
 
 if __name__ == "__main__":

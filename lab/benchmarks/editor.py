@@ -1,7 +1,8 @@
-"""Frame times of the editor while painting on 24 megapixels: `python lab/benchmarks/editor.py`; needs Chromium."""
+"""Frame times of the editor while painting on 24 megapixels: `python -m lab.benchmarks.editor`; needs Chromium."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ RECORD = """() => {
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     rng = np.random.default_rng(3)
     rows, columns = np.mgrid[:4000, :6000]
     waves = 128 + 80 * np.sin(columns / 170)[..., None] * np.cos(rows / 110)[..., None]

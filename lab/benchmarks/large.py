@@ -36,6 +36,7 @@ import numpy as np
 
 from lab.registered import CLASSICAL, classical_fill
 from wavepaint import Inpainter
+from wavepaint.evaluation.charts import drawing, svg_of
 from wavepaint.fill.regions import find_regions
 from wavepaint.fill.wide import WIDE
 from wavepaint.inpainter import CROP_PIXELS
@@ -236,7 +237,8 @@ def measure_folder(small: bool, rounds: int, python: str) -> Iterator[Timing]:
 
 def write_files(case: Case, dtype: type, image: Path, mask: Path) -> None:
     """By a process of its own: a child's peak memory counts what its parent held when it began."""
-    run_apart([sys.executable, __file__, "--write", json.dumps(asdict(case)), np.dtype(dtype).name, image, mask])
+    command = [sys.executable, "-m", "lab.benchmarks.large", "--write", json.dumps(asdict(case))]
+    run_apart([*command, np.dtype(dtype).name, image, mask])
 
 
 def write_image(case: Case, dtype: str, image: str, mask: str) -> None:
@@ -261,12 +263,6 @@ def write_image(case: Case, dtype: str, image: str, mask: str) -> None:
 
 def plot(timings: list[Timing], folder: Path) -> None:
     """Cost of each series on logarithmic axes, one SVG each."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "wavepaint"
-    from matplotlib import pyplot
-
     axes = {
         "image area": ("area of the image, megapixels; one hole of 64 px", lambda case: case.megapixels),
         "hole size": ("area of the hole, pixels; image of 12 megapixels", lambda case: case.side**2),
@@ -274,20 +270,18 @@ def plot(timings: list[Timing], folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, (label, position) in axes.items():
-        figure, plane = pyplot.subplots(figsize=(6.4, 3.6))
-        for method in dict.fromkeys(timing.method for timing in timings):
-            line = [timing for timing in timings if timing.method == method and timing.case.series == name]
-            if line:
-                plane.loglog([position(timing.case) for timing in line], [t.median for t in line], "o-", label=method)
-        if not plane.lines:
-            pyplot.close(figure)
+        shown = [timing for timing in timings if timing.case.series == name]
+        if not shown:
             continue
-        plane.set(xlabel=label, ylabel="seconds, median")
-        plane.grid(alpha=0.3)
-        plane.legend()
-        figure.tight_layout()
-        figure.savefig(folder / f"{name.replace(' ', '-')}.svg", metadata={"Date": None})
-        pyplot.close(figure)
+        with drawing() as new_figure:
+            figure = new_figure(figsize=(6.4, 3.6), layout="constrained")
+            plane = figure.subplots()
+            for method in dict.fromkeys(timing.method for timing in shown):
+                line = [timing for timing in shown if timing.method == method]
+                plane.loglog([position(timing.case) for timing in line], [t.median for t in line], "o-", label=method)
+            plane.set(xlabel=label, ylabel="seconds, median")
+            plane.legend()
+            (folder / f"{name.replace(' ', '-')}.svg").write_text(svg_of(figure, label) + "\n", encoding="utf-8")
 
 
 def table(timings: list[Timing]) -> str:

@@ -1,6 +1,6 @@
 """How fast crops come, and how fast a step takes them: reading should never be the slower one.
 
-    python lab/benchmarks/loading.py IMAGES [--crops 96,256] [--batch 8] [--seconds 10] [--json loading.json]
+    python -m lab.benchmarks.loading IMAGES [--crops 96,256] [--batch 8] [--seconds 10] [--json loading.json]
 
 First the loader alone, with 0, 1 and 2 workers; then steps of the default network alone, on one batch that is used
 again and again; all by the clock on the wall, in this order for every size of crop.

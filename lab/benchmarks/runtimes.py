@@ -1,6 +1,6 @@
 """One crop through every runtime, precision and thread count, against what this machine can do at most.
 
-    python lab/benchmarks/runtimes.py [--side 256] [--rounds 11] [--images IMAGES] [--json runtimes.json]
+    python -m lab.benchmarks.runtimes [--side 256] [--rounds 11] [--images IMAGES] [--json runtimes.json]
 
 Peaks are measured in the same run: the best of a few float32 matrix products, and of copies of arrays that no cache
 holds. The network's multiply-adds and the bytes that its graph's operators read and write give two lower bounds of the
@@ -19,16 +19,19 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 
+from lab.benchmark.machine import describe_machine
 from wavepaint.data.images import find_images
 from wavepaint.evaluation.protocol import KINDS, make_items
 from wavepaint.network import load_checkpoint
@@ -209,6 +212,50 @@ def slowest_operators(graph: bytes, image: Planes, mask: Planes) -> dict[str, fl
     return {name: round(time / whole, 3) for name, time in sorted(spent.items(), key=lambda pair: -pair[1])[:8]}
 
 
+def variants(packaged: bytes, float32: bytes, int8: bytes, counts: Sequence[int]) -> dict[str, Run]:
+    """Every runtime and precision, for each number of threads; names end in the number."""
+    runs: dict[str, Run] = {}
+    for threads in counts:
+        end = ending(threads)
+        runs["ONNX Runtime, packaged (float16 weights)" + end] = with_onnx_runtime(packaged, threads)
+        runs["ONNX Runtime, float32 weights" + end] = with_onnx_runtime(float32, threads)
+        runs["ONNX Runtime, int8" + end] = with_onnx_runtime(int8, threads)
+        for precision in ("f32", "bf16"):
+            runs[f"OpenVINO, {precision}" + end] = with_openvino(packaged, threads, precision)
+        runs["OpenVINO, int8" + end] = with_openvino(int8, threads, "f32")
+        runs["PyTorch eager, float32" + end] = with_torch(threads, torch.contiguous_format, torch.float32)
+        runs["PyTorch channels last, float32" + end] = with_torch(threads, torch.channels_last, torch.float32)
+        if torch.cuda.is_available():
+            runs["PyTorch, CUDA" + end] = with_cuda()
+        if threads == 1:  # emulated where the processor has none: seconds a crop
+            runs["PyTorch channels last, bfloat16" + end] = with_torch(threads, torch.channels_last, torch.bfloat16)
+    return runs
+
+
+def ending(threads: int) -> str:
+    return f", {threads} thread{'s' * (threads > 1)}"
+
+
+def timed(runs: Mapping[str, Run], rounds: int, image: Planes, mask: Planes) -> dict[str, list[float]]:
+    """Seconds of every round."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for round_ in range(rounds + 1):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run(image, mask)
+            if round_:  # the first one warms up
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def cost_of_rounding(runs: Mapping[str, Run], end: str, held_out: list[tuple[Planes, Planes]]) -> dict[str, Any]:
+    """PSNR inside the hole of float32 weights, and what other precisions change of it."""
+    names = ["ONNX Runtime, packaged (float16 weights)", "ONNX Runtime, int8", "OpenVINO, int8"]
+    reference = hole_psnr(runs["ONNX Runtime, float32 weights" + end], held_out)
+    costs = {name: difference(hole_psnr(runs[name + end], held_out), reference) for name in names}
+    return {"float32": float(reference.mean()), "crops": len(held_out), "minus float32": costs}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=256)
@@ -222,36 +269,14 @@ def main() -> None:
     network = load_checkpoint("default")
     packaged = (files("wavepaint") / "weights" / "default.onnx").read_bytes()
     image, mask = crop(options.side)
-    graphs = {"packaged": packaged, "float32 weights": onnx_bytes(network, half=False)}
+    float32 = onnx_bytes(network, half=False)
     crops = list(image_crops(options.images, options.count)) if options.images else [(image, mask)]
-    int8 = quantised(graphs["float32 weights"], crops[:CALIBRATION])
-
-    count = os.cpu_count() or 1
-    runs: dict[str, Run] = {}
-    for threads in sorted({1, count}):
-        end = f", {threads} thread{'s' * (threads > 1)}"
-        runs["ONNX Runtime, packaged (float16 weights)" + end] = with_onnx_runtime(packaged, threads)
-        runs["ONNX Runtime, float32 weights" + end] = with_onnx_runtime(graphs["float32 weights"], threads)
-        runs["ONNX Runtime, int8" + end] = with_onnx_runtime(int8, threads)
-        for precision in ("f32", "bf16"):
-            runs[f"OpenVINO, {precision}" + end] = with_openvino(packaged, threads, precision)
-        runs["OpenVINO, int8" + end] = with_openvino(int8, threads, "f32")
-        runs["PyTorch eager, float32" + end] = with_torch(threads, torch.contiguous_format, torch.float32)
-        runs["PyTorch channels last, float32" + end] = with_torch(threads, torch.channels_last, torch.float32)
-        if torch.cuda.is_available():
-            runs["PyTorch, CUDA" + end] = with_cuda()
-        if threads == 1:  # emulated where the processor has none: seconds a crop
-            runs["PyTorch channels last, bfloat16" + end] = with_torch(threads, torch.channels_last, torch.bfloat16)
-
-    macs, moved = count_macs(network, options.side), bytes_moved(graphs["float32 weights"], image, mask)
-    peaks = {threads: (peak_multiply_adds(threads), peak_bytes(threads)) for threads in sorted({1, count})}
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for round_ in range(options.rounds + 1):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run(image, mask)
-            if round_:  # the first one warms up
-                seconds[name].append(time.perf_counter() - started)
+    int8 = quantised(float32, crops[:CALIBRATION])
+    counts = sorted({1, os.cpu_count() or 1})
+    runs = variants(packaged, float32, int8, counts)
+    macs, moved = count_macs(network, options.side), bytes_moved(float32, image, mask)
+    peaks = {threads: (peak_multiply_adds(threads), peak_bytes(threads)) for threads in counts}
+    seconds = timed(runs, options.rounds, image, mask)
 
     print(f"{options.side}x{options.side}: {macs / 1e9:.2f} G multiply-adds, {moved / 1e6:.0f} MB by operators")
     for threads, (rate, copied) in peaks.items():
@@ -265,23 +290,18 @@ def main() -> None:
         print(f"{name:60}{median:8.4f} s ({min(values):.4f} to {max(values):.4f}), {share:4.0%} of peak")
     shares = slowest_operators(packaged, image, mask)
     print("ONNX Runtime's time by operator:", ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
-    report = {
-        "machine": {"processor": processor(), "cores": count, "python": platform.python_version()},
+    report: dict[str, Any] = {
+        "machine": {"processor": processor(), "cores": counts[-1], "python": platform.python_version()},
         "side": options.side,
         "multiply-adds": macs,
         "bytes": moved,
         "peaks": {str(k): {"multiply-adds/s": v[0], "bytes/s": v[1]} for k, v in peaks.items()},
         "variants": rows,
         "operators": shares,
-        "sizes": {"packaged": len(packaged), "float32": len(graphs["float32 weights"]), "int8": len(int8)},
+        "sizes": {"packaged": len(packaged), "float32": len(float32), "int8": len(int8)},
     }
     if options.images:
-        names = ["ONNX Runtime, packaged (float16 weights)", "ONNX Runtime, int8", "OpenVINO, int8"]
-        end = f", {count} thread{'s' * (count > 1)}"
-        held_out = crops[CALIBRATION:]
-        reference = hole_psnr(runs["ONNX Runtime, float32 weights" + end], held_out)
-        costs = {name: difference(hole_psnr(runs[name + end], held_out), reference) for name in names}
-        report["hole psnr"] = {"float32": float(reference.mean()), "crops": len(held_out), "minus float32": costs}
+        report["hole psnr"] = cost_of_rounding(runs, ending(counts[-1]), crops[CALIBRATION:])
         print("PSNR inside the hole:", json.dumps(report["hole psnr"]))
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
@@ -289,15 +309,12 @@ def main() -> None:
 
 def processor() -> str:
     """The processor's name, and what of its instructions matters here."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor() or platform.machine()
-    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    named = {key.strip(): value.strip() for key, value in lines.items()}
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_bf16")
-    flags = [flag for flag in named.get("flags", "").split() if flag in wanted]
-    return f"{named.get('model name', platform.machine())} ({' '.join(flags)})"
+    name, wanted = describe_machine()["processor"], ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_bf16")
+    with suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
+        return f"{name} ({' '.join(flag for flag in flags if flag in wanted)})"
+    return str(name)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Load on `wavepaint serve`: throughput, latency, memory, and what signals do to it.
 
-    python lab/benchmarks/serve.py [--seconds 10] [--json serve.json]
+    python -m lab.benchmarks.serve [--seconds 10] [--json serve.json]
 
 Starts servers of its own on 127.0.0.1 and sends all load there. 1, 8 and 64 clients ask for the same image over and
 over, each on a connection of its own; a client that gets 429 waits and asks again. Every answer must be the one
@@ -15,10 +15,8 @@ import argparse
 import http.client
 import json
 import os
-import re
 import signal
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -28,6 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.benchmarks.serving import Server, ask, form, png
+
 CLIENTS = (1, 8, 64)
 SIDE = 512
 HOLE = 96
@@ -36,13 +36,6 @@ REFUSED_PAUSE = 0.05
 SHUTDOWN_PAUSE = 5
 """Seconds until a client that got 503 asks again, as its Retry-After says."""
 IMAGES_BEFORE_SIGNAL = 8
-BOUNDARY = "wavepaint-benchmark"
-
-
-def png(samples: np.ndarray) -> bytes:
-    import pyvips
-
-    return bytes(pyvips.Image.new_from_array(samples).pngsave_buffer())
 
 
 def make_request() -> tuple[bytes, np.ndarray, np.ndarray]:
@@ -54,46 +47,7 @@ def make_request() -> tuple[bytes, np.ndarray, np.ndarray]:
     start = (SIDE - HOLE) // 2
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[start : start + HOLE, start : start + HOLE] = 255
-    body = b"".join(
-        b'--%b\r\nContent-Disposition: form-data; name="%b"; filename="%b.png"\r\n\r\n%b\r\n'
-        % (BOUNDARY.encode(), name, name, content)
-        for name, content in ((b"image", png(image)), (b"mask", png(mask)))
-    )
-    return body + b"--%b--\r\n" % BOUNDARY.encode(), image, mask > 0
-
-
-class Server:
-    """A server process on a free port of the loopback interface."""
-
-    def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "wavepaint", "serve", "--port", "0", *options]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        self.log: list[str] = []
-        self.port = 0
-        for line in self.process.stderr:
-            self.log.append(line)
-            if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", line):
-                self.port = int(found[1])
-                break
-        else:
-            raise SystemExit("the server did not start:\n" + "".join(self.log))
-        self._reader = threading.Thread(target=self._read_log, daemon=True)
-        self._reader.start()
-
-    def _read_log(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(line)
-
-    def rss(self) -> int:
-        """Resident memory, bytes."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-    def stop(self, sig: int = signal.SIGTERM) -> int:
-        self.process.send_signal(sig)
-        return self.process.wait(timeout=90)
+    return form([("image", png(image)), ("mask", png(mask))]), image, mask > 0
 
 
 @dataclass
@@ -115,12 +69,6 @@ class Answers:
                     self.wrong.append(f"200 with other bytes ({len(content)}, not {len(expected)})")
             elif status not in (429, 503):
                 self.wrong.append(f"{status}: {content[:200]!r}")
-
-
-def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
-    connection.request("POST", "/v1/inpaint", body, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"})
-    response = connection.getresponse()
-    return response.status, response.read()
 
 
 def client(port: int, body: bytes, expected: bytes | None, answers: Answers, stop: threading.Event) -> None:
@@ -178,7 +126,7 @@ def steady(server: Server, clients: int, seconds: float, body: bytes, expected: 
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
         time.sleep(0.25)
-        memory.append(server.rss())
+        memory.append(server.memory("VmRSS"))
     answers = load.finish()
     elapsed = time.perf_counter() - start
     times = sorted(answers.seconds)
@@ -200,7 +148,7 @@ def first_image(server: Server, body: bytes, image: np.ndarray, hole: np.ndarray
     """The right answer: an image equal to the one sent outside the hole, and not inside."""
     import pyvips
 
-    status, content = ask(http.client.HTTPConnection("127.0.0.1", server.port, timeout=90), body)
+    status, content = ask(server.connection(), body)
     if status != 200:
         server.stop()
         raise SystemExit(f"the first request failed: {status} {content[:200]!r}\n" + "".join(server.log))
@@ -234,7 +182,7 @@ def killed(server: Server, body: bytes, expected: bytes) -> dict[str, object]:
     server.stop(signal.SIGKILL)
     answers = load.finish()
     again = Server()
-    status, content = ask(http.client.HTTPConnection("127.0.0.1", again.port, timeout=90), body)
+    status, content = ask(again.connection(), body)
     again.stop()
     return {
         "answers_before": dict(answers.statuses),

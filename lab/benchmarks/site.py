@@ -1,6 +1,6 @@
 """Time of the static site in headless Chromium, one thread and more: an example, and a large hole in a large image.
 
-    python lab/benchmarks/site.py [--threads 1 2] [--repeat 3]
+    python -m lab.benchmarks.site [--threads 1 2] [--repeat 3]
 
 Needs Chromium, playwright and the built page; measures the machine as it is, so leave it alone meanwhile.
 """

@@ -1,6 +1,6 @@
 """Training steps of this package against the published formulation of the same network.
 
-    python lab/benchmarks/train_step.py [--crop 256] [--batch 2] [--steps 5] [--json train_step.json]
+    python -m lab.benchmarks.train_step [--crop 256] [--batch 2] [--steps 5] [--json train_step.json]
 
 The baseline is written anew here after the paper's description: the same layers with the same weights, but the DWT as
 grouped convolutions in an autograd function of its own, batch-major float32, and (on CUDA) autocast around the loss
@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lab.benchmark.machine import process_memory
 from wavepaint.network import WavePaint, preset
 from wavepaint.network.dwt import analysis_filters
 from wavepaint.training.learner import FillTraining, has_bfloat16, memory_format
@@ -172,13 +173,11 @@ def peak_memory(name: str, kind: str, batch: int, crop: int, device: torch.devic
     step()
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    # Not getrusage: a process begins with the peak of the one that started it.
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
+    return (process_memory("VmHWM") or 0) / 2**20
 
 
 def peak_memory_apart(name: str, kind: str, arguments: argparse.Namespace) -> float:
-    command = [sys.executable, __file__, "--memory", name, kind, "--device", arguments.device]
+    command = [sys.executable, "-m", "lab.benchmarks.train_step", "--memory", name, kind, "--device", arguments.device]
     command += ["--batch", str(arguments.batch), "--crop", str(arguments.crop)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

@@ -45,6 +45,7 @@ def benchmark(*, options: Benchmark) -> None:
     from lab.benchmark.machine import describe_machine
     from lab.benchmark.run import QUICK, Plan, measure, steps_of
     from lab.benchmark.subjects import find_subjects
+    from lab.writing import write_json
     from wavepaint.evaluation.tables import console_table
 
     basis = QUICK if options.quick else Plan()
@@ -63,7 +64,7 @@ def benchmark(*, options: Benchmark) -> None:
         task = progress.add_task("", total=steps_of(subjects, plan))
         measurements = list(measure(subjects, plan, lambda step: progress.update(task, advance=1, description=step)))
     if options.output is not None:
-        report.write_json(report.report_of(measurements, plan, machine), options.output)
+        write_json(options.output, report.report_of(measurements, plan, machine))
     console = Console()
     for table in report.tables_of(measurements):
         console.print(console_table(table))

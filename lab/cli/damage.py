@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from wavepaint.cli.commands import command
-from wavepaint.files import atomic_write
 
 
 @command()
@@ -25,8 +23,8 @@ def damage(
     """Measure the damage detector: precision, recall and F1 by kind, marks on clean images, and restoring."""
     from lab.damage import stored
     from lab.results.stored import FOLDER
+    from lab.writing import write_json
     from wavepaint.data.images import find_images
 
     content = stored(find_images(images), find_images(training), number, filled, seed, vgg_weights)
-    with atomic_write(output or FOLDER / "damage.json") as unfinished:
-        unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(output or FOLDER / "damage.json", content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,6 @@ import typer
 
 from wavepaint.cli.commands import command
 from wavepaint.errors import OptionError
-from wavepaint.files import atomic_write
 
 
 @command()
@@ -29,6 +27,7 @@ def results(
     """Write docs/results.md and every quoted table from the JSON files in lab/results."""
     from lab.results.imported import stored_evaluation, stored_study
     from lab.results.stored import FOLDER, ROOT, stale_pages, write_pages
+    from lab.writing import write_json
 
     if store is not None:
         if not name or not command or not (conclusion or table):
@@ -37,8 +36,7 @@ def results(
             content = stored_study(store, title, command, table, conclusion)
         else:
             content = stored_evaluation(store, title, command, conclusion)
-        with atomic_write(FOLDER / f"{name}.json") as unfinished:
-            unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(FOLDER / f"{name}.json", content)
     if check:
         if stale := stale_pages():
             names = ", ".join(path.relative_to(ROOT).as_posix() for path in stale)

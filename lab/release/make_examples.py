@@ -5,18 +5,18 @@ The images are those that scikit-image distributes; `examples/README.md` names t
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from skimage import data
 
 import wavepaint
+from lab.release.removal_strips import Image
 
 FOLDER = Path(__file__).parents[2] / "examples"
 BEFORE_AFTER = FOLDER.parent / "docs" / "images" / "before-after.jpg"
-Image = NDArray[np.uint8]
 
 
 def masts(shape: tuple[int, ...]) -> Image:
@@ -54,6 +54,7 @@ def stamp(shape: tuple[int, ...]) -> Image:
 
 def main() -> None:
     """Write every image, its mask and its result."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     FOLDER.mkdir(exist_ok=True)
     rocket, cat, coffee = data.rocket(), data.chelsea(), data.coffee()
     scratched, stamped = scratches(cat.shape), stamp(coffee.shape)

@@ -20,6 +20,8 @@ from skimage import data
 import wavepaint
 from lab.release.removal_strips import (
     REMOVALS,
+    Image,
+    Mask,
     in_magenta,
     removal_strip,
     removals_section,
@@ -32,8 +34,7 @@ from wavepaint.find import Finder
 
 FOLDER = Path(__file__).parents[2] / "docs" / "gallery"
 SIDE = 256
-Image = NDArray[np.uint8] | NDArray[np.uint16]
-Mask = NDArray[np.bool_]
+DeepImage = Image | NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Case:
     name: str
     source: str
     look_for: str
-    image: Callable[[], Image]
+    image: Callable[[], DeepImage]
     mask: Callable[[], Mask]
 
 
@@ -125,7 +126,7 @@ def night_sky() -> Image:
     return cv2.GaussianBlur(sky, (0, 0), 0.6).clip(0, 255).astype(np.uint8)
 
 
-def scan_16_bit() -> Image:
+def scan_16_bit() -> DeepImage:
     """A smooth 16-bit ramp with a shadow and film grain: 8 bits would show steps."""
     rng = np.random.default_rng(9)
     rows, columns = np.mgrid[:SIDE, :SIDE] / SIDE
@@ -225,7 +226,7 @@ DAMAGES = (
 )  # fmt: skip
 
 
-def damage_strip(case: Damage, finder: Finder, inpainter: wavepaint.Inpainter) -> NDArray[np.uint8]:
+def damage_strip(case: Damage, finder: Finder, inpainter: wavepaint.Inpainter) -> Image:
     """(SIDE, 3 * SIDE, 3) uint8 RGB: damaged, what is found in magenta, restored."""
     image = damaged(case.image(), rng_for(0, case.name), case.kinds).image
     mask = finder.find(image)
@@ -234,7 +235,7 @@ def damage_strip(case: Damage, finder: Finder, inpainter: wavepaint.Inpainter) -
     return np.hstack((image, in_magenta(image, mask), restored))
 
 
-def strip(case: Case, inpainter: wavepaint.Inpainter) -> NDArray[np.uint8]:
+def strip(case: Case, inpainter: wavepaint.Inpainter) -> Image:
     """(SIDE, 5 * SIDE, 3) uint8 RGB."""
     image, mask = case.image(), case.mask()
     filled, network = inpainter(image, mask), inpainter(image, mask, detail="network")
@@ -243,7 +244,7 @@ def strip(case: Case, inpainter: wavepaint.Inpainter) -> NDArray[np.uint8]:
     return np.hstack((shown, in_magenta(shown, mask), telea(shown, mask), _to_8_bit(network), ours))
 
 
-def _to_8_bit(image: Image) -> NDArray[np.uint8]:
+def _to_8_bit(image: DeepImage) -> Image:
     return image if image.dtype == np.uint8 else (image // 257).astype(np.uint8)
 
 
@@ -282,7 +283,7 @@ def main() -> None:
         write_blind_sheets(options.blind, options.seed, inpainter)
         return
     options.output.mkdir(parents=True, exist_ok=True)
-    strips: list[tuple[str, NDArray[np.uint8]]] = []
+    strips: list[tuple[str, Image]] = []
     if not (options.damage or options.removals):
         strips += [(case.name, strip(case, inpainter)) for case in CASES]
     if not options.removals:

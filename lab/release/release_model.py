@@ -1,6 +1,6 @@
 """Makes a trained network a packaged one: `default.safetensors` with kernels as float16, and `default.onnx` from it.
 
-    python lab/release/release_model.py RUN/best.safetensors [-o FOLDER]
+    python -m lab.release.release_model RUN/best.safetensors [-o FOLDER]
 
 A network that finds damage becomes `damage.safetensors` and `damage.onnx`.
 

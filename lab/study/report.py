@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from lab.study.preference import Preference
-from wavepaint.errors import OptionError
+from lab.writing import write_json
 from wavepaint.evaluation.tables import Table
-from wavepaint.files import atomic_write
 
 FORMAT = "wavepaint-preferences-1"
 
@@ -49,8 +47,4 @@ def write_preferences(found: Sequence[Preference], participants: int, seed: int,
         "bootstrap_seed": seed,
         "preferences": [asdict(row) for row in found],
     }
-    try:
-        with atomic_write(target) as unfinished:
-            unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise OptionError(f"{target}: cannot be written: {error.strerror or error}") from None
+    write_json(target, values)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import socket
 
 import uvicorn
 
 from lab.study.app import create_app
 from lab.study.trials import Study
 from lab.study.votes import Votes
-from wavepaint.errors import OptionError
+from wavepaint.server.run import listen
 from wavepaint.server.settings import check_binding
 
 logger = logging.getLogger("lab.study")
@@ -34,15 +33,7 @@ def serve(study: Study, votes: Votes, *, host: str, port: int, insecure_no_token
     config = uvicorn.Config(
         create_app(study, votes), http="h11", ws="none", lifespan="off", access_log=False, server_header=False
     )
-    with _listen(host, port) as listener:
+    with listen(host, port) as listener:
         bound = listener.getsockname()[1]
         logger.info("%d questions on http://%s:%d", len(study), f"[{host}]" if ":" in host else host, bound)
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        raise OptionError(f"cannot listen on {host}, port {port}: {error}") from None

@@ -19,8 +19,6 @@ from wavepaint.evaluation.metrics import Image
 from wavepaint.evaluation.protocol import Item
 from wavepaint.evaluation.testset import EvaluationSet, encode_png
 
-SIDES = ("left", "right")
-VIEWS = ("input", *SIDES)
 KEPT_IMAGES = 256
 HOLE_COLOUR = (255, 0, 170)
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from wavepaint.errors import OptionError
 
-CHOICES = ("left", "right", "tie")
-
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS study (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS votes (

@@ -4,7 +4,7 @@ Every message is one line that names the file (or argument) and the reason; the 
 as it is and exits with status 2.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -38,6 +38,13 @@ class MissingExtraError(WavepaintError):
     def __init__(self, feature: str, extra: str, package: str) -> None:
         super().__init__(f"{feature} needs {package}: pip install 'wavepaint[{extra}]'")
         self.extra = extra
+
+
+def check_known(what: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Raise `OptionError`, listing the known ones, for a name of `what` that is not among them."""
+    for name in names:
+        if name not in known:
+            raise OptionError(f"unknown {what} {name!r}; known: {', '.join(known)}")
 
 
 def one_line(error: Exception) -> str:

@@ -269,7 +269,7 @@ RUN_CASE = """async ([module, image, mask]) => {
     const onProgress = ({ share }) => shares.push(share);
     const filled = await inpaint({ ...rest, data }, { ...mask, data: bytes(mask.data) }, { detail, onProgress });
     if (data.some((value, i) => value !== before[i])) throw new Error("the argument was changed");
-    if (shares.length === 0) throw new Error("no progress was told");
+    if (shares.length === 0) throw new Error("no progress was reported");
     const out = new Uint8Array(filled.data.buffer);
     let text = "";
     for (let i = 0; i < out.length; i += 32768) text += String.fromCharCode(...out.subarray(i, i + 32768));

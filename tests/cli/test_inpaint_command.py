@@ -452,20 +452,20 @@ def test_the_format_of_several_images(here: Path, model: Path) -> None:
     assert files_in(here / "out") == ["photo.webp", "second.webp"]
 
 
-def test_the_network_is_told_how_long_the_job_is(images: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[object] = []
+def test_the_network_knows_how_long_the_job_is(images: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected_crops: list[object] = []
 
     def load(*arguments: object) -> Recorder:
-        told.append(arguments[-1])
+        expected_crops.append(arguments[-1])
         return Recorder()
 
     monkeypatch.setattr(inpainter, "load_runtime", load)
     rows = make_plan(str(images), str(here / "mask.png"), "out").rows
     statuses = [outcome.status for outcome in inpaint_folder(Inpainter(), rows, "out", Options())]
     assert statuses == ["filled"] * 3
-    assert told == [3 * inpainter.CROPS_PER_IMAGE]
+    assert expected_crops == [3 * inpainter.CROPS_PER_IMAGE]
     assert [outcome.status for outcome in inpaint_folder(Inpainter(), rows, "out", Options())] == ["skipped"] * 3
-    assert len(told) == 1
+    assert len(expected_crops) == 1
 
 
 # -- whole processes ------------------------------------------------------------------------------------------------

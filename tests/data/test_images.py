@@ -2,6 +2,7 @@ import dataclasses
 import functools
 import http.server
 import io
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -318,37 +319,31 @@ def dataset(folder, **options):
     return crops(find_images(folder), crops_per_image=3, pool_size=36, **options)
 
 
+def one_epoch(data, worker=0, workers=1, epochs=1):
+    """The samples of one of the workers of a process over all images."""
+    images = len(range(worker * data.world_size + data.rank, len(data.source), workers * data.world_size))
+    return list(islice(data.samples(worker, workers), epochs * images * data.options.crops_per_image))
+
+
 def same(one, other):
-    return (
-        one["name"] == other["name"]
-        and torch.equal(one["image"], other["image"])
-        and torch.equal(one["mask"], other["mask"])
-    )
+    return one[2] == other[2] and np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
 
 
 def test_samples_are_crops_with_holes(folder):
-    samples = list(dataset(folder, epochs=1))
-    assert len(samples) == 66
-    for sample in samples:
-        assert sample["image"].shape == (3, CROP, CROP)
-        assert sample["image"].dtype == torch.uint8
-        assert sample["mask"].shape == (1, CROP, CROP)
-        assert sample["mask"].dtype == torch.bool
-        assert 0 < sample["mask"].sum() < CROP * CROP
-    # The third channel identifies the image, so image and name belong together.
-    assert all((sample["image"][2] == 9 * int(sample["name"][:2]) % 256).all() for sample in samples)
+    for image, mask, name in one_epoch(dataset(folder)):
+        assert (image.shape, image.dtype) == ((3, CROP, CROP), np.uint8)
+        assert (mask.shape, mask.dtype) == ((1, CROP, CROP), np.bool_)
+        assert 0 < mask.sum() < CROP * CROP
+        # The third channel identifies the image, so image and name belong together.
+        assert (image[2] == 9 * int(name[:2]) % 256).all()
 
 
 def test_each_sample_once_over_two_nodes_with_two_workers(folder):
-    whole = list(dataset(folder, epochs=1))
-    parts = [
-        list(dataset(folder, epochs=1, rank=rank, world_size=2).samples(worker, 2))
-        for rank in (0, 1)
-        for worker in (0, 1)
-    ]
-    assert Counter(sample["name"] for part in parts for sample in part) == {f"{n:02d}.png": 3 for n in range(22)}
+    whole = one_epoch(dataset(folder))
+    parts = [one_epoch(dataset(folder, rank=rank, world_size=2), worker, 2) for rank in (0, 1) for worker in (0, 1)]
+    assert Counter(name for part in parts for _, _, name in part) == {f"{n:02d}.png": 3 for n in range(22)}
     assert max(map(len, parts)) - min(map(len, parts)) <= 3
-    key = lambda sample: (sample["name"], sample["image"].numpy().tobytes(), sample["mask"].numpy().tobytes())  # noqa: E731
+    key = lambda sample: (sample[2], sample[0].tobytes(), sample[1].tobytes())  # noqa: E731
     assert len({key(sample) for part in parts for sample in part}) == 66
     # What an image's crops are does not even depend on the number of nodes and workers.
     assert {key(sample) for part in parts for sample in part} == {key(sample) for sample in whole}
@@ -358,20 +353,20 @@ def test_two_processes_see_the_batches_of_one(folder):
     one = dataset(folder, seed=5).samples()
     two = [dataset(folder, seed=5, rank=rank, world_size=2).samples() for rank in (0, 1)]
     for _ in range(11):
-        whole = [sample["name"] for sample in islice(one, 6)]
-        halves = [sample["name"] for stream in two for sample in islice(stream, 3)]
+        whole = [name for _, _, name in islice(one, 6)]
+        halves = [name for stream in two for _, _, name in islice(stream, 3)]
         assert whole[0::3] == halves[0::3]
         assert sorted(whole) == sorted(halves)
 
 
 def test_a_stream_is_a_pure_function_of_seed_and_position(folder):
-    straight = list(islice(dataset(folder), 150))
+    straight = list(islice(dataset(folder).samples(), 150))
     for start in (0, 1, 65, 66, 100):
         for offset, sample in enumerate(islice(dataset(folder).samples(start=start), 10)):
             assert same(sample, straight[start + offset])
-    assert not all(same(*pair) for pair in zip(straight, islice(dataset(folder, seed=1), 10), strict=False))
+    assert not all(same(*pair) for pair in zip(straight, islice(dataset(folder, seed=1).samples(), 10), strict=False))
     first, second = straight[:66], straight[66:132]
-    assert [sample["name"] for sample in first] != [sample["name"] for sample in second]
+    assert [name for _, _, name in first] != [name for _, _, name in second]
 
 
 def test_images_are_decoded_once_an_epoch(folder):
@@ -379,19 +374,18 @@ def test_images_are_decoded_once_an_epoch(folder):
     reads = Counter()
     read = source.read
     source.read = lambda index, max_pixels=None: (reads.update([index]), read(index, max_pixels))[1]
-    list(crops(source, crops_per_image=3, pool_size=40, epochs=3))
+    one_epoch(crops(source, crops_per_image=3, pool_size=40), epochs=3)
     assert set(reads.values()) == {1}
     reads.clear()
-    list(crops(source, crops_per_image=3, pool_size=7, epochs=1))
+    one_epoch(crops(source, crops_per_image=3, pool_size=7))
     # With a pool that holds a third of them, only those at the ends of the epoch are decoded again.
     assert sum(reads.values()) <= 22 + 6
 
 
 def test_broken_images_are_replaced_and_named(mixed_folder):
     source = find_images(mixed_folder)
-    samples = list(crops(source, crops_per_image=2, epochs=1))
-    assert len(samples) == 48
-    counts = Counter(sample["name"] for sample in samples)
+    counts = Counter(name for _, _, name in one_epoch(crops(source, crops_per_image=2)))
+    assert counts.total() == 48
     assert len(counts) == 20
     assert min(counts.values()) == 2
     assert {each.name for each in source.skipped} == {"cut.jpg", "cut.png", "empty.jpg", "page.png"}
@@ -400,7 +394,7 @@ def test_broken_images_are_replaced_and_named(mixed_folder):
 def test_only_broken_images_end_with_an_error(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(ImageError, match="none of the 1 images can be read"):
-        next(iter(crops(find_images(tmp_path))))
+        next(crops(find_images(tmp_path)).samples())
 
 
 def test_fewer_images_than_workers_still_feed_all(tmp_path):
@@ -422,9 +416,10 @@ def test_a_stream_resumes_exactly(mixed_folder, workers):
     assert stream.load_state_dict(state)
     for samples in expected[5:]:
         batch = stream.next(CROP)
-        assert batch["name"] == [sample["name"] for sample in samples]
-        assert torch.equal(batch["image"], torch.stack([sample["image"] for sample in samples]))
-        assert torch.equal(batch["mask"], torch.stack([sample["mask"] for sample in samples]))
+        images, masks, names = zip(*samples, strict=True)
+        assert batch["name"] == list(names)
+        assert np.array_equal(batch["image"], np.stack(images))
+        assert np.array_equal(batch["mask"], np.stack(masks))
         assert batch["image"].shape == (4, 3, CROP, CROP)
         assert batch["mask"].shape == (4, 1, CROP, CROP)
     assert stream.state_dict() == {**state, "done": 16, "loader": {"batches": 16, **layout}}
@@ -443,8 +438,21 @@ def test_a_stream_goes_on_when_it_was_closed_and_leaves_torch_alone(folder):
     pieces = [interrupted.next(CROP) for _ in range(4)]
     interrupted.close()
     pieces += [interrupted.next(CROP) for _ in range(2)]
-    assert all(same(*pair) for pair in zip(straight, pieces, strict=True))
+    for one, other in zip(straight, pieces, strict=True):
+        assert one["name"] == other["name"]
+        assert torch.equal(one["image"], other["image"])
+        assert torch.equal(one["mask"], other["mask"])
     assert torch.equal(torch.rand(1), torch.manual_seed(0) and torch.rand(1))
+
+
+def test_a_closed_stream_has_no_workers_though_something_holds_its_iterator(folder):
+    stream, others = stream_of(dataset(folder), 2, workers=1), multiprocessing.active_children()
+    stream.next(CROP)
+    held = stream._batches
+    assert len(multiprocessing.active_children()) == len(others) + 1
+    stream.close()
+    assert multiprocessing.active_children() == others
+    del held
 
 
 def test_a_state_of_another_layout_is_refused(folder):
@@ -493,7 +501,7 @@ def test_a_crop_at_native_scale_is_a_part_of_the_image():
 
 
 def test_masks_and_images_need_no_torch():
-    modules = "wavepaint.data.masks, wavepaint.data.images"
+    modules = "wavepaint.data.masks, wavepaint.data.images, wavepaint.data.crops"
     code = f"import sys, {modules}; print({{'torch', 'cv2', 'pyvips'}} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "set()"

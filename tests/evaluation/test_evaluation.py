@@ -546,7 +546,7 @@ def test_results_that_do_not_match_the_set_are_named(test_set, tmp_path):
 def test_images_and_sets_are_scored_by_what_was_asked_for(monkeypatch):
     pytest.importorskip("torch")
     loaded = []
-    monkeypatch.setattr("lab.vgg.load_vgg16", lambda path, layers: loaded.append(layers))
+    monkeypatch.setattr("lab.vgg.VGG16Features", lambda path, layers: loaded.append(layers))
     scorers, set_scorers = load_scorers(["vgg", "pixels", "pixels"], {})
     assert (len(scorers), set_scorers, loaded) == (2, [], [("relu1_2", "relu2_2", "relu3_3")])
     scorers, set_scorers = load_scorers(["frechet-vgg"], {})

@@ -12,7 +12,7 @@ from lab.inception import FIDInception, load_inception  # noqa: E402
 from lab.vgg import HoleFrechet  # noqa: E402
 from wavepaint.errors import CheckpointError, OptionError  # noqa: E402
 from wavepaint.evaluation.features import ALEX_WIDTHS, AlexNetFeatures  # noqa: E402
-from wavepaint.evaluation.perceptual import LPIPS, LPIPSScorer, l2_pool, load_lpips  # noqa: E402
+from wavepaint.evaluation.perceptual import LPIPS, l2_pool, load_lpips, lpips_scorer  # noqa: E402
 from wavepaint.evaluation.protocol import Evaluated, Item  # noqa: E402
 from wavepaint.evaluation.results import SET_METRICS  # noqa: E402
 
@@ -42,6 +42,11 @@ def alex_state(seed=0):
     shapes[10] = (256, 256, 3, 3)
     state = {f"features.{n}.weight": torch.randn(shape) * 0.05 for n, shape in shapes.items()}
     return state | {f"features.{n}.bias": torch.zeros(shape[0]) for n, shape in shapes.items()}
+
+
+def alexnet(folder):
+    torch.save({**alex_state(), "classifier.6.bias": torch.zeros(3)}, folder / "alexnet.pth")
+    return AlexNetFeatures(folder / "alexnet.pth")
 
 
 def alex_heads():
@@ -97,13 +102,13 @@ def test_the_score_inside_the_hole_looks_there_alone():
     mask[:2] = True
     composite = truth.copy()
     composite[:2] = (0, 200, 0)
-    scores = LPIPSScorer("alex", LPIPS(Same(), [torch.ones(3)]))(truth, np.stack([composite, truth]), mask)
+    scores = lpips_scorer("alex", LPIPS(Same(), [torch.ones(3)]))(truth, np.stack([composite, truth]), mask)
     assert scores["lpips_alex"].tolist() == pytest.approx([2 * 16 / 64, 0])
     assert scores["hole_lpips_alex"].tolist() == pytest.approx([2, 0])
 
 
-def test_alexnet_has_five_layers_of_the_published_widths_and_strides():
-    layers = AlexNetFeatures(alex_state())(torch.rand(1, 3, 64, 64))
+def test_alexnet_has_five_layers_of_the_published_widths_and_strides(tmp_path):
+    layers = alexnet(tmp_path)(torch.rand(1, 3, 64, 64))
     assert [tuple(layer.shape[1:]) for layer in layers] == [
         (64, 15, 15),
         (192, 7, 7),
@@ -115,22 +120,21 @@ def test_alexnet_has_five_layers_of_the_published_widths_and_strides():
 
 
 def test_weights_from_files_make_the_same_distance(tmp_path):
-    state, heads = alex_state(), alex_heads()
-    torch.save({**state, "classifier.6.bias": torch.zeros(3)}, tmp_path / "alexnet.pth")
+    heads = alex_heads()
     torch.save(heads, tmp_path / "heads.pth")
+    expected = LPIPS(alexnet(tmp_path), list(heads.values()))
     model = load_lpips("alex", tmp_path / "alexnet.pth", tmp_path / "heads.pth")
-    expected = LPIPS(AlexNetFeatures(state), list(heads.values()))
     torch.manual_seed(1)
     a, b = torch.rand(2, 1, 3, 40, 40)
     torch.testing.assert_close(model(a, b), expected(a, b), rtol=0, atol=0)
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_the_backbone_normalises_as_the_paper_does():
+def test_the_backbone_normalises_as_the_paper_does(tmp_path):
     # The paper's channel shift and scale, on images in [-1, 1].
     shift, scale = torch.tensor((-0.030, -0.088, -0.188)), torch.tensor((0.458, 0.448, 0.450))
     image = torch.rand(1, 3, 40, 40)
-    features = AlexNetFeatures(alex_state())
+    features = alexnet(tmp_path)
     normalised = (2 * image - 1 - shift.view(1, 3, 1, 1)) / scale.view(1, 3, 1, 1)
     expected = nn.functional.relu(features.convs[0](normalised))
     torch.testing.assert_close(features(image)[0], expected, rtol=1e-4, atol=1e-5)
@@ -209,8 +213,8 @@ def test_inception_weights_are_asked_for_and_checked(tmp_path):
         load_inception(tmp_path / "other.pth")
 
 
-def test_distance_is_invariant_to_the_sign_of_the_difference():
+def test_distance_is_invariant_to_the_sign_of_the_difference(tmp_path):
     torch.manual_seed(0)
-    model = LPIPS(AlexNetFeatures(alex_state()), list(alex_heads().values()))
+    model = LPIPS(alexnet(tmp_path), list(alex_heads().values()))
     a, b = torch.rand(2, 1, 3, 40, 40)
     assert math.isclose(model(a, b).item(), model(b, a).item(), rel_tol=1e-5)

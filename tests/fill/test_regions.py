@@ -159,11 +159,11 @@ def check_wide(mask: np.ndarray) -> np.ndarray:
         assert piece.share.shape == (piece.box.height, piece.box.width)
         assert piece.share.min() >= 0
         assert mask[piece.box.slices][piece.share > 0].all()
-        assert mask[piece.box.slices][piece.deep].all()
+        assert mask[piece.box.slices][piece.share == 1].all()
         assert not deep[piece.box.slices].any(), "two pieces share a sample"
         assert not known.any() or known[piece.crop.slices].any(), "a window without a known sample"
-        deep[piece.box.slices] = piece.deep
-        known[piece.box.slices] |= piece.deep
+        deep[piece.box.slices] = piece.share == 1
+        known[piece.box.slices] |= piece.share == 1
     return deep
 
 

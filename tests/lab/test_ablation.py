@@ -288,7 +288,7 @@ def test_discs_are_round_and_centred() -> None:
     assert not mask[:21].any()
 
 
-def test_one_octave_is_the_coarse_guess_of_training() -> None:
+def test_one_coarse_level_is_the_coarse_guess_of_training() -> None:
     model = random_network(small_config(stem="haar", prefill="haar", sweeps=2))
     image, mask = random_sample(1, 64, 64)
     with torch.no_grad():

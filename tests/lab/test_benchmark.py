@@ -8,10 +8,11 @@ from lab.benchmark import subjects as subjects_module
 from lab.benchmark import worker
 from lab.benchmark.cases import Case, Spread, spread_of
 from lab.benchmark.machine import describe_machine
-from lab.benchmark.report import report_of, tables_of, write_json
+from lab.benchmark.report import report_of, tables_of
 from lab.benchmark.run import Measurement, Plan, Worker, measure, steps_of
 from lab.benchmark.subjects import Loaded, Subject, find_subjects, load_subject
 from lab.cli import app
+from lab.writing import write_json
 from wavepaint.errors import MissingExtraError, OptionError
 
 TELEA = Subject("opencv-telea", threads=1)
@@ -182,7 +183,7 @@ def test_reports_hold_medians_ranges_and_reasons(tmp_path):
     good.peak_mib, good.described = 33.4, {"model_bytes": None, "parameters": None, "device": "cpu"}
     bad = Measurement(Subject("lama", "torch"), Case(64, 4), status="over 5 s")
     report = report_of([good, bad], PLAN, {"cores": 2})
-    write_json(report, tmp_path / "report.json")
+    write_json(tmp_path / "report.json", report)
     read = json.loads((tmp_path / "report.json").read_text())
     assert read == json.loads(json.dumps(report))
     first, second = read["results"]
@@ -192,7 +193,7 @@ def test_reports_hold_medians_ranges_and_reasons(tmp_path):
     assert side.rows == (("opencv-telea", "0.2 (0.1-0.3)", "33"), ("lama", "over 5 s", "-"))
     assert overall.rows[0] == ("opencv-telea", "1.5", "8", "-", "-", "cpu")
     with pytest.raises(OptionError, match="cannot be written"):
-        write_json(report, tmp_path / "none" / "report.json")
+        write_json(tmp_path / "none" / "report.json", report)
 
 
 def test_the_machine_is_described_without_naming_it():

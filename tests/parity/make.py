@@ -91,13 +91,13 @@ def plan_of(mask: np.ndarray) -> dict[str, Any]:
     wide = find_wide(mask)
     rest = mask.copy()
     for piece in wide:
-        rest[piece.box.slices] &= ~piece.deep
+        rest[piece.box.slices] &= piece.share < 1
     return {
         "wide": [
             {
                 "crop": _edges(piece.crop),
                 "box": _edges(piece.box),
-                "deep": int(piece.deep.sum()),
+                "deep": int((piece.share == 1).sum()),
                 "share": float(piece.share.sum(dtype=np.float64)),
             }
             for piece in wide

@@ -132,7 +132,7 @@ def test_weights_that_cannot_be_had_are_one_line(tmp_path: Path, monkeypatch: py
     def unreachable(download: object, folder: object = None) -> Path:
         raise WavepaintError("https://example.org/alexnet.pth: cannot download: no route to host")
 
-    monkeypatch.setattr("wavepaint.evaluation.perceptual.fetch", unreachable)
+    monkeypatch.setattr("wavepaint.evaluation.features.fetch", unreachable)
     with pytest.raises(WavepaintError, match=r"^https://example.org/alexnet.pth: cannot download: no route to host$"):
         load_losses(["lpips-alex"], {})
     damaged = tmp_path / "alexnet.pth"

@@ -110,9 +110,12 @@ def test_a_file_to_start_from_may_have_any_name(name: str) -> None:
 
 def test_a_run_that_goes_on_can_change_what_ended_it() -> None:
     recipe = load_recipe("published")
-    changed, told = change_recipe(recipe, ["batch=11", "phases.1.learning_rate=1e-4", "data.workers=null"])
+    changed, differences = change_recipe(recipe, ["batch=11", "phases.1.learning_rate=1e-4", "data.workers=null"])
     assert (changed.batch, changed.phases[1].learning_rate) == (11, 1e-4)
-    assert told == ["batch: 22 before, 11 from now on", "phases.1.learning_rate: 0.001 before, 0.0001 from now on"]
+    assert differences == [
+        "batch: 22 before, 11 from now on",
+        "phases.1.learning_rate: 0.001 before, 0.0001 from now on",
+    ]
     assert change_recipe(recipe, []) == (recipe, [])
     for change in ("steps=9", "phases.0.optimizer=sgd", "network.level=2", "batchsize=3"):
         with pytest.raises(OptionError, match=r"a resumed run can change batch, accumulate, clip, data\.workers"):

@@ -64,7 +64,7 @@ def _start(images: Path, tmp_path: Path) -> Callable[..., Outcome]:
 
 
 class AtStep(Callback):
-    """Does something once a step is reached, and remembers what it is told."""
+    """Does something once a step is reached, and remembers the notes."""
 
     def __init__(self, step: int, action: Callable[[], object]) -> None:
         self.step, self.action = step, action
@@ -619,23 +619,23 @@ def test_a_folder_with_every_kind_of_bad_file_trains_to_the_end(start: Callable[
     frames[0].save(animated, "GIF", save_all=True, append_images=frames[1:])
     (folder / "animated.gif").write_bytes(animated.getvalue())
 
-    watcher = AtStep(-1, interrupt)
+    observer = AtStep(-1, interrupt)
     recipe = tiny_recipe("validation.share=0", "batch=4", "steps=14")
-    outcome = start("run", recipe, watcher, images=str(folder))
+    outcome = start("run", recipe, observer, images=str(folder))
     assert outcome.step == 14
     assert {each.name for each in outcome.skipped} == {"empty.png", "truncated.jpg", "text.jpg"}
-    (skipped,) = [note for note in watcher.notes if note.startswith("3 images could not be read and were left out:")]
+    (skipped,) = [note for note in observer.notes if note.startswith("3 images could not be read and were left out:")]
     assert "\n  text.jpg: " in skipped
-    # What an earlier sitting has found is not forgotten.
+    # What an earlier run has found is not forgotten.
     assert set(resume(tmp_path / "run", CPU).skipped) == set(outcome.skipped)
 
 
 def test_without_validation_the_best_is_the_last(start: Callable[..., Outcome], tmp_path: Path) -> None:
-    watcher = AtStep(-1, interrupt)
-    start("run", tiny_recipe("validation.share=0"), watcher)
+    observer = AtStep(-1, interrupt)
+    start("run", tiny_recipe("validation.share=0"), observer)
     best, last = (load_checkpoint(tmp_path / "run" / name).state_dict() for name in (BEST, LAST))
     assert all(torch.equal(best[name], last[name]) for name in best)
-    assert any("raise validation.share" in note for note in watcher.notes)
+    assert any("raise validation.share" in note for note in observer.notes)
 
 
 def test_the_best_networks_are_left_and_the_untrained_one_is_none(
@@ -912,10 +912,10 @@ def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(
 
 
 def test_what_the_machine_suggests_is_no_part_of_a_run(start: Callable[..., Outcome], tmp_path: Path) -> None:
-    watcher = AtStep(-1, interrupt)
-    start("run", tiny_recipe("data.workers=null", "steps=1"), watcher)
+    observer = AtStep(-1, interrupt)
+    start("run", tiny_recipe("data.workers=null", "steps=1"), observer)
     assert parse_recipe(read_state(tmp_path / "run")["recipe"], "state").data.workers is None
-    assert any("20 images, 2 of those held out scored; " in note for note in watcher.notes)
+    assert any("20 images, 2 of those held out scored; " in note for note in observer.notes)
 
 
 @pytest.mark.parametrize(

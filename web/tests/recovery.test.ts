@@ -143,14 +143,14 @@ describe("a device with WebGPU", () => {
   it("goes on with WebAssembly at the crop that failed, says so, and stays there", async () => {
     runtime.webgpu.mockImplementationOnce(painting(0.2)).mockRejectedValueOnce(new Error("out of memory"));
     const { device, moved } = start();
-    const told: string[] = [];
-    const report = ({ doing }: { doing: string }): unknown => told.at(-1) !== doing && told.push(doing);
+    const reported: string[] = [];
+    const report = ({ doing }: { doing: string }): unknown => reported.at(-1) !== doing && reported.push(doing);
     const { raster } = await device.fill(image, mask, { detail: "network", onProgress: report });
     expect(filledWith(raster).sort((a, b) => a - b)).toEqual([51, 204]);
     expect(moved).toEqual([{ backend: "wasm", threads: 2 }]);
     expect(device.engine).toEqual({ backend: "wasm", threads: 2 });
     expect(await device.load()).toEqual(device.engine);
-    expect(told).toEqual(["loading", "filling", "loading"]);
+    expect(reported).toEqual(["loading", "filling", "loading"]);
     expect(runtime.calls).toEqual(["release webgpu"]);
     expect(runtime.create.mock.calls.map(([backend, threads]) => [backend, threads] as unknown)).toEqual([
       ["webgpu", 1],

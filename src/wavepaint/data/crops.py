@@ -13,68 +13,60 @@ with the distance D chosen such that at most `pool_size` decoded images are held
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypedDict
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wavepaint.data.images import RGB, ImageSource, Skipped
+from wavepaint.data.mask_kinds import BoolMask
 from wavepaint.data.masks import MIN_SIDE, mixed_preset, rng_for
 from wavepaint.errors import ImageError, OptionError
 
-Permutation = NDArray[np.int64]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-
-class Sample(TypedDict):
-    """One crop and its hole."""
-
-    image: Tensor
-    """uint8 RGB `(3, crop, crop)`, the whole truth: nothing is blanked under the mask."""
-    mask: Tensor
-    """bool `(1, crop, crop)`, True = hole."""
-    name: str
-    """The image's name in its source."""
+Sample = tuple[RGB, BoolMask, str]
+"""A crop `(3, crop, crop)`, its hole `(1, crop, crop)`, True = hole, and the image's name in its source."""
 
 
 class Batch(TypedDict):
     """Samples stacked."""
 
     image: Tensor
-    """uint8 RGB `(B, 3, crop, crop)`."""
+    """uint8 RGB `(B, 3, crop, crop)`, the whole truth: nothing is blanked under the mask."""
     mask: Tensor
     """bool `(B, 1, crop, crop)`, True = hole."""
     name: list[str]
     """The images' names."""
 
 
-class CropSource(Protocol):
-    """Where batches come from: `data.stream.CropStream` or `data.resident.ResidentCrops`."""
+class CropSource(ABC):
+    """Where batches come from."""
 
     @property
     def skipped(self) -> Sequence[Skipped]:
-        """The broken images found so far."""
-        ...
+        """The broken images found so far, apart from those that `ImageSource` names."""
+        return ()
 
+    @abstractmethod
     def next(self, side: int) -> Batch:
-        """The next batch of crops of this side."""
-        ...
+        """The next batch of crops of this side, in pixels."""
 
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Where it is, in plain values."""
-        ...
 
+    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> bool:
         """Continue from a state; whether exactly."""
-        ...
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Stop what works for it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -112,7 +104,6 @@ class CropDataset:
         options: which crops.
         crop: side of the square samples in pixels, at least `MIN_SIDE` of `wavepaint.data.masks`.
         seed: of everything random.
-        epochs: how often to go through the images; None continues for ever.
         rank: number of this process among `world_size` processes that share the images.
         world_size: number of processes.
 
@@ -126,10 +117,9 @@ class CropDataset:
         self,
         source: ImageSource,
         options: CropOptions | None = None,
-        *,
         crop: int = 256,
         seed: int = 0,
-        epochs: int | None = None,
+        *,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -141,15 +131,11 @@ class CropDataset:
         self.crop = crop
         self.masks = mixed_preset(self.options.masks)
         self.seed = seed
-        self.epochs = epochs
         self.rank = rank
         self.world_size = world_size
 
-    def __iter__(self) -> Iterator[Sample]:
-        return self.samples()
-
     def samples(self, worker: int = 0, workers: int = 1, start: int = 0) -> Iterator[Sample]:
-        """Return the samples of one of the `workers` of this process, from its sample `start` on.
+        """Return the samples of one of the `workers` of this process without end, from its sample `start` on.
 
         Raises `ImageError` if no image at all can be decoded.
         """
@@ -160,61 +146,30 @@ class CropDataset:
         # Between two uses of an image, distance * repeats others come by.
         repeats = self.options.crops_per_image
         distance = max(2, self.options.pool_size // (streams * repeats))
-        pool = _Pool(self.source, self.options.max_pixels, distance * repeats + 1)
+        max_pixels, size = self.options.max_pixels, (self.crop, self.crop)
+        decoded = lru_cache(distance * repeats + 1)(lambda index: self.source.read_if_whole(index, max_pixels))
 
         epoch, done = divmod(start, images * repeats)
-        while self.epochs is None or epoch < self.epochs:
+        while True:
             order = rng_for(self.seed, f"epoch {epoch}").permutation(len(self.source))
             for k in range(done, images * repeats):
                 step, repeat = divmod(k, repeats)
                 position = (step - repeat * distance) % images * streams + stream
-                name, image = pool.image(order, position % len(order))
-                yield self._sample(name, image, rng_for(self.seed, f"{epoch}/{position}/{repeat}"))
+                index, image = self._first_whole(decoded, order, position % len(order))
+                rng = rng_for(self.seed, f"{epoch}/{position}/{repeat}")
+                crop = random_crop(image, self.crop, self.options.max_scale, rng)
+                yield crop.transpose(2, 0, 1), self.masks.draw(size, rng)[None], self.source.name(index)
             epoch, done = epoch + 1, 0
 
-    def _sample(self, name: str, image: RGB, rng: np.random.Generator) -> Sample:
-        image = random_crop(image, self.crop, self.options.max_scale, rng)
-        mask = self.masks.draw((self.crop, self.crop), rng)
-        return Sample(
-            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            mask=torch.from_numpy(mask[None]),
-            name=name,
-        )
-
-
-class _Pool:
-    """The most recently used decoded images, at most `capacity`."""
-
-    def __init__(self, source: ImageSource, max_pixels: int, capacity: int) -> None:
-        self._source = source
-        self._max_pixels = max_pixels
-        self._capacity = capacity
-        self._decoded: OrderedDict[int, RGB] = OrderedDict()
-        self._broken: set[int] = set()
-
-    def image(self, order: Permutation, position: int) -> tuple[str, RGB]:
-        """Return name and image at `position` of `order`, or of the first after it that can be decoded."""
+    def _first_whole(
+        self, decoded: Callable[[int], RGB | None], order: NDArray[np.int64], position: int
+    ) -> tuple[int, RGB]:
+        """Index and image at `position` of `order`, or of the first after it that can be decoded."""
         for ahead in range(len(order)):
             index = int(order[(position + ahead) % len(order)])
-            if (image := self._image(index)) is not None:
-                return self._source.name(index), image
-        raise ImageError(f"none of the {len(order)} images can be read; {self._source.skipped[0].reason}")
-
-    def _image(self, index: int) -> RGB | None:
-        if index in self._decoded:
-            self._decoded.move_to_end(index)
-            return self._decoded[index]
-        if index in self._broken:
-            return None
-        try:
-            image = self._source.read(index, self._max_pixels)
-        except ImageError:
-            self._broken.add(index)
-            return None
-        self._decoded[index] = image
-        if len(self._decoded) > self._capacity:
-            self._decoded.popitem(last=False)
-        return image
+            if (image := decoded(index)) is not None:
+                return index, image
+        raise ImageError(f"none of the {len(order)} images can be read; {self.source.skipped[0].reason}")
 
 
 def random_crop(image: RGB, crop: int, max_scale: float, rng: np.random.Generator) -> RGB:
@@ -230,15 +185,21 @@ def random_crop(image: RGB, crop: int, max_scale: float, rng: np.random.Generato
     seen_h, seen_w = min(window, h), min(window, w)
     top, left = int(rng.integers(h - seen_h + 1)), int(rng.integers(w - seen_w + 1))
     view = image[top : top + seen_h, left : left + seen_w]
-    if (seen_h, seen_w) != (window, window):
-        missing = (window - seen_h, window - seen_w)
-        view = np.pad(view, (*((short // 2, short - short // 2) for short in missing), (0, 0)), mode="symmetric")
+    view = mirrored_outwards(view, window)
     if rng.integers(2):
         view = view[:, ::-1]
     view = np.ascontiguousarray(view)
     if window > crop:
         view = cv2.resize(view, (crop, crop), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return view
+
+
+def mirrored_outwards(image: RGB, side: int) -> RGB:
+    """Return an `(h, w, 3)` image whose sides are at least so long: reflection extends it evenly on both ends."""
+    short = [max(0, side - length) for length in image.shape[:2]]
+    if any(short):
+        image = np.pad(image, [(gap // 2, gap - gap // 2) for gap in short] + [(0, 0)], mode="symmetric")
+    return image
 
 
 def _require(condition: bool, message: str) -> None:

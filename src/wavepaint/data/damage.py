@@ -235,7 +235,7 @@ def damaged_crop(
     return damaged(part, rng, kinds, zoom, with_truth, plain)
 
 
-class DamagedCrops:
+class DamagedCrops(CropSource):
     """Batches of another source, damaged: the masks are the damage, (B, 3, H, W), instead of holes.
 
     Args:

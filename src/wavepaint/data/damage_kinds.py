@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.data.lettering import random_date, random_words
-from wavepaint.data.mask_kinds import Path, Size, opencv, turned
+from wavepaint.data.lettering import CAPITAL, random_date, random_words
+from wavepaint.data.mask_kinds import Path, Size, directions, opencv, turned
 
 Coverage = NDArray[np.floating[Any]]
 Samples = NDArray[np.floating[Any]]
@@ -25,8 +25,6 @@ Stroke = tuple[Path, float | NDArray[np.float64]]
 
 _FINE = 3
 """Strokes are drawn at this many times the resolution, and averaged."""
-_CAPITAL = 21
-"""Height of a capital in pixels at OpenCV's font scale 1."""
 _BARS = np.fromstring(
     "0 0 2 0  2 0 2 2  2 2 2 4  0 4 2 4  0 2 0 4  0 0 0 2  0 2 2 2  1 3.8 1 4  1 0 1 0.6  0 4 2 0  1 1.8 1 2.2", sep=" "
 ).reshape(-1, 2, 2)
@@ -39,8 +37,7 @@ _SEGMENTS |= {"9": (0, 1, 2, 3, 5, 6), ".": (7,), "'": (8,), "/": (9,), ":": (10
 
 def strokes(size: Size, parts: Iterable[Stroke]) -> Coverage:
     """Smooth open strokes, also narrower than a sample."""
-    cv2, (h, w) = opencv(), size
-    sheet = np.zeros((h * _FINE, w * _FINE), np.uint8)
+    cv2, sheet = opencv(), _fine_sheet(size)
     for path, width in parts:
         points = np.rint(np.clip(path, -2000, 6000) * _FINE).astype(np.int32)
         if isinstance(width, float):
@@ -48,7 +45,24 @@ def strokes(size: Size, parts: Iterable[Stroke]) -> Coverage:
         else:
             for start, stop, thick in zip(points[:-1], points[1:], width, strict=False):
                 cv2.line(sheet, start.tolist(), stop.tolist(), 255, max(1, round(thick * _FINE)), cv2.LINE_8)
-    return cv2.resize(sheet, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255  # type: ignore[no-any-return]
+    return _averaged(sheet)
+
+
+def _polygons(size: Size, outlines: Iterable[Path]) -> Coverage:
+    """Smooth filled shapes."""
+    sheet = _fine_sheet(size)
+    for outline in outlines:
+        opencv().fillPoly(sheet, [np.rint(outline * _FINE).astype(np.int32)], 255)
+    return _averaged(sheet)
+
+
+def _fine_sheet(size: Size) -> NDArray[np.uint8]:
+    return np.zeros((size[0] * _FINE, size[1] * _FINE), np.uint8)
+
+
+def _averaged(sheet: NDArray[np.uint8]) -> Coverage:
+    cv2, (h, w) = opencv(), sheet.shape
+    return cv2.resize(sheet, (w // _FINE, h // _FINE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255  # type: ignore[no-any-return]
 
 
 def curl(start: Path, length: float, bend: float, rng: np.random.Generator, heading: float | None = None) -> Path:
@@ -57,7 +71,7 @@ def curl(start: Path, length: float, bend: float, rng: np.random.Generator, head
     turn = np.convolve(rng.normal(0, 1, count + 4), np.full(5, 0.2), "valid") * bend * 2.2 / math.sqrt(count)
     first = rng.uniform(0, 2 * math.pi) if heading is None else heading
     angle = first + np.cumsum(turn + rng.normal(0, bend / count))
-    return start + np.cumsum(length / count * np.stack([np.cos(angle), np.sin(angle)], 1), axis=0)
+    return start + np.cumsum(length / count * directions(angle), axis=0)
 
 
 def smooth_field(size: Size, cells: float, rng: np.random.Generator) -> Coverage:
@@ -107,20 +121,14 @@ def cracks(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     def grow(start: Path, heading: float, steps: int, width: float) -> None:
         angles = heading + rng.normal(0, 0.55, steps)
         lengths = unit * rng.uniform(1.5, 6, steps)
-        path = np.vstack(
-            [start, start + np.cumsum(lengths[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1), 0)]
-        )
+        path = np.vstack([start, start + np.cumsum(lengths[:, None] * directions(angles), 0)])
         parts.append((path, np.linspace(width, 0.6 * unit, len(path))))
         if steps > 6 and len(parts) < 9:
             for at in rng.integers(1, steps, rng.integers(0, 3)):
                 grow(path[at], heading + rng.choice((-1, 1)) * rng.uniform(0.5, 1.3), steps // 2, 0.7 * width)
 
-    grow(
-        rng.uniform(0, 1, 2) * (w, h),
-        rng.uniform(0, 2 * math.pi),
-        int(rng.integers(6, 50)),
-        unit * rng.uniform(0.8, 2.5),
-    )
+    middle, heading = rng.uniform(0, 1, 2) * (w, h), rng.uniform(0, 2 * math.pi)
+    grow(middle, heading, int(rng.integers(6, 50)), unit * rng.uniform(0.8, 2.5))
     return strokes(size, parts)
 
 
@@ -138,29 +146,23 @@ def fold(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
 
 def torn(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     """A small torn corner of the image."""
-    cv2, (h, w) = opencv(), size
-    reach = np.minimum(unit * rng.uniform(6, 24, 2), 0.35 * min(h, w))
+    reach = np.minimum(unit * rng.uniform(6, 24, 2), 0.35 * min(size))
     edge = np.linspace((reach[0], 0), (0, reach[1]), 14) + rng.normal(0, 0.06 * reach.mean(), (14, 2))
     corner = np.vstack([[-9, -9], [reach[0], -9], edge, [-9, reach[1]]])
-    sheet = np.zeros((h * _FINE, w * _FINE), np.uint8)
-    cv2.fillPoly(sheet, [np.rint(corner * _FINE).astype(np.int32)], 255)
-    covered = cv2.resize(sheet, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    covered = _polygons(size, [corner])
     flips = tuple(axis for axis in (0, 1) if rng.integers(2))
     return np.ascontiguousarray(np.flip(covered, flips))
 
 
 def specks(size: Size, unit: float, rng: np.random.Generator, count: int) -> Coverage:
     """Specks of dust and larger spots, of irregular outline."""
-    cv2, (h, w) = opencv(), size
-    sheet = np.zeros((h * _FINE, w * _FINE), np.uint8)
-    angle = np.arange(9) * 2 * math.pi / 9
-    circle = np.stack([np.cos(angle), np.sin(angle)], 1)
+    (h, w), outlines = size, []
+    circle = directions(np.arange(9) * 2 * math.pi / 9)
     for _ in range(count):
         radius = unit * (0.55 + 3.2 * rng.uniform() ** 4 + (rng.uniform(2, 7) if rng.integers(25) == 0 else 0))
         outline = circle * rng.uniform(0.6, 1.25, (9, 1)) * (rng.uniform(1, 1.7), 1)
-        outline = rng.uniform(0, 1, 2) * (w, h) + radius * turned(outline, rng.uniform(0, math.pi))
-        cv2.fillPoly(sheet, [np.rint(outline * _FINE).astype(np.int32)], 255)
-    return cv2.resize(sheet, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255  # type: ignore[no-any-return]
+        outlines.append(rng.uniform(0, 1, 2) * (w, h) + radius * turned(outline, rng.uniform(0, math.pi)))
+    return _polygons(size, outlines)
 
 
 def stain(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
@@ -169,7 +171,7 @@ def stain(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     radius = unit * rng.uniform(2.5, 10)
     angle = np.linspace(0, 2 * math.pi, 48, endpoint=False)
     distance = np.ones(48) + sum(rng.normal(0, 0.16 / k) * np.cos(k * angle + rng.uniform(0, 6.3)) for k in range(1, 6))
-    outline = np.stack([np.cos(angle), np.sin(angle)], 1) * distance[:, None] * (rng.uniform(1, 1.5), 1)
+    outline = directions(angle) * distance[:, None] * (rng.uniform(1, 1.5), 1)
     outline = rng.uniform(0, 1, 2) * (w, h) + radius * turned(outline, rng.uniform(0, math.pi))
     sheet = np.zeros((h, w), np.uint8)
     cv2.fillPoly(sheet, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
@@ -183,11 +185,8 @@ def stain(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
 def _segment_text(text: str, height: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Digits of seven bars, as clocks and old cameras write them."""
     cv2, half = opencv(), height / 2
-    pitch, slant, thick = (
-        half * rng.uniform(1.4, 1.9),
-        rng.uniform(0, 0.25),
-        max(1, round(height * rng.uniform(0.1, 0.2))),
-    )
+    pitch, slant = half * rng.uniform(1.4, 1.9), rng.uniform(0, 0.25)
+    thick = max(1, round(height * rng.uniform(0.1, 0.2)))
     margin = thick + 2
     sheet = np.zeros((math.ceil(height) + 2 * margin, math.ceil(pitch * len(text) + height) + 2 * margin), np.uint8)
     for place, character in enumerate(text):
@@ -205,7 +204,7 @@ def _font_text(text: str, height: float, rng: np.random.Generator) -> NDArray[np
     cv2 = opencv()
     font = int(rng.choice((cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, 3, 4, 5, 7)))
     font |= cv2.FONT_ITALIC if rng.integers(4) == 0 else 0
-    scale = height / _CAPITAL * (1.6 if font & 15 == cv2.FONT_HERSHEY_PLAIN else 1)
+    scale = height / CAPITAL * (1.6 if font & 15 == cv2.FONT_HERSHEY_PLAIN else 1)
     thick = max(1, round(height * rng.uniform(0.04, 0.2)))
     (wide, high), below = cv2.getTextSize(text, font, scale, thick)
     margin = thick + 4 + round(0.3 * height)
@@ -260,9 +259,8 @@ def caption(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     height = min(unit * rng.uniform(6, 24), 0.25 * min(h, w))
     centre, stretch = rng.uniform(0.1, 0.9, 2) * (w, h), rng.uniform(0.75, 1.25)
     lines = [lettering(random_words(rng, int(rng.integers(1, 4))), height, rng) for _ in range(rng.integers(1, 3))]
-    return placed(
-        size, [(line, centre + np.array([0, 1.7 * height * row])) for row, line in enumerate(lines)], 0.0, stretch
-    )
+    rows = [(line, centre + np.array([0, 1.7 * height * row])) for row, line in enumerate(lines)]
+    return placed(size, rows, 0.0, stretch)
 
 
 def watermark(size: Size, unit: float, rng: np.random.Generator) -> Coverage:

@@ -75,14 +75,20 @@ class ImageSource(ABC):
             self._skipped[name] = reason
             raise ImageError(f"{name}: {reason}") from None
 
+    def read_if_whole(self, index: int, max_pixels: int | None = None) -> RGB | None:
+        """Return what `read` does, but None for what is broken."""
+        with suppress(ImageError):
+            return self.read(index, max_pixels)
+        return None
+
     def __iter__(self) -> Iterator[tuple[str, RGB]]:
         return self.readable()
 
     def readable(self, max_pixels: int | None = None) -> Iterator[tuple[str, RGB]]:
         """Yield names and images, reduced as `read` does; what is broken is skipped."""
         for index in range(len(self)):
-            with suppress(ImageError):
-                yield self.name(index), self.read(index, max_pixels)
+            if (image := self.read_if_whole(index, max_pixels)) is not None:
+                yield self.name(index), image
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -162,7 +168,7 @@ class Shards(ImageSource):
         super().__init__()
         self._paths = list(paths)
         self._members: list[str] = []
-        self._shard, self._offset, self._size = array("q"), array("q"), array("q")
+        self._where = array("q")  # for every member its shard's number, where its bytes begin, and how many there are
         for number, path in enumerate(self._paths):
             self._index(number, path)
 
@@ -174,9 +180,7 @@ class Shards(ImageSource):
                 for member in shard:
                     if member.isfile() and is_image(member.name):
                         self._members.append(member.name)
-                        self._shard.append(number)
-                        self._offset.append(member.offset_data)
-                        self._size.append(member.size)
+                        self._where.extend((number, member.offset_data, member.size))
         except tarfile.TarError as error:
             reason = "not a whole tar file" if opened else "not a tar file (a compressed one has to be unpacked)"
             self._skipped[printable(path.name)] = f"{reason}: {error}"
@@ -188,13 +192,14 @@ class Shards(ImageSource):
 
     def name(self, index: int) -> str:
         """Return `SHARD.tar/MEMBER`, without the shard's folder."""
-        return f"{self._paths[self._shard[index]].name}/{self._members[index]}"
+        return f"{self._paths[self._where[3 * index]].name}/{self._members[index]}"
 
     def encoded(self, index: int) -> bytes:
         """Return the member's bytes; raises `OSError`."""
-        with self._paths[self._shard[index]].open("rb") as shard:
-            shard.seek(self._offset[index])
-            return shard.read(self._size[index])
+        number, start, size = self._where[3 * index : 3 * index + 3]
+        with self._paths[number].open("rb") as shard:
+            shard.seek(start)
+            return shard.read(size)
 
 
 class Selection(ImageSource):

@@ -13,7 +13,7 @@ import numpy as np
 
 from wavepaint.data.mask_kinds import BoolMask, Canvas, Path, Size, opencv, turned, weighted_index
 
-_CAP_HEIGHT = 21
+CAPITAL = 21
 """Height of a capital in pixels at OpenCV's font scale 1."""
 _SYLLABLES = ("ka", "ren", "to", "li", "mon", "sta", "ve", "hu", "gri", "pal", "o", "jen", "by", "qua", "x")
 
@@ -81,15 +81,15 @@ class Pen:
     def fitting(cls, texts: Sequence[str], height: float, width: float, rng: np.random.Generator) -> Pen:
         """Return a random pen whose capitals are at most `height` tall and whose lines fit into `width`."""
         widest = max(cls(1.0, 0.0, 1).width_of(text) for text in texts)
-        scale = min(height / _CAP_HEIGHT, width / widest)
+        scale = min(height / CAPITAL, width / widest)
         # One pixel more than the lettering itself: whoever masks it paints a little over its edge.
-        stroke = 1 + _CAP_HEIGHT * scale * rng.uniform(0.1, 0.3)
+        stroke = 1 + CAPITAL * scale * rng.uniform(0.1, 0.3)
         return cls(scale, (0.0, 0.0, 0.25)[rng.integers(3)], max(1, round(stroke)))
 
     @property
     def height(self) -> float:
         """Height of a capital in pixels."""
-        return _CAP_HEIGHT * self.scale
+        return CAPITAL * self.scale
 
     def width_of(self, text: str) -> float:
         """Width of a line in pixels."""

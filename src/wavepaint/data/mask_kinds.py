@@ -121,7 +121,7 @@ class Brush:
         steps = int(rng.integers(8, 40))
         wobble = np.convolve(rng.normal(0.0, 0.25, steps), np.full(5, 0.2), mode="same")
         heading = rng.uniform(0.0, 2 * math.pi) + rng.normal(0.0, 0.03) * np.arange(steps) + np.cumsum(wobble)
-        return np.cumsum(short * 0.025 * _directions(heading), axis=0)
+        return np.cumsum(short * 0.025 * directions(heading), axis=0)
 
     def _scribble(self, short: int, width: float, rng: np.random.Generator) -> Path:
         turns = int(rng.integers(4, 12))
@@ -178,7 +178,7 @@ class Scratches:
         radius = min(h, w) * (0.002 + 0.014 * rng.uniform(size=count) ** 2)
         stretch, angle = rng.uniform(1.0, 2.0, count), rng.uniform(0.0, 2 * math.pi, count)
         centre = rng.uniform(0.0, 1.0, (count, 2)) * (w, h)
-        hexagon = _directions(np.arange(6) * math.pi / 3)
+        hexagon = directions(np.arange(6) * math.pi / 3)
         for speck in range(count):
             ellipse = hexagon * (stretch[speck], 1 / stretch[speck])
             outline = centre[speck] + radius[speck] * turned(ellipse, angle[speck])
@@ -189,7 +189,7 @@ class Scratches:
         count = 12
         heading = rng.uniform(0, 2 * math.pi) + np.cumsum(rng.normal(0.0, 0.2, count) + rng.normal(0.0, 0.2))
         step = min(h, w) * rng.uniform(0.005, 0.02)
-        path = rng.uniform(0, 1, 2) * (w, h) + np.cumsum(step * _directions(heading), axis=0)
+        path = rng.uniform(0, 1, 2) * (w, h) + np.cumsum(step * directions(heading), axis=0)
         _polyline(canvas, path, min(h, w) * rng.uniform(0.002, 0.008))
 
 
@@ -274,7 +274,7 @@ class Ellipses:
         canvas = np.zeros(size, np.uint8)
         unit = min(size) / 256
         centre = rng.uniform(0.15, 0.85, 2) * (size[1], size[0])
-        circle = _directions(np.arange(48) * math.pi / 24)
+        circle = directions(np.arange(48) * math.pi / 24)
         for _ in range(rng.integers(2, 6)):
             ellipse = turned(circle * unit * rng.uniform(12, 38, 2), rng.uniform(0.0, math.pi))
             opencv().fillConvexPoly(canvas, _points(centre + ellipse), 1)
@@ -320,7 +320,7 @@ def _fill(canvas: Canvas, centre: Path, outline: Path) -> None:
         cv2.fillConvexPoly(canvas, triangle, 1)
 
 
-def _directions(heading: NDArray[np.float64]) -> Path:
+def directions(heading: NDArray[np.float64]) -> Path:
     """Return the unit vectors `(n, 2)` of `(n,)` angles in radians."""
     return np.stack([np.cos(heading), np.sin(heading)], axis=1)
 
@@ -339,5 +339,5 @@ def _closed_curve(centre: Path, radius: float, roughness: float, rng: np.random.
         phase = rng.uniform(0.0, 2 * math.pi)
         distance += rng.normal(0.0, roughness / harmonic) * np.cos(harmonic * angle + phase)
     stretch = rng.uniform(1.0, 1.6)
-    outline = np.maximum(distance, 0.2)[:, None] * _directions(angle) * (stretch, 1 / stretch)
+    outline = np.maximum(distance, 0.2)[:, None] * directions(angle) * (stretch, 1 / stretch)
     return centre + radius * turned(outline, rng.uniform(0.0, 2 * math.pi))

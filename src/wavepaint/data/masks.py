@@ -34,7 +34,7 @@ from wavepaint.data.mask_kinds import (
     Wires,
     weighted_index,
 )
-from wavepaint.errors import OptionError
+from wavepaint.errors import OptionError, check_known
 
 MIN_SIDE = 48
 MAX_ATTEMPTS = 10_000
@@ -81,9 +81,11 @@ def _presets() -> dict[str, MaskPreset]:
     thick_256 = mixed(Strokes(1, 5, 100, 200), Boxes(10, 30, 150, 1, 3))
     medium_512 = mixed(Strokes(4, 10, 100, 200), Boxes(0, 30, 150, 1, 5))
     thick_512 = mixed(Strokes(1, 5, 250, 450), Boxes(10, 30, 300, 1, 4))
-    thin = MaskPreset("thin strokes, evaluation at 256", ((1, Strokes(4, 50, 10, 40)),))
-    medium = MaskPreset("medium strokes and boxes, evaluation at 256", medium_256)
-    thick = MaskPreset("thick strokes and boxes, evaluation at 256", thick_256)
+    published = {
+        "thin": MaskPreset("thin strokes, evaluation at 256", ((1, Strokes(4, 50, 10, 40)),)),
+        "medium": MaskPreset("medium strokes and boxes, evaluation at 256", medium_256),
+        "thick": MaskPreset("thick strokes and boxes, evaluation at 256", thick_256),
+    }
     people = {
         "brush": MaskPreset("fat hand-drawn strokes", ((1, Brush()),)),
         "box": MaskPreset("one to three selection boxes", ((1, RelativeBoxes()),)),
@@ -93,31 +95,19 @@ def _presets() -> dict[str, MaskPreset]:
         "blobs": MaskPreset("object silhouettes", ((1, Blobs()),)),
         "object": MaskPreset("one rounded object: two to five ellipses", ((1, Ellipses()),)),
     }
+    shares = {"brush": 15, "blobs": 20, "text": 10, "scratches": 8, "wires": 7, "box": 5}
+    shares |= {"thin": 10, "medium": 13, "thick": 12}
+    listed = ", ".join(f"{name} {share}" for name, share in shares.items())
+    choices = tuple((share, (people | published)[name]) for name, share in shares.items())
     return {
-        "thin": thin,
-        "medium": medium,
-        "thick": thick,
+        **published,
         "thin-512": MaskPreset("thin strokes, evaluation at 512", ((1, Strokes(4, 70, 20, 100)),), side=512),
         "medium-512": MaskPreset("medium strokes and boxes, evaluation at 512", medium_512, side=512),
         "thick-512": MaskPreset("thick strokes and boxes, evaluation at 512", thick_512, side=512),
         "train-medium": MaskPreset("medium strokes and boxes, published training", medium_256, max_area=1.0),
         "train-thick": MaskPreset("thick strokes and boxes, published training", thick_256, max_area=1.0),
         **people,
-        "everyday": MaskPreset(
-            "what people remove, and the published kinds: brush 15, blobs 20, text 10, scratches 8, wires 7, "
-            "box 5, thin 10, medium 13, thick 12 %",
-            (
-                (15, people["brush"]),
-                (20, people["blobs"]),
-                (10, people["text"]),
-                (8, people["scratches"]),
-                (7, people["wires"]),
-                (5, people["box"]),
-                (10, thin),
-                (13, medium),
-                (12, thick),
-            ),
-        ),
+        "everyday": MaskPreset(f"what people remove, and the published kinds: {listed} %", choices),
     }
 
 
@@ -151,10 +141,8 @@ def mixed_preset(weights: str | Mapping[str, int]) -> MaskPreset:
 
 def find_preset(name: str) -> MaskPreset:
     """Return the preset called `name`; `OptionError` lists the known ones."""
-    try:
-        return PRESETS[name]
-    except KeyError:
-        raise OptionError(f"unknown mask preset {name!r}; known: {', '.join(PRESETS)}") from None
+    check_known("mask preset", (name,), PRESETS)
+    return PRESETS[name]
 
 
 def rng_for(seed: int, name: str) -> np.random.Generator:

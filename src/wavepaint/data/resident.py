@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepaint.data.crops import Batch
-from wavepaint.data.images import ImageSource, Skipped
+from wavepaint.data.crops import Batch, CropSource
+from wavepaint.data.images import ImageSource
 from wavepaint.data.masks import mixed_preset, rng_for
-from wavepaint.errors import ImageError, OptionError
+from wavepaint.errors import OptionError
 
 _SAMPLED = 32
 """Images from which the memory of all is estimated."""
@@ -104,11 +104,8 @@ class MaskBank:
 
     def __init__(self, weights: Mapping[str, int], count: int, seed: int, device: torch.device) -> None:
         preset, size = mixed_preset(weights), (self.SIDE, self.SIDE)
-
-        def draw(number: int) -> NDArray[np.bool_]:
-            return preset.draw(size, rng_for(seed, f"mask {number}"))
-
-        self.masks = torch.from_numpy(np.stack([draw(number) for number in range(count)])).to(device)
+        masks = [preset.draw(size, rng_for(seed, f"mask {number}")) for number in range(count)]
+        self.masks = torch.from_numpy(np.stack(masks)).to(device)
 
     def crops(self, batch: int, side: int, generator: torch.Generator) -> Tensor:
         """(batch, 1, side, side) float32, 1 = hole; each has at least one known and one hole sample."""
@@ -120,12 +117,9 @@ class MaskBank:
         top, left = torch.randint(self.SIDE - span + 1, (2, 4 * batch, 1), generator=generator, device=device)
         steps = torch.arange(side, device=device) * span // side
         masks = self.masks[chosen[:, None, None], (top + steps)[:, :, None], (left + steps)[:, None, :]]
-        if torch.rand((), generator=generator, device=device) < 0.5:
-            masks = masks.transpose(1, 2)
-        if torch.rand((), generator=generator, device=device) < 0.5:
-            masks = masks.flip(1)
-        if torch.rand((), generator=generator, device=device) < 0.5:
-            masks = masks.flip(2)
+        turned, *flipped = (bool(torch.rand((), generator=generator, device=device) < 0.5) for _ in range(3))
+        masks = masks.transpose(1, 2) if turned else masks
+        masks = masks.flip([axis for axis, each in zip((1, 2), flipped, strict=True) if each])
         # Of four candidates per crop, take those whose area is neither nothing nor nearly everything.
         area = masks.float().mean((1, 2))
         fit = (area > 0.005) & (area < 0.6)
@@ -136,7 +130,7 @@ class MaskBank:
         return masks.unsqueeze(1).float()
 
 
-class ResidentCrops:
+class ResidentCrops(CropSource):
     """Batches from images and masks in memory: batch k follows from the seed, k and the process's number alone.
 
     Args:
@@ -147,9 +141,6 @@ class ResidentCrops:
         max_scale: crops show up to this times their side, reduced.
         rank: number of this process.
     """
-
-    skipped: tuple[Skipped, ...] = ()
-    """Broken images are found, and named by their source, before this is made."""
 
     def __init__(
         self, images: ImageBank, masks: MaskBank, batch_size: int, seed: int, max_scale: float, rank: int = 0
@@ -178,31 +169,18 @@ class ResidentCrops:
         self._done = state["done"]
         return state == self.state_dict()
 
-    def close(self) -> None:
-        """Nothing to stop."""
-
 
 def decoded_images(source: ImageSource, max_pixels: int) -> list[NDArray[np.uint8]]:
     """Decode all images, several at a time; broken ones are left out, and named in `source.skipped`."""
-
-    def read(index: int) -> NDArray[np.uint8] | None:
-        try:
-            return source.read(index, max_pixels)
-        except ImageError:
-            return None
-
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [image for image in pool.map(read, range(len(source))) if image is not None]
+        images = pool.map(lambda index: source.read_if_whole(index, max_pixels), range(len(source)))
+        return [image for image in images if image is not None]
 
 
 def too_large_for_memory(source: ImageSource, max_pixels: int) -> str | None:
     """Why the decoded images should not stay in memory, from the mean size of a few; None if they may."""
-    sizes = []
-    for index in np.linspace(0, len(source) - 1, min(_SAMPLED, len(source))).astype(int):
-        try:
-            sizes.append(source.read(int(index), max_pixels).size)
-        except ImageError:
-            continue
+    sampled = np.linspace(0, len(source) - 1, min(_SAMPLED, len(source))).astype(int).tolist()
+    sizes = [image.size for index in sampled if (image := source.read_if_whole(index, max_pixels)) is not None]
     free = _free_memory()
     needed = len(source) * float(np.mean(sizes or [0]))
     if free is None or needed <= _MEMORY_SHARE * free:

@@ -52,9 +52,8 @@ def _branches(size: Size, rng: np.random.Generator) -> Coverage:
             for at in rng.integers(3, len(path), rng.integers(2, 4)):
                 grow(path[at], heading + rng.choice((-1, 1)) * rng.uniform(0.3, 0.9), 0.65 * length, 0.6 * width)
 
-    grow(
-        rng.uniform(-0.1, 1.1, 2) * (w, h), rng.uniform(0, 2 * math.pi), rng.uniform(0.3, 0.9) * h, rng.uniform(1.2, 5)
-    )
+    root, heading = rng.uniform(-0.1, 1.1, 2) * (w, h), rng.uniform(0, 2 * math.pi)
+    grow(root, heading, rng.uniform(0.3, 0.9) * h, rng.uniform(1.2, 5))
     return strokes(size, parts)
 
 
@@ -65,9 +64,8 @@ def _hair(size: Size, rng: np.random.Generator) -> Coverage:
     spread, reach, fan = rng.uniform(2, 20), rng.uniform(0.2, 0.9) * h, rng.uniform(0.05, 0.6)
     parts = []
     for _ in range(rng.integers(3, 25)):
-        path = curl(
-            root + rng.normal(0, spread, 2), reach * rng.uniform(0.6, 1), 0.5, rng, heading + rng.normal(0, fan)
-        )
+        start, length = root + rng.normal(0, spread, 2), reach * rng.uniform(0.6, 1)
+        path = curl(start, length, 0.5, rng, heading + rng.normal(0, fan))
         parts.append((path, np.linspace(rng.uniform(0.6, 1.6), 0.3, len(path))))
     return strokes(size, parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from wavepaint.data.crops import Batch, CropDataset
+from wavepaint.data.crops import Batch, CropDataset, CropSource
 from wavepaint.data.images import Skipped
 from wavepaint.data.masks import rng_for
 
@@ -24,12 +24,12 @@ from wavepaint.data.masks import rng_for
 _Arrays = tuple[NDArray[np.uint8], NDArray[np.bool_], list[str], list[Skipped]]
 
 
-class CropStream:
+class CropStream(CropSource):
     """Batches in stages: every size of crop has a dataset of its own, whose order follows from where it began.
 
     Args:
         dataset: makes the crops of a stage from their side in pixels and a seed.
-        batch_size: crops in a batch; only a finite dataset's last ones are fewer.
+        batch_size: crops in a batch.
         seed: of the run.
         workers: processes that decode and crop; 0 does it in this one. They are started afresh rather than
             forked, because libvips does not survive a fork: a script that starts them needs the usual
@@ -50,7 +50,7 @@ class CropStream:
         self._skipped: dict[str, Skipped] = {}
         self._side = self._began = self._done = 0
         self._dataset: CropDataset | None = None
-        self._batches: Iterator[_Arrays] | None = None
+        self._batches: Any = None  # iterator over `_Arrays`
 
     def next(self, side: int) -> Batch:
         """The next batch of crops of this side; another side than the last one's begins a new stage.
@@ -97,8 +97,16 @@ class CropStream:
         return True
 
     def close(self) -> None:
-        """Stop the workers; the next batch starts them again."""
-        self._batches = None
+        """End the workers; the next batch starts them again."""
+        batches, self._batches = self._batches, None
+        if batches is None or not self._workers:
+            return
+        # Not left to the garbage collector: the traceback of an error may hold the iterator.
+        with suppress(RuntimeError):  # of a worker that dies meanwhile
+            batches._shutdown_workers()
+        for worker in batches._workers:
+            worker.kill()  # one that hangs ignores the signal by which PyTorch ends it
+            worker.join()
 
     def _make_dataset(self) -> CropDataset:
         seed = int(rng_for(self._seed, f"crops from batch {self._began}").integers(2**31))
@@ -144,11 +152,10 @@ class _Batched(IterableDataset[_Arrays]):
         made = len(range(worker, self._start, workers))
         samples = self._dataset.samples(worker, workers, made * self._batch_size)
         reported = 0
-        while batch := list(islice(samples, self._batch_size)):
+        while True:
+            images, masks, names = zip(*islice(samples, self._batch_size), strict=True)
             skipped = self._dataset.source.skipped
-            images = np.stack([sample["image"].numpy() for sample in batch])
-            masks = np.stack([sample["mask"].numpy() for sample in batch])
-            yield images, masks, [sample["name"] for sample in batch], skipped[reported:]
+            yield np.stack(images), np.stack(masks), list(names), skipped[reported:]
             reported = len(skipped)
 
 

@@ -23,7 +23,6 @@ from wavepaint.evaluation.registry import METHODS, MethodEntry
 from wavepaint.evaluation.testset import MASK_SUFFIX, encode_png, read_image
 from wavepaint.fill.depth import coarse_levels_of
 from wavepaint.fill.guide import fill_planes
-from wavepaint.runtime import Runtime
 
 if TYPE_CHECKING:
     from wavepaint.network import WavePaint
@@ -49,24 +48,20 @@ class ImageMethod:
         return [self.fill(item.known, item.mask) for item in items]
 
 
-def runtime_method(name: str, runtime: Runtime) -> ImageMethod:
-    """A network alone, without detail, grain and regions: it sees the whole image.
+def network_method(model: WavePaint, name: str) -> ImageMethod:
+    """A network of ours alone (put it in evaluation mode before), without detail, grain and regions.
 
-    Of a deep hole it sees reduced copies first, as far as it has learned that.
+    It sees the whole image; of a deep hole reduced copies first, as far as it has learned that.
     """
+    from wavepaint.runtime.torch_runtime import TorchRuntime
+
+    runtime = TorchRuntime(model)
 
     def fill(known: Image, mask: BoolMask) -> Image:
         levels = coarse_levels_of(mask, runtime.coarse_levels)
         return _from_planes(fill_planes(runtime, _planes(known), mask[None], levels))
 
     return ImageMethod(name, fill)
-
-
-def network_method(model: WavePaint, name: str) -> ImageMethod:
-    """The method that runs a PyTorch network of ours, as it stands (put it in evaluation mode before)."""
-    from wavepaint.runtime.torch_runtime import TorchRuntime
-
-    return runtime_method(name, TorchRuntime(model))
 
 
 def package_method(name: str = "package", model: str | None = None) -> ImageMethod:

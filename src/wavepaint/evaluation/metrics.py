@@ -123,16 +123,8 @@ def zero_padded_ssim(truth: Image, composites: NDArray[np.uint8], mask: BoolMask
 
 def _ssim(a: FloatArray, b: FloatArray) -> tuple[float, FloatArray]:
     """The mean over windows that lie inside the image, and the value at every position, `(H, W, 3)`."""
-    mean, values = _skimage_metrics().structural_similarity(
-        a,
-        b,
-        data_range=1.0,
-        channel_axis=-1,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        full=True,
-    )
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    mean, values = _skimage_metrics().structural_similarity(a, b, data_range=1.0, channel_axis=-1, full=True, **window)
     return float(mean), values
 
 

@@ -16,10 +16,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wavepaint.errors import CheckpointError, OptionError
+from wavepaint.errors import CheckpointError, check_known
 from wavepaint.evaluation.features import ALEX_WIDTHS, AlexNetFeatures, VGG16Features
 from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image
-from wavepaint.evaluation.weights import fetch, packaged_weights, read_state
+from wavepaint.evaluation.protocol import Scorer
+from wavepaint.evaluation.weights import packaged_weights, read_state
 
 Net = Literal["alex", "vgg"]
 
@@ -133,33 +134,15 @@ def load_lpips(net: Net, backbone: str | Path | None = None, heads: str | Path |
         CheckpointError: a file that is not what it should be.
         WavepaintError: a download that fails.
     """
-    if net not in get_args(Net):
-        raise OptionError(f"unknown LPIPS network {net!r}; known: {', '.join(get_args(Net))}")
+    check_known("LPIPS network", (net,), get_args(Net))
     weights = _heads(net, None if heads is None else Path(heads))
-    if net == "vgg":
-        return LPIPS(load_vgg16(backbone, VGG_LAYERS), weights)
-    path = Path(backbone) if backbone else fetch("alexnet")
-    try:
-        return LPIPS(AlexNetFeatures(read_state(path)), weights)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-
-
-def load_vgg16(path: str | Path | None, layers: Sequence[str]) -> VGG16Features:
-    """VGG16 features from torchvision's weights, `.pth` or `.safetensors`; downloaded and cached by default.
-
-    Raises:
-        CheckpointError: a file that is not what it should be.
-        WavepaintError: a download that fails.
-    """
-    return VGG16Features(path or fetch("vgg16"), layers)
+    return LPIPS(VGG16Features(backbone, VGG_LAYERS) if net == "vgg" else AlexNetFeatures(backbone), weights)
 
 
 def load_dists(backbone: str | Path | None = None) -> DISTS:
     """DISTS with its published weights; `backbone` and errors as those of `load_lpips`."""
     weights = packaged_weights("dists")
-    features = VGG16Features(backbone or fetch("vgg16"), VGG_LAYERS, l2_pool)
-    return DISTS(features, weights["alpha"], weights["beta"])
+    return DISTS(VGG16Features(backbone, VGG_LAYERS, l2_pool), weights["alpha"], weights["beta"])
 
 
 def _heads(net: Net, path: Path | None) -> list[Tensor]:
@@ -178,7 +161,11 @@ def _unit(x: Tensor) -> Tensor:
     return x / (length + _EPSILON)
 
 
-class DistanceScorer:
+def distance_scorer(
+    name: str,
+    features: Callable[[Tensor], list[Tensor]],
+    distance: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor],
+) -> Scorer:
     """A distance of whole composites from the truth through features.
 
     Args:
@@ -187,47 +174,28 @@ class DistanceScorer:
         distance: composite's and truth's activations -> `(1,)`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        features: Callable[[Tensor], list[Tensor]],
-        distance: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor],
-    ) -> None:
-        self._name = name
-        self._features = features
-        self._distance = distance
+    @torch.inference_mode()
+    def score(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+        reference = features(tensor_of(truth))
+        return {name: np.array([float(distance(features(tensor_of(c)), reference)) for c in composites])}
 
-    def __call__(self, truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
-        """See `protocol.Scorer`."""
-        with torch.inference_mode():
-            reference = self._features(tensor_of(truth))
-            distances = [float(self._distance(self._features(tensor_of(c)), reference)) for c in composites]
-        return {self._name: np.array(distances)}
+    return score
 
 
-class LPIPSScorer:
-    """LPIPS of whole composites, and the mean of its map over the hole's samples.
+def lpips_scorer(net: Net, model: LPIPS) -> Scorer:
+    """LPIPS of whole composites, `lpips_NET`, and the mean of its map over the hole's samples, `hole_lpips_NET`."""
 
-    Args:
-        net: which LPIPS `model` is; names the scores.
-        model: see `perceptual.load_lpips`.
-    """
-
-    def __init__(self, net: Net, model: LPIPS) -> None:
-        self._net = net
-        self._model = model
-
-    def __call__(self, truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
-        """See `protocol.Scorer`: `lpips_NET` and `hole_lpips_NET`."""
-        hole = torch.from_numpy(mask)
+    @torch.inference_mode()
+    def score(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -> dict[str, FloatArray]:
+        hole, a = torch.from_numpy(mask), model.features(tensor_of(truth))
         whole, inside = [], []
-        with torch.inference_mode():
-            a = self._model.features(tensor_of(truth))
-            for composite in composites:
-                b = self._model.features(tensor_of(composite))
-                whole.append(float(self._model.distance(a, b)))
-                inside.append(float(self._model.distance_map(a, b, mask.shape)[0, 0][hole].mean()))
-        return {f"lpips_{self._net}": np.array(whole), f"hole_lpips_{self._net}": np.array(inside)}
+        for composite in composites:
+            b = model.features(tensor_of(composite))
+            whole.append(float(model.distance(a, b)))
+            inside.append(float(model.distance_map(a, b, mask.shape)[0, 0][hole].mean()))
+        return {f"lpips_{net}": np.array(whole), f"hole_lpips_{net}": np.array(inside)}
+
+    return score
 
 
 def tensor_of(image: NDArray[np.uint8]) -> Tensor:

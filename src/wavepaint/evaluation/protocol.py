@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepaint.data.crops import mirrored_outwards
 from wavepaint.data.masks import find_preset, rng_for
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image, pixel_scores
@@ -124,9 +125,7 @@ def centre_crop(image: Image, size: int) -> Image:
 
     Mirroring instead of scaling keeps every sample exact, so that a crop is the same on every machine.
     """
-    short = [max(0, size - side) for side in image.shape[:2]]
-    if any(short):
-        image = np.pad(image, [(gap // 2, gap - gap // 2) for gap in short] + [(0, 0)], mode="symmetric")
+    image = mirrored_outwards(image, size)
     top, left = ((side - size) // 2 for side in image.shape[:2])
     return np.ascontiguousarray(image[top : top + size, left : left + size])
 

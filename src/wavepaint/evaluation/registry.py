@@ -8,27 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-from wavepaint.errors import OptionError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wavepaint.evaluation.protocol import Method, Scorer, SetScorer
 
-T = TypeVar("T")
 Weights = Mapping[str, Path]
 """Files by the names of weights; what is not named is downloaded once."""
-
-
-class Registry(dict[str, T]):
-    """A table of names; `kind` is what an entry is called in errors."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__()
-        self._kind = kind
-
-    def __missing__(self, name: str) -> T:
-        raise OptionError(f"unknown {self._kind} {name!r}; known: {', '.join(sorted(self))}")
 
 
 @dataclass(frozen=True)
@@ -52,8 +38,8 @@ class MetricEntry:
     load: Callable[[Weights], Scorer | SetScorer]
 
 
-METHODS: Registry[MethodEntry] = Registry("method")
+METHODS: dict[str, MethodEntry] = {}
 """Methods with a name of their own; checkpoints and folders of results need none."""
 
-METRIC_LOADERS: Registry[MetricEntry] = Registry("metric")
+METRIC_LOADERS: dict[str, MetricEntry] = {}
 """What `--metric` knows: `pixels` (L1, MSE, PSNR and SSIM, always measured) and others."""

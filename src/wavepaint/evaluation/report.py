@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,19 +30,19 @@ CHARTED = ("hole_psnr", "hole_ssim", "hole_lpips_vgg", "hole_lpips_alex", "textu
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a report says about its origin.
+    """What a report says about its origin, as `provenance.json` has it.
 
     Attributes:
         test_set: name of the test set's folder.
-        test_set_sha256: of its manifest; "" without one.
+        test_set_manifest_sha256: "" without a manifest.
         methods: for every method what identifies it: a version, a hash.
-        seed: of the bootstrap.
+        bootstrap_seed: random seed of the intervals.
     """
 
     test_set: str
-    test_set_sha256: str
+    test_set_manifest_sha256: str
     methods: Mapping[str, str]
-    seed: int = 0
+    bootstrap_seed: int = 0
 
 
 def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str | Path, provenance: Provenance) -> None:
@@ -52,7 +52,7 @@ def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str 
     interval and paired difference to the first method), `sets.csv` (scores of whole sets), `scores.csv` (per
     image; also `scores.parquet` when pyarrow is installed) and `provenance.json`.
 
-    `summaries` are `results.summaries(provenance.seed)`.
+    `summaries` are `results.summaries(provenance.bootstrap_seed)`.
 
     Raises:
         OptionError: the folder holds something else.
@@ -63,16 +63,10 @@ def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str 
         _write_parquet(made / "scores.parquet", *_score_columns(results))
         _write(made / SUMMARY_FILE, _csv(*_summary_columns(summaries)))
         set_scores = results.set_scores()
-        _write(
-            made / "sets.csv",
-            _csv(
-                ("kind", "method", "metric", "value"),
-                [(s.kind, s.method, s.metric, s.value) for s in set_scores],
-            ),
-        )
+        _write(made / "sets.csv", _csv(("kind", "method", "metric", "value"), map(astuple, set_scores)))
         tables += set_score_tables(results, set_scores)
         _write(made / "tables.md", "\n".join(map(markdown, tables)))
-        _write(made / "provenance.json", json.dumps(_origin(provenance), indent=1) + "\n")
+        _write(made / "provenance.json", json.dumps({"wavepaint": __version__, **asdict(provenance)}, indent=1) + "\n")
         images = _write_images(results, made / "images")
         _write(made / "report.html", _page(results, summaries, tables, images, provenance))
 
@@ -120,16 +114,6 @@ def _write_parquet(path: Path, header: Sequence[str], rows: Sequence[Sequence[An
         return
     columns = zip(*rows, strict=True)
     parquet.write_table(pyarrow.table(dict(zip(header, map(list, columns), strict=True))), path)
-
-
-def _origin(provenance: Provenance) -> dict[str, Any]:
-    return {
-        "wavepaint": __version__,
-        "test_set": provenance.test_set,
-        "test_set_manifest_sha256": provenance.test_set_sha256,
-        "methods": dict(provenance.methods),
-        "bootstrap_seed": provenance.seed,
-    }
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,15 +11,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.evaluation.metrics import (
-    METRICS,
-    FloatArray,
-    Metric,
-    Summary,
-    area_bin,
-    pooled_psnr,
-    summarise_columns,
-)
+from wavepaint.evaluation.metrics import METRICS, FloatArray, Metric, Summary, area_bin, pooled_psnr, summarise_columns
 from wavepaint.evaluation.protocol import Evaluated, Row, SetScorer
 
 RANKED_BY = "hole_psnr"

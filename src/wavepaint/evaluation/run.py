@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from wavepaint.errors import MissingExtraError, OptionError
+from wavepaint.errors import MissingExtraError, check_known
 from wavepaint.evaluation.artefacts import artefact_scores
 from wavepaint.evaluation.methods import FolderMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import pixel_scores, zero_padded_ssim
@@ -65,11 +65,10 @@ def provenance_of(test_set: EvaluationSet, specs: Sequence[str], seed: int = 0) 
 
 def load_scorers(metrics: Sequence[str], weights: Weights) -> tuple[list[Scorer], list[SetScorer]]:
     """The scorers of images and of whole sets by their names in `METRIC_LOADERS`; see `evaluate_set`."""
+    check_known("metric", metrics, sorted(METRIC_LOADERS))
     entries = [METRIC_LOADERS[name] for name in dict.fromkeys(metrics)]
     known = dict.fromkeys(weight for name in sorted(METRIC_LOADERS) for weight in METRIC_LOADERS[name].weights)
-    for name in weights:
-        if name not in known:
-            raise OptionError(f"unknown weights {name!r}; known: {', '.join(known)}")
+    check_known("weights", weights, known)
     scorers: list[Scorer] = []
     set_scorers: list[SetScorer] = []
     for entry in entries:
@@ -86,18 +85,18 @@ def load_scorers(metrics: Sequence[str], weights: Weights) -> tuple[list[Scorer]
 
 def _lpips(net: Net, backbone: str) -> MetricEntry:
     def load(weights: Weights) -> Scorer:
-        from wavepaint.evaluation.perceptual import LPIPSScorer, load_lpips
+        from wavepaint.evaluation.perceptual import load_lpips, lpips_scorer
 
-        return LPIPSScorer(net, load_lpips(net, weights.get(backbone)))
+        return lpips_scorer(net, load_lpips(net, weights.get(backbone)))
 
     return MetricEntry((backbone,), load)
 
 
 def _dists(weights: Weights) -> Scorer:
-    from wavepaint.evaluation.perceptual import DistanceScorer, load_dists
+    from wavepaint.evaluation.perceptual import distance_scorer, load_dists
 
     model = load_dists(weights.get("vgg16"))
-    return DistanceScorer("dists", model.layers, model.distance)
+    return distance_scorer("dists", model.layers, model.distance)
 
 
 METRIC_LOADERS["pixels"] = MetricEntry((), lambda weights: pixel_scores)

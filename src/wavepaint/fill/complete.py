@@ -14,7 +14,7 @@ from wavepaint.fill.patches import Floats, Mask, dilate
 from wavepaint.fill.pieces import THIN
 from wavepaint.fill.pyramid import haar_fill
 from wavepaint.fill.solution import Solution, carry_over
-from wavepaint.fill.units import from_unit, to_unit
+from wavepaint.fill.units import colours_of, from_unit, to_unit
 
 
 def complete(
@@ -52,9 +52,8 @@ def complete(
         rest &= ~thin
     if not rest.any():
         return filled, None
-    colours = 1 if samples.shape[2] < 3 else 3
     without = flat | thin if exclude is None else flat | thin | exclude
-    solution = solve(filled[..., :colours], rest, guide, options or ExemplarOptions(), without, progress)
+    solution = solve(filled[..., : colours_of(filled)], rest, guide, options or ExemplarOptions(), without, progress)
     return carry_over(solution, filled), solution
 
 
@@ -64,7 +63,7 @@ def thin_parts(hole: Mask) -> Mask:
 
 
 def _fill_from_guide(filled: NDArray[Any], thin: Mask, hole: Mask, guide: Floats) -> None:
-    colours = 1 if filled.shape[2] < 3 else 3
+    colours = colours_of(filled)
     values = guide if guide.shape[2] == colours else guide.mean(axis=2, keepdims=True)
     filled[thin, :colours] = from_unit(values[thin], filled.dtype)
     for channel in range(colours, filled.shape[2]):

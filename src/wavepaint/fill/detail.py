@@ -5,23 +5,20 @@ Each piece of the hole is completed in a window of its own (`complete`), guided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wavepaint.box import Box
 from wavepaint.fill.complete import complete
+from wavepaint.fill.exemplar import Progress
 from wavepaint.fill.flat import fill_flat
-from wavepaint.fill.guide import READ_PIXELS, Patch, Readable
+from wavepaint.fill.guide import READ_PIXELS, Patch, Readable, Samples, overlay
 from wavepaint.fill.options import ExemplarOptions
+from wavepaint.fill.patches import Mask
 from wavepaint.fill.pieces import Piece, find_pieces
-from wavepaint.fill.regions import Mask, in_groups
-from wavepaint.fill.units import to_unit
-
-Samples = NDArray[Any]
-Progress = Callable[[float], bool | None]
+from wavepaint.fill.regions import in_groups
+from wavepaint.fill.units import colours_of, to_unit
 
 
 def add_detail(
@@ -93,10 +90,7 @@ class Overlay:
         """Replace the samples of a window, (window.height, window.width, channels), where patches hold them."""
         left, top, right, bottom = self._edges.T
         meets = (left < window.right) & (right > window.left) & (top < window.bottom) & (bottom > window.top)
-        for index in np.flatnonzero(meets):
-            box, patch = self._patches[index]
-            common = box.intersection(window)
-            samples[common.relative_to(window).slices] = patch[common.relative_to(box).slices]
+        overlay(samples, window, (self._patches[index] for index in np.flatnonzero(meets)))
 
 
 def _part_of(progress: Progress, start: float, length: float) -> Progress:
@@ -121,7 +115,6 @@ def _complete(
     """
     own = np.zeros_like(unknown)
     own[piece.box.relative_to(piece.crop).slices] = piece.hole
-    colours = 3 if samples.shape[2] >= 3 else 1
     exclude = unknown & ~own
     if exclude.any():
         plain, flat = fill_flat(samples, unknown)
@@ -129,6 +122,6 @@ def _complete(
             return plain[own]
     if avoided is not None:
         exclude |= avoided
-    filled, _ = complete(samples, own, to_unit(samples[..., :colours]), options, exclude, progress)
+    filled, _ = complete(samples, own, to_unit(samples[..., : colours_of(samples)]), options, exclude, progress)
     completed: Samples = filled[own]
     return completed

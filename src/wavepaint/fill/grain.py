@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.fill.noise import normals
+from wavepaint.fill.patches import Floats, Mask
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
 
 SCALES = 2

@@ -20,9 +20,10 @@ from wavepaint.fill.depth import coarse_levels_of, work_pixels
 from wavepaint.fill.flat import fill_flat
 from wavepaint.fill.grain import draw_grain, grain_of, missing_grain
 from wavepaint.fill.padding import Padding
+from wavepaint.fill.patches import Floats, Mask
 from wavepaint.fill.pyramid import enlarge, haar_fill, halve_known
 from wavepaint.fill.regions import Region, batches, find_regions, in_groups
-from wavepaint.fill.units import from_unit, to_unit
+from wavepaint.fill.units import colours_of, from_unit, to_unit
 from wavepaint.fill.wide import WideHole, find_wide
 from wavepaint.runtime.base import GUESSED, Runtime
 
@@ -34,8 +35,6 @@ GRAIN_ROWS = 16
 """Rows that are measured together: a multiple of the largest block of `grain_of`."""
 
 Samples: TypeAlias = NDArray[Any]
-Mask: TypeAlias = NDArray[np.bool_]
-Planes: TypeAlias = NDArray[np.float32]
 Patch: TypeAlias = tuple[Box, Samples]
 """A box, and the samples (box.height, box.width, channels) that replace those of the image there."""
 
@@ -118,7 +117,7 @@ def _fill_interiors(runtime: Runtime, image: Readable, plan: Plan, grain: bool) 
     for group in in_groups(plan.wide, READ_PIXELS):
         windows = image.read_boxes([piece.crop for piece in group])
         for piece, samples in zip(group, windows, strict=True):
-            _overlay(samples, piece.crop, patches)
+            overlay(samples, piece.crop, patches)
             unknown = _unknown(plan.hole, piece.crop, plan.wide[: len(patches)])
             patch = samples[piece.box.relative_to(piece.crop).slices].copy()
             guess = _fill_reduced(runtime, samples, unknown, piece.box.relative_to(piece.crop))
@@ -130,11 +129,11 @@ def _fill_interiors(runtime: Runtime, image: Readable, plan: Plan, grain: bool) 
     return patches
 
 
-def _fill_reduced(runtime: Runtime, samples: Samples, unknown: Mask, box: Box) -> NDArray[np.float32]:
+def _fill_reduced(runtime: Runtime, samples: Samples, unknown: Mask, box: Box) -> Floats:
     """Fill an image at half its resolution, however wide its holes still are there; return a part, enlarged."""
     reduced, hole = halve_known(samples, unknown)
     whole = Box(0, 0, hole.shape[1], hole.shape[0])
-    _overlay(reduced, whole, fill_holes(runtime, _Window(reduced), Plan.of(hole), grain=False))
+    overlay(reduced, whole, fill_holes(runtime, _Window(reduced), Plan.of(hole), grain=False))
     return enlarge(reduced, box)
 
 
@@ -160,7 +159,7 @@ def _fill_regions(
         for _, stage in groupby(group, key=stage_of.__getitem__):
             crops = {}
             for region in stage:
-                _overlay(samples[region], region.crop, interiors)
+                overlay(samples[region], region.crop, interiors)
                 crops[region] = _crop(region, samples[region], plan.rest, filled)
             for batch in batches(crops):
                 results = _run(runtime, [crops[region] for region in batch], grain)
@@ -195,12 +194,12 @@ def _crop(region: Region, samples: Samples, hole: Mask, filled: Mapping[Box, Sam
     """Cut out a region; what its neighbours have filled counts as known."""
     unknown = hole[region.crop.slices].copy()
     for box in region.known:
-        _overlay(samples, region.crop, [(box, filled[box])])
+        overlay(samples, region.crop, [(box, filled[box])])
         unknown[box.intersection(region.crop).relative_to(region.crop).slices] = False
     return _Crop(samples, unknown, region.crop)
 
 
-def _overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
+def overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
     """Paste into the samples of a box what patches hold of it."""
     for target, patch in patches:
         common = target.intersection(box)
@@ -221,13 +220,13 @@ def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
     return [filled[index] for index in range(len(crops))]
 
 
-def _blend(crop: _Crop, guess: Planes, grain: bool) -> Samples:
+def _blend(crop: _Crop, guess: Floats, grain: bool) -> Samples:
     """Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation.
 
     What lies in one colour, or in a gradient plane, continues it exactly, unless grain is wanted.
     """
-    samples, colours = crop.samples, _colours(crop.samples)
-    planes: Planes = guess.mean(axis=0, keepdims=True) if colours == 1 else guess
+    samples, colours = crop.samples, colours_of(crop.samples)
+    planes: Floats = guess.mean(axis=0, keepdims=True) if colours == 1 else guess
     if grain:
         around = grain_of(to_unit(samples[..., :colours]).transpose(2, 0, 1), ~crop.hole)
         missing = missing_grain(around, grain_of(planes, crop.hole))
@@ -243,14 +242,14 @@ def _blend(crop: _Crop, guess: Planes, grain: bool) -> Samples:
     return blended
 
 
-def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> NDArray[np.float32]:
+def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> Floats:
     """The grain that the interior of a wide hole lacks, (box.height, box.width, channels); none in alpha.
 
     Measured in bands of whole rows of blocks, evenly spread over the window, `GRAIN_PIXELS` in all.
     """
     step = -(-unknown.size // GRAIN_PIXELS)
     rows = np.flatnonzero(np.arange(len(unknown)) // GRAIN_ROWS % step == 0)
-    colours = _colours(samples)
+    colours = colours_of(samples)
     around = grain_of(to_unit(samples[rows, :, :colours]).transpose(2, 0, 1), ~unknown[rows])
     # An enlarged image has no grain of its own.
     missing = missing_grain(around, np.zeros_like(around))
@@ -261,14 +260,14 @@ def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> NDArray[np.f
     return grain
 
 
-def _strength_against_feathering(piece: WideHole) -> NDArray[np.float32]:
+def _strength_against_feathering(piece: WideHole) -> Floats:
     """How much stronger the interior's grain is where it fades into the border's: (box.height, box.width, 1).
 
     Two grains that know nothing of each other, weighted 1 - s and s, add up to sqrt((1 - s)^2 + s^2) of either, which
     would show as a smooth seam. With the second one sqrt((2 - s) / s) times as strong it is 1 throughout.
     """
     share = np.where(piece.share > 0, piece.share, np.float32(1))[..., None]
-    strength: NDArray[np.float32] = np.sqrt((2 - share) / share)
+    strength: Floats = np.sqrt((2 - share) / share)
     return strength
 
 
@@ -277,17 +276,13 @@ def _seed(box: Box) -> tuple[int, int]:
     return box.left, box.top
 
 
-def _to_planes(samples: Samples) -> Planes:
+def _to_planes(samples: Samples) -> Floats:
     """(h, w, channels) of any kind -> (3, h, w) in [0, 1]: grey as three equal planes, without alpha."""
-    planes = to_unit(samples[..., : _colours(samples)]).transpose(2, 0, 1)
+    planes = to_unit(samples[..., : colours_of(samples)]).transpose(2, 0, 1)
     return np.broadcast_to(planes, (3, *planes.shape[1:]))
 
 
-def _colours(samples: Samples) -> int:
-    return 1 if samples.shape[2] < 3 else 3
-
-
-def fill_planes(runtime: Runtime, image: Planes, hole: Mask, levels: int) -> Planes:
+def fill_planes(runtime: Runtime, image: Floats, hole: Mask, levels: int) -> Floats:
     """Run a network on crops, at lower resolutions first.
 
     Args:

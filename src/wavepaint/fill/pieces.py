@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavepaint.box import Box
-from wavepaint.fill.patches import dilate
-from wavepaint.fill.regions import CELL, Cells, Mask, occupied_cells
+from wavepaint.fill.patches import Mask, dilate
+from wavepaint.fill.regions import CELL, Cells, box_of, divided, occupied_cells, parted
 
 THIN = 2
 """Holes of at most twice this width, in samples, are left to the guide."""
@@ -49,10 +49,8 @@ def find_pieces(hole: Mask) -> list[Piece]:
     height, width = hole.shape
     pieces = []
     for cells in _connected(_deep_cells(hole)):
-        for part in _cut_if_long(cells):
-            top, left = (int(each) * CELL for each in part[:, :2].min(axis=0))
-            bottom, right = (int(each + 1) * CELL for each in part[:, :2].max(axis=0))
-            box = Box.from_edges(left, top, right, bottom).clip(width, height)
+        for part in divided(cells, _cut_if_long):
+            box = box_of(part).clip(width, height)
             thickness = int(part[:, 2].sum()) // max(box.width, box.height)
             reach = min(max(thickness, LEAST_REACH), MOST_REACH)
             crop = box.grown(reach).clip(width, height)
@@ -115,16 +113,11 @@ def _connected(cells: Cells) -> Iterator[Cells]:
         yield cells[group]
 
 
-def _cut_if_long(cells: Cells) -> Iterator[Cells]:
-    """Halve sets of cells that are long and thin until they are not."""
-    waiting = [cells]
-    while waiting:
-        cells = waiting.pop()
-        sides = (np.ptp(cells[:, :2], axis=0) + 1) * CELL
-        axis = int(sides.argmax())
-        if sides[axis] <= LONG or cells[:, 2].sum() > SPARSE * sides.prod():
-            yield cells
-            continue
-        middle = cells[:, axis].min() + sides[axis] // CELL // 2
-        before = cells[:, axis] < middle
-        waiting += [cells[~before], cells[before]]
+def _cut_if_long(cells: Cells) -> tuple[Cells, Cells] | None:
+    """The lower or right half, and the other, of a set of cells that is long and thin."""
+    sides = (np.ptp(cells[:, :2], axis=0) + 1) * CELL
+    axis = int(sides.argmax())
+    if sides[axis] <= LONG or cells[:, 2].sum() > SPARSE * sides.prod():
+        return None
+    before, behind = parted(cells, axis, cells[:, axis].min() + sides[axis] // CELL // 2)
+    return behind, before

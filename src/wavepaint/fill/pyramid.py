@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.fill.patches import Floats, Mask
 from wavepaint.fill.units import to_unit
-
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 PYRAMID_LEVELS = 10
 SWEEPS = 10
@@ -24,7 +22,7 @@ BAND_ROWS = 256
 _TINY = np.float32(1e-6)
 
 
-def haar_fill(plane: Floats, hole: NDArray[np.bool_], sweeps: int = SWEEPS) -> Floats:
+def haar_fill(plane: Floats, hole: Mask, sweeps: int = SWEEPS) -> Floats:
     """Fill the hole of one plane, coarse to fine.
 
     Args:

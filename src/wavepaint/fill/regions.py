@@ -15,7 +15,7 @@ Where a hole is wide, the network cannot see across it. There its interior, what
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.fill.patches import Mask
 from wavepaint.runtime.base import BATCH_PIXELS
 
 CELL = 16
@@ -40,7 +41,6 @@ SPLIT_GAIN = 0.75
 
 
 R = TypeVar("R", bound="HasCrop")
-Mask = NDArray[np.bool_]
 Cells = NDArray[np.int64]
 """(N, 3): row and column of an occupied cell, and its number of hole samples."""
 Piece = tuple[Box, Box]
@@ -82,7 +82,7 @@ def find_regions(mask: Mask) -> list[list[Region]]:
         boxes of all regions are disjoint and cover every hole sample. Empty for an empty mask.
     """
     pieces: list[Piece] = []
-    for cells in _split(occupied_cells(mask)):
+    for cells in divided(occupied_cells(mask), _cut):
         holes = _tight_box(mask, cells)
         count = int(cells[:, 2].sum())
         pieces.append((crop_around(holes, int(_context(holes.height, holes.width, count)), mask.shape), holes))
@@ -127,17 +127,29 @@ def occupied_cells(mask: Mask) -> Cells:
     return np.concatenate(found)
 
 
-def _split(cells: Cells) -> list[Cells]:
-    """Cut a set of cells into the sets that get a crop each."""
-    pieces, waiting = [], [cells] if len(cells) else []
+def divided(cells: Cells, cut: Callable[[Cells], tuple[Cells, Cells] | None]) -> Iterator[Cells]:
+    """Cut a set of cells in two, and its parts likewise, the second one first, until `cut` leaves them whole."""
+    waiting = [cells] if len(cells) else []
     while waiting:
         cells = waiting.pop()
-        parts = _cut(cells)
+        parts = cut(cells)
         if parts is None:
-            pieces.append(cells)
+            yield cells
         else:
-            waiting.extend(parts)
-    return pieces
+            waiting += parts
+
+
+def parted(cells: Cells, axis: int, position: int) -> tuple[Cells, Cells]:
+    """The cells before a row (axis 0) or column, and the others."""
+    before = cells[:, axis] < position
+    return cells[before], cells[~before]
+
+
+def box_of(cells: Cells) -> Box:
+    """The pixels of the rows and columns that a set of cells spans, perhaps beyond the image."""
+    top, left = (int(start) * CELL for start in cells[:, :2].min(axis=0))
+    bottom, right = (int(stop + 1) * CELL for stop in cells[:, :2].max(axis=0))
+    return Box.from_edges(left, top, right, bottom)
 
 
 def _cut(cells: Cells) -> tuple[Cells, Cells] | None:
@@ -227,11 +239,10 @@ def _work(height: Any, width: Any, count: Any) -> Any:
 
 
 def _tight_box(mask: Mask, cells: Cells) -> Box:
-    top, left = (int(start) * CELL for start in cells[:, :2].min(axis=0))
-    bottom, right = (int(stop + 1) * CELL for stop in cells[:, :2].max(axis=0))
-    part = mask[top:bottom, left:right]
+    around = box_of(cells)
+    part = mask[around.slices]
     rows, columns = np.flatnonzero(part.any(axis=1)).tolist(), np.flatnonzero(part.any(axis=0)).tolist()
-    return Box(left + columns[0], top + rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+    return Box(around.left + columns[0], around.top + rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
 
 
 def crop_around(holes: Box, context: int, shape: Sequence[int]) -> Box:

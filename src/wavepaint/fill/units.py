@@ -15,6 +15,11 @@ def to_unit(samples: NDArray[Any]) -> NDArray[np.float32]:
     return samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max)
 
 
+def colours_of(samples: NDArray[Any]) -> int:
+    """How many channels of (H, W, channels) samples are colours: 1 or 3; what is left is alpha."""
+    return 1 if samples.shape[2] < 3 else 3
+
+
 def from_unit(values: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The inverse of `to_unit`, clipped to the range of `dtype`; integers are rounded, halves up."""
     clipped = values.clip(0, 1)

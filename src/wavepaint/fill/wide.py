@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.fill.patches import Mask
 from wavepaint.fill.regions import (
     CELL,
     CONTEXT_SHARE,
     Cells,
-    Mask,
     Piece,
+    box_of,
     crop_around,
+    divided,
     from_outside_in,
     in_stages,
     occupied_cells,
+    parted,
 )
 
 WIDE = 256
@@ -51,12 +53,6 @@ class WideHole:
     box: Box
     share: NDArray[np.float32]
 
-    @property
-    def deep(self) -> Mask:
-        """(box.height, box.width) bool: the interior."""
-        deep: Mask = self.share == 1
-        return deep
-
 
 def find_wide(mask: Mask) -> list[WideHole]:
     """Find where a hole is so wide that its interior is better filled from a reduced copy.
@@ -69,10 +65,8 @@ def find_wide(mask: Mask) -> list[WideHole]:
         before it are known. Their boxes are disjoint. Empty if no square of `WIDE` fits into a hole.
     """
     pieces: list[Piece] = []
-    for cells in _divide(_wide_cells(mask)):
-        top, left = (int(start) * CELL for start in cells[:, :2].min(axis=0))
-        bottom, right = (int(stop + 1) * CELL for stop in cells[:, :2].max(axis=0))
-        box = Box.from_edges(left, top, right, bottom).clip(mask.shape[1], mask.shape[0])
+    for cells in divided(_wide_cells(mask), _cut):
+        box = box_of(cells).clip(mask.shape[1], mask.shape[0])
         context = int(min(CONTEXT_SHARE * cells[:, 2].sum() / max(box.width, box.height), MAX_WIDE_CONTEXT))
         pieces.append((crop_around(box, context, mask.shape), box))
     ordered = (region for stage in in_stages(from_outside_in(pieces, mask)) for region in stage)
@@ -98,38 +92,24 @@ def _wide_cells(mask: Mask) -> Cells:
     return wide
 
 
-def _divide(cells: Cells) -> Iterator[Cells]:
-    """Divide cells into sets with disjoint boxes: at gaps, and where a box is longer than `MAX_WIDE`."""
-    waiting = [cells] if len(cells) else []
-    while waiting:
-        cells = waiting.pop()
-        cut = _gap_or_middle(cells)
-        if cut is None:
-            yield cells
-        else:
-            axis, position = cut
-            before = cells[:, axis] < position
-            waiting += [cells[before], cells[~before]]
-
-
-def _gap_or_middle(cells: Cells) -> tuple[int, int] | None:
-    """Axis and coordinate where to cut a set of cells, if anywhere."""
+def _cut(cells: Cells) -> tuple[Cells, Cells] | None:
+    """Both sides of a gap, or of the middle of a box that is longer than `MAX_WIDE`: sets with disjoint boxes."""
     for axis in (0, 1):
         occupied = np.unique(cells[:, axis])
         gaps = np.flatnonzero(np.diff(occupied) > 1)
         if len(gaps):
-            return axis, int(occupied[gaps[0] + 1])
+            return parted(cells, axis, occupied[gaps[0] + 1])
     sides = np.ptp(cells[:, :2], axis=0) + 1
     axis = int(sides.argmax())
     if sides[axis] * CELL <= MAX_WIDE:
         return None
-    return axis, int(cells[:, axis].min() + sides[axis] // 2)
+    return parted(cells, axis, cells[:, axis].min() + sides[axis] // 2)
 
 
 def _share(mask: Mask, box: Box) -> NDArray[np.float32]:
     """See `WideHole.share`; outside the image nothing is known."""
     height, width = mask.shape
-    around = Box(box.left - BORDER, box.top - BORDER, box.width + 2 * BORDER, box.height + 2 * BORDER)
+    around = box.grown(BORDER)
     inside = around.clip(width, height)
     known = np.zeros((around.height, around.width), np.bool_)
     known[inside.relative_to(around).slices] = ~mask[inside.slices]

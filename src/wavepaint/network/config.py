@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from wavepaint.errors import OptionError
+from wavepaint.errors import OptionError, check_known
 from wavepaint.options import DAMAGE_KINDS
 
 STEMS = ("conv", "haar")
@@ -153,7 +153,5 @@ PRESETS: Mapping[str, WavePaintConfig] = {
 
 def preset(name: str) -> WavePaintConfig:
     """The configuration of that name; an unknown name raises `OptionError` listing the known ones."""
-    try:
-        return PRESETS[name]
-    except KeyError:
-        raise OptionError(f"unknown network preset {name!r}; known: {', '.join(PRESETS)}") from None
+    check_known("network preset", (name,), PRESETS)
+    return PRESETS[name]

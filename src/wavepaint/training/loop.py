@@ -41,9 +41,9 @@ from wavepaint.training.stopping import explained, stop_requests, worker_died
 from wavepaint.training.validation import sample_grid, validate
 
 _AGREE_EVERY = 10
+"""Steps between two agreements of several processes on whether to stop."""
 NAMED = 20
 """Images that could not be read and are named at the end, at most."""
-"""Steps between two agreements of several processes on whether to stop."""
 
 
 @dataclass(frozen=True)

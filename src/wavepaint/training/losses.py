@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavepaint.errors import OptionError
+from wavepaint.errors import check_known
 from wavepaint.evaluation.perceptual import LPIPS, Net, load_lpips
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -116,13 +116,6 @@ DETECTOR_LOSSES = ("bce", "dice")
 """Losses of a damage detector; all others are of a network that fills."""
 
 
-def check_loss_names(names: Iterable[str]) -> None:
-    """Raise `OptionError`, listing the known ones, for a name that is not in `LOSSES`."""
-    for name in names:
-        if name not in LOSSES:
-            raise OptionError(f"unknown loss {name!r}; known: {', '.join(LOSSES)}")
-
-
 def load_losses(names: Iterable[str], weights: Mapping[str, Path]) -> dict[str, Loss]:
     """The losses of these names, each loaded once.
 
@@ -130,11 +123,9 @@ def load_losses(names: Iterable[str], weights: Mapping[str, Path]) -> dict[str, 
         OptionError: a name that is not in `LOSSES`, or a weight file for a name that is not in `WEIGHTS`.
         WavepaintError: weights that cannot be read or downloaded.
     """
-    for name in weights:
-        if name not in WEIGHTS:
-            raise OptionError(f"unknown weights {name!r}; known: {', '.join(WEIGHTS)}")
+    check_known("weights", weights, WEIGHTS)
     names = tuple(dict.fromkeys(names))
-    check_loss_names(names)
+    check_known("loss", names, LOSSES)
     losses: dict[str, Loss] = {}
     for name in names:
         net, backbone = _THROUGH.get(name, (None, ""))

@@ -17,9 +17,9 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from wavepaint.data.masks import MIN_SIDE, mixed_preset
-from wavepaint.errors import OptionError
+from wavepaint.errors import OptionError, check_known
 from wavepaint.network.config import WavePaintConfig, preset
-from wavepaint.training.losses import check_loss_names
+from wavepaint.training.losses import LOSSES
 
 PACKAGED = (
     *("default", "finetune", "film", "stamps", "faces", "damage"),
@@ -128,7 +128,7 @@ class Recipe(_Section):
             raise ValueError("give either network or init")
         if self.network is not None:
             self.network_config()
-        check_loss_names([*self.losses, self.validation.metric])
+        check_known("loss", [*self.losses, self.validation.metric], LOSSES)
         for masks in (self.data.masks, dict.fromkeys(self.validation.masks, 1)):
             mixed_preset(masks)
         if not any(self.losses.values()):

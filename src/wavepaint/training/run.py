@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.images import ImageSource, find_images
 from wavepaint.data.resident import ImageBank, MaskBank, ResidentCrops, decoded_images, too_large_for_memory
 from wavepaint.data.stream import CropStream
-from wavepaint.errors import CheckpointError, OptionError
+from wavepaint.errors import CheckpointError, OptionError, check_known
 from wavepaint.network import Network, WavePaintConfig, build_network, load_network
 from wavepaint.training.callbacks import LOGGERS, Callback
 from wavepaint.training.folder import STATE, check_new, read_state
@@ -64,9 +65,7 @@ def train(
     """
     began = time.monotonic()
     check_new(settings.folder)
-    unknown = [name for name in settings.loggers if name not in LOGGERS]
-    if unknown:
-        raise OptionError(f"unknown logger {unknown[0]!r}; known: {', '.join(LOGGERS)}")
+    check_known("logger", settings.loggers, LOGGERS)
     return _launch(recipe, settings, hardware or Hardware(), callbacks, began).run()
 
 
@@ -174,11 +173,7 @@ def _crops(recipe: Recipe, images: ImageSource, fabric: Fabric) -> CropSource:
         masks = MaskBank(data.masks, data.mask_bank, recipe.seed, fabric.device)
         return ResidentCrops(bank, masks, recipe.batch, recipe.seed, data.max_scale, fabric.global_rank)
     options = CropOptions(data.masks, data.crops_per_image, data.pool_size, data.max_pixels, data.max_scale)
-
-    def dataset(side: int, seed: int) -> CropDataset:
-        rank, world_size = fabric.global_rank, fabric.world_size
-        return CropDataset(images, options, crop=side, seed=seed, rank=rank, world_size=world_size)
-
+    dataset = partial(CropDataset, images, options, rank=fabric.global_rank, world_size=fabric.world_size)
     workers = data.workers
     if workers is None:
         # Enough to keep an accelerator busy; beside training on a small CPU they would only take its time.
