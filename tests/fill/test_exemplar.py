@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from images import noise
 from wavepaint.cancellation import Cancelled
 from wavepaint.errors import OptionError
 from wavepaint.fill import exemplar
@@ -107,8 +108,9 @@ def two_colours(slope: float) -> tuple[np.ndarray, np.ndarray]:
     """An image with a straight edge, and the distance of its samples from it."""
     row, column = np.mgrid[:192, :192]
     distance = (column - 96 - slope * (row - 96)) / np.hypot(1, slope)
-    image = np.where((distance > 0)[..., None], (200, 60, 40), (40, 90, 160)).astype(np.uint8)
-    return image, distance
+    image = np.where((distance > 0)[..., None], (200, 60, 40), (40, 90, 160))
+    # Without grain it would repeat exactly, and no search be needed.
+    return (image + np.random.default_rng(0).integers(0, 2, image.shape)).astype(np.uint8), distance
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])
@@ -123,6 +125,30 @@ def test_a_straight_edge_is_continued_across_60_pixels(slope: float, turn: int) 
     filled, _ = complete(hidden(image, hole), hole, guide)
     off = np.abs(filled.astype(int) - image).max(axis=2) > 8
     assert not (off & (np.abs(distance) > 1)).any()
+
+
+@pytest.mark.parametrize(("down", "right"), [(12, 12), (31, 20), (7, 40)])
+@pytest.mark.parametrize("side", [24, 90])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_what_repeats_exactly_is_continued_exactly(down: int, right: int, side: int, depth: Any) -> None:
+    tile = noise(down, right, 3, depth, seed=4)
+    image = np.tile(tile, (300 // down + 1, 310 // right + 1, 1))[:300, :310]
+    # A texture of its own elsewhere, and what may not be copied, do not matter.
+    image[:, :60] = noise(300, 60, 3, depth)
+    hole = box_hole((300, 310), 105, 110, side, side)
+    exclude = box_hole((300, 310), 0, 60, 80, 250)
+    filled, _ = complete(hidden(image, hole), hole, mean_guide(image, hole), exclude=exclude)
+    assert np.array_equal(filled, image)
+
+
+def test_one_odd_sample_beside_a_hole_is_no_repetition() -> None:
+    image = np.tile(noise(12, 12, 3, seed=4), (13, 13, 1))
+    hole = box_hole(image.shape[:2], 60, 60, 24, 24)
+    plain = solve(image, hole, None, ExemplarOptions())
+    image[84, 62] ^= 255
+    other = solve(image, hole, None, ExemplarOptions())
+    assert (plain.weights == 1).all()
+    assert not (other.weights == 1).all()
 
 
 def test_texture_keeps_its_energy_and_stays_outside_the_hole() -> None:

@@ -54,7 +54,7 @@ def test_bands_keep_what_they_are_declared_as(
 
 def test_infrared_is_filled_from_where_the_colours_come(fill: Inpainter) -> None:
     """Its zeros are no transparency: they are copied like any other value."""
-    tile = noise(6, 6, 3, np.uint16, seed=4).repeat(2, axis=0).repeat(2, axis=1)
+    tile = noise(12, 12, 3, np.uint16, seed=4)
     infrared = (tile[..., :1] > 40000).astype(np.uint16) * 60000
     samples = np.tile(np.concatenate((tile, infrared), axis=2), (10, 12, 1))
     hole = np.zeros(samples.shape[:2], np.bool_)

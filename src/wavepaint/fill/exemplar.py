@@ -20,6 +20,7 @@ from wavepaint.fill.levels import Level, build_levels, cells_of, first_level
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.patches import RADIUS, Floats, Mask, dilate, label
 from wavepaint.fill.pyramid import halve_known
+from wavepaint.fill.repeats import find_repeats
 from wavepaint.fill.solution import Solution
 from wavepaint.fill.stage import ALL_PAIRS, REPEATED, Matching, Stage
 
@@ -55,14 +56,17 @@ def solve(
     """
     if not hole.any() or hole.all():
         raise OptionError("exemplar completion needs hole samples and known ones")
-    levels = build_levels(_finest(samples, hole, guide, exclude), min(options.starts))
+    finest = _finest(samples, hole, guide, exclude)
+    if (repeats := find_repeats(finest)) is not None:
+        _Report(progress, 1).step()
+        return Solution(hole, finest.number, finest.hole, *repeats, np.ones(len(repeats[0])), None)
+    levels = build_levels(finest, min(options.starts))
     report = _Report(progress, len(levels))
     stage, matching, left = _best_start(levels, options, report)
     for level in reversed(levels[:left]):
         finer = Stage(level, options)
         stage, matching = finer, finer.solve(stage, matching)
         report.step()
-    finest = stage.level
     return Solution(hole, finest.number, finest.hole, stage.targets, matching.matches, matching.weights, stage.known)
 
 

@@ -32,7 +32,7 @@ Boxes = Sequence[tuple[int, int, int, int]]
 
 @dataclass(frozen=True)
 class Case:
-    """One case; `flat` are boxes of one colour, drawn into the image."""
+    """One case; `flat` are boxes of one colour, drawn into the image; with a `period` it repeats itself exactly."""
 
     name: str
     width: int
@@ -44,6 +44,7 @@ class Case:
     seed: int = 0
     exclude: Boxes = ()
     flat: Boxes = ()
+    period: int = 0
 
     def hole(self) -> np.ndarray:
         """(H, W) bool, True = hole."""
@@ -59,6 +60,8 @@ class Case:
         plane = np.moveaxis(plane + self.grain * grain, 0, 2)
         for box in self.flat:
             plane[Box(*box).slices] = 0.25
+        if self.period:
+            plane = plane[rows % self.period, columns % self.period]
         blurred = plane
         for axis in (0, 1):
             blurred = np.mean([np.roll(blurred, step, axis) for step in range(-4, 5)], axis=0)
@@ -85,6 +88,7 @@ CASES = (
     Case("grey-alpha", 96, 71, boxes=[(30, 25, 31, 28)], channels=2),
     Case("flat", 120, 90, boxes=[(20, 20, 20, 20), (75, 30, 25, 30)], flat=[(0, 0, 55, 90)]),
     Case("crowded", 60, 60, boxes=[(4, 4, 52, 52)], channels=3),
+    Case("repeated", 112, 100, boxes=[(38, 30, 36, 36)], period=11),
     Case("deep", 240, 220, boxes=[(60, 50, 120, 110)], channels=1, grain=0.03),
     Case("reduced", 420, 400, boxes=[(45, 40, 325, 320)], channels=1, grain=0.02),
 )

@@ -7,6 +7,7 @@ import { dilate, each, labelsOf } from "./areas";
 import type { Matching } from "./blend";
 import { type Level, buildLevels, cellMarks, firstLevel } from "./levels";
 import { RADIUS } from "./patches";
+import { findRepeats } from "./repeats";
 import { ALL_PAIRS, REPEATED, Stage, type Step } from "./stage";
 
 /** Depths of the hole, in samples of a level, at which candidates start; the best one is carried on. */
@@ -40,7 +41,13 @@ export async function solve(
   seed: number,
   step: Step,
 ): Promise<Solution> {
-  const levels = buildLevels(finest(samples, hole, guide, excluded), Math.min(...STARTS));
+  const first = finest(samples, hole, guide, excluded);
+  const repeats = findRepeats(first);
+  if (repeats) {
+    await step(1);
+    return { halvings: first.number, searched: first.hole, size: first, matching: repeats, known: null };
+  }
+  const levels = buildLevels(first, Math.min(...STARTS));
   // Every level has four times the samples of the next coarser one.
   const within = (done: number): Step => {
     const [before, behind] = [done ? 0.25 ** (levels.length - done) : 0, 0.25 ** (levels.length - done - 1)];
