@@ -51,7 +51,7 @@ ENCODINGS = {
 }
 LOOPS: dict[str, Callable[[], object]] = {
     "dilation": lambda: dilate(dots(), 400),
-    "mask": lambda: list(ImageFile.open(png(LARGE)).stream()),
+    "mask": lambda: list(ImageFile.open(png(LARGE)).strips(hold=False)),
     "pages": lambda: HalfInpainter().fill(pages(9), corner_mask(40, 60), Options()),
     "crops": lambda: HalfInpainter().fill(LARGE, scattered(), Options()),
 }
