@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
 
-THRESHOLDS = {"scratches": 0.9975, "dust": 0.989, "stamps": 0.982}
+THRESHOLDS = {"scratches": 0.9975, "dust": 0.974, "stamps": 0.991}
 """Probabilities from which on a sample is damage for sure, at sensitivity 0.5: 0.01 % of clean training images each."""
 SPREAD = 8.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
-FAINTER = 4.0
+FAINTER = {"scratches": 4.0, "dust": 1.0, "stamps": 4.0}
 """What is near damage is damage where it is fainter by at most so much, in logits."""
 REACH = 4
 """How near, pixels; and so often in turn."""
@@ -137,7 +137,7 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
         if kind not in finding.kinds:
             continue
         middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
-        sure, faint = (plane >= 1 / (1 + np.exp(-middle + weaker)) for weaker in (0.0, FAINTER))
+        sure, faint = (plane >= 1 / (1 + np.exp(-middle + weaker)) for weaker in (0.0, FAINTER[kind]))
         for _ in range(TURNS if sure.any() else 0):
             before, sure = sure, dilate_square(sure, REACH) & faint
             if np.array_equal(before, sure):

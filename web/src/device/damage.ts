@@ -6,9 +6,9 @@ import { type Box, type Size, area, intersection } from "../geometry";
 import { dilate } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels, padInto } from "./planes";
 
-const THRESHOLDS = { scratches: 0.9975, dust: 0.989, stamps: 0.982 } as const;
+const THRESHOLDS = { scratches: 0.9975, dust: 0.974, stamps: 0.991 } as const;
 const SPREAD = 8;
-const FAINTER = 4;
+const FAINTER = { scratches: 4, dust: 1, stamps: 4 } as const;
 const REACH = 4;
 const TURNS = 20;
 const CORE = 960;
@@ -91,7 +91,7 @@ export function damageOf(planes: readonly Float32Array[], size: Size, finding: F
     if (!finding.kinds.includes(kind)) return;
     const threshold = THRESHOLDS[kind];
     const middle = Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - finding.sensitivity);
-    const [sureFrom, faintFrom] = [0, FAINTER].map((weaker) => 1 / (1 + Math.exp(weaker - middle)));
+    const [sureFrom, faintFrom] = [0, FAINTER[kind]].map((weaker) => 1 / (1 + Math.exp(weaker - middle)));
     const plane = planes[index];
     let sure = Uint8Array.from(plane, (value) => Number(value >= sureFrom));
     let grew = sure.includes(1);
