@@ -260,8 +260,8 @@ def page(cases: tuple[Case, ...]) -> Iterator[str]:
     yield from removals_section()
     yield "## Finding damage\n"
     yield "From left to right: an image on which damage was drawn, what is found (magenta), restored."
-    yield "At the default sensitivity. Failures: damage-portrait (hardly a scratch is found), damage-page (most stay),"
-    yield "damage-coffee (a part of the date stays).\n"
+    yield "At the default sensitivity. Failures: damage-portrait (half of the scratches stay), damage-page (most stay),"
+    yield "damage-coffee (a part of the date stays), damage-camera (a part of the tripod is taken for a scratch).\n"
     for damage in DAMAGES:
         yield f"**{damage.name}** ({damage.source}): {damage.look_for}\n\n![{damage.name}]({damage.name}.jpg)\n"
 
