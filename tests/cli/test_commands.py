@@ -91,6 +91,7 @@ def test_help_lists_every_command_with_whole_sentences() -> None:
     assert "..." not in listed
     for name in COMMANDS:
         described = run(name, "--help").stdout
+        assert re.match(r"Usage: .*\n(?: {7}.*\n)*\n  [A-Z]", described), name
         assert f"\n  {name} " in listed
         assert "\n  Examples:\n    wavepaint " in described, name
     batch = " ".join(listed.split())

@@ -371,7 +371,7 @@ def test_a_folder_with_one_mask_for_all(here: Path, images: Path, model: Path, w
         check_filled(here / "out" / name)
 
 
-def test_existing_results_are_skipped_unless_told_otherwise(here: Path, images: Path, model: Path) -> None:
+def test_existing_results_are_skipped_without_overwrite(here: Path, images: Path, model: Path) -> None:
     (here / "out").mkdir()
     (here / "out/a.png").write_bytes(b"mine")
     result = run("inpaint", "images", "masks", "-o", "out", "--model", model)

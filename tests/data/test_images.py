@@ -455,6 +455,13 @@ def test_a_closed_stream_has_no_workers_though_something_holds_its_iterator(fold
     del held
 
 
+def test_a_stream_closes_where_the_iterator_does_not_know_its_workers(folder):
+    stream = stream_of(dataset(folder), 2, workers=1)
+    stream._batches = iter(())
+    stream.close()
+    assert stream._batches is None
+
+
 def test_a_state_of_another_layout_is_refused(folder):
     stream = stream_of(dataset(folder), 2)
     stream.next(CROP)

@@ -11,7 +11,7 @@ from lab.frechet import frechet_distance  # noqa: E402
 from lab.inception import FIDInception, load_inception  # noqa: E402
 from lab.vgg import HoleFrechet  # noqa: E402
 from wavepaint.errors import CheckpointError, OptionError  # noqa: E402
-from wavepaint.evaluation.features import ALEX_WIDTHS, AlexNetFeatures  # noqa: E402
+from wavepaint.evaluation.features import ALEX_WIDTHS, AlexNetFeatures, VGG16Features  # noqa: E402
 from wavepaint.evaluation.perceptual import LPIPS, l2_pool, load_lpips, lpips_scorer  # noqa: E402
 from wavepaint.evaluation.protocol import Evaluated, Item  # noqa: E402
 from wavepaint.evaluation.results import SET_METRICS  # noqa: E402
@@ -51,6 +51,11 @@ def alexnet(folder):
 
 def alex_heads():
     return {f"lin{n}.model.1.weight": torch.rand(1, width, 1, 1) for n, width in enumerate(ALEX_WIDTHS)}
+
+
+def test_an_unknown_layer_lists_the_known_ones():
+    with pytest.raises(OptionError, match=r"unknown layer 'relu6_1'; known: relu1_1, relu1_2, relu2_1"):
+        VGG16Features(None, ["relu1_1", "relu6_1"])
 
 
 def test_distance_by_hand():

@@ -271,7 +271,7 @@ def test_a_folder_on_the_command_line_says_it_once(monkeypatch: pytest.MonkeyPat
     assert result.stderr.count("warning: JPEGs are compressed again as a whole") == 1
 
 
-def test_arithmetic_coding_and_12_bits_are_told_by_their_names(capfd: pytest.CaptureFixture[str]) -> None:
+def test_messages_name_arithmetic_coding_and_12_bits(capfd: pytest.CaptureFixture[str]) -> None:
     data = pillow(soft(160, 160), "JPEG")
     frame = data.index(b"\xff\xc0")
     # Nothing here writes either; the header of a frame says them.

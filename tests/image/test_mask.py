@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 from wavepaint.box import Box
 from wavepaint.errors import MaskError, OptionError
 from wavepaint.fill.dilation import dilate
+from wavepaint.image.formats.palette import label_base
+from wavepaint.image.formats.tiff import LAYERS
 from wavepaint.image.mask import find_hole
 from wavepaint.image.orientation import to_stored
 from wavepaint.image.sources import open_image
@@ -230,6 +232,26 @@ def test_a_tiff_with_a_colour_map_is_a_label_map() -> None:
     hole, (line,) = warned(IMAGE_SAMPLES, stream.getvalue())
     assert np.array_equal(hole, HOLE)
     assert "is read as a label map" in line
+
+
+def test_layers_of_a_tiff_are_not_read_for_its_palette() -> None:
+    class Counted(io.BytesIO):
+        count = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            data = super().read(size)
+            self.count += len(data)
+            return data
+
+    labels, colours = np.zeros((40, 60), np.uint8), np.zeros((3, 256), np.uint16)
+    colours[0] = 64 << 8
+    stream, layers = Counted(), bytes(2**20)
+    tifffile.imwrite(
+        stream, labels, photometric="palette", colormap=colours, extratags=[(LAYERS, 7, len(layers), layers, True)]
+    )
+    stream.count = 0
+    assert label_base(stream, "tiff") == (64, 0, 0, 255)
+    assert stream.count < 2**12
 
 
 def test_a_bool_array_may_hold_other_bytes_than_one() -> None:

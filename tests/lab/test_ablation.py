@@ -141,7 +141,7 @@ def one_score(metric: str, values: np.ndarray) -> dict[str, dict[str, dict[str, 
     return {"thin": {f"{i:02d}": {metric: float(v)} for i, v in enumerate(values)}}
 
 
-def test_detail_is_best_at_zero_and_the_vgg_distance_is_told_in_per_cent() -> None:
+def test_detail_is_best_at_zero_and_the_vgg_distance_is_reported_in_per_cent() -> None:
     wave = np.tile((0.9, 1.1), 10)
     for reference, arm, words in (
         (-4.0, -1.0, "nearer to the truth's, +3.00 [+3.00, +3.00]"),

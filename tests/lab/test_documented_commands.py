@@ -10,6 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from lab.cli import app
@@ -17,7 +18,8 @@ from lab.cli import app
 ROOT = Path(__file__).parents[2]
 PLACES = ("*.md", "docs/**/*.md", "lab/notes/*.md", "lab/results/*.json", "examples/*.md", "src/wavepaint/weights/*.md")
 TEXT = "\n".join(path.read_text(encoding="utf-8") for place in PLACES for path in sorted(ROOT.glob(place)))
-_COMMAND = re.compile(r"python (?:-m )?lab((?:[./]\w+)*)((?: [a-z]+(?:-[a-z]+)*)?)([^`\"\n#]*)")
+TEXT = TEXT.replace("\\\n", " ")  # commands over several lines
+_COMMAND = re.compile(r"python (?:-m )?lab((?:[./]\w+)*)((?: [a-z]+(?:-[a-z]+)*)?)([^`\"\n#;]*)")
 
 HELP = """
 import contextlib, io, json, runpy, sys
@@ -58,8 +60,16 @@ def test_documented_scripts_have_the_options_that_pages_name() -> None:
 
 @pytest.mark.parametrize("command", sorted(command for module, command in commands() if not module and command))
 def test_documented_commands_have_the_options_that_pages_name(command: str) -> None:
-    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    known = get_command(app).get_command(None, command)
+    assert known is not None, command
+    shown = help_of(command) + "".join(help_of(command, name) for name in getattr(known, "commands", ()))
+    assert commands()["", command] <= set(re.findall(r"--[a-z][\w-]*", shown)), command
+
+
+def help_of(*words: str) -> str:
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0, shown.output
+    return shown.output
 
 
 def test_documented_shell_scripts_exist() -> None:

@@ -11,6 +11,8 @@ import pytest
 from standin import MULTIPLE, mean_fill, write_standin
 from wavepaint.errors import CheckpointError, MissingExtraError, OptionError
 from wavepaint.runtime import Runtime, load_runtime, loading, torch_runtime
+from wavepaint.runtime.base import Planes
+from wavepaint.runtime.shared import SharedRuntime
 
 
 def sample(batch: int, height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -253,3 +255,40 @@ def test_a_missing_package_names_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=rf"wavepaint\[{extra}\]"):
         load_runtime("default", name)
+
+
+def test_an_interrupted_run_ends_for_all_whose_crops_are_in_it() -> None:
+    started, go_on, errors = threading.Event(), threading.Event(), list[BaseException]()
+
+    class Interrupted:
+        name, multiple, coarse_levels = "interrupted", 1, 0
+        runs = 0
+
+        def __call__(self, image: Planes, mask: Planes) -> Planes:
+            self.runs += 1
+            if self.runs == 1:
+                started.set()
+                assert go_on.wait(10)
+                return image
+            assert len(image) == 3
+            raise KeyboardInterrupt
+
+    shared, crops = SharedRuntime(Interrupted()), sample(1, 8, 8)
+
+    def fill() -> None:
+        try:
+            shared(*crops)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=fill, daemon=True) for _ in range(4)]
+    threads[0].start()
+    assert started.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(shared._waiting) < 3:
+        threading.Event().wait(0.01)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert [type(error) for error in errors] == [KeyboardInterrupt] * 3

@@ -33,11 +33,10 @@ class CommandGroup(TyperGroup):
         return [(name, _first_paragraph(command.help or "")) for name, command in self.commands.items()]
 
 
-def new_app(help: str | None = None, **settings: Any) -> typer.Typer:
+def new_app(**settings: Any) -> typer.Typer:
     """A Typer application in the style of this command line; `settings` are Typer's own."""
     return typer.Typer(
         cls=settings.pop("cls", CommandGroup),
-        help=help,
         add_completion=settings.pop("add_completion", False),
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -99,12 +99,10 @@ class CropStream(CropSource):
     def close(self) -> None:
         """End the workers; the next batch starts them again."""
         batches, self._batches = self._batches, None
-        if batches is None or not self._workers:
-            return
-        # Not left to the garbage collector: the traceback of an error may hold the iterator.
+        # Not left to the garbage collector where PyTorch has these: the traceback of an error may hold the iterator.
         with suppress(RuntimeError):  # of a worker that dies meanwhile
-            batches._shutdown_workers()
-        for worker in batches._workers:
+            getattr(batches, "_shutdown_workers", lambda: None)()
+        for worker in getattr(batches, "_workers", ()):
             worker.kill()  # one that hangs ignores the signal by which PyTorch ends it
             worker.join()
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavepaint.errors import CheckpointError
+from wavepaint.errors import CheckpointError, check_known
 from wavepaint.evaluation.weights import fetch, read_state
 
 RELU_NAMES = tuple(
@@ -85,11 +85,12 @@ class VGG16Features(ImageNetFeatures):
 
     Args:
         weights: see `ImageNetFeatures`, which says also what is raised.
-        layers: names among `RELU_NAMES`, in order; nothing behind the last one is computed.
+        layers: names among `RELU_NAMES` (`OptionError` for others), in order; nothing behind the last one is computed.
         pool: halves the activations between the stages.
     """
 
     def __init__(self, weights: str | Path | None, layers: Sequence[str], pool: Pool = max_pool) -> None:
+        check_known("layer", layers, RELU_NAMES)
         chosen, fan_in = [RELU_NAMES.index(name) for name in layers], 3
         convolutions: dict[int, nn.Conv2d] = {}
         for number, width in islice(_VGG_WIDTHS.items(), max(chosen) + 1):

@@ -81,9 +81,9 @@ class Results:
     def add(self, evaluated: Evaluated) -> None:
         """Take in one item."""
         self.rows.extend(evaluated.rows)
-        for sign, kept in ((1, self.worst), (-1, self.best)):
-            bisect.insort(kept, evaluated, key=partial(_order, sign))
-            del kept[SHOWN:]
+        for sign, extremes in ((1, self.worst), (-1, self.best)):
+            bisect.insort(extremes, evaluated, key=partial(_order, sign))
+            del extremes[SHOWN:]
         for scorer in self.set_scorers:
             scorer.add(evaluated)
 

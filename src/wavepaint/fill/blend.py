@@ -23,7 +23,7 @@ def vote(
     source: Doubles,
     known: Mask | None,
     matching: tuple[Indices, Indices, Doubles],
-    wanted: Mask,
+    region: Mask,
     window: float,
     reach: int = RADIUS,
 ) -> tuple[Doubles, Doubles]:
@@ -33,14 +33,14 @@ def vote(
         source: (C, H * W) float64, what is copied.
         known: (H, W) bool, samples that may be copied, or None where patches hold no others.
         matching: (N,) indices of patch centres, (N,) indices of the centres that they copy, and (N,) float64 weights.
-        wanted: (H, W) bool, M in number.
+        region: (H, W) bool, the M samples that are voted on.
         window: standard deviation of a patch's weight around its centre, samples.
         reach: how far from its centre a patch speaks.
 
     Returns:
         (C, M) means, and (M,) sums of the weights, 0 where no patch speaks; the means go on smoothly there.
     """
-    width = wanted.shape[1]
+    width = region.shape[1]
     pitch = width + 2 * RADIUS
 
     def padded(indices: Indices) -> Any:
@@ -48,14 +48,14 @@ def vote(
         return indices + 2 * RADIUS * (indices // width) + RADIUS * (pitch + 1)
 
     targets, matches, weights = matching
-    match = np.zeros((wanted.shape[0] + 2 * RADIUS) * pitch, np.int64)
+    match = np.zeros((region.shape[0] + 2 * RADIUS) * pitch, np.int64)
     weight = np.zeros(match.shape)
     at = padded(targets)
     match[at], weight[at] = matches, weights
     allowed = None if known is None else np.pad(known, RADIUS).ravel()
     down, right = (each - reach for each in np.divmod(np.arange((2 * reach + 1) ** 2)[:, None], 2 * reach + 1))
     closeness = np.exp(-(down * down + right * right) / (2 * window * window))
-    where = np.flatnonzero(wanted)
+    where = np.flatnonzero(region)
     totals, sums = [], []
     for part in np.array_split(where, len(where) // BLOCK + 1):
         centre = padded(part) - (down * pitch + right)
@@ -71,12 +71,12 @@ def vote(
     total = np.concatenate(sums)
     means = np.concatenate(totals, axis=1) / np.maximum(total, 1e-300)
     if (total == 0).any():
-        silent = np.ones_like(wanted)
-        silent[wanted] = total == 0
+        silent = np.ones_like(region)
+        silent[region] = total == 0
         for each in means:
-            plane = np.zeros(wanted.shape, np.float32)
-            plane[wanted] = each
-            each[total == 0] = haar_fill(plane, silent)[wanted][total == 0]
+            plane = np.zeros(region.shape, np.float32)
+            plane[region] = each
+            each[total == 0] = haar_fill(plane, silent)[region][total == 0]
     return means, total
 
 
@@ -120,7 +120,7 @@ def remove_seams(colours: Doubles, right: Doubles, down: Doubles, hole: Mask) ->
 
     Args:
         colours: (H, W, C) float64.
-        right, down: (H, W, C) float64, the differences wanted to the next sample.
+        right, down: (H, W, C) float64, the voted differences to the next sample.
         hole: (H, W) bool.
 
     Returns:

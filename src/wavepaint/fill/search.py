@@ -44,14 +44,14 @@ class AllPairs:
         self._best, self._second = np.zeros(targets, np.int64), np.full(targets, -1.0)
         self._compared = np.zeros((targets, offered.shape[1]), np.float32)
 
-    def __call__(self, wanted: Floats) -> Indices:
-        """(N, L) -> (N,); the first of equals."""
-        cost = squared_distances(self._offered.take(self._best, axis=0), wanted) + self._bias.take(self._best)
-        reach = np.sqrt(cost, dtype=np.float64) + np.sqrt(squared_distances(wanted, self._compared), dtype=np.float64)
+    def __call__(self, queries: Floats) -> Indices:
+        """(N, L) descriptions of the targets -> (N,) sources; the first of equals."""
+        cost = squared_distances(self._offered.take(self._best, axis=0), queries) + self._bias.take(self._best)
+        reach = np.sqrt(cost, dtype=np.float64) + np.sqrt(squared_distances(queries, self._compared), dtype=np.float64)
         (again,) = (reach * 1.00001 > self._second).nonzero()  # a little more than what rounding may take away
         room = np.empty((min(BLOCK, len(again)), len(self._bias)), np.float32)
         for who in np.split(again, range(BLOCK, len(again), BLOCK)):
-            self._compared[who] = rows = wanted.take(who, axis=0)
+            self._compared[who] = rows = queries.take(who, axis=0)
             row_and_1 = np.concatenate((rows, np.ones((len(who), 1), np.float32)), axis=1)
             costs = np.matmul(row_and_1, self._turned, out=room[: len(who)])
             self._best[who] = best = costs.argmin(axis=1)
@@ -69,7 +69,7 @@ class Field:
         sources: (H, W) bool.
         targets: (N,) indices.
         matches: (N,) indices of sources.
-        wanted: (N, L) descriptions.
+        queries: (N, L) descriptions of the targets.
         offered: (H*W, L) descriptions.
         coherence: what a match costs besides its distance for each of the four neighbours that has another offset.
         charge: (H*W,) float32, what it costs for each source.
@@ -80,7 +80,7 @@ class Field:
         sources: Mask,
         targets: Indices,
         matches: Indices,
-        wanted: Floats,
+        queries: Floats,
         offered: Floats,
         coherence: float,
         charge: Floats,
@@ -98,7 +98,7 @@ class Field:
         self.order = parity.argsort(kind="stable")
         ends = len(targets) - np.count_nonzero(parity), len(targets)
         self.halves = slice(0, ends[0]), slice(*ends)
-        targets, matches, self.wanted = targets[self.order], matches[self.order], wanted[self.order]
+        targets, matches, self.queries = targets[self.order], matches[self.order], queries[self.order]
         self.at, to = (each + 2 * _MARGIN * (each // width) + _MARGIN * (self.pitch + 1) for each in (targets, matches))
         self.beside = self.at + np.array([[-self.pitch], [self.pitch], [-1], [1]])
         self.shift = np.full(plain.size, _NOWHERE, np.int64)
@@ -129,7 +129,7 @@ class Field:
     def _costs(self, part: slice, shift: Indices) -> Floats:
         # The ends of the margin stand for all that lies outside.
         source = self.plain.take(self.at[part] + shift, mode="clip")
-        costs = squared_distances(self.offered.take(source, axis=0), self.wanted[part])
+        costs = squared_distances(self.offered.take(source, axis=0), self.queries[part])
         costs += self.charge.take(source)
         return costs
 

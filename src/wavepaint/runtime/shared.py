@@ -69,9 +69,11 @@ class SharedRuntime:
                 np.concatenate([request.image for request in group]), np.concatenate([each.mask for each in group])
             )
             parts = np.split(filled, np.cumsum([len(request.image) for request in group])[:-1])
-        except Exception as error:
+        except BaseException as error:
             for request in group:
                 request.filled.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
         else:
             for request, crops in zip(group, parts, strict=True):
                 request.filled.set_result(crops)

@@ -72,7 +72,7 @@ class SecurityHeaders:
         self,
         app: ASGIApp,
         cors_origins: tuple[str, ...],
-        allowed_hosts: Collection[str] = ("*",),
+        allowed_hosts: Collection[str],
         is_closing: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app = app

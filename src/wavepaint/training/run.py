@@ -195,9 +195,9 @@ def _make_fabric(hardware: Hardware) -> Fabric:
 
 
 def _precision(hardware: Hardware) -> Any:
-    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    wanted = hardware.accelerator in ("auto", "gpu") or (found is not None and hardware.accelerator == found.type)
-    device = found if found is not None and wanted else torch.device("cpu")
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    is_chosen = accelerator is not None and hardware.accelerator in ("auto", "gpu", accelerator.type)
+    device = accelerator if accelerator is not None and is_chosen else torch.device("cpu")
     if hardware.precision == "auto":
         return "bf16-mixed" if has_bfloat16(device) else "16-mixed" if device.type == "cuda" else "32-true"
     if hardware.precision == "16-mixed" and device.type == "cpu":

@@ -66,7 +66,7 @@ def _gif_palette(stream: BinaryIO) -> bytes:
 
 
 def _tiff_palette(stream: BinaryIO, directory: int) -> bytes:
-    entries = tiff.read_directory(stream, directory)
+    entries = tiff.read_directory(stream, directory, tiff.MAX_VALUE_BYTES)
     colours = entries.get(_COLOUR_MAP)
     if tiff.integer_tags(entries).get(tiff.PHOTOMETRIC) != _PALETTE or not isinstance(colours, tiff.Value):
         return b""

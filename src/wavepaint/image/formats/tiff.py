@@ -33,8 +33,8 @@ _THUMBNAILS = ((513, 514), (273, 279))
 # Of strips and of tiles.
 _SAMPLE_OFFSETS = {273, 324}
 _MAX_DEPTH = 3
-_MAX_VALUE_BYTES = 2**15
-"""What is read of a value where many pages are only told apart."""
+MAX_VALUE_BYTES = 2**15
+"""Of one value, where only small ones matter: to tell pages apart, and for a palette."""
 # What it may raise to follow an offset or a count of a damaged file: it ends early, or the number fits no file.
 _DAMAGE = (struct.error, OverflowError, ValueError, OSError)
 
@@ -92,16 +92,16 @@ class Pages:
     bigtiff: bool = False
 
 
-def read_directory(stream: BinaryIO, page: int = 0) -> Directory:
+def read_directory(stream: BinaryIO, page: int = 0, limit: int | None = None) -> Directory:
     """Read the tags of one directory of a TIFF or BigTIFF file, with those of the EXIF and GPS directories in it.
 
-    What cannot be followed to its end is left out: that is for the decoder to complain about.
+    Left out are values of more than `limit` bytes, and what cannot be followed: that is for the decoder to say.
     """
     try:
         layout, offset = _read_header(stream)
         for _ in range(page):
             offset = _next_directory(stream, layout, offset)
-        return _read_entries(stream, layout, offset, _MAX_DEPTH)
+        return _read_entries(stream, layout, offset, _MAX_DEPTH, limit)
     except _DAMAGE:
         return {}
 
@@ -115,7 +115,7 @@ def read_pages(stream: BinaryIO) -> Pages:
         layout, offset = _read_header(stream)
         bigtiff = layout.big
         while offset and offset not in seen:
-            directory = _read_entries(stream, layout, offset, 0, _MAX_VALUE_BYTES)
+            directory = _read_entries(stream, layout, offset, 0, MAX_VALUE_BYTES)
             if seen and is_reduced(integer_tags(directory)):
                 reduced_copies = True
             else:
