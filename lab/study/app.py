@@ -77,6 +77,6 @@ def create_app(study: Study, votes: Votes) -> FastAPI:
             raise HTTPException(404, "no such page")
         return Response(asset.content, headers=dict(asset.headers))
 
-    # By whichever name participants reach it: nothing here is secret, and there is no option to list names.
+    # Participants may reach it by any name: there is no option to list names.
     app.add_middleware(SecurityHeaders, cors_origins=(), allowed_hosts=("*",))
     return app
