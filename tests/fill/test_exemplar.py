@@ -104,19 +104,19 @@ def high_energy(samples: np.ndarray, hole: np.ndarray) -> float:
     return float(np.sqrt((row[hole[1:, 1:]] ** 2).mean() + (column[hole[1:, 1:]] ** 2).mean()))
 
 
-def two_colours(slope: float) -> tuple[np.ndarray, np.ndarray]:
-    """An image with a straight edge, and the distance of its samples from it."""
+def two_colours(slope: float, grain: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image with a straight edge, without grain one that repeats exactly; the distance of its samples from it."""
     row, column = np.mgrid[:192, :192]
     distance = (column - 96 - slope * (row - 96)) / np.hypot(1, slope)
     image = np.where((distance > 0)[..., None], (200, 60, 40), (40, 90, 160))
-    # Without grain it would repeat exactly, and no search be needed.
-    return (image + np.random.default_rng(0).integers(0, 2, image.shape)).astype(np.uint8), distance
+    return (image + np.random.default_rng(0).integers(0, 1 + grain, image.shape)).astype(np.uint8), distance
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])
 @pytest.mark.parametrize("slope", [0.0, 1.0])
-def test_a_straight_edge_is_continued_across_60_pixels(slope: float, turn: int) -> None:
-    image, distance = (np.rot90(each, turn) for each in two_colours(slope))
+@pytest.mark.parametrize("grain", [0, 1])
+def test_a_straight_edge_is_continued_across_60_pixels(slope: float, turn: int, grain: int) -> None:
+    image, distance = (np.rot90(each, turn) for each in two_colours(slope, grain))
     hole = box_hole((192, 192), 66, 66, 60, 60)
     # As blurred as a network's fill.
     guide = image.astype(np.float32) / 255
@@ -141,6 +141,16 @@ def test_what_repeats_exactly_is_continued_exactly(down: int, right: int, side: 
     assert np.array_equal(filled, image)
 
 
+@pytest.mark.parametrize("side", [40, 300])
+def test_a_halftone_in_a_large_window_is_continued_exactly(side: int) -> None:
+    row, column = np.mgrid[:900, :900] % 8 - 4
+    image = np.where((row**2 + column**2 < 6)[..., None], 0, 255).astype(np.uint8)
+    hole = box_hole((900, 900), 300, 430, side, side)
+    solution = solve(image, hole, None, ExemplarOptions())
+    assert (solution.weights == 1).all()
+    assert np.array_equal(image.take(solution.matches), image.take(solution.targets))
+
+
 def test_one_odd_sample_beside_a_hole_is_no_repetition() -> None:
     image = np.tile(noise(12, 12, 3, seed=4), (13, 13, 1))
     hole = box_hole(image.shape[:2], 60, 60, 24, 24)
@@ -149,6 +159,23 @@ def test_one_odd_sample_beside_a_hole_is_no_repetition() -> None:
     other = solve(image, hole, None, ExemplarOptions())
     assert (plain.weights == 1).all()
     assert not (other.weights == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("hole", "exclude"),
+    [
+        (box_hole((120, 120), 48, 48, 24, 24), box_hole((120, 120), 30, 60, 60, 40)),
+        (box_hole((120, 120), 0, 0, 1, 1), box_hole((120, 120), 0, 0, 0, 0)),
+    ],
+)
+def test_too_little_that_is_known_around_a_hole_is_no_repetition(
+    hole: np.ndarray, exclude: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = noise(120, 120, 3)
+    image[:, :60] = 255
+    solution = solve(image, hole, None, ExemplarOptions(), exclude)
+    monkeypatch.setattr(exemplar, "find_repeats", lambda level: None)
+    assert np.array_equal(solution.matches, solve(image, hole, None, ExemplarOptions(), exclude).matches)
 
 
 def test_texture_keeps_its_energy_and_stays_outside_the_hole() -> None:
