@@ -168,14 +168,10 @@ def test_one_odd_sample_beside_a_hole_is_no_repetition() -> None:
         (box_hole((120, 120), 0, 0, 1, 1), box_hole((120, 120), 0, 0, 0, 0)),
     ],
 )
-def test_too_little_that_is_known_around_a_hole_is_no_repetition(
-    hole: np.ndarray, exclude: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_little_that_is_known_around_a_hole_is_no_repetition(hole: np.ndarray, exclude: np.ndarray) -> None:
     image = noise(120, 120, 3)
     image[:, :60] = 255
-    solution = solve(image, hole, None, ExemplarOptions(), exclude)
-    monkeypatch.setattr(exemplar, "find_repeats", lambda level: None)
-    assert np.array_equal(solution.matches, solve(image, hole, None, ExemplarOptions(), exclude).matches)
+    assert not (solve(image, hole, None, ExemplarOptions(), exclude).weights == 1).all()
 
 
 def test_texture_keeps_its_energy_and_stays_outside_the_hole() -> None:

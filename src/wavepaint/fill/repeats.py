@@ -70,15 +70,15 @@ def _agreeing_offsets(colours: Indices, around: Indices) -> Indices:
     # The rarest colour leaves the fewest offsets.
     _, colour, count = np.unique(colours.take(around), return_inverse=True, return_counts=True)
     first = around[count[colour].argmin()]
-    offsets = np.flatnonzero(colours == colours.take(first)) - first
+    offsets: Indices = np.flatnonzero(colours == colours.take(first)) - first
     offsets = offsets[offsets != 0]
     known = np.zeros(len(offsets), np.int64)
     start, end = 0, FIRST_COMPARED
     while start < len(around) and len(offsets):
         check_cancelled()
         # Every n-th could miss all those that a regular pattern repeats at.
-        chance = hashes((), len(offsets)) * np.float64(len(offsets) * (end - start))
-        offsets, known = (each[chance < 2**32 * MOST_COMPARISONS] for each in (offsets, known))
+        chosen = hashes((), len(offsets)) * np.float64(len(offsets) * (end - start)) < 2**32 * MOST_COMPARISONS
+        offsets, known = offsets[chosen], known[chosen]
         part = around[start:end]
         moved = colours.take(offsets[:, None] + part, mode="clip")
         agrees = ((moved == colours.take(part)) | (moved < 0)).all(axis=1)
