@@ -18,7 +18,7 @@ from pathlib import Path
 from wavepaint.errors import WavepaintError
 from wavepaint.network import load_network, save_checkpoint
 from wavepaint.network.checkpoint import DAMAGE_NAME, DEFAULT_NAME, read_metadata
-from wavepaint.network.export import onnx_bytes
+from wavepaint.network.export import export_onnx
 
 WEIGHTS = Path(__file__).parents[2] / "src" / "wavepaint" / "weights"
 RECORD = ("recipe", "step", "seconds", "seed", "versions", "device", "precision", "images", "validation")
@@ -39,7 +39,7 @@ def release(checkpoint: Path, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(network, weights, half=True, extra=extra)
     # From the rounded kernels: both files hold the same network.
-    graph.write_bytes(onnx_bytes(load_network(weights), half=True))
+    export_onnx(load_network(weights), graph)
     return [weights, graph]
 
 

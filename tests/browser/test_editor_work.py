@@ -355,6 +355,7 @@ def test_work_survives_a_reload_and_can_be_removed(page: Page, server: str) -> N
     page.wait_for_timeout(1500)
     page.reload()
     editor.button("Remove it").click()
+    page.wait_for_timeout(1000)  # the browser removes it from its storage after the click
     page.reload()
     expect(editor.button("Open an image")).to_be_visible()
     page.wait_for_timeout(300)

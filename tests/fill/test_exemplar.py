@@ -255,7 +255,7 @@ def test_seeds_give_other_results_and_the_same_seed_the_same() -> None:
 
 FINGERPRINT = """
 import hashlib, sys
-sys.path.insert(0, "tests/fill")
+sys.path[:0] = ["tests/fill", "tests"]
 from test_exemplar import fingerprint
 print(fingerprint())
 """

@@ -69,10 +69,10 @@ def test_the_packaged_files_hold_the_same_network_and_are_small() -> None:
     network = load_network("damage")
     data = (WEIGHTS / "damage.onnx").read_bytes()
     assert len(data) <= 1.5e6
-    assert largest_change(data, onnx_bytes(network, half=False), network.config.multiple) < HALF_TOLERANCE
+    assert largest_change(data, onnx_bytes(network, half=False), network.config.multiple) < HALF_TOLERANCE["damage"]
     image = torch.rand(1, 3, 96, 64)
     with torch.no_grad():
-        np.testing.assert_allclose(find(data, image.numpy()), network(image).sigmoid(), atol=2e-3, rtol=0)
+        np.testing.assert_allclose(find(data, image.numpy()), network(image).sigmoid(), atol=4e-3, rtol=0)
 
 
 def test_the_packaged_network_finds_a_scratch_and_leaves_a_gradient_alone() -> None:

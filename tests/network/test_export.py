@@ -81,7 +81,7 @@ def test_float16_weights_only_where_they_change_little() -> None:
     full, half = onnx_bytes(modest, half=False), onnx_bytes(modest, half=True)
     change = largest_change(full, half, config.multiple)
     assert change > 0
-    assert (len(onnx_bytes(modest)) == len(half)) == (change < HALF_TOLERANCE)
+    assert (len(onnx_bytes(modest)) == len(half)) == (change < HALF_TOLERANCE["image"])
     assert len(half) < 0.75 * len(full)
     for factor in (1e3, 1e8):  # too coarse, and more than float16 holds
         wild = random_network(config)

@@ -26,8 +26,8 @@ from wavepaint.network.model import WavePaint
 from wavepaint.network.prefill import PYRAMID_LEVELS, TINY
 
 OPSET = 20
-HALF_TOLERANCE = 1 / 512
-"""Largest change of a result, over probes, up to which weights are stored as float16."""
+HALF_TOLERANCE = {"image": 1 / 512, "damage": 1 / 128}
+"""Largest change of a sample or a probability, over probes, up to which weights are stored as float16."""
 
 Array = NDArray[Any]
 
@@ -64,7 +64,8 @@ def onnx_bytes(model: Network, *, half: bool | None = None) -> bytes:
     if half is False:
         return full
     small: bytes = _model_proto(model, half=True).SerializeToString()
-    if half is None and not largest_change(full, small, model.config.multiple) < HALF_TOLERANCE:  # or it is NaN
+    tolerance = HALF_TOLERANCE[model.config.output]
+    if half is None and not largest_change(full, small, model.config.multiple) < tolerance:  # or it is NaN
         return full
     return small
 
