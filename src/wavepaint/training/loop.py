@@ -334,9 +334,9 @@ class TrainingLoop:
             torch.distributed.all_gather_object(gathered, self.broken)
             for found in gathered:
                 self.broken |= found
+            # Gloo's threads let go of these tensors meanwhile: one that does so while Python ends aborts the process.
+            time.sleep(1)
         self._save()
-        # Gloo's threads let go of the tensors above meanwhile: one that does so while Python ends aborts the process.
-        self.fabric.barrier()
         if self.broken:
             lines = [f"\n  {each.name}: {each.reason}" for each in self.broken.values()]
             lines[NAMED:] = [f"\n  and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
