@@ -192,7 +192,7 @@ def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
 
 
 def _tiles(width: int, height: int) -> list[Region]:
-    """Tiles as crops, which see `MARGIN` more on each side."""
+    """Tiles: `holes` is the part that each decides, `crop` what its network sees, `MARGIN` more on each side."""
     corners = product(range(0, height, CORE), range(0, width, CORE))
     cores = [Box(left, top, CORE, CORE).clip(width, height) for top, left in corners]
     return [Region(core.grown(MARGIN).clip(width, height), core) for core in cores]
