@@ -73,6 +73,7 @@ def test_every_kind_of_image(finder: Finder, convert: Callable[[np.ndarray], obj
 @pytest.mark.parametrize(("core", "margin"), [(16, 24), (40, 24), (64, 32)])
 def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: int, margin: int) -> None:
     """As far as the margin reaches what the network sees, 4 samples, and where faint damage is followed to, 16."""
+    monkeypatch.setattr(find, "CROWDED", 10**6)  # which looks further around
     finder = Finder(write_detector(tmp_path / "blurred.onnx", reach=4))
     image = soft(150, 210) // 2 + 40
     image[np.random.default_rng(0).random((150, 210)) < np.linspace(0, 1.2, 210)] = RED
@@ -107,6 +108,17 @@ def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_what_is_
     assert damage_of(probabilities, Finding(sensitivity=0.9))[50, 50]
     assert not damage_of(probabilities, Finding(sensitivity=0)).any()
     assert not damage_of(probabilities, Finding(kinds=("dust", "stamps"))).any()
+
+
+def test_fainter_damage_counts_where_there_is_much() -> None:
+    plane = np.full((400, 420), 0.001, np.float32)
+    plane[100:130, 100:130] = 0.9999  # enough within 160 pixels
+    plane[60, 50], plane[390, 400] = 0.985, 0.985
+    found = damage_of(np.stack((plane, plane * 0, plane * 0)), Finding())
+    assert found[60, 50]
+    assert found.sum() == 901
+    plane[100:130, 105:130] = 0.001
+    assert damage_of(np.stack((plane, plane * 0, plane * 0)), Finding()).sum() == 150
 
 
 def test_the_infrared_channel_finds_dust_in_uneven_light(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from wavepaint.errors import ImageError, MaskError
 from wavepaint.fill.dilation import dilate
 from wavepaint.fill.guide import READ_PIXELS
 from wavepaint.fill.padding import Padding
+from wavepaint.fill.patches import box_sums
 from wavepaint.fill.patches import dilate as dilate_square
 from wavepaint.fill.regions import Region, in_groups
 from wavepaint.fill.units import to_unit
@@ -37,9 +38,14 @@ SPREAD = 8.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
 FAINTER = {"scratches": 4.0, "dust": 1.0, "stamps": 4.0}
 """What is near damage is damage where it is fainter by at most so much, in logits."""
-REACH = 4
-"""How near, pixels; and so often in turn."""
-TURNS = 20
+REACH, TURNS = 4, 20
+"""How near: in the next of the cells of so many pixels a side; and so often in turn."""
+CROWDED = 250
+"""Where so many samples around are damage there is more of it: fainter marks count, too."""
+CROWD = {"scratches": 2.5, "dust": 2.5, "stamps": 2.0}
+"""How much fainter they may be there, in logits."""
+CELL, AROUND = 32, 5
+"""What is around: so many cells of so many pixels a side, each way."""
 CORE, MARGIN = 960, 96
 """Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
 BLOCK = 64
@@ -137,13 +143,42 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
         if kind not in finding.kinds:
             continue
         middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
-        sure, faint = (plane >= 1 / (1 + np.exp(-middle + weaker)) for weaker in (0.0, FAINTER[kind]))
-        for _ in range(TURNS if sure.any() else 0):
-            before, sure = sure, dilate_square(sure, REACH) & faint
-            if np.array_equal(before, sure):
-                break
-        damage |= sure
+        found = _sure_and_near(plane, middle, FAINTER[kind])
+        crowded = _crowded(found)
+        if crowded.any():
+            # The more damage there is, the likelier is more of it: the prior of the image instead of the training's.
+            found = _sure_and_near(plane, np.where(crowded, middle - CROWD[kind], middle), FAINTER[kind])
+        damage |= found
     return damage
+
+
+def _sure_and_near(plane: NDArray[np.float32], middle: Any, fainter: float) -> Mask:
+    """What is damage from these logits on, one number or one for each sample, and what is fainter beside it."""
+    sure, faint = (plane >= 1 / (1 + np.exp(weaker - middle, dtype=np.float32)) for weaker in (0.0, fainter))
+    if not sure.any():
+        return sure
+    cells, others = (_counts(each, REACH) > 0 for each in (sure, faint))
+    for _ in range(TURNS):
+        before, cells = cells, dilate_square(cells, 1) & others
+        if np.array_equal(before, cells):
+            break
+    return faint & _spread(cells, REACH, faint.shape)
+
+
+def _crowded(found: Mask) -> Mask:
+    """Where at least `CROWDED` samples were found in the cells around."""
+    return _spread(box_sums(_counts(found, CELL), AROUND) >= CROWDED, CELL, found.shape)
+
+
+def _counts(mask: Mask, side: int) -> NDArray[np.int32]:
+    """How many samples of each cell of `side` pixels are marked."""
+    tops, lefts = (np.arange(0, length, side) for length in mask.shape)
+    return np.add.reduceat(np.add.reduceat(mask, tops, axis=0, dtype=np.int32), lefts, axis=1)
+
+
+def _spread(cells: Mask, side: int, shape: tuple[int, ...]) -> Mask:
+    """From cells to their samples."""
+    return cells.repeat(side, axis=0)[: shape[0]].repeat(side, axis=1)[:, : shape[1]]
 
 
 def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> Mask:

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Detector, damageOf, findDamage, tilesOf } from "../src/device/damage";
 import { DAMAGE_KINDS } from "../src/fill/finder";
+import { area } from "../src/geometry";
 import type { Raster } from "../src/image/raster";
 
 const ALL = { kinds: DAMAGE_KINDS, sensitivity: 0.5 };
@@ -54,6 +55,16 @@ describe("findDamage", () => {
     expect([count(0), count(0.5), count(0.9)]).toEqual([0, 20, 21]);
   });
 
+  it("takes what is fainter where there is much", () => {
+    const size = { width: 420, height: 400 };
+    const plane = new Float32Array(area(size)).fill(0.001);
+    for (let y = 100; y < 130; y++) plane.fill(0.9999, y * 420 + 100, y * 420 + 130);
+    plane[60 * 420 + 50] = plane[390 * 420 + 400] = 0.985;
+    const none = new Float32Array(area(size));
+    const found = damageOf([plane, none, none], size, ALL);
+    expect([found[60 * 420 + 50], found.reduce((sum, value) => sum + value, 0)]).toEqual([1, 901]);
+  });
+
   it("has the constants of Python", () => {
     const [python, here] = ["../../src/wavepaint/find.py", "../src/device/damage.ts"].map((name) =>
       readFileSync(new URL(name, import.meta.url), "utf-8"),
@@ -63,11 +74,15 @@ describe("findDamage", () => {
         .exec(source)?.[0]
         .match(/\d+(\.\d+)?/g)
         ?.map((text) => String(Number(text)));
-    for (const name of ["THRESHOLDS", "SPREAD", "FAINTER", "REACH", "TURNS"]) {
+    for (const name of ["THRESHOLDS", "SPREAD", "FAINTER", "CROWDED", "CROWD"]) {
       expect(numbersAt(here, name), name).toBeDefined();
       expect(numbersAt(here, name), name).toEqual(numbersAt(python, name));
     }
-    const tiles = [numbersAt(here, "CORE"), numbersAt(here, "MARGIN")].flat();
-    expect(tiles).toEqual(numbersAt(python, "CORE, MARGIN"));
+    for (const pair of [
+      ["CORE", "MARGIN"],
+      ["CELL", "AROUND"],
+    ]) {
+      expect(pair.flatMap((name) => numbersAt(here, name))).toEqual(numbersAt(python, pair.join(", ")));
+    }
   });
 });

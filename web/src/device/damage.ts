@@ -3,7 +3,7 @@
 import { DAMAGE_KINDS, type Finding } from "../fill/finder";
 import type { Raster } from "../image/raster";
 import { type Box, type Size, area, intersection } from "../geometry";
-import { dilate } from "./exemplar/areas";
+import { boxSums, dilate } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels, padInto } from "./planes";
 
 const THRESHOLDS = { scratches: 0.9975, dust: 0.974, stamps: 0.991 } as const;
@@ -11,6 +11,10 @@ const SPREAD = 8;
 const FAINTER = { scratches: 4, dust: 1, stamps: 4 } as const;
 const REACH = 4;
 const TURNS = 20;
+const CROWDED = 250;
+const CROWD = { scratches: 2.5, dust: 2.5, stamps: 2 } as const;
+const CELL = 32;
+const AROUND = 5;
 const CORE = 960;
 const MARGIN = 96;
 
@@ -84,23 +88,72 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
   });
 }
 
-/** From probabilities to damage: what is sure, and what is fainter beside it. */
+/** From probabilities to damage: what is sure, and what is fainter beside it; fainter, too, where there is much. */
 export function damageOf(planes: readonly Float32Array[], size: Size, finding: Finding): Uint8Array {
   const damage = new Uint8Array(area(size));
+  const [near, around] = [new Cells(size, REACH), new Cells(size, CELL)];
   DAMAGE_KINDS.forEach((kind, index) => {
     if (!finding.kinds.includes(kind)) return;
     const threshold = THRESHOLDS[kind];
     const middle = Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - finding.sensitivity);
-    const [sureFrom, faintFrom] = [0, FAINTER[kind]].map((weaker) => 1 / (1 + Math.exp(weaker - middle)));
-    const plane = planes[index];
-    let sure = Uint8Array.from(plane, (value) => Number(value >= sureFrom));
-    let grew = sure.includes(1);
-    for (let turn = 0; turn < TURNS && grew; turn++) {
-      const before = sure;
-      sure = dilate(sure, size, REACH).map((near, at) => near & Number(plane[at] >= faintFrom));
-      grew = sure.some((marked, at) => marked !== before[at]);
-    }
-    sure.forEach((marked, at) => (damage[at] |= marked));
+    const atLeast = (lower: readonly [number, number], crowded: Uint8Array): Uint8Array => {
+      const from = lower.map((logits) => Math.fround(1 / (1 + Math.exp(logits - middle))));
+      return crowded.map((much, at) => Number(planes[index][at] >= from[much]));
+    };
+    const find = (crowded: Uint8Array): Uint8Array => {
+      const [fainter, more] = [FAINTER[kind], CROWD[kind]];
+      return sureAndNear(atLeast([0, more], crowded), atLeast([fainter, fainter + more], crowded), near);
+    };
+    let found = find(new Uint8Array(area(size)));
+    const sums = boxSums(around.counts(found), around.size, AROUND);
+    const crowded = around.spread(Uint8Array.from(sums, (sum) => Number(sum >= CROWDED)));
+    if (crowded.includes(1)) found = find(crowded);
+    found.forEach((marked, at) => (damage[at] |= marked));
   });
   return damage;
+}
+
+/** What is sure, and what is fainter in cells that lead to it. */
+function sureAndNear(sure: Uint8Array, faint: Uint8Array, cells: Cells): Uint8Array {
+  if (!sure.includes(1)) return sure;
+  const [start, others] = [sure, faint].map((mask) =>
+    Uint8Array.from(cells.counts(mask), (count) => Math.min(count, 1)),
+  );
+  let reached = start;
+  for (let turn = 0, grew = true; turn < TURNS && grew; turn++) {
+    const before = reached;
+    reached = dilate(reached, cells.size, 1).map((next, at) => next & others[at]);
+    grew = reached.some((marked, at) => marked !== before[at]);
+  }
+  const close = cells.spread(reached);
+  return faint.map((marked, at) => marked & close[at]);
+}
+
+/** An image in cells of `side` pixels a side. */
+class Cells {
+  readonly size: Size;
+
+  constructor(
+    private readonly image: Size,
+    private readonly side: number,
+  ) {
+    this.size = { width: Math.ceil(image.width / side), height: Math.ceil(image.height / side) };
+  }
+
+  /** How many samples of each cell are marked. */
+  counts(mask: Uint8Array): Uint32Array {
+    const counts = new Uint32Array(area(this.size));
+    mask.forEach((marked, at) => (counts[this.cellAt(at)] += marked));
+    return counts;
+  }
+
+  /** From cells to their samples. */
+  spread(cells: Uint8Array): Uint8Array {
+    return new Uint8Array(area(this.image)).map((_, at) => cells[this.cellAt(at)]);
+  }
+
+  private cellAt(at: number): number {
+    const [x, y] = [at % this.image.width, Math.floor(at / this.image.width)];
+    return Math.floor(y / this.side) * this.size.width + Math.floor(x / this.side);
+  }
 }
