@@ -1,5 +1,5 @@
 /**
- * The best source of every target, as `wavepaint.fill.search.nearest` finds it. There a matrix product compares all
+ * The best source of every target, as `wavepaint.fill.search.AllPairs` finds it. There a matrix product compares all
  * pairs; here a k-d tree (Friedman, Bentley and Finkel 1977) leaves out those that cannot be better. Distances are whole
  * numbers and the first of equals wins, so that both find the same.
  */
