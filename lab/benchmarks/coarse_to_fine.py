@@ -130,13 +130,13 @@ def main() -> None:
                 strip = np.hstack([within(image, 384) for image in (shown, *seen)])
                 cv2.imwrite(str(options.strips / f"{megapixels:g}mp-{number:02}.jpg"), strip[..., ::-1])
         first = next(iter(fills))
-        for name, found in scores.items():
+        for name, own in scores.items():
             row = {"megapixels": megapixels, "hole": int(mask.any(axis=0).sum()), "method": name}
-            row |= {key: float(np.mean(values)) for key, values in found.items()}
+            row |= {key: float(np.mean(values)) for key, values in own.items()}
             for key in ("psnr", "vgg"):
-                difference = np.array(scores[first][key]) - np.array(found[key])
+                difference = np.array(scores[first][key]) - np.array(own[key])
                 row[f"{key} of {first} minus this"] = [float(difference.mean()), *interval(difference)]
-            report.append({**row, "images": len(found["psnr"])})
+            report.append({**row, "images": len(own["psnr"])})
             print(json.dumps(report[-1]), flush=True)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
