@@ -92,8 +92,8 @@ def _summary_columns(summaries: Sequence[SummaryRow]) -> Columns:
     for row in summaries:
         s, d = row.summary, row.difference
         difference = (d.mean, d.low, d.high) if d else ("", "", "")
-        place = (row.kind, bin_label(row.area_bin), row.method, row.metric)
-        rows.append((*place, s.count, s.mean, s.std, s.low, s.high, *difference))
+        keys = (row.kind, bin_label(row.area_bin), row.method, row.metric)
+        rows.append((*keys, s.count, s.mean, s.std, s.low, s.high, *difference))
     return header, rows
 
 

@@ -198,8 +198,8 @@ def _foreign(folder: Path) -> tuple[Entry, ...]:
 
 
 def _paths(folder: Path, entry: Entry) -> tuple[Path, Path]:
-    place = folder / entry.kind
-    return place / f"{entry.name}.png", place / f"{entry.name}{MASK_SUFFIX}.png"
+    subfolder = folder / entry.kind
+    return subfolder / f"{entry.name}.png", subfolder / f"{entry.name}{MASK_SUFFIX}.png"
 
 
 def _size(samples: NDArray[Any]) -> str:

@@ -111,18 +111,18 @@ class Stage:
         pairs = len(self.targets) * len(self._source_indices)
         unit, before = 0.0, None
         for turn in range(rounds):
-            wanted = self._wanted(*now)
+            queries = self._queries(*now)
             everywhere = pairs < ALL_PAIRS * (1 if turn == 0 else REPEATED) and (coarser is None or pairs < ALL_PAIRS)
             if everywhere or (coarser is None and turn == 0):
-                if before is not None and np.array_equal(wanted, before):
+                if before is not None and np.array_equal(queries, before):
                     break  # The matches are the same, and so is all that would follow.
-                before = wanted
-                matches = self._source_indices[self._all_pairs(wanted)]
-                cost = squared_distances(self._offered.take(matches, axis=0), wanted)
+                before = queries
+                matches = self._source_indices[self._all_pairs(queries)]
+                cost = squared_distances(self._offered.take(matches, axis=0), queries)
             else:
                 if turn == 0:
-                    unit = self._unit(squared_distances(self._offered.take(matches, axis=0), wanted), 0.5)
-                matches, cost = self._improve(matches, wanted, unit, first=turn == 0)
+                    unit = self._unit(squared_distances(self._offered.take(matches, axis=0), queries), 0.5)
+                matches, cost = self._improve(matches, queries, unit, first=turn == 0)
             unit = self._unit(cost, 0.75)
             weights = np.maximum(np.exp(-cost.astype(np.float64) / (2 * unit)), 1e-4) * self._nearness
             if turn < rounds - 1:
@@ -199,7 +199,7 @@ class Stage:
         raw[COLOURS:] = texture
         return raw
 
-    def _wanted(self, samples: Samples, texture: Samples) -> Floats:
+    def _queries(self, samples: Samples, texture: Samples) -> Floats:
         """Descriptions of the targets as they are, with the guide's as far as it is believed."""
         raw = self._raw(samples, texture)
         if self._belief is not None:
@@ -269,17 +269,17 @@ class Stage:
 
     def _unit(self, costs: Floats, share: float) -> float:
         """A quantile of squared distances, not below what can be seen."""
-        place = int(share * (len(costs) - 1))
-        return max(float(np.partition(costs, place)[place]), _LEAST_COST * self._quantise.scale**2)
+        rank = int(share * (len(costs) - 1))
+        return max(float(np.partition(costs, rank)[rank]), _LEAST_COST * self._quantise.scale**2)
 
-    def _improve(self, matches: Indices, wanted: Floats, unit: float, first: bool) -> tuple[Indices, Floats]:
+    def _improve(self, matches: Indices, queries: Floats, unit: float, first: bool) -> tuple[Indices, Floats]:
         """Search near the present matches: better ones, and their squared distances, charges included."""
         used = box_sums(np.bincount(matches, minlength=self.touched.size).reshape(self.touched.shape), 1).ravel()
         often = np.flatnonzero(used > 9)
         charge = np.zeros(used.shape, np.float32)
         charge[often] = self.options.uniformity * unit * (used[often] / 9 - 1)
         coherence = self.options.coherence * unit
-        field = Field(self._sources, self.targets, matches, wanted, self._offered, coherence, charge)
+        field = Field(self._sources, self.targets, matches, queries, self._offered, coherence, charge)
         field.propagate((4, 2, 1))
         for radius in (4, 2, 1) if first else (1,):
             field.look_around(radius)
