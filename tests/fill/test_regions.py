@@ -226,13 +226,13 @@ def test_wide_holes_of_every_mask(height: int, width: int, boxes: list[tuple[int
 
 def test_batches_hold_equal_crops_within_the_limit() -> None:
     mask = np.random.default_rng(0).random((1500, 2000)) < 2e-5
-    regions = flat(find_regions(mask))
-    found = list(batches(regions))
+    planned = flat(find_regions(mask))
+    found = list(batches(planned))
     for batch in found:
         assert len({(region.crop.height, region.crop.width) for region in batch}) == 1
         assert sum(region.crop.width * region.crop.height for region in batch) <= regions.BATCH_PIXELS
-    assert sorted(regions, key=hash) == sorted((region for batch in found for region in batch), key=hash)
-    assert len(found) < len(regions)
+    assert sorted(planned, key=hash) == sorted((region for batch in found for region in batch), key=hash)
+    assert len(found) < len(planned)
 
 
 def test_groups_keep_the_order_and_the_limit() -> None:
