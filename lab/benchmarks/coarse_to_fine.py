@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from lab.vgg import vgg_distance
 from wavepaint import Inpainter
 from wavepaint.data.images import find_images
+from wavepaint.evaluation.metrics import summarise_columns
 from wavepaint.fill.wide import WIDE
 
 HOLE = 0.53
@@ -84,10 +85,8 @@ def hole_psnr(truth: Image, filled: Image, mask: Mask) -> float:
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    rng = np.random.default_rng(0)
-    means = rng.choice(differences, (2000, len(differences))).mean(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
+    (summary,) = summarise_columns(differences[:, None])
+    return summary.low, summary.high
 
 
 def within(image: Image, side: int) -> Image:

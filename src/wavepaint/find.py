@@ -21,7 +21,7 @@ from wavepaint.fill.regions import Region, in_groups
 from wavepaint.fill.units import to_unit
 from wavepaint.image.sources import BytesImage, EncodedImage, open_image
 from wavepaint.image.types import ReadableImage
-from wavepaint.image.vips import libvips
+from wavepaint.image.vips import encode_png
 from wavepaint.options import DAMAGE_KINDS, Finding, Options, Progress, take_options
 from wavepaint.runtime import load_detector
 
@@ -225,8 +225,7 @@ def _infrared(image: ReadableImage, given: Any) -> NDArray[np.uint8]:
 
 def encode_mask(mask: Mask) -> bytes:
     """A mask, (H, W) bool, as a grey PNG: white = damage."""
-    grey = np.where(mask, np.uint8(255), np.uint8(0))
-    return libvips().Image.new_from_array(grey).pngsave_buffer()  # type: ignore[no-any-return]
+    return encode_png(np.where(mask, np.uint8(255), np.uint8(0)))
 
 
 def write_mask(mask: Mask, path: Path) -> None:

@@ -20,9 +20,10 @@ from wavepaint.errors import OptionError, needs_extra
 from wavepaint.evaluation.metrics import BoolMask, Image, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
 from wavepaint.evaluation.registry import METHODS, MethodEntry
-from wavepaint.evaluation.testset import MASK_SUFFIX, encode_png, read_image
+from wavepaint.evaluation.testset import MASK_SUFFIX, read_image
 from wavepaint.fill.depth import coarse_levels_of
 from wavepaint.fill.guide import fill_planes
+from wavepaint.image.vips import encode_png
 
 if TYPE_CHECKING:
     from wavepaint.network import WavePaint

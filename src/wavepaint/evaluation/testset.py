@@ -22,7 +22,7 @@ from wavepaint.errors import ImageError, OptionError, one_line
 from wavepaint.evaluation.metrics import BoolMask, Image
 from wavepaint.evaluation.protocol import KINDS, Item, make_items
 from wavepaint.files import atomic_dir
-from wavepaint.image.vips import libvips
+from wavepaint.image.vips import encode_png
 
 if TYPE_CHECKING:
     from wavepaint.data.images import ImageSource
@@ -211,11 +211,6 @@ def samples_sha256(samples: Image | BoolMask) -> str:
     digest = hashlib.sha256("x".join(str(side) for side in samples.shape).encode())
     digest.update(np.ascontiguousarray(samples).astype(np.uint8, copy=False).tobytes())
     return digest.hexdigest()
-
-
-def encode_png(samples: NDArray[np.uint8]) -> bytes:
-    """A PNG of grey `(H, W)` or RGB `(H, W, 3)` uint8 samples."""
-    return bytes(libvips().Image.new_from_array(np.ascontiguousarray(samples)).pngsave_buffer())
 
 
 def read_image(path: Path) -> Image:
