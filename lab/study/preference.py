@@ -15,9 +15,7 @@ import numpy as np
 from lab.study.votes import Vote
 from wavepaint.data.masks import rng_for
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.metrics import FloatArray
-
-RESAMPLES = 2000
+from wavepaint.evaluation.metrics import RESAMPLES, FloatArray
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,9 @@ def find_images(source: str | Path, cache: Path | None = None) -> ImageSource:
     if path.is_dir():
         images: ImageSource = Folder(path)
     elif _names_shards(text):
-        images = Shards(_local_shards(text, cache or cache_folder() / "shards"))
+        folder = cache or cache_folder() / "shards"
+        names = expand_braces(text)
+        images = Shards([_fetched(name, folder) if "://" in name else Path(name).expanduser() for name in names])
     elif path.is_file() and is_image(path.name):
         images = Folder(path.parent, [path.name])
     elif path.exists():
@@ -289,10 +291,6 @@ def _pattern(shards: Sequence[Path]) -> str:
     else:
         inside = f"{{{','.join(stems)}}}"
     return f"{shards[0].parent}/{inside}.tar"
-
-
-def _local_shards(source: str, cache: Path) -> list[Path]:
-    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in expand_braces(source)]
 
 
 def _fetched(url: str, cache: Path) -> Path:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wavepaint.data.images import decode_rgb
 from wavepaint.errors import ImageError, OptionError, one_line
@@ -78,7 +77,8 @@ class EvaluationSet:
         truth = read_image(image)
         hole = read_image(mask)[..., 0] > 127
         if truth.shape[:2] != hole.shape:
-            raise OptionError(f"{mask}: is {_size(hole)}, but {image.name} is {_size(truth)}")
+            hole_size, size = (f"{each.shape[1]}x{each.shape[0]}" for each in (hole, truth))
+            raise OptionError(f"{mask}: is {hole_size}, but {image.name} is {size}")
         for path, samples, expected in ((image, truth, entry.image_sha256), (mask, hole, entry.mask_sha256)):
             if expected and samples_sha256(samples) != expected:
                 raise OptionError(f"{path}: its samples are not those of {MANIFEST}")
@@ -200,10 +200,6 @@ def _foreign(folder: Path) -> tuple[Entry, ...]:
 def _paths(folder: Path, entry: Entry) -> tuple[Path, Path]:
     subfolder = folder / entry.kind
     return subfolder / f"{entry.name}.png", subfolder / f"{entry.name}{MASK_SUFFIX}.png"
-
-
-def _size(samples: NDArray[Any]) -> str:
-    return f"{samples.shape[1]}x{samples.shape[0]}"
 
 
 def samples_sha256(samples: Image | BoolMask) -> str:
