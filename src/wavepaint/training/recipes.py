@@ -63,7 +63,7 @@ class Data(_Section):
 
 
 class Validation(_Section):
-    """How a run is judged."""
+    """How a run is validated."""
 
     # Part of the images held out for this, chosen by the hash of their names; 0 for no validation.
     share: Annotated[Number, Field(lt=1)]
