@@ -87,9 +87,9 @@ def show_outcomes(
         for outcome in outcomes:
             check_interrupt()
             counts[outcome.status] += 1
-            said = f"wavepaint: {outcome.reason}" if outcome.reason else "" if quiet else line(outcome)
-            if said:
-                progress.console.print(said, markup=False)
+            text = f"wavepaint: {outcome.reason}" if outcome.reason else "" if quiet else line(outcome)
+            if text:
+                progress.console.print(text, markup=False)
             rate = f"{counts['filled'] / (time.monotonic() - started):.1f}/s"
             progress.update(task, advance=1, description=outcome.row.result, rate=rate)
         if not quiet:
@@ -101,7 +101,7 @@ def show_outcomes(
 
 def parse_weights(text: str) -> tuple[str, Path]:
     """`NAME=FILE` as its two parts; `OptionError` for anything else."""
-    name, found, path = text.partition("=")
-    if not found:
+    name, separator, path = text.partition("=")
+    if not separator:
         raise OptionError(f"--weights {text}: must be NAME=FILE")
     return name, Path(path)

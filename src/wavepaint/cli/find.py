@@ -82,9 +82,9 @@ def run(image: str, files: Files, finding: Finding, finder: Finder, work: Work, 
             _do_folder(rows, files, work, check_interrupt)
             return
         started = time.monotonic()
-        said = work(Path(image), Path(files.output))
+        summary = work(Path(image), Path(files.output))
     if not files.quiet:
-        print_line(f"{files.output}: {said} in {time.monotonic() - started:.1f} s")
+        print_line(f"{files.output}: {summary} in {time.monotonic() - started:.1f} s")
 
 
 def _check_targets(inputs: list[str], output: str, with_mask: bool) -> None:
@@ -120,14 +120,14 @@ def _plan(folder: str, files: Files, with_mask: bool) -> list[Row]:
 def _do_folder(rows: list[Row], files: Files, work: Work, check_interrupt: Callable[[], None]) -> None:
     from wavepaint.batch.folder import do_rows
 
-    said: dict[str, str] = {}
+    summaries: dict[str, str] = {}
 
     def do(row: Row, target: Path) -> None:
         assert isinstance(row.image, str)
-        said[row.result] = work(Path(row.image), target)
+        summaries[row.result] = work(Path(row.image), target)
 
     def line(outcome: Outcome) -> str:
-        return f"{Path(files.output) / outcome.row.result}: {said.pop(outcome.row.result, outcome.status)}"
+        return f"{Path(files.output) / outcome.row.result}: {summaries.pop(outcome.row.result, outcome.status)}"
 
     outcomes = do_rows(do, rows, files.output, files.overwrite)
     if show_outcomes(outcomes, len(rows), check_interrupt, line, "done", files.quiet)["failed"]:

@@ -234,18 +234,20 @@ def find_images(source: str | Path, cache: Path | None = None) -> ImageSource:
     text = os.fspath(source)
     path = Path(text).expanduser()
     if path.is_dir():
-        found: ImageSource = Folder(path)
+        images: ImageSource = Folder(path)
     elif _names_shards(text):
-        found = Shards(_local_shards(text, cache or cache_folder() / "shards"))
+        folder = cache or cache_folder() / "shards"
+        names = expand_braces(text)
+        images = Shards([_fetched(name, folder) if "://" in name else Path(name).expanduser() for name in names])
     elif path.is_file() and is_image(path.name):
-        found = Folder(path.parent, [path.name])
+        images = Folder(path.parent, [path.name])
     elif path.exists():
         raise ImageError(f"{source}: neither a folder, an image nor a .tar shard")
     else:
         raise ImageError(f"{source}: no such file or folder")
-    if len(found) == 0:
-        raise ImageError(f"{source}: {_why_empty(path, found)}")
-    return found
+    if len(images) == 0:
+        raise ImageError(f"{source}: {_why_empty(path, images)}")
+    return images
 
 
 def name_share(name: str) -> float:
@@ -268,9 +270,9 @@ def _names_shards(source: str) -> bool:
     return path.endswith(".tar")
 
 
-def _why_empty(path: Path, found: ImageSource) -> str:
-    if found.skipped:
-        return f"no images in it; {found.skipped[0].name}: {found.skipped[0].reason}"
+def _why_empty(path: Path, images: ImageSource) -> str:
+    if images.skipped:
+        return f"no images in it; {images.skipped[0].name}: {images.skipped[0].reason}"
     shards = sorted(path.glob("*.tar")) if path.is_dir() else []
     if shards:
         return f"no images in it, but shards: use '{_pattern(shards)}'"
@@ -289,10 +291,6 @@ def _pattern(shards: Sequence[Path]) -> str:
     else:
         inside = f"{{{','.join(stems)}}}"
     return f"{shards[0].parent}/{inside}.tar"
-
-
-def _local_shards(source: str, cache: Path) -> list[Path]:
-    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in expand_braces(source)]
 
 
 def _fetched(url: str, cache: Path) -> Path:

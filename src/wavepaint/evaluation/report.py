@@ -21,8 +21,8 @@ from wavepaint.evaluation.metrics import METRICS
 from wavepaint.evaluation.protocol import Evaluated
 from wavepaint.evaluation.results import RANKED_BY, Results, SummaryRow
 from wavepaint.evaluation.tables import Table, bin_label, bin_tables, markdown, score_tables, set_score_tables
-from wavepaint.evaluation.testset import encode_png
 from wavepaint.files import atomic_dir
+from wavepaint.image.vips import encode_png
 
 SUMMARY_FILE = "summary.csv"
 CHARTED = ("hole_psnr", "hole_ssim", "hole_lpips_vgg", "hole_lpips_alex", "texture_ratio")
@@ -92,8 +92,8 @@ def _summary_columns(summaries: Sequence[SummaryRow]) -> Columns:
     for row in summaries:
         s, d = row.summary, row.difference
         difference = (d.mean, d.low, d.high) if d else ("", "", "")
-        place = (row.kind, bin_label(row.area_bin), row.method, row.metric)
-        rows.append((*place, s.count, s.mean, s.std, s.low, s.high, *difference))
+        keys = (row.kind, bin_label(row.area_bin), row.method, row.metric)
+        rows.append((*keys, s.count, s.mean, s.std, s.low, s.high, *difference))
     return header, rows
 
 

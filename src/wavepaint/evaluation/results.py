@@ -99,13 +99,13 @@ class Results:
 
     def summaries(self, seed: int = 0) -> list[SummaryRow]:
         """Every mean: per kind, overall and in each area bin that occurs, per method and metric."""
-        found = []
+        rows = []
         for kind in self.kinds:
             values, bins = self._table(kind)
             for index in (None, *sorted(set(bins.tolist()))):
                 chosen = values if index is None else values[bins == index]
-                found.extend(self._summaries_of(kind, index, chosen, seed))
-        return found
+                rows.extend(self._summaries_of(kind, index, chosen, seed))
+        return rows
 
     def _table(self, kind: str) -> tuple[FloatArray, NDArray[np.int64]]:
         """Scores `(N, M, K)` of the items of a kind, and their area bins `(N,)`."""

@@ -18,7 +18,7 @@ HEADLINE = ("hole_psnr", "hole_ssim", "lpips_vgg", "lpips_alex", "dists", "textu
 
 @dataclass(frozen=True)
 class Table:
-    """Text cells below a header; `bold[row][column]` marks the best of a column, or a difference that is sure."""
+    """Text cells below a header; `bold[row][column]` marks the best of a column, or a significant difference."""
 
     title: str
     header: tuple[str, ...]
@@ -93,16 +93,16 @@ def console_table(table: Table) -> RichTable:
 
 
 def _table(title: str, results: Results, chosen: Sequence[SummaryRow], differences: bool = False) -> Table:
-    found = {(row.method, row.metric): row for row in chosen}
+    row_of = {(row.method, row.metric): row for row in chosen}
     metrics = [METRICS[name] for name in results.metrics]
-    rows, values, sure = [], [], []
+    rows, values, significant = [], [], []
     for method in results.methods:
-        line = [found[method, name] for name in results.metrics]
+        line = [row_of[method, name] for name in results.metrics]
         shown = [row.difference if differences else row.summary for row in line]
         rows.append((method, *(_cell(s, m.digits, differences) for s, m in zip(shown, metrics, strict=True))))
         values.append([row.summary.mean for row in line])
-        sure.append((False, *(s is not None and (s.low > 0 or s.high < 0) for s in shown)))
-    marks = tuple(sure) if differences else _best(values, metrics)
+        significant.append((False, *(s is not None and (s.low > 0 or s.high < 0) for s in shown)))
+    marks = tuple(significant) if differences else _best(values, metrics)
     return Table(title, ("method", *(m.label for m in metrics)), tuple(rows), marks)
 
 
