@@ -98,27 +98,38 @@ def test_a_grey_image_is_three_equal_planes(finder: Finder) -> None:
     assert not finder.find(np.full((20, 30), 255, np.uint8)).any()
 
 
-def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_what_is_sure() -> None:
+def fainter(logits: float) -> float:
+    """A probability of scratches so far below the threshold."""
+    threshold = find.THRESHOLDS["scratches"]
+    return 1 / (1 + (1 - threshold) / threshold * np.exp(logits))
+
+
+def found_scratches(plane: np.ndarray, finding: Finding | None = None) -> np.ndarray:
+    return damage_of(np.stack((plane, plane * 0, plane * 0)), finding or Finding())
+
+
+def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_clear_damage() -> None:
     plane = np.full((60, 60), 0.001, np.float32)
-    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = 0.999, 0.99, 0.99
-    probabilities = np.stack((plane, plane * 0, plane * 0))
-    usual = damage_of(probabilities, Finding())
+    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = fainter(-0.5), fainter(0.5), fainter(0.5)
+    usual = found_scratches(plane)
     assert usual[30, 5:25].all()
     assert usual.sum() == 20
-    assert damage_of(probabilities, Finding(sensitivity=0.9))[50, 50]
-    assert not damage_of(probabilities, Finding(sensitivity=0)).any()
-    assert not damage_of(probabilities, Finding(kinds=("dust", "stamps"))).any()
+    assert found_scratches(plane, Finding(sensitivity=0.9))[50, 50]
+    assert not found_scratches(plane, Finding(sensitivity=0)).any()
+    assert not found_scratches(plane, Finding(kinds=("dust", "stamps"))).any()
+    plane[30, 15:25] = fainter(1.5)
+    assert found_scratches(plane).sum() == 10
 
 
 def test_fainter_damage_counts_where_there_is_much() -> None:
-    plane = np.full((400, 420), 0.001, np.float32)
-    plane[100:130, 100:130] = 0.9999  # enough within 160 pixels
-    plane[60, 50], plane[390, 400] = 0.985, 0.985
-    found = damage_of(np.stack((plane, plane * 0, plane * 0)), Finding())
+    plane = np.full((400, 500), 0.001, np.float32)
+    plane[100:130, 100:130] = 0.9999
+    plane[60, 50], plane[390, 490] = fainter(3.5), fainter(3.5)
+    found = found_scratches(plane)
     assert found[60, 50]
-    assert found.sum() == 901
-    plane[100:130, 105:130] = 0.001
-    assert damage_of(np.stack((plane, plane * 0, plane * 0)), Finding()).sum() == 150
+    assert found.sum() == 901, "the other is too far away"
+    plane[100:130, 106:130] = 0.001
+    assert found_scratches(plane).sum() == 180, "too little to count as much"
 
 
 def test_the_infrared_channel_finds_dust_in_uneven_light(tmp_path: Path) -> None:

@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
 
-THRESHOLDS = {"scratches": 0.9975, "dust": 0.974, "stamps": 0.991}
-"""Probabilities from which on a sample is damage for sure, at sensitivity 0.5: 0.01 % of clean training images each."""
+THRESHOLDS = {"scratches": 0.9932, "dust": 0.974, "stamps": 0.976}
+"""Probabilities from which on a lone sample is damage, at sensitivity 0.5."""
 SPREAD = 8.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
-FAINTER = {"scratches": 4.0, "dust": 1.0, "stamps": 4.0}
+FAINTER = 1.0
 """What is near damage is damage where it is fainter by at most so much, in logits."""
 REACH, TURNS = 4, 20
 """How near: in the next of the cells of so many pixels a side; and so often in turn."""
-CROWDED = 250
+CROWDED = 200
 """Where so many samples around are damage there is more of it: fainter marks count, too."""
-CROWD = {"scratches": 2.5, "dust": 2.5, "stamps": 2.0}
+CROWD = {"scratches": 4.0, "dust": 3.0, "stamps": 3.0}
 """How much fainter they may be there, in logits."""
-CELL, AROUND = 32, 5
+CELL, AROUND = 32, 9
 """What is around: so many cells of so many pixels a side, each way."""
-CORE, MARGIN = 960, 96
+CORE, MARGIN = 1216, 64
 """Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
 BLOCK = 64
 """Side of the blocks in which the brightness of clear film is measured in infrared, pixels."""
@@ -137,27 +137,27 @@ def find_damage(image: Any, model: str | Path | None = None, threads: int | None
 
 
 def damage_of(probabilities: Planes, finding: Finding) -> Mask:
-    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: what is sure, and what is fainter beside it."""
+    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter beside it or among much."""
     damage = np.zeros(probabilities.shape[1:], np.bool_)
     for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
         if kind not in finding.kinds:
             continue
         middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
-        found = _sure_and_near(plane, middle, FAINTER[kind])
+        found = _clear_and_near(plane, middle)
         crowded = _crowded(found)
         if crowded.any():
             # The more damage there is, the likelier is more of it: the prior of the image instead of the training's.
-            found = _sure_and_near(plane, np.where(crowded, middle - CROWD[kind], middle), FAINTER[kind])
+            found = _clear_and_near(plane, np.where(crowded, middle - CROWD[kind], middle))
         damage |= found
     return damage
 
 
-def _sure_and_near(plane: NDArray[np.float32], middle: Any, fainter: float) -> Mask:
+def _clear_and_near(plane: NDArray[np.float32], middle: Any) -> Mask:
     """What is damage from these logits on, one number or one for each sample, and what is fainter beside it."""
-    sure, faint = (plane >= 1 / (1 + np.exp(weaker - middle, dtype=np.float32)) for weaker in (0.0, fainter))
-    if not sure.any():
-        return sure
-    cells, others = (_counts(each, REACH) > 0 for each in (sure, faint))
+    clear, faint = (plane >= 1 / (1 + np.exp(weaker - middle, dtype=np.float32)) for weaker in (0.0, FAINTER))
+    if not clear.any():
+        return clear
+    cells, others = (_counts(each, REACH) > 0 for each in (clear, faint))
     for _ in range(TURNS):
         before, cells = cells, dilate_square(cells, 1) & others
         if np.array_equal(before, cells):

@@ -6,17 +6,17 @@ import { type Box, type Size, area, intersection } from "../geometry";
 import { boxSums, dilate } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels, padInto } from "./planes";
 
-const THRESHOLDS = { scratches: 0.9975, dust: 0.974, stamps: 0.991 } as const;
+export const THRESHOLDS = { scratches: 0.9932, dust: 0.974, stamps: 0.976 } as const;
 const SPREAD = 8;
-const FAINTER = { scratches: 4, dust: 1, stamps: 4 } as const;
+const FAINTER = 1;
 const REACH = 4;
 const TURNS = 20;
-const CROWDED = 250;
-const CROWD = { scratches: 2.5, dust: 2.5, stamps: 2 } as const;
+const CROWDED = 200;
+const CROWD = { scratches: 4, dust: 3, stamps: 3 } as const;
 const CELL = 32;
-const AROUND = 5;
-const CORE = 960;
-const MARGIN = 96;
+const AROUND = 9;
+export const CORE = 1216;
+export const MARGIN = 64;
 
 /** A loaded detector. */
 export interface Detector {
@@ -88,7 +88,7 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
   });
 }
 
-/** From probabilities to damage: what is sure, and what is fainter beside it; fainter, too, where there is much. */
+/** From probabilities to damage: clear damage, and fainter damage beside it or among much. */
 export function damageOf(planes: readonly Float32Array[], size: Size, finding: Finding): Uint8Array {
   const damage = new Uint8Array(area(size));
   const [near, around] = [new Cells(size, REACH), new Cells(size, CELL)];
@@ -101,8 +101,8 @@ export function damageOf(planes: readonly Float32Array[], size: Size, finding: F
       return crowded.map((much, at) => Number(planes[index][at] >= from[much]));
     };
     const find = (crowded: Uint8Array): Uint8Array => {
-      const [fainter, more] = [FAINTER[kind], CROWD[kind]];
-      return sureAndNear(atLeast([0, more], crowded), atLeast([fainter, fainter + more], crowded), near);
+      const more = CROWD[kind];
+      return clearAndNear(atLeast([0, more], crowded), atLeast([FAINTER, FAINTER + more], crowded), near);
     };
     let found = find(new Uint8Array(area(size)));
     const sums = boxSums(around.counts(found), around.size, AROUND);
@@ -113,10 +113,10 @@ export function damageOf(planes: readonly Float32Array[], size: Size, finding: F
   return damage;
 }
 
-/** What is sure, and what is fainter in cells that lead to it. */
-function sureAndNear(sure: Uint8Array, faint: Uint8Array, cells: Cells): Uint8Array {
-  if (!sure.includes(1)) return sure;
-  const [start, others] = [sure, faint].map((mask) =>
+/** Clear damage, and fainter damage in cells that lead to it. */
+function clearAndNear(clear: Uint8Array, faint: Uint8Array, cells: Cells): Uint8Array {
+  if (!clear.includes(1)) return clear;
+  const [start, others] = [clear, faint].map((mask) =>
     Uint8Array.from(cells.counts(mask), (count) => Math.min(count, 1)),
   );
   let reached = start;
