@@ -16,11 +16,15 @@ from wavepaint.storage import results_in
 
 
 class Outcome(NamedTuple):
-    """What became of a row: "filled", "skipped" (its result existed), or "failed" with a line that names the file."""
+    """What became of a row: "filled", "skipped" (its result existed), or "failed" with a line that names the file.
+
+    `note` is what the work said about it.
+    """
 
     row: Row
     status: str
     reason: str = ""
+    note: str = ""
 
 
 def inpaint_folder(
@@ -53,9 +57,10 @@ def inpaint_folder(
 
 
 def do_rows(
-    work: Callable[[Row, Path], None], rows: Sequence[Row], output: str, overwrite: bool = False, threads: int = 1
+    work: Callable[[Row, Path], str | None], rows: Sequence[Row], output: str, overwrite: bool = False, threads: int = 1
 ) -> Iterator[Outcome]:
-    """Do rows by `work`, which writes the result of one to a file, and yield what became of each, in their order.
+    """Do rows by `work`, which writes the result of one to a file and may say something about it, and yield what became
+    of each, in their order.
 
     A file that cannot be read, filled or written fails alone, whatever it raises. `overwrite` replaces results that
     exist. Results appear whole or not at all, and what killed runs have left half-written is removed.
@@ -64,13 +69,13 @@ def do_rows(
     yield from in_order(partial(_do, work, output, set() if overwrite else there), rows, threads)
 
 
-def _do(work: Callable[[Row, Path], None], output: str, done: set[str], row: Row) -> Outcome:
+def _do(work: Callable[[Row, Path], str | None], output: str, done: set[str], row: Row) -> Outcome:
     if row.problem or row.result in done:
         return Outcome(row, "failed" if row.problem else "skipped", row.problem)
     target = Path(posixpath.join(output, row.result))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        work(row, target)
+        note = work(row, target)
     except Exception as error:  # whatever one file does, the others are filled
         return Outcome(row, "failed", failure_of(row.input, error))
-    return Outcome(row, "filled")
+    return Outcome(row, "filled", note=note or "")
