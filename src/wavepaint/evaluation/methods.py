@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint import __version__
+from wavepaint.data.images import decode_rgb
 from wavepaint.data.mask_kinds import opencv
 from wavepaint.errors import OptionError, needs_extra
 from wavepaint.evaluation.metrics import BoolMask, Image, to_uint8
@@ -65,7 +65,7 @@ def network_method(model: WavePaint, name: str) -> ImageMethod:
 
 
 def package_method(name: str = "package", model: str | None = None) -> ImageMethod:
-    """Exactly what `wavepaint inpaint IMAGE MASK -o RESULT` writes with its defaults, read back from the file.
+    """Exactly what `wavepaint inpaint IMAGE MASK -o RESULT` writes with its defaults, read back.
 
     With another `model`, what it writes with that as its only option.
     """
@@ -74,12 +74,7 @@ def package_method(name: str = "package", model: str | None = None) -> ImageMeth
     inpainter = Inpainter(model)
 
     def fill(known: Image, mask: BoolMask) -> Image:
-        with TemporaryDirectory() as folder:
-            image, hole, result = (Path(folder) / f"{part}.png" for part in ("image", "mask", "result"))
-            image.write_bytes(encode_png(known))
-            hole.write_bytes(encode_png(mask * np.uint8(255)))
-            inpainter(image, hole, output=result)
-            return read_image(result)
+        return decode_rgb(inpainter(encode_png(known), encode_png(mask * np.uint8(255))))
 
     return ImageMethod(name, fill)
 
