@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from wavepaint.errors import needs_extra
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import METRICS
 from wavepaint.evaluation.protocol import Evaluated
-from wavepaint.evaluation.results import RANKED_BY, Results, SummaryRow
+from wavepaint.evaluation.results import RANKED_BY, Results, Summaries
 from wavepaint.evaluation.tables import Table, bin_label, bin_tables, markdown, score_tables, set_score_tables
 from wavepaint.evaluation.testset import encode_png
 from wavepaint.files import atomic_dir
@@ -45,7 +45,7 @@ class Provenance:
     bootstrap_seed: int = 0
 
 
-def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str | Path, provenance: Provenance) -> None:
+def write_report(results: Results, summaries: Summaries, folder: str | Path, provenance: Provenance) -> None:
     """Write the folder of a report: all of it or nothing; an earlier report there is replaced.
 
     `report.html` (with `images/`), `tables.md`, `summary.csv` (every mean with its standard deviation, 95 %
@@ -63,7 +63,10 @@ def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str 
         _write_parquet(made / "scores.parquet", *_score_columns(results))
         _write(made / SUMMARY_FILE, _csv(*_summary_columns(summaries)))
         set_scores = results.set_scores()
-        _write(made / "sets.csv", _csv(("kind", "method", "metric", "value"), map(astuple, set_scores)))
+        _write(
+            made / "sets.csv",
+            _csv(("kind", "method", "metric", "value"), ((*key, score) for key, score in set_scores.items())),
+        )
         tables += set_score_tables(results, set_scores)
         _write(made / "tables.md", "\n".join(map(markdown, tables)))
         _write(made / "provenance.json", json.dumps({"wavepaint": __version__, **asdict(provenance)}, indent=1) + "\n")
@@ -83,17 +86,16 @@ def _score_columns(results: Results) -> Columns:
     return header, rows
 
 
-def _summary_columns(summaries: Sequence[SummaryRow]) -> Columns:
+def _summary_columns(summaries: Summaries) -> Columns:
     header = (
         *("kind", "area_percent", "method", "metric", "count", "mean", "std", "low", "high"),
         *("difference", "difference_low", "difference_high"),
     )
     rows = []
-    for row in summaries:
-        s, d = row.summary, row.difference
-        difference = (d.mean, d.low, d.high) if d else ("", "", "")
-        place = (row.kind, bin_label(row.area_bin), row.method, row.metric)
-        rows.append((*place, s.count, s.mean, s.std, s.low, s.high, *difference))
+    for (kind, index), means in summaries.items():
+        for name, (s, d) in means.items():
+            difference = (d.mean, d.low, d.high) if d else ("", "", "")
+            rows.append((kind, bin_label(index), *name, s.count, s.mean, s.std, s.low, s.high, *difference))
     return header, rows
 
 
@@ -138,7 +140,7 @@ def _write_images(results: Results, folder: Path) -> dict[str, list[tuple[Evalua
 
 def _page(
     results: Results,
-    summaries: Sequence[SummaryRow],
+    summaries: Summaries,
     tables: Sequence[Table],
     images: Mapping[str, list[tuple[Evaluated, list[str]]]],
     provenance: Provenance,
@@ -177,15 +179,12 @@ def render(template: str, folder: Path | None = None, **values: Any) -> str:
     return environment.get_template(template).render(values) + "\n"
 
 
-def _charts(results: Results, summaries: Sequence[SummaryRow]) -> Iterable[str]:
+def _charts(results: Results, summaries: Summaries) -> Iterable[str]:
     for kind in results.kinds:
-        binned = {
-            (row.method, row.metric, row.area_bin): row.summary
-            for row in summaries
-            if row.kind == kind and row.area_bin is not None
-        }
-        bins = sorted({index for _, _, index in binned if index is not None})
+        bins = [index for each, index in summaries if each == kind and index is not None]
         for name in (name for name in CHARTED if name in results.metrics):
-            series = {method: [binned.get((method, name, i)) for i in bins] for method in results.methods}
+            series = {
+                method: [summaries[kind, index][method, name].summary for index in bins] for method in results.methods
+            }
             title = f"{kind}: {METRICS[name].label}"
             yield line_chart(title, "hole area, % of the image", [bin_label(i) for i in bins], series)
