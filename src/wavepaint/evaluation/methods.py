@@ -81,10 +81,10 @@ def package_method(name: str = "package", model: str | None = None) -> ImageMeth
 
 def haar_method() -> ImageMethod:
     """The network's own starting point: the masked Haar prefill."""
-    _require_torch()
-    import torch
+    with needs_extra("evaluating a network", "train", "torch"):
+        import torch
 
-    from wavepaint.network.prefill import haar_prefill
+        from wavepaint.network.prefill import haar_prefill
 
     def fill(known: Image, mask: BoolMask) -> Image:
         image, hole = torch.from_numpy(_planes(known)), torch.from_numpy(mask[None, None].astype(np.float32))
@@ -207,15 +207,9 @@ def _describe_package(model: str = "default") -> str:
 
 
 def _checkpoint_method(model: str, name: str) -> ImageMethod:
-    _require_torch()
-    from wavepaint.network import load_checkpoint
-
-    return network_method(load_checkpoint(model), name)
-
-
-def _require_torch() -> None:
     with needs_extra("evaluating a network", "train", "torch"):
-        import torch  # noqa: F401
+        from wavepaint.network import load_checkpoint
+    return network_method(load_checkpoint(model), name)
 
 
 def _describe_opencv() -> str:
