@@ -16,14 +16,11 @@ from wavepaint.storage import results_in
 
 
 class Outcome(NamedTuple):
-    """What became of a row: "filled", "skipped" (its result existed), or "failed" with a line that names the file.
-
-    `note` is what the work said about it.
-    """
+    """What became of a row: "filled", with what the work said, "skipped" (its result existed), or "failed", with a line
+    that names the file."""
 
     row: Row
     status: str
-    reason: str = ""
     note: str = ""
 
 
@@ -59,8 +56,7 @@ def inpaint_folder(
 def do_rows(
     work: Callable[[Row, Path], str | None], rows: Sequence[Row], output: str, overwrite: bool = False, threads: int = 1
 ) -> Iterator[Outcome]:
-    """Do rows by `work`, which writes the result of one to a file and may say something about it, and yield what became
-    of each, in their order.
+    """Do rows by `work`, which writes the result of one to a file, and yield what became of each, in their order.
 
     A file that cannot be read, filled or written fails alone, whatever it raises. `overwrite` replaces results that
     exist. Results appear whole or not at all, and what killed runs have left half-written is removed.
@@ -75,7 +71,6 @@ def _do(work: Callable[[Row, Path], str | None], output: str, done: set[str], ro
     target = Path(posixpath.join(output, row.result))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        note = work(row, target)
+        return Outcome(row, "filled", work(row, target) or "")
     except Exception as error:  # whatever one file does, the others are filled
         return Outcome(row, "failed", failure_of(row.input, error))
-    return Outcome(row, "filled", note=note or "")

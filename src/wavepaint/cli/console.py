@@ -89,8 +89,8 @@ def show_outcomes(
         for outcome in outcomes:
             check_interrupt()
             counts[outcome.status] += 1
-            if outcome.reason:
-                progress.console.print(f"wavepaint: {outcome.reason}", markup=False)
+            if outcome.status == "failed":
+                progress.console.print(f"wavepaint: {outcome.note}", markup=False)
             elif verbose and not quiet:
                 said = f"{Path(output) / outcome.row.result}: {outcome.note or outcome.status}"
                 progress.console.print(said, markup=False)

@@ -213,7 +213,9 @@ def find_images(source: str | Path, cache: Path | None = None) -> ImageSource:
     if path.is_dir():
         found = _folder(path)
     elif _names_shards(text):
-        found = _shards(_local_shards(text, cache or cache_folder() / "shards"))
+        cache = cache or cache_folder() / "shards"
+        shards = (_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in expand_braces(text))
+        found = _shards(list(shards))
     elif path.is_file() and is_image(path.name):
         found = _folder(path.parent, [path.name])
     elif path.exists():
@@ -266,10 +268,6 @@ def _pattern(shards: Sequence[Path]) -> str:
     else:
         inside = f"{{{','.join(stems)}}}"
     return f"{shards[0].parent}/{inside}.tar"
-
-
-def _local_shards(source: str, cache: Path) -> list[Path]:
-    return [_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in expand_braces(source)]
 
 
 def _fetched(url: str, cache: Path) -> Path:
