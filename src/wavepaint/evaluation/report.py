@@ -20,7 +20,7 @@ from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import METRICS
 from wavepaint.evaluation.protocol import Evaluated
 from wavepaint.evaluation.results import RANKED_BY, Results, Summaries
-from wavepaint.evaluation.tables import Table, bin_label, bin_tables, markdown, score_tables, set_score_tables
+from wavepaint.evaluation.tables import bin_label, bin_tables, markdown, score_tables, set_score_tables
 from wavepaint.evaluation.testset import encode_png
 from wavepaint.files import atomic_dir
 
@@ -57,21 +57,30 @@ def write_report(results: Results, summaries: Summaries, folder: str | Path, pro
     Raises:
         OptionError: the folder holds something else.
     """
-    tables = score_tables(results, summaries)
+    scores, set_scores = _score_columns(results), results.set_scores()
+    tables = [*score_tables(results, summaries), *set_score_tables(results, set_scores)]
     with atomic_dir(Path(folder), SUMMARY_FILE) as made:
-        _write(made / "scores.csv", _csv(*_score_columns(results)))
-        _write_parquet(made / "scores.parquet", *_score_columns(results))
+        _write(made / "scores.csv", _csv(*scores))
+        _write_parquet(made / "scores.parquet", *scores)
         _write(made / SUMMARY_FILE, _csv(*_summary_columns(summaries)))
-        set_scores = results.set_scores()
-        _write(
-            made / "sets.csv",
-            _csv(("kind", "method", "metric", "value"), ((*key, score) for key, score in set_scores.items())),
-        )
-        tables += set_score_tables(results, set_scores)
+        sets = ((*key, score) for key, score in set_scores.items())
+        _write(made / "sets.csv", _csv(("kind", "method", "metric", "value"), sets))
         _write(made / "tables.md", "\n".join(map(markdown, tables)))
         _write(made / "provenance.json", json.dumps({"wavepaint": __version__, **asdict(provenance)}, indent=1) + "\n")
-        images = _write_images(results, made / "images")
-        _write(made / "report.html", _page(results, summaries, tables, images, provenance))
+        page = render(
+            "evaluation.html",
+            title=f"Evaluation on {provenance.test_set}",
+            version=__version__,
+            provenance=provenance,
+            tables=tables,
+            charts=list(_charts(results, summaries)),
+            bin_tables=bin_tables(results, summaries),
+            images=_write_images(results, made / "images"),
+            labels=("truth", "hole", *results.methods),
+            rank=RANKED_BY,
+            ranked_by=METRICS[RANKED_BY],
+        )
+        _write(made / "report.html", page)
 
 
 Columns = tuple[tuple[str, ...], list[tuple[Any, ...]]]
@@ -136,28 +145,6 @@ def _write_images(results: Results, folder: Path) -> dict[str, list[tuple[Evalua
                 paths.append(f"{folder.name}/{name}")
             written[title].append((case, paths))
     return written
-
-
-def _page(
-    results: Results,
-    summaries: Summaries,
-    tables: Sequence[Table],
-    images: Mapping[str, list[tuple[Evaluated, list[str]]]],
-    provenance: Provenance,
-) -> str:
-    return render(
-        "evaluation.html",
-        title=f"Evaluation on {provenance.test_set}",
-        version=__version__,
-        provenance=provenance,
-        tables=tables,
-        charts=list(_charts(results, summaries)),
-        bin_tables=bin_tables(results, summaries),
-        images=images,
-        labels=("truth", "hole", *results.methods),
-        rank=RANKED_BY,
-        ranked_by=METRICS[RANKED_BY],
-    )
 
 
 def render(template: str, folder: Path | None = None, **values: Any) -> str:
