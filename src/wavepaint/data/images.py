@@ -49,7 +49,7 @@ class ImageSource:
     Args:
         names: of the images, which depend neither on the machine nor on where they lie.
         encoded: gives a file's bytes by its place among the names, or raises `OSError`; it can be pickled.
-        skipped: why what was found broken so far is that, by its name; shared with every `part`.
+        skipped: what was found broken so far, and why, by name; every `part` shares it.
         places: of the images among the names, in their order; all of them by default.
     """
 
