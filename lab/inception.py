@@ -249,11 +249,11 @@ def load_inception(path: Path | None) -> FIDInception:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise CheckpointError(f"{path}: cannot read Inception weights: {reason}") from None
     network = FIDInception()
-    wanted = network.state_dict()
+    expected = network.state_dict()
     try:
         # Conversions also hold the classifier, which features do not need, and may lack batch counters.
         network.load_state_dict(
-            {k: state[k] for k in wanted if k in state or not k.endswith("num_batches_tracked")}, strict=False
+            {k: state[k] for k in expected if k in state or not k.endswith("num_batches_tracked")}, strict=False
         )
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -119,8 +119,8 @@ class _Scale:
         """One sweep of PatchMatch: the neighbours' offsets, then random places ever closer to the best."""
         h, w = self.hole.shape
         patches = _patches(filled, self.radius)
-        wanted = patches[self.targets]
-        distances = _squared_distance(patches[matches.sources], wanted)
+        target_patches = patches[self.targets]
+        distances = _squared_distance(patches[matches.sources], target_patches)
         best = Matches(matches.sources.copy(), distances)
         y, x = np.divmod(self.targets, w)
         field = np.full(self.hole.size, -1, np.int64)
@@ -129,14 +129,14 @@ class _Scale:
             inside = (y + dy >= 0) & (y + dy < h) & (x + dx >= 0) & (x + dx < w)
             offered = np.where(inside, field[np.where(inside, self.targets + dy * w + dx, 0)], -1)
             source_y, source_x = np.divmod(offered, w)
-            self._improve(best, patches, wanted, source_y - dy, source_x - dx, offered >= 0)
+            self._improve(best, patches, target_patches, source_y - dy, source_x - dx, offered >= 0)
         everywhere = self.sources[rng.integers(len(self.sources), size=len(self.targets))]
-        self._improve(best, patches, wanted, *np.divmod(everywhere, w), None)
+        self._improve(best, patches, target_patches, *np.divmod(everywhere, w), None)
         reach = max(h, w) // 4
         while reach >= 1:
             jump = rng.integers(-reach, reach + 1, size=(2, len(self.targets)))
             source_y, source_x = np.divmod(best.sources, w)
-            self._improve(best, patches, wanted, source_y + jump[0], source_x + jump[1], None)
+            self._improve(best, patches, target_patches, source_y + jump[0], source_x + jump[1], None)
             reach //= 3
         return best
 
@@ -144,7 +144,7 @@ class _Scale:
         self,
         best: Matches,
         patches: FloatImage,
-        wanted: FloatImage,
+        target_patches: FloatImage,
         source_y: Positions,
         source_x: Positions,
         offered: BoolMask | None,
@@ -158,7 +158,7 @@ class _Scale:
         usable &= self.is_source[candidates] & (candidates != best.sources)
         rows = np.flatnonzero(usable)
         candidates = candidates[rows]
-        distances = _squared_distance(patches[candidates], wanted[rows])
+        distances = _squared_distance(patches[candidates], target_patches[rows])
         closer = distances < best.distances[rows]
         best.sources[rows[closer]] = candidates[closer]
         best.distances[rows[closer]] = distances[closer]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wavepaint.evaluation.registry import Weights
 
 CLASSICAL = ("opencv-telea", "opencv-ns", "biharmonic", "patchmatch")
-"""Methods without a network, each a `ImageMethod`."""
+"""Methods without a network, each an `ImageMethod`."""
 
 
 def register() -> None:

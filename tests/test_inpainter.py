@@ -296,7 +296,7 @@ def test_the_depth_of_a_wide_hole_comes_from_reduced_copies(recorder: Recorder) 
     mask[200:1100, 150:1000] = True
     result = Inpainter()(image, mask, grain="off")
     assert np.array_equal(result[~mask], image[~mask])
-    # Three coarse levels: 900 -> 450 -> 225, then the rims of 450 and 900.
+    # Three coarse levels: 900 -> 450 -> 225, then the border bands of 450 and 900.
     assert recorder.runs[0][0].shape[2] < 900 / 4 + 2 * 192 + 64
     looked_at = sum(marks.size for _, marks in recorder.runs)
     assert looked_at < 2 * mask.sum()

@@ -106,7 +106,7 @@ def compare(runs: Mapping[str, Sequence[Scores]], seed: int = 0) -> list[Compare
     images = next(iter(runs[reference][0].values()))
     metrics = tuple(next(iter(images.values())))
     paired = min(map(len, runs.values()))
-    found = []
+    rows = []
     for kind in (ALL_KINDS, *runs[reference][0]):
         for metric in metrics:
             columns = {arm: [column(scores, kind, metric) for scores in seeds] for arm, seeds in runs.items()}
@@ -116,11 +116,11 @@ def compare(runs: Mapping[str, Sequence[Scores]], seed: int = 0) -> list[Compare
                 own, other = (each.mean(axis=0) for each in runs_of_both)
                 summary, difference = summarise_columns(np.stack((own, own - other), axis=1), seed)
                 if arm == reference:
-                    found.append(Compared(arm, kind, metric, summary, None, noise))
+                    rows.append(Compared(arm, kind, metric, summary, None, noise))
                     continue
                 by_seed = tuple((runs_of_both[0] - runs_of_both[1]).mean(axis=1).tolist())
-                found.append(Compared(arm, kind, metric, summary, difference, noise, by_seed))
-    return found
+                rows.append(Compared(arm, kind, metric, summary, difference, noise, by_seed))
+    return rows
 
 
 def column(scores: Scores, kind: str, metric: str) -> FloatArray:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lab.ablation.measuring import kept
+from lab.ablation.measuring import cached
 from lab.ablation.plan import Plan, read_plan, write_plan
 from lab.ablation.report import Report
 from lab.ablation.studies import EFFICIENCY
@@ -111,7 +111,7 @@ def run_efficiency(
             say(f"training steps of {job.name}")
             return asdict(measure_apart(job))
 
-        costs.append(Cost(**kept(folder / "costs" / f"{number}.json", make)))
+        costs.append(Cost(**cached(folder / "costs" / f"{number}.json", make)))
     return _report(costs, settings)
 
 

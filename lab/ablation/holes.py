@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lab.ablation.comparison import COMPARED, DIGITS, SHORT, excludes_zero, signed
-from lab.ablation.measuring import first_images, kept
+from lab.ablation.measuring import cached, first_images
 from lab.ablation.plan import Plan, Scale, read_plan, write_plan
 from lab.ablation.receptive_field import disc
 from lab.ablation.report import INTERVALS, Report
@@ -99,7 +99,7 @@ def run_mask_size(
             say(f"filling discs of radius {radius}")
             return _measure(truths, side, radius, methods, metrics, scorers())
 
-        found: Measured = kept(folder / "discs" / f"{radius:03d}.json", measure)
+        found: Measured = cached(folder / "discs" / f"{radius:03d}.json", measure)
         return found
 
     return _report(_Discs({radius: measured(radius) for radius in radii}, names, metrics, seed), settings, side)

@@ -36,9 +36,13 @@ class Comparison(nn.Module):
     def forward(self, filled: Tensor, truth: Tensor) -> Activations:
         if self._last is None or self._last[0] is not filled or self._last[1] is not truth:
             with torch.no_grad():
-                wanted = self.features(truth)
-            found = self.features(filled.contiguous(memory_format=torch.channels_last))
-            self._last = filled, truth, ([layer.float() for layer in found], [layer.float() for layer in wanted])
+                true_features = self.features(truth)
+            filled_features = self.features(filled.contiguous(memory_format=torch.channels_last))
+            self._last = (
+                filled,
+                truth,
+                ([layer.float() for layer in filled_features], [layer.float() for layer in true_features]),
+            )
         return self._last[2]
 
 
@@ -50,20 +54,20 @@ class VGGLoss(nn.Module, ABC):
         self.activations = activations
 
     @abstractmethod
-    def compare(self, found: Sequence[Tensor], wanted: Sequence[Tensor], mask: Tensor) -> Tensor:
+    def compare(self, filled_features: Sequence[Tensor], true_features: Sequence[Tensor], mask: Tensor) -> Tensor:
         """One number from the activations (B, C_l, H_l, W_l) of the fill and of the truth."""
 
     def forward(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        found, wanted = self.activations(filled, truth)
+        filled_features, true_features = self.activations(filled, truth)
         with torch.autocast(filled.device.type, enabled=False):
-            return self.compare(found, wanted, mask)
+            return self.compare(filled_features, true_features, mask)
 
 
 class VGGFeatureLoss(VGGLoss):
     """Relative distance of VGG16 activations, averaged over the batch; needs no LPIPS weights."""
 
-    def compare(self, found: Sequence[Tensor], wanted: Sequence[Tensor], mask: Tensor) -> Tensor:
-        return feature_distance(found, wanted).mean()
+    def compare(self, filled_features: Sequence[Tensor], true_features: Sequence[Tensor], mask: Tensor) -> Tensor:
+        return feature_distance(filled_features, true_features).mean()
 
 
 class StyleLoss(VGGLoss):
@@ -72,9 +76,9 @@ class StyleLoss(VGGLoss):
     A Gram matrix holds which channels occur together, not where: the texture without its place.
     """
 
-    def compare(self, found: Sequence[Tensor], wanted: Sequence[Tensor], mask: Tensor) -> Tensor:
+    def compare(self, filled_features: Sequence[Tensor], true_features: Sequence[Tensor], mask: Tensor) -> Tensor:
         around, terms = F.max_pool2d(mask, 2 * RING + 1, stride=1, padding=RING), []
-        for a, b in zip(found, wanted, strict=True):
+        for a, b in zip(filled_features, true_features, strict=True):
             weight = F.adaptive_max_pool2d(around, a.shape[-2:])
             gram_a, gram_b = _gram(a, weight), _gram(b, weight)
             terms.append((gram_a - gram_b).abs().mean((1, 2)) / (gram_b.abs().mean((1, 2)) + _TINY))

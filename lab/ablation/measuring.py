@@ -42,14 +42,14 @@ def score(
         metrics: which scores to keep, among those that `scorers` give.
         scorers: what measures a composite.
     """
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    scores: dict[str, dict[str, dict[str, float]]] = {}
     for evaluated in evaluate(items, [method], scorers):
         row = evaluated.rows[0]
-        found.setdefault(row.kind, {})[row.name] = {metric: row.scores[metric] for metric in metrics}
-    return found
+        scores.setdefault(row.kind, {})[row.name] = {metric: row.scores[metric] for metric in metrics}
+    return scores
 
 
-def kept(path: Path, make: Callable[[], Any]) -> Any:
+def cached(path: Path, make: Callable[[], Any]) -> Any:
     """What the JSON file holds; made and written first where there is none."""
     if not path.is_file():
         made = json.dumps(make())

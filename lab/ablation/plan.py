@@ -115,16 +115,16 @@ def read_plan(folder: Path, study: str, settings: Mapping[str, Any]) -> Plan | N
         return None
     try:
         plan = Plan(**json.loads(path.read_text(encoding="utf-8")))
-        found = dict(plan.settings)
+        stored = dict(plan.settings)
     except (TypeError, ValueError) as error:
         raise OptionError(f"{path}: damaged: {error}") from None
     if plan.study != study:
         raise OptionError(f"{folder}: holds the study {plan.study}, not {study}")
-    wanted = json.loads(json.dumps(dict(settings)))
-    for name in sorted({*wanted, *found}):
-        if wanted.get(name) != found.get(name):
+    expected = json.loads(json.dumps(dict(settings)))
+    for name in sorted({*expected, *stored}):
+        if expected.get(name) != stored.get(name):
             raise OptionError(
-                f"{folder}: was begun with {name} {found.get(name)}, not {wanted.get(name)}; take another folder"
+                f"{folder}: was begun with {name} {stored.get(name)}, not {expected.get(name)}; take another folder"
             )
     return plan
 

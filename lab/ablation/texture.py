@@ -36,15 +36,15 @@ def detail_scores(truth: Image, composites: NDArray[np.uint8], mask: BoolMask) -
     """
     images = torch.from_numpy(np.concatenate((truth[None], composites))).permute(0, 3, 1, 2).double() / 255
     hole = torch.from_numpy(mask)[None, None].double()
-    found = {}
+    energies = {}
     for level, name in enumerate(DETAIL, start=1):
         share = F.avg_pool2d(hole, 2**level)
         inside = share == 1 if bool((share == 1).any()) else share > 0
         # A last odd row or column is left out: its cells would be padded.
         images, details = (x[..., : share.shape[-2], : share.shape[-1]] for x in dwt2(images))
         energy = details[:, :, inside[0, 0]].pow(2).mean((1, 2)) + _FLOOR
-        found[name] = torch.log2(energy[1:] / energy[0]).numpy()
-    return found
+        energies[name] = torch.log2(energy[1:] / energy[0]).numpy()
+    return energies
 
 
 def measure_weights(trainer: PairedTrainer, arms: Sequence[Arm]) -> dict[str, dict[str, float]]:

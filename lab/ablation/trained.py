@@ -16,7 +16,7 @@ from lab.ablation.bench import Bench, runs_of
 from lab.ablation.comparison import DETAIL, VGG_DISTANCE, Compared, Scores, compare
 from lab.ablation.convolutions import load_network
 from lab.ablation.findings import BEFORE, PREFILL_ALONE, findings
-from lab.ablation.measuring import coarse_to_fine_method, first_images, kept, score
+from lab.ablation.measuring import cached, coarse_to_fine_method, first_images, score
 from lab.ablation.plan import EQUAL_STEPS, EQUAL_TIME, Plan, Scale, read_plan, share_budget, write_plan
 from lab.ablation.receptive_field import ReceptiveField, receptive_field
 from lab.ablation.report import Report
@@ -246,7 +246,7 @@ def _scores_without_training(
         say("scoring the prefill alone")
         return scoring(haar_method(), test_set)
 
-    found = {PREFILL_ALONE: kept(bench.folder / "runs" / f"prefill-{number}.json", prefill)}
+    scores = {PREFILL_ALONE: cached(bench.folder / "runs" / f"prefill-{number}.json", prefill)}
     init = bench.start.init
     if init is not None:
 
@@ -254,8 +254,8 @@ def _scores_without_training(
             say("scoring the network before training")
             return scoring(coarse_to_fine_method(load_checkpoint(init), BEFORE, 0), test_set)
 
-        found[BEFORE] = kept(bench.folder / "runs" / f"before-{number}.json", untouched)
-    return found
+        scores[BEFORE] = cached(bench.folder / "runs" / f"before-{number}.json", untouched)
+    return scores
 
 
 def _scores_of_run(
@@ -268,8 +268,8 @@ def _scores_of_run(
         model = load_network(snapshot_path(folder, steps))
         return scoring(coarse_to_fine_method(model, arm.name, arm.coarse_levels), test_set)
 
-    found: Scores = kept(folder / f"scores-{steps:06d}-{number}.json", make)
-    return found
+    scores: Scores = cached(folder / f"scores-{steps:06d}-{number}.json", make)
+    return scores
 
 
 def _field(bench: Bench, arm: Arm, test_set: EvaluationSet) -> ReceptiveField | None:

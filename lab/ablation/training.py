@@ -292,10 +292,10 @@ def load_images(source: str, count: int, excluded: frozenset[str], device: torch
         ImageError: no such source.
         OptionError: nothing in it to train on.
     """
-    found = find_images(source)
-    usable = [index for index in range(len(found)) if item_name(found.name(index)) not in excluded]
+    available = find_images(source)
+    usable = [index for index in range(len(available)) if item_name(available.name(index)) not in excluded]
     if not usable:
         raise OptionError(f"{source}: all its images are in the test set")
     step = max(1.0, len(usable) / count)
-    chosen = found.part(usable[int(number * step)] for number in range(min(count, len(usable))))
+    chosen = available.part(usable[int(number * step)] for number in range(min(count, len(usable))))
     return ImageBank((image for _, image in chosen.readable(MAX_PIXELS)), device)

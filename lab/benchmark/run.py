@@ -136,10 +136,10 @@ class Worker:
             raise Failed(f"over {limit:g} s") from None
         if not line:
             raise Failed(f"ended with status {self._process.wait()}")
-        found: dict[str, Any] = json.loads(line)
-        if "error" in found:
-            raise Failed(f"failed: {found['error']}")
-        return found
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise Failed(f"failed: {answer['error']}")
+        return answer
 
     def fill(self, case: Case, limit: float, images: int = 1, warm: bool = True) -> dict[str, Any]:
         """Have images filled, see `worker`; raises `Failed`."""

@@ -136,12 +136,12 @@ def find_subjects(
         return [s for s in known if _missing(s) is None and not (quick and s.method in SLOW)]
     chosen: list[Subject] = []
     for name in names:
-        found = [subject for subject in known if name in (subject.name, subject.method)]
-        if not found:
+        matching = [subject for subject in known if name in (subject.name, subject.method)]
+        if not matching:
             raise OptionError(f"unknown method {name!r}; known: {', '.join(subject.name for subject in known)}")
-        installed = [subject for subject in found if _missing(subject) is None]
+        installed = [subject for subject in matching if _missing(subject) is None]
         if not installed:
-            raise _missing(found[0]) or OptionError(name)
+            raise _missing(matching[0]) or OptionError(name)
         chosen += [subject for subject in installed if subject not in chosen]
     return chosen
 

@@ -107,10 +107,12 @@ def _by_layer_and_depth(features: VGG16Features, fill: Image, truth: Image, mask
     """(layers, depths + 1): what each adds to the relative distance of the composite."""
     composite = np.where(mask[..., None], np.round(np.clip(fill, 0, 1) * 255) / 255, truth).astype(np.float32)
     depth = torch.from_numpy(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
-    found, wanted = (features(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())) for image in (composite, truth))
-    parts = np.zeros((len(found), len(DEPTHS) + 1))
-    for layer, (a, b) in enumerate(zip(found, wanted, strict=True)):
-        error = (a - b).abs().mean(1)[0] / (b.abs().mean() + 1e-6) / a[0, 0].numel() / len(found)
+    filled_features, true_features = (
+        features(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())) for image in (composite, truth)
+    )
+    parts = np.zeros((len(filled_features), len(DEPTHS) + 1))
+    for layer, (a, b) in enumerate(zip(filled_features, true_features, strict=True)):
+        error = (a - b).abs().mean(1)[0] / (b.abs().mean() + 1e-6) / a[0, 0].numel() / len(filled_features)
         deepest = F.adaptive_max_pool2d(depth[None, None], a.shape[-2:])[0, 0].numpy()
         which = np.digitize(deepest, np.array(DEPTHS), right=True)
         parts[layer] = np.bincount(which.ravel(), error.numpy().ravel(), minlength=len(DEPTHS) + 1)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from lab.vgg import vgg_distance
 from wavepaint import Inpainter
 from wavepaint.data.images import find_images
+from wavepaint.evaluation.metrics import summarise_columns
 from wavepaint.fill.wide import WIDE
 
 HOLE = 0.53
@@ -84,10 +85,8 @@ def hole_psnr(truth: Image, filled: Image, mask: Mask) -> float:
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    rng = np.random.default_rng(0)
-    means = rng.choice(differences, (2000, len(differences))).mean(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
+    (summary,) = summarise_columns(differences[:, None])
+    return summary.low, summary.high
 
 
 def within(image: Image, side: int) -> Image:
@@ -130,13 +129,13 @@ def main() -> None:
                 strip = np.hstack([within(image, 384) for image in (shown, *seen)])
                 cv2.imwrite(str(options.strips / f"{megapixels:g}mp-{number:02}.jpg"), strip[..., ::-1])
         first = next(iter(fills))
-        for name, found in scores.items():
+        for name, own in scores.items():
             row = {"megapixels": megapixels, "hole": int(mask.any(axis=0).sum()), "method": name}
-            row |= {key: float(np.mean(values)) for key, values in found.items()}
+            row |= {key: float(np.mean(values)) for key, values in own.items()}
             for key in ("psnr", "vgg"):
-                difference = np.array(scores[first][key]) - np.array(found[key])
+                difference = np.array(scores[first][key]) - np.array(own[key])
                 row[f"{key} of {first} minus this"] = [float(difference.mean()), *interval(difference)]
-            report.append({**row, "images": len(found["psnr"])})
+            report.append({**row, "images": len(own["psnr"])})
             print(json.dumps(report[-1]), flush=True)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))

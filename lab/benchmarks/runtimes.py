@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from lab.benchmark.machine import describe_machine
 from wavepaint.data.images import find_images
+from wavepaint.evaluation.metrics import summarise_columns
 from wavepaint.evaluation.protocol import KINDS, make_items
 from wavepaint.network import load_checkpoint
 from wavepaint.network.export import onnx_bytes
@@ -187,9 +188,8 @@ def hole_psnr(run: Run, crops: list[tuple[Planes, Planes]]) -> NDArray[np.float6
 
 def difference(values: NDArray[np.float64], reference: NDArray[np.float64]) -> dict[str, float | list[float]]:
     """Mean of the paired difference and its 95 % interval, from a bootstrap over the crops."""
-    paired = values - reference
-    means = np.random.default_rng(0).choice(paired, (2000, len(paired))).mean(axis=1)
-    return {"mean": float(paired.mean()), "interval": [float(end) for end in np.percentile(means, (2.5, 97.5))]}
+    (summary,) = summarise_columns((values - reference)[:, None])
+    return {"mean": summary.mean, "interval": [summary.low, summary.high]}
 
 
 def slowest_operators(graph: bytes, image: Planes, mask: Planes) -> dict[str, float]:

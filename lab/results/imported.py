@@ -87,8 +87,8 @@ def stored_study(run: Path, title: str, command: str, chosen: Sequence[str], con
         settings = study.get("settings") or study["plan"]["settings"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OptionError(f"{run}: no run of a study: {error}") from None
-    found = [table for start in chosen for name, table in tables.items() if name.startswith(start)]
-    if len(found) < len(chosen):
+    matching = [table for start in chosen for name, table in tables.items() if name.startswith(start)]
+    if len(matching) < len(chosen):
         raise OptionError(f"{run}: has these tables: {'; '.join(tables)}")
     machine = study["machine"]
     return {
@@ -98,7 +98,7 @@ def stored_study(run: Path, title: str, command: str, chosen: Sequence[str], con
         "seed": settings.get("seed"),
         "machine": f"{machine['processor']}, {machine['cores']} cores",
         "wavepaint": study["wavepaint"],
-        "tables": [{"id": f"table-{number}", **table} for number, table in enumerate(found, 1)],
+        "tables": [{"id": f"table-{number}", **table} for number, table in enumerate(matching, 1)],
         "conclusion": conclusion or study["conclusion"],
     }
 

@@ -108,10 +108,10 @@ def stale_pages(root: Path = ROOT) -> dict[Path, str]:
     pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md"), *(root / "lab" / "notes").glob("*.md")]
     pages += (root / "src" / "wavepaint" / "weights").glob("*.md")
     current = {path: path.read_text(encoding="utf-8") for path in pages if path != PAGE}
-    wanted = {path: quoted(text, results) for path, text in current.items()}
+    updated = {path: quoted(text, results) for path, text in current.items()}
     current[PAGE] = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
-    wanted[PAGE] = page(results)
-    return {path: text for path, text in wanted.items() if text != current[path]}
+    updated[PAGE] = page(results)
+    return {path: text for path, text in updated.items() if text != current[path]}
 
 
 def write_pages(root: Path = ROOT) -> list[Path]:

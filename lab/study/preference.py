@@ -15,9 +15,7 @@ import numpy as np
 from lab.study.votes import Vote
 from wavepaint.data.masks import rng_for
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.metrics import FloatArray
-
-RESAMPLES = 2000
+from wavepaint.evaluation.metrics import RESAMPLES, FloatArray
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,10 @@ def preferences(methods: Sequence[str], votes: Sequence[Vote], seed: int = 0) ->
     if not votes:
         raise OptionError("no votes yet")
     kinds = list(dict.fromkeys(vote.kind for vote in sorted(votes, key=lambda vote: vote.kind)))
-    found = _preferences_of("all", methods, votes, seed)
+    preferences = _preferences_of("all", methods, votes, seed)
     for kind in kinds if len(kinds) > 1 else []:
-        found += _preferences_of(kind, methods, [vote for vote in votes if vote.kind == kind], seed)
-    return found
+        preferences += _preferences_of(kind, methods, [vote for vote in votes if vote.kind == kind], seed)
+    return preferences
 
 
 def _preferences_of(kind: str, methods: Sequence[str], votes: Sequence[Vote], seed: int) -> list[Preference]:

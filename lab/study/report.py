@@ -13,11 +13,11 @@ from wavepaint.evaluation.tables import Table
 FORMAT = "wavepaint-preferences-1"
 
 
-def preference_tables(found: Sequence[Preference], participants: int) -> list[Table]:
+def preference_tables(preferences: Sequence[Preference], participants: int) -> list[Table]:
     """One table per kind of mask; bold is a preference whose interval excludes one half."""
     tables = []
-    for kind in dict.fromkeys(row.kind for row in found):
-        rows = [row for row in found if row.kind == kind]
+    for kind in dict.fromkeys(row.kind for row in preferences):
+        rows = [row for row in preferences if row.kind == kind]
         votes = sum(row.wins + row.ties + row.losses for row in rows) // 2
         reference = rows[0].method
         tables.append(
@@ -39,12 +39,12 @@ def _share(row: Preference, reference: Preference) -> str:
     return f"{100 * row.share:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
 
 
-def write_preferences(found: Sequence[Preference], participants: int, seed: int, target: Path) -> None:
+def write_preferences(preferences: Sequence[Preference], participants: int, seed: int, target: Path) -> None:
     """Write preferences as JSON, whole or not at all; `OptionError` when that cannot be."""
     values = {
         "format": FORMAT,
         "participants": participants,
         "bootstrap_seed": seed,
-        "preferences": [asdict(row) for row in found],
+        "preferences": [asdict(row) for row in preferences],
     }
     write_json(target, values)

@@ -17,7 +17,8 @@ from wavepaint.errors import OptionError
 from wavepaint.evaluation.methods import FolderMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import Image
 from wavepaint.evaluation.protocol import Item
-from wavepaint.evaluation.testset import EvaluationSet, encode_png
+from wavepaint.evaluation.testset import EvaluationSet
+from wavepaint.image.vips import encode_png
 
 KEPT_IMAGES = 256
 HOLE_COLOUR = (255, 0, 170)

@@ -71,14 +71,14 @@ class Votes:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(_SCHEMA)
-            found = dict(self._database.execute("SELECT key, value FROM study"))
-            if not found:
+            stored = dict(self._database.execute("SELECT key, value FROM study"))
+            if not stored:
                 self._database.executemany("INSERT OR IGNORE INTO study VALUES (?, ?)", identity.items())
-                found = dict(identity)
+                stored = dict(identity)
         except sqlite3.Error as error:
             self.close()
             raise OptionError(f"{path}: not a file of votes: {error}") from None
-        different = [key for key in identity if found.get(key) != identity[key]]
+        different = [key for key in identity if stored.get(key) != identity[key]]
         if different:
             self.close()
             raise OptionError(f"{path}: belongs to a study with another {', '.join(different)}; name another file")

@@ -54,8 +54,8 @@ def one_line(error: Exception) -> str:
 
 def failure_of(name: str, error: Exception) -> str:
     """One line that names a file and says what failed."""
-    said = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-    return " ".join((str(error) if isinstance(error, WavepaintError) else f"{name}: {said}").split())
+    reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    return " ".join((str(error) if isinstance(error, WavepaintError) else f"{name}: {reason}").split())
 
 
 @contextmanager

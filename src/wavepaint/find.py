@@ -21,7 +21,7 @@ from wavepaint.fill.regions import Region, in_groups
 from wavepaint.fill.units import to_unit
 from wavepaint.image.sources import BytesImage, EncodedImage, open_image
 from wavepaint.image.types import ReadableImage
-from wavepaint.image.vips import libvips
+from wavepaint.image.vips import encode_png
 from wavepaint.options import DAMAGE_KINDS, Finding, Options, Progress, take_options
 from wavepaint.runtime import load_detector
 
@@ -32,7 +32,7 @@ Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
 
 THRESHOLDS = {"scratches": 0.9975, "dust": 0.974, "stamps": 0.991}
-"""Probabilities from which on a sample is damage for sure, at sensitivity 0.5: 0.01 % of clean training images each."""
+"""Probabilities from which on a sample is clear damage, at sensitivity 0.5: 0.01 % of clean training images each."""
 SPREAD = 8.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
 FAINTER = {"scratches": 4.0, "dust": 1.0, "stamps": 4.0}
@@ -82,14 +82,14 @@ class Finder:
         finding = finding or Finding()
         opened = _open(image)
         if finding.infrared is not None:
-            found = find_in_infrared(_infrared(opened, finding.infrared), finding.sensitivity)
+            damage = find_in_infrared(_infrared(opened, finding.infrared), finding.sensitivity)
         else:
-            found = self._look(opened, finding, on_progress)
-        return dilate(found, finding.grow)
+            damage = self._look(opened, finding, on_progress)
+        return dilate(damage, finding.grow)
 
     def _look(self, image: ReadableImage, finding: Finding, on_progress: Progress | None) -> Mask:
         detector = self.load()
-        found = np.zeros((image.height, image.width), np.bool_)
+        damage = np.zeros((image.height, image.width), np.bool_)
         tiles = _tiles(image.width, image.height)
         done = 0
         for group in in_groups(tiles, READ_PIXELS):
@@ -99,9 +99,9 @@ class Finder:
                 if on_progress is not None and on_progress(done / len(tiles)) is False:
                     raise Cancelled
                 marked = damage_of(_probabilities(detector, samples), finding)
-                found[tile.holes.slices] = marked[tile.holes.relative_to(tile.crop).slices]
+                damage[tile.holes.slices] = marked[tile.holes.relative_to(tile.crop).slices]
                 done += 1
-        return found
+        return damage
 
 
 @take_options(Finding)
@@ -131,18 +131,18 @@ def find_damage(image: Any, model: str | Path | None = None, threads: int | None
 
 
 def damage_of(probabilities: Planes, finding: Finding) -> Mask:
-    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: what is sure, and what is fainter beside it."""
+    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter damage beside it."""
     damage = np.zeros(probabilities.shape[1:], np.bool_)
     for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
         if kind not in finding.kinds:
             continue
         middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
-        sure, faint = (plane >= 1 / (1 + np.exp(-middle + weaker)) for weaker in (0.0, FAINTER[kind]))
-        for _ in range(TURNS if sure.any() else 0):
-            before, sure = sure, dilate_square(sure, REACH) & faint
-            if np.array_equal(before, sure):
+        clear, faint = (plane >= 1 / (1 + np.exp(-middle + weaker)) for weaker in (0.0, FAINTER[kind]))
+        for _ in range(TURNS if clear.any() else 0):
+            before, clear = clear, dilate_square(clear, REACH) & faint
+            if np.array_equal(before, clear):
                 break
-        damage |= sure
+        damage |= clear
     return damage
 
 
@@ -172,13 +172,13 @@ def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> M
     centres = (np.arange(columns) + 0.5) * BLOCK - 0.5
     middles = (np.arange(rows) + 0.5) * BLOCK - 0.5
     wide = np.stack([np.interp(np.arange(width), centres, row) for row in clear])
-    found = np.empty((height, width), np.bool_)
+    damage = np.empty((height, width), np.bool_)
     for y in range(height):
-        place = np.interp(y, middles, np.arange(rows))
-        above, weight = int(place), place - int(place)
+        row_of_blocks = np.interp(y, middles, np.arange(rows))
+        above, weight = int(row_of_blocks), row_of_blocks - int(row_of_blocks)
         level = wide[above] + weight * (wide[min(above + 1, rows - 1)] - wide[above])
-        found[y] = infrared[y] < share * level
-    return found
+        damage[y] = infrared[y] < share * level
+    return damage
 
 
 def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
@@ -187,8 +187,8 @@ def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
     planes = to_unit(samples[..., :colours]).transpose(2, 0, 1)
     padding = Padding.to_multiple(samples.shape[0], samples.shape[1], detector.multiple)
     image = padding.apply(np.broadcast_to(planes, (3, *planes.shape[1:])))
-    found: Planes = padding.crop(detector(np.ascontiguousarray(image[None])))[0]
-    return found
+    cropped: Planes = padding.crop(detector(np.ascontiguousarray(image[None])))[0]
+    return cropped
 
 
 def _tiles(width: int, height: int) -> list[Region]:
@@ -225,8 +225,7 @@ def _infrared(image: ReadableImage, given: Any) -> NDArray[np.uint8]:
 
 def encode_mask(mask: Mask) -> bytes:
     """A mask, (H, W) bool, as a grey PNG: white = damage."""
-    grey = np.where(mask, np.uint8(255), np.uint8(0))
-    return libvips().Image.new_from_array(grey).pngsave_buffer()  # type: ignore[no-any-return]
+    return encode_png(np.where(mask, np.uint8(255), np.uint8(0)))
 
 
 def write_mask(mask: Mask, path: Path) -> None:

@@ -145,7 +145,7 @@ class Declared:
 def declared(kind: type, door: Door | None = None) -> tuple[Declared, ...]:
     """The options that a dataclass declares, in order; `door` leaves out those that cannot be given there."""
     hints: dict[str, Any] = get_type_hints(kind)
-    found = []
+    options = []
     for each in fields(kind):
         declaration: Option | None = each.metadata.get("option")
         if declaration is None or not (door is None or door in declaration.doors):
@@ -155,8 +155,8 @@ def declared(kind: type, door: Door | None = None) -> tuple[Declared, ...]:
         repeated = get_origin(parts[0]) in (Sequence, tuple)
         one = get_args(parts[0])[0] if repeated else parts[0]
         optional = types.NoneType in parts
-        found.append(Declared(each.name, annotation, one, optional, repeated, each.default, declaration))
-    return tuple(found)
+        options.append(Declared(each.name, annotation, one, optional, repeated, each.default, declaration))
+    return tuple(options)
 
 
 def check(values: Any) -> None:

@@ -24,12 +24,12 @@ from wavepaint.evaluation.results import SHOWN, Results
 from wavepaint.evaluation.run import evaluate_set, load_scorers, provenance_of
 from wavepaint.evaluation.tables import HEADLINE
 from wavepaint.evaluation.testset import (
-    encode_png,
     make_test_set,
     open_test_set,
     read_image,
     samples_sha256,
 )
+from wavepaint.image.vips import encode_png
 
 KINDS = ("box", "blobs")
 

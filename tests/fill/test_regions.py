@@ -20,18 +20,18 @@ def mask_of(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.nd
     return mask
 
 
-def flat(waves: list[list[Region]]) -> list[Region]:
-    return [region for wave in waves for region in wave]
+def flat(stages: list[list[Region]]) -> list[Region]:
+    return [region for stage in stages for region in stage]
 
 
 def check(mask: np.ndarray) -> list[Region]:
     """Everything that must hold for every mask."""
     height, width = mask.shape
-    waves = find_regions(mask)
+    stages = find_regions(mask)
     covered = np.zeros(mask.shape, np.int64)
     finished: set[Box] = set()
-    for wave in waves:
-        for region in wave:
+    for stage in stages:
+        for region in stage:
             covered[region.holes.slices] += 1
             assert region.crop.clip(width, height) == region.crop
             assert region.crop.intersection(region.holes) == region.holes
@@ -43,10 +43,10 @@ def check(mask: np.ndarray) -> list[Region]:
             for box in region.known:
                 unknown[box.intersection(region.crop).relative_to(region.crop).slices] = False
             assert mask.all() or not unknown.all(), "a region that sees nothing known"
-        finished |= {region.holes for region in wave}
+        finished |= {region.holes for region in stage}
     assert covered.max(initial=0) <= 1
     assert not (mask & (covered == 0)).any()
-    return flat(waves)
+    return flat(stages)
 
 
 def test_empty_mask_needs_nothing() -> None:
@@ -77,7 +77,7 @@ def test_holes_whose_contexts_overlap_share_a_crop(second: tuple[int, int, int, 
 @pytest.mark.parametrize("second", [(600, 500, 20, 20), (400, 700, 20, 20), (600, 700, 20, 20)])
 def test_holes_whose_contexts_stay_apart_get_a_crop_each(second: tuple[int, int, int, int]) -> None:
     found = find_regions(mask_of(1000, 1000, (400, 500, 20, 20), second))
-    assert [len(wave) for wave in found] == [2]
+    assert [len(stage) for stage in found] == [2]
 
 
 def test_many_scratches_become_neither_one_crop_nor_one_each() -> None:
@@ -120,10 +120,10 @@ def test_a_huge_hole_is_filled_from_the_outside_in() -> None:
 def test_pieces_that_see_nothing_known_wait_for_a_neighbour() -> None:
     mask = np.ones((2600, 2600), np.bool_)
     mask[0, 0] = False
-    waves = find_regions(mask)
+    stages = find_regions(mask)
     check(mask)
-    assert len(waves[0]) == 1
-    assert len(waves) > 4
+    assert len(stages[0]) == 1
+    assert len(stages) > 4
 
 
 def test_a_full_mask_still_ends() -> None:
@@ -173,10 +173,10 @@ def test_a_hole_into_which_no_large_square_fits_is_not_wide(side: int) -> None:
     assert find_wide(mask) == []
 
 
-def test_the_rim_of_a_wide_hole_is_left() -> None:
+def test_the_border_band_of_a_wide_hole_is_left() -> None:
     deep = check_wide(mask_of(1000, 1200, (320, 336, 496, 400)))
-    rim = wide.BORDER
-    expected = mask_of(1000, 1200, (320 + rim, 336 + rim, 496 - 2 * rim, 400 - 2 * rim))
+    border = wide.BORDER
+    expected = mask_of(1000, 1200, (320 + border, 336 + border, 496 - 2 * border, 400 - 2 * border))
     assert np.array_equal(deep, expected)
 
 
@@ -226,18 +226,18 @@ def test_wide_holes_of_every_mask(height: int, width: int, boxes: list[tuple[int
 
 def test_batches_hold_equal_crops_within_the_limit() -> None:
     mask = np.random.default_rng(0).random((1500, 2000)) < 2e-5
-    wave = flat(find_regions(mask))
-    found = list(batches(wave))
+    planned = flat(find_regions(mask))
+    found = list(batches(planned))
     for batch in found:
         assert len({(region.crop.height, region.crop.width) for region in batch}) == 1
         assert sum(region.crop.width * region.crop.height for region in batch) <= regions.BATCH_PIXELS
-    assert sorted(wave, key=hash) == sorted((region for batch in found for region in batch), key=hash)
-    assert len(found) < len(wave)
+    assert sorted(planned, key=hash) == sorted((region for batch in found for region in batch), key=hash)
+    assert len(found) < len(planned)
 
 
 def test_groups_keep_the_order_and_the_limit() -> None:
-    wave = [Region(Box(0, 0, side, side), Box(0, 0, 1, 1)) for side in (3, 4, 10, 2, 2)]
-    assert list(in_groups(wave, 25)) == [wave[:2], wave[2:3], wave[3:]]
+    regions = [Region(Box(0, 0, side, side), Box(0, 0, 1, 1)) for side in (3, 4, 10, 2, 2)]
+    assert list(in_groups(regions, 25)) == [regions[:2], regions[2:3], regions[3:]]
     assert list(in_groups([], 25)) == []
 
 

@@ -1,4 +1,4 @@
-"""TIFFs: every tile and every strip is read exactly or the file is refused, judged by tifffile."""
+"""TIFFs: every tile and every strip is read exactly or the file is refused, compared with tifffile."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ STRIPS = {
 }
 
 
-def judged(data: bytes) -> np.ndarray:
+def read_by_tifffile(data: bytes) -> np.ndarray:
     """The samples of the first page as tifffile sees them, (height, width, channels)."""
     page = tifffile.TiffFile(io.BytesIO(data)).pages[0]
     samples = page.asarray()
@@ -74,7 +74,7 @@ def judged(data: bytes) -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_sample_comes_back(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = KINDS[kind]
-    expected = judged(data)
+    expected = read_by_tifffile(data)
     assert np.array_equal(ImageFile.open(data).read_all(), expected)
     monkeypatch.setattr("wavepaint.image.header.DECODED_LIMIT", 0)
     box = Box(40, 60, 70, 61)
@@ -225,7 +225,7 @@ def test_no_damage_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixt
     """Of 2,000 mutated tiled files in all, each is refused, or has the samples that tifffile finds in it."""
     caplog.set_level(logging.CRITICAL + 1, "tifffile")
     original = (KINDS | STRIPS)[kind]
-    whole = judged(original)
+    whole = read_by_tifffile(original)
     accepted = tried = 0
     for seed in seeds(2000 // len(KINDS) + 1):
         data, tried = mutated(original, np.random.default_rng([7, seed])), tried + 1
@@ -235,7 +235,7 @@ def test_no_damage_is_taken_for_samples(kind: str, caplog: pytest.LogCaptureFixt
             continue
         accepted += 1
         try:
-            expected = judged(data)
+            expected = read_by_tifffile(data)
         except Exception:
             # tifffile is stricter in places, about what no sample depends on.
             expected = whole

@@ -14,7 +14,7 @@ from torch import nn
 from lab.ablation.comparison import ALL_KINDS, VGG_DISTANCE, column, compare, conclusion
 from lab.ablation.convolutions import MARK, StridedConvolution, load_network, without_dwt
 from lab.ablation.figures import difference_chart, energy_maps, shades
-from lab.ablation.measuring import kept
+from lab.ablation.measuring import cached
 from lab.ablation.plan import PLAN_FILE, Plan, Scale, read_plan, share_budget, write_plan
 from lab.ablation.receptive_field import ReceptiveField, disc, receptive_field
 from lab.ablation.studies import CROSS_DATA, TEXTURE, TRAINING_STUDIES, Arm, training_study
@@ -308,7 +308,7 @@ def test_what_is_kept_is_made_once(tmp_path: Path) -> None:
         made.append(1)
         return {"a": 1}
 
-    assert kept(tmp_path / "deep" / "x.json", make) == kept(tmp_path / "deep" / "x.json", make) == {"a": 1}
+    assert cached(tmp_path / "deep" / "x.json", make) == cached(tmp_path / "deep" / "x.json", make) == {"a": 1}
     assert len(made) == 1
 
 

@@ -1,4 +1,4 @@
-/** Vite's part in the static site; `wavepaint site` does the same in Python (src/wavepaint/site.py). */
+/** Vite's part in the static site; `wavepaint site` does the same in Python (src/wavepaint/server/site.py). */
 
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";

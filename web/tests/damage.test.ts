@@ -67,6 +67,14 @@ describe("findDamage", () => {
       expect(numbersAt(here, name), name).toBeDefined();
       expect(numbersAt(here, name), name).toEqual(numbersAt(python, name));
     }
+    const [options, search, settings] = [
+      "../../src/wavepaint/options.py",
+      "../src/ui/damage_search.ts",
+      "../src/ui/settings.ts",
+    ].map((name) => readFileSync(new URL(name, import.meta.url), "utf-8"));
+    const first = (source: string, pattern: RegExp): number => Number(pattern.exec(source)?.[1]);
+    expect(first(search, /const GROW = (\d+)/)).toBe(first(options, /grow: int = option\((\d+)/));
+    expect(first(settings, /sensitivity: ([\d.]+)/)).toBe(first(options, /sensitivity: float = option\(\s*([\d.]+)/));
     const tiles = [numbersAt(here, "CORE"), numbersAt(here, "MARGIN")].flat();
     expect(tiles).toEqual(numbersAt(python, "CORE, MARGIN"));
   });

@@ -92,12 +92,12 @@ class Worker:
         timer.daemon = True
         status, reason, digest = "failed", "", ""
         alone: Any = warnings.catch_warnings(record=True, action="always")
-        with alone if self._concurrency == 1 else nullcontext([]) as heard:
+        with alone if self._concurrency == 1 else nullcontext([]) as caught:
             try:
                 storage.write(self._marker(row), b"." * (begun + 1))
                 timer.start()
                 digest = self._fill(row)
-                status, reason = "done", "; ".join(dict.fromkeys(str(each.message) for each in heard))
+                status, reason = "done", "; ".join(dict.fromkeys(str(each.message) for each in caught))
             except Exception as error:  # stores and decoders raise whatever they do
                 reason = failure_of(row.input, error)
         timer.cancel()

@@ -92,8 +92,8 @@ def show_outcomes(
             if outcome.status == "failed":
                 progress.console.print(f"wavepaint: {outcome.note}", markup=False)
             elif verbose and not quiet:
-                said = f"{Path(output) / outcome.row.result}: {outcome.note or outcome.status}"
-                progress.console.print(said, markup=False)
+                text = f"{Path(output) / outcome.row.result}: {outcome.note or outcome.status}"
+                progress.console.print(text, markup=False)
             rate = f"{counts['filled'] / (time.monotonic() - started):.1f}/s"
             progress.update(task, advance=1, description=outcome.row.result, rate=rate)
         if not quiet:
@@ -105,7 +105,7 @@ def show_outcomes(
 
 def parse_weights(text: str) -> tuple[str, Path]:
     """`NAME=FILE` as its two parts; `OptionError` for anything else."""
-    name, found, path = text.partition("=")
-    if not found:
+    name, separator, path = text.partition("=")
+    if not separator:
         raise OptionError(f"--weights {text}: must be NAME=FILE")
     return name, Path(path)

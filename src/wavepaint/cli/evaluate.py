@@ -9,6 +9,7 @@ import typer
 
 from wavepaint.cli.commands import command
 from wavepaint.cli.console import parse_weights, progress_bar
+from wavepaint.evaluation.registry import DEFAULT_METHODS, DEFAULT_METRICS
 
 
 @command("wavepaint evaluate testset/ --method package --method opencv-telea -o report/")
@@ -18,23 +19,23 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="package (what `wavepaint inpaint` writes), package:MODEL, network (alone), haar, opencv-telea, "
-            "opencv-ns, biharmonic, folder:RESULTS or a checkpoint; with `python -m lab evaluate` also patchmatch. "
-            "Repeatable; the first is what the others are compared with. By default package, opencv-telea, opencv-ns."
+            "opencv-ns, biharmonic, folder:RESULTS or a checkpoint. Repeatable; the first is what the others are "
+            f"compared with. By default {', '.join(DEFAULT_METHODS)}."
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the report to write.")] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="Besides PSNR, SSIM and L1 (pixels): artefacts, lpips-vgg and dists, which are the default; "
-            "ssim-zero-padded, lpips-alex; with `python -m lab evaluate` also fid, frechet-vgg and vgg (a loss)."
+            help="Besides PSNR, SSIM and L1 (pixels): artefacts, lpips-vgg, dists, ssim-zero-padded, lpips-alex. "
+            f"Repeatable. By default {', '.join(DEFAULT_METRICS)}."
         ),
     ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="Weights of a metric's network, else downloaded once: vgg16, alexnet; inception for fid.",
+            help="Weights of a metric's network, else downloaded once: vgg16, alexnet.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the bootstrap intervals.")] = 0,
@@ -43,7 +44,7 @@ def evaluate(
     from rich.console import Console
 
     from wavepaint.evaluation.report import write_report
-    from wavepaint.evaluation.run import DEFAULT_METHODS, DEFAULT_METRICS, evaluate_set, provenance_of
+    from wavepaint.evaluation.run import evaluate_set, provenance_of
     from wavepaint.evaluation.tables import console_tables
     from wavepaint.evaluation.testset import open_test_set
 

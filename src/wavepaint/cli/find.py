@@ -81,9 +81,9 @@ def run(image: str, files: Files, finding: Finding, finder: Finder, work: Work, 
             _do_folder(rows, files, work, check_interrupt)
             return
         started = time.monotonic()
-        said = work(Path(image), Path(files.output))
+        summary = work(Path(image), Path(files.output))
     if not files.quiet:
-        print_line(f"{files.output}: {said} in {time.monotonic() - started:.1f} s")
+        print_line(f"{files.output}: {summary} in {time.monotonic() - started:.1f} s")
 
 
 def _check_targets(inputs: list[str], output: str, with_mask: bool) -> None:

@@ -15,16 +15,16 @@ def info(file: Annotated[str, typer.Argument(help='Checkpoint, ONNX file, or "de
     """Say what a network is: configuration, parameters, multiply-adds, size on disk."""
     with needs_extra("wavepaint info", "train"):
         from wavepaint.network.info import describe
-    found = describe(file)
+    network = describe(file)
     lines = {
-        "file": found.path,
-        "format": f"{found.format}, {found.bytes / 1e6:.2f} MB",
-        "preset": found.preset or "none",
-        "parameters": f"{found.parameters:,}",
-        "multiply-adds": f"{found.macs:,} for one 256x256 crop",
-        "input": "RGB + mask" if found.config.input_channels == 4 else "RGB only",
-        **found.config.to_dict(),
-        **found.metadata,
+        "file": network.path,
+        "format": f"{network.format}, {network.bytes / 1e6:.2f} MB",
+        "preset": network.preset or "none",
+        "parameters": f"{network.parameters:,}",
+        "multiply-adds": f"{network.macs:,} for one 256x256 crop",
+        "input": "RGB + mask" if network.config.input_channels == 4 else "RGB only",
+        **network.config.to_dict(),
+        **network.metadata,
     }
     for name, value in lines.items():
         typer.echo(f"{name:<18} {value}")

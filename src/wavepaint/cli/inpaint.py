@@ -85,10 +85,10 @@ def inpaint(
 
         inpainter = Inpainter(engine.model, engine.runtime, engine.threads)
         if folder:
-            well = _fill_folder(inpainter, images[0], mask, options, files, check_interrupt)
+            succeeded = _fill_folder(inpainter, images[0], mask, options, files, check_interrupt)
         else:
-            well = _fill_files(inpainter, images, mask, options, files)
-    if not well:
+            succeeded = _fill_files(inpainter, images, mask, options, files)
+    if not succeeded:
         raise typer.Exit(1)
 
 
@@ -141,7 +141,7 @@ def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, optio
     for parent in {target.parent for target in targets if target is not None}:
         sweep_parts(parent)
     source = None if mask is None else _read_stdin() if mask == STREAM else Path(mask)
-    well = True
+    succeeded = True
     for image, target in zip(images, targets, strict=True):
         try:
             _fill_file(inpainter, image, source, target, options, files)
@@ -149,8 +149,8 @@ def _fill_files(inpainter: Inpainter, images: list[str], mask: str | None, optio
             if len(images) == 1:
                 raise
             report(str(error))
-            well = False
-    return well
+            succeeded = False
+    return succeeded
 
 
 def _target(image: str, files: Files, format: str | None, several: bool) -> Path | None:

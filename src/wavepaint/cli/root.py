@@ -34,8 +34,8 @@ def main() -> None:
     app(prog_name="wavepaint")
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"wavepaint {__version__}")
         raise typer.Exit
 

@@ -104,7 +104,7 @@ class CropDataset:
         source: the images.
         options: which crops.
         crop: side of the square samples in pixels, at least `MIN_SIDE` of `wavepaint.data.masks`.
-        seed: of everything random.
+        seed: random seed.
         rank: number of this process among `world_size` processes that share the images.
         world_size: number of processes.
 

@@ -151,7 +151,7 @@ def damaged(
 
     Args:
         image: (h, w, 3) uint8 RGB.
-        rng: of everything random.
+        rng: random generator.
         kinds: of `DAMAGE_KINDS`, all of which it gets; None to draw them, none at all for two of five images.
         zoom: by how much the image was enlarged before; damage is up to about so much wider, too.
         with_truth: whether the result holds the undamaged image, too.

@@ -166,7 +166,7 @@ def specks(size: Size, unit: float, rng: np.random.Generator, count: int) -> Cov
 
 
 def stain(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
-    """A stain with a soft edge, half of the time with a darker rim."""
+    """A stain with a soft edge, half of the time with a darker border."""
     cv2, (h, w) = opencv(), size
     radius = unit * rng.uniform(2.5, 10)
     angle = np.linspace(0, 2 * math.pi, 48, endpoint=False)
@@ -177,8 +177,8 @@ def stain(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     cv2.fillPoly(sheet, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     inside = cv2.GaussianBlur(sheet.astype(np.float32) / 255, (0, 0), unit * rng.uniform(0.5, 2.0))
     if rng.integers(2):
-        rim = 4 * inside * (1 - inside)
-        inside = np.maximum(inside * rng.uniform(0.3, 0.8), rim)
+        border = 4 * inside * (1 - inside)
+        inside = np.maximum(inside * rng.uniform(0.3, 0.8), border)
     return inside  # type: ignore[no-any-return]
 
 

@@ -48,9 +48,9 @@ class ImageSource:
 
     Args:
         names: of the images, which depend neither on the machine nor on where they lie.
-        encoded: gives a file's bytes by its place among the names, or raises `OSError`; it can be pickled.
+        encoded: gives a file's bytes by its position among the names, or raises `OSError`; it can be pickled.
         skipped: what was found broken so far, and why, by name; every `part` shares it.
-        places: of the images among the names, in their order; all of them by default.
+        positions: of the images among the names, in their order; all of them by default.
     """
 
     def __init__(
@@ -58,26 +58,28 @@ class ImageSource:
         names: Sequence[str],
         encoded: Callable[[int], bytes],
         skipped: dict[str, str],
-        places: Iterable[int] | None = None,
+        positions: Iterable[int] | None = None,
     ) -> None:
         self._names, self._encoded, self._skipped = names, encoded, skipped
-        self._places: Sequence[int] = range(len(names)) if places is None else array("q", places)
+        self._positions: Sequence[int] = range(len(names)) if positions is None else array("q", positions)
 
     def __len__(self) -> int:
         """Return how many images there are, broken ones included."""
-        return len(self._places)
+        return len(self._positions)
 
     def name(self, index: int) -> str:
         """Return the name of one image."""
-        return self._names[self._places[index]]
+        return self._names[self._positions[index]]
 
     def encoded(self, index: int) -> bytes:
         """Return the file's bytes; raises `OSError`."""
-        return self._encoded(self._places[index])
+        return self._encoded(self._positions[index])
 
     def part(self, indices: Iterable[int]) -> ImageSource:
         """Return a source of some of the images, in the order of `indices`."""
-        return ImageSource(self._names, self._encoded, self._skipped, (self._places[int(index)] for index in indices))
+        return ImageSource(
+            self._names, self._encoded, self._skipped, (self._positions[int(index)] for index in indices)
+        )
 
     def read(self, index: int, max_pixels: int | None = None) -> RGB:
         """Return one image, reduced to about `max_pixels` if it has more; raises `ImageError`.
@@ -164,8 +166,8 @@ def _images_below(root: Path, skip: Callable[[OSError], None]) -> Iterator[str]:
             yield from (Path(folder, name).relative_to(root).as_posix() for name in names if is_image(name))
 
 
-def _read_below(root: Path, names: Sequence[str], place: int) -> bytes:
-    return (root / names[place]).read_bytes()
+def _read_below(root: Path, names: Sequence[str], position: int) -> bytes:
+    return (root / names[position]).read_bytes()
 
 
 def _shards(paths: Sequence[Path]) -> ImageSource:
@@ -193,8 +195,8 @@ def _shards(paths: Sequence[Path]) -> ImageSource:
     return ImageSource(names, partial(_read_member, paths, extents), skipped)
 
 
-def _read_member(paths: Sequence[Path], extents: Sequence[int], place: int) -> bytes:
-    number, start, size = extents[3 * place : 3 * place + 3]
+def _read_member(paths: Sequence[Path], extents: Sequence[int], position: int) -> bytes:
+    number, start, size = extents[3 * position : 3 * position + 3]
     with paths[number].open("rb") as shard:
         shard.seek(start)
         return shard.read(size)
@@ -211,20 +213,20 @@ def find_images(source: str | Path, cache: Path | None = None) -> ImageSource:
     text = os.fspath(source)
     path = Path(text).expanduser()
     if path.is_dir():
-        found = _folder(path)
+        images = _folder(path)
     elif _names_shards(text):
-        cache = cache or cache_folder() / "shards"
-        shards = (_fetched(url, cache) if "://" in url else Path(url).expanduser() for url in expand_braces(text))
-        found = _shards(list(shards))
+        folder = cache or cache_folder() / "shards"
+        names = expand_braces(text)
+        images = _shards([_fetched(name, folder) if "://" in name else Path(name).expanduser() for name in names])
     elif path.is_file() and is_image(path.name):
-        found = _folder(path.parent, [path.name])
+        images = _folder(path.parent, [path.name])
     elif path.exists():
         raise ImageError(f"{source}: neither a folder, an image nor a .tar shard")
     else:
         raise ImageError(f"{source}: no such file or folder")
-    if len(found) == 0:
-        raise ImageError(f"{source}: {_why_empty(path, found)}")
-    return found
+    if len(images) == 0:
+        raise ImageError(f"{source}: {_why_empty(path, images)}")
+    return images
 
 
 def name_share(name: str) -> float:
@@ -247,9 +249,9 @@ def _names_shards(source: str) -> bool:
     return path.endswith(".tar")
 
 
-def _why_empty(path: Path, found: ImageSource) -> str:
-    if found.skipped:
-        return f"no images in it; {found.skipped[0].name}: {found.skipped[0].reason}"
+def _why_empty(path: Path, images: ImageSource) -> str:
+    if images.skipped:
+        return f"no images in it; {images.skipped[0].name}: {images.skipped[0].reason}"
     shards = sorted(path.glob("*.tar")) if path.is_dir() else []
     if shards:
         return f"no images in it, but shards: use '{_pattern(shards)}'"

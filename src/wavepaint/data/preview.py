@@ -13,7 +13,7 @@ from wavepaint.data.lettering import Pen
 from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, rng_for
 from wavepaint.errors import OptionError
 from wavepaint.files import atomic_write
-from wavepaint.image.vips import libvips
+from wavepaint.image.vips import encode_png
 
 _CELL = 128
 _GAP = 4
@@ -45,10 +45,9 @@ def write_preview(path: Path, sheet: NDArray[np.uint8]) -> None:
     """Write a sheet as PNG, whole or not at all; raises `OptionError` if it cannot be written."""
     if path.suffix.lower() != ".png":
         raise OptionError(f"{path}: the preview is written as .png")
-    encoded = libvips().Image.new_from_array(sheet).pngsave_buffer()
     try:
         with atomic_write(path) as unfinished:
-            unfinished.write_bytes(encoded)
+            unfinished.write_bytes(encode_png(sheet))
     except OSError as error:
         raise OptionError(f"{path}: cannot be written: {error.strerror}") from None
 

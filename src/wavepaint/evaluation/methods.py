@@ -20,9 +20,10 @@ from wavepaint.errors import OptionError, needs_extra
 from wavepaint.evaluation.metrics import BoolMask, Image, to_uint8
 from wavepaint.evaluation.protocol import Item, Method
 from wavepaint.evaluation.registry import METHODS, MethodEntry
-from wavepaint.evaluation.testset import MASK_SUFFIX, encode_png, read_image
+from wavepaint.evaluation.testset import MASK_SUFFIX, read_image
 from wavepaint.fill.depth import coarse_levels_of
 from wavepaint.fill.guide import fill_planes
+from wavepaint.image.vips import encode_png
 
 if TYPE_CHECKING:
     from wavepaint.network import WavePaint
@@ -115,8 +116,8 @@ class FolderMethod:
 
     def path_of(self, kind: str, name: str) -> Path:
         """The file that holds the result of an item; `OptionError` when there is none."""
-        place = self.folder / kind
-        candidates = (place / f"{name}{MASK_SUFFIX}.png", place / f"{name}.png")
+        folder = self.folder / kind
+        candidates = (folder / f"{name}{MASK_SUFFIX}.png", folder / f"{name}.png")
         for path in candidates:
             if path.is_file():
                 return path
@@ -126,8 +127,8 @@ class FolderMethod:
         path = self.path_of(item.kind, item.name)
         image = read_image(path)
         if image.shape != item.truth.shape:
-            wanted, found = (f"{s[1]}x{s[0]}" for s in (item.truth.shape, image.shape))
-            raise OptionError(f"{path}: is {found}, but the test set's image is {wanted}")
+            expected_size, size = (f"{s[1]}x{s[0]}" for s in (item.truth.shape, image.shape))
+            raise OptionError(f"{path}: is {size}, but the test set's image is {expected_size}")
         return image
 
 

@@ -1,4 +1,4 @@
-"""Scores of filled images: per image, over a set of images, and how sure one can be of them.
+"""Scores of filled images: per image, over a set of images, and their confidence intervals.
 
 Images are uint8 RGB `(H, W, 3)`; every score is computed on values in [0, 1]. Masks are bool `(H, W)`,
 True = hole. A *composite* is the truth outside the hole and a method's image inside. Names beginning with

@@ -43,3 +43,7 @@ METHODS: dict[str, MethodEntry] = {}
 
 METRIC_LOADERS: dict[str, MetricEntry] = {}
 """What `--metric` knows: `pixels` (L1, MSE, PSNR and SSIM, always measured) and others."""
+
+DEFAULT_METHODS = ("package", "opencv-telea", "opencv-ns")
+DEFAULT_METRICS = ("pixels", "artefacts", "lpips-vgg", "dists")
+"""What is scored and measured unless others are named."""

@@ -21,8 +21,8 @@ from wavepaint.evaluation.metrics import METRICS
 from wavepaint.evaluation.protocol import Evaluated
 from wavepaint.evaluation.results import RANKED_BY, Results, Summaries
 from wavepaint.evaluation.tables import bin_label, bin_tables, markdown, score_tables, set_score_tables
-from wavepaint.evaluation.testset import encode_png
 from wavepaint.files import atomic_dir
+from wavepaint.image.vips import encode_png
 
 SUMMARY_FILE = "summary.csv"
 CHARTED = ("hole_psnr", "hole_ssim", "hole_lpips_vgg", "hole_lpips_alex", "texture_ratio")

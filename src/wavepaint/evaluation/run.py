@@ -11,16 +11,13 @@ from wavepaint.evaluation.artefacts import artefact_scores
 from wavepaint.evaluation.methods import FolderMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import pixel_scores, zero_padded_ssim
 from wavepaint.evaluation.protocol import Scorer, SetScorer, evaluate
-from wavepaint.evaluation.registry import METRIC_LOADERS, MetricEntry, Weights
+from wavepaint.evaluation.registry import DEFAULT_METHODS, DEFAULT_METRICS, METRIC_LOADERS, MetricEntry, Weights
 from wavepaint.evaluation.report import Provenance
 from wavepaint.evaluation.results import Results
 from wavepaint.evaluation.testset import EvaluationSet
 
 if TYPE_CHECKING:
     from wavepaint.evaluation.perceptual import Net
-
-DEFAULT_METHODS = ("package", "opencv-telea", "opencv-ns")
-DEFAULT_METRICS = ("pixels", "artefacts", "lpips-vgg", "dists")
 
 
 def evaluate_set(

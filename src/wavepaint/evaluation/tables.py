@@ -18,7 +18,7 @@ HEADLINE = ("hole_psnr", "hole_ssim", "lpips_vgg", "lpips_alex", "dists", "textu
 
 @dataclass(frozen=True)
 class Table:
-    """Text cells below a header; `bold[row][column]` marks the best of a column, or a difference that is sure."""
+    """Text cells below a header; `bold[row][column]` marks the best of a column, or a significant difference."""
 
     title: str
     header: tuple[str, ...]
@@ -95,14 +95,14 @@ def console_table(table: Table) -> RichTable:
 
 def _table(title: str, results: Results, means: Means, differences: bool = False) -> Table:
     metrics = [METRICS[name] for name in results.metrics]
-    rows, values, sure = [], [], []
+    rows, values, significant = [], [], []
     for method in results.methods:
         line = [means[method, name] for name in results.metrics]
         shown = [mean.difference if differences else mean.summary for mean in line]
         rows.append((method, *(_cell(s, m.digits, differences) for s, m in zip(shown, metrics, strict=True))))
         values.append([mean.summary.mean for mean in line])
-        sure.append((False, *(s is not None and (s.low > 0 or s.high < 0) for s in shown)))
-    marks = tuple(sure) if differences else _best(values, metrics)
+        significant.append((False, *(s is not None and (s.low > 0 or s.high < 0) for s in shown)))
+    marks = tuple(significant) if differences else _best(values, metrics)
     return Table(title, ("method", *(m.label for m in metrics)), tuple(rows), marks)
 
 

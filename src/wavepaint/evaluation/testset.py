@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wavepaint.data.images import decode_rgb
 from wavepaint.errors import ImageError, OptionError, one_line
 from wavepaint.evaluation.metrics import BoolMask, Image
 from wavepaint.evaluation.protocol import KINDS, Item, make_items
 from wavepaint.files import atomic_dir
-from wavepaint.image.vips import libvips
+from wavepaint.image.vips import encode_png
 
 if TYPE_CHECKING:
     from wavepaint.data.images import ImageSource
@@ -78,7 +77,8 @@ class EvaluationSet:
         truth = read_image(image)
         hole = read_image(mask)[..., 0] > 127
         if truth.shape[:2] != hole.shape:
-            raise OptionError(f"{mask}: is {_size(hole)}, but {image.name} is {_size(truth)}")
+            hole_size, size = (f"{each.shape[1]}x{each.shape[0]}" for each in (hole, truth))
+            raise OptionError(f"{mask}: is {hole_size}, but {image.name} is {size}")
         for path, samples, expected in ((image, truth, entry.image_sha256), (mask, hole, entry.mask_sha256)):
             if expected and samples_sha256(samples) != expected:
                 raise OptionError(f"{path}: its samples are not those of {MANIFEST}")
@@ -198,12 +198,8 @@ def _foreign(folder: Path) -> tuple[Entry, ...]:
 
 
 def _paths(folder: Path, entry: Entry) -> tuple[Path, Path]:
-    place = folder / entry.kind
-    return place / f"{entry.name}.png", place / f"{entry.name}{MASK_SUFFIX}.png"
-
-
-def _size(samples: NDArray[Any]) -> str:
-    return f"{samples.shape[1]}x{samples.shape[0]}"
+    subfolder = folder / entry.kind
+    return subfolder / f"{entry.name}.png", subfolder / f"{entry.name}{MASK_SUFFIX}.png"
 
 
 def samples_sha256(samples: Image | BoolMask) -> str:
@@ -211,11 +207,6 @@ def samples_sha256(samples: Image | BoolMask) -> str:
     digest = hashlib.sha256("x".join(str(side) for side in samples.shape).encode())
     digest.update(np.ascontiguousarray(samples).astype(np.uint8, copy=False).tobytes())
     return digest.hexdigest()
-
-
-def encode_png(samples: NDArray[np.uint8]) -> bytes:
-    """A PNG of grey `(H, W)` or RGB `(H, W, 3)` uint8 samples."""
-    return bytes(libvips().Image.new_from_array(np.ascontiguousarray(samples)).pngsave_buffer())
 
 
 def read_image(path: Path) -> Image:

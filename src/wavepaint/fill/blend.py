@@ -64,9 +64,9 @@ def vote(
             own *= allowed.take(padded(copied) + (down * pitch + right))
         # Where this leads out of the image, the weight is 0.
         copied += down * width + right
-        said = source.take(copied, axis=1, mode="clip")
-        said *= own
-        totals.append(said.sum(axis=1))
+        votes = source.take(copied, axis=1, mode="clip")
+        votes *= own
+        totals.append(votes.sum(axis=1))
         sums.append(own.sum(axis=0))
     total = np.concatenate(sums)
     means = np.concatenate(totals, axis=1) / np.maximum(total, 1e-300)
@@ -109,9 +109,9 @@ def vote_with_gradients(
     right = np.diff(colours, axis=1, append=colours[:, -1:])
     down = np.diff(colours, axis=0, append=colours[-1:])
     if known is None:
-        said = np.flatnonzero(where[box])[sums > 0]
-        right.reshape(-1, channels)[said] = means[channels : 2 * channels, sums > 0].T
-        down.reshape(-1, channels)[said] = means[2 * channels :, sums > 0].T
+        voted = np.flatnonzero(where[box])[sums > 0]
+        right.reshape(-1, channels)[voted] = means[channels : 2 * channels, sums > 0].T
+        down.reshape(-1, channels)[voted] = means[2 * channels :, sums > 0].T
     return colours, right, down
 
 

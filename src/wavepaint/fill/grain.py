@@ -48,7 +48,7 @@ def grain_of(planes: Floats, where: Mask) -> Floats:
     Returns:
         (C, `SCALES`) float32 standard deviations: of each component, at each scale.
     """
-    found = np.zeros((len(planes), SCALES), np.float32)
+    deviations = np.zeros((len(planes), SCALES), np.float32)
     components = _to_components(planes)
     for scale in range(SCALES):
         where = np.logical_and.reduce(_quarters(where[None]))[0]
@@ -57,8 +57,8 @@ def grain_of(planes: Floats, where: Mask) -> Floats:
         if np.count_nonzero(where) < MIN_BLOCKS:
             break
         diagonal = 0.5 * (a - b - c + d)[:, where]
-        found[:, scale] = _median(np.abs(diagonal)) / _MEDIAN_OF_NORMAL
-    return found
+        deviations[:, scale] = _median(np.abs(diagonal)) / _MEDIAN_OF_NORMAL
+    return deviations
 
 
 def missing_grain(around: Floats, inside: Floats) -> Floats:

@@ -149,15 +149,15 @@ def _transform(values: Ints, step: int, orders: int) -> list[Ints]:
     mean += halves[0][2]
     mean += taps[RADIUS]
     mean *= _TABLE[0, 0]
-    found = [mean]
+    frequencies = [mean]
     for order in range(1, orders):
         total = halves[order % 2][0] * _TABLE[order, 0]
         for tap in range(1, RADIUS):
             total += halves[order % 2][tap] * _TABLE[order, tap]
         if order % 2 == 0:
             total += taps[RADIUS] * _TABLE[order, RADIUS]
-        found.append(total)
-    return found
+        frequencies.append(total)
+    return frequencies
 
 
 def describe_patches(samples: NDArray[Any], patches: Indices) -> Doubles:

@@ -117,14 +117,14 @@ def occupied_cells(mask: Mask) -> Cells:
     """The cells of a mask that hold hole samples."""
     # Strip by strip: empty ones cost next to nothing, and the others stay in the processor's cache.
     columns = np.arange(0, mask.shape[1], CELL)
-    found = [np.empty((0, 3), np.int64)]
+    cells = [np.empty((0, 3), np.int64)]
     for row, top in enumerate(range(0, mask.shape[0], CELL)):
         strip = mask[top : top + CELL]
         if strip.any():
             counts = np.add.reduceat(strip.sum(axis=0, dtype=np.uint8), columns, dtype=np.int64)
             column = np.flatnonzero(counts)
-            found.append(np.stack((np.full_like(column, row), column, counts[column]), axis=1))
-    return np.concatenate(found)
+            cells.append(np.stack((np.full_like(column, row), column, counts[column]), axis=1))
+    return np.concatenate(cells)
 
 
 def divided(cells: Cells, cut: Callable[[Cells], tuple[Cells, Cells] | None]) -> Iterator[Cells]:

@@ -35,7 +35,7 @@ from wavepaint.fill.patches import (
 from wavepaint.fill.search import AllPairs, Field, squared_distances
 
 Samples = NDArray[Any]
-Now = tuple[Samples, Samples]
+Estimate = tuple[Samples, Samples]
 """Whole numbers: (3, M) the samples of the hole, and (2, N) the texture at the targets."""
 ROUNDS = {0: 2, 1: 3, 2: 4}
 """Rounds of search and vote on the finest levels; `MOST_ROUNDS` on the others and on the first."""
@@ -102,31 +102,31 @@ class Stage:
         """Find matches, from those of the next coarser level or from the guide."""
         if coarser is None or inherited is None:
             matches = self.targets
-            now = self._begin()
+            estimate = self._begin()
             rounds = MOST_ROUNDS
         else:
             matches = self._inherited(coarser, inherited.matches)
-            now = self._centres(matches)
+            estimate = self._centres(matches)
             rounds = ROUNDS.get(self.level.number, MOST_ROUNDS)
         pairs = len(self.targets) * len(self._source_indices)
         unit, before = 0.0, None
         for turn in range(rounds):
-            wanted = self._wanted(*now)
+            queries = self._queries(*estimate)
             everywhere = pairs < ALL_PAIRS * (1 if turn == 0 else REPEATED) and (coarser is None or pairs < ALL_PAIRS)
             if everywhere or (coarser is None and turn == 0):
-                if before is not None and np.array_equal(wanted, before):
+                if before is not None and np.array_equal(queries, before):
                     break  # The matches are the same, and so is all that would follow.
-                before = wanted
-                matches = self._source_indices[self._all_pairs(wanted)]
-                cost = squared_distances(self._offered.take(matches, axis=0), wanted)
+                before = queries
+                matches = self._source_indices[self._all_pairs(queries)]
+                cost = squared_distances(self._offered.take(matches, axis=0), queries)
             else:
                 if turn == 0:
-                    unit = self._unit(squared_distances(self._offered.take(matches, axis=0), wanted), 0.5)
-                matches, cost = self._improve(matches, wanted, unit, first=turn == 0)
+                    unit = self._unit(squared_distances(self._offered.take(matches, axis=0), queries), 0.5)
+                matches, cost = self._improve(matches, queries, unit, first=turn == 0)
             unit = self._unit(cost, 0.75)
             weights = np.maximum(np.exp(-cost.astype(np.float64) / (2 * unit)), 1e-4) * self._nearness
             if turn < rounds - 1:
-                now = self._voted(Matching(matches, weights))
+                estimate = self._voted(Matching(matches, weights))
         return Matching(matches, weights**SHARPNESS)
 
     def misfit(self, matching: Matching) -> Doubles:
@@ -140,7 +140,7 @@ class Stage:
         around = self._around(detail_energy)
         return seam / (energy + around + _SMALL_ENERGY * self._quantise.scale**2)
 
-    def _begin(self) -> Now:
+    def _begin(self) -> Estimate:
         """The hole filled by the guide, or by means."""
         level = self.level
         filled, texture = level.planes if level.guide is None else level.guide, self._texture.copy()
@@ -151,13 +151,13 @@ class Stage:
             texture[:, self._smooth] = np.rint(level.texture[:, level.rough].mean(axis=1, keepdims=True))
         return samples, texture
 
-    def _centres(self, matches: Indices) -> Now:
+    def _centres(self, matches: Indices) -> Estimate:
         """The same, every sample being the centre of its own match."""
         texture = self._texture.copy()
         texture[:, self._smooth] = self.level.texture.reshape(2, -1)[:, matches[self._smooth]]
         return self.level.planes.reshape(3, -1)[:, matches[self._inside]], texture
 
-    def _voted(self, matching: Matching) -> Now:
+    def _voted(self, matching: Matching) -> Estimate:
         """The same, every sample being what the patches over it say, but with more texture."""
         votes = self.targets, matching.matches, matching.weights
         whole = np.rint(vote(self._source, self.known, votes, self._unknown, WINDOW)[0])
@@ -199,7 +199,7 @@ class Stage:
         raw[COLOURS:] = texture
         return raw
 
-    def _wanted(self, samples: Samples, texture: Samples) -> Floats:
+    def _queries(self, samples: Samples, texture: Samples) -> Floats:
         """Descriptions of the targets as they are, with the guide's as far as it is believed."""
         raw = self._raw(samples, texture)
         if self._belief is not None:
@@ -269,17 +269,17 @@ class Stage:
 
     def _unit(self, costs: Floats, share: float) -> float:
         """A quantile of squared distances, not below what can be seen."""
-        place = int(share * (len(costs) - 1))
-        return max(float(np.partition(costs, place)[place]), _LEAST_COST * self._quantise.scale**2)
+        rank = int(share * (len(costs) - 1))
+        return max(float(np.partition(costs, rank)[rank]), _LEAST_COST * self._quantise.scale**2)
 
-    def _improve(self, matches: Indices, wanted: Floats, unit: float, first: bool) -> tuple[Indices, Floats]:
+    def _improve(self, matches: Indices, queries: Floats, unit: float, first: bool) -> tuple[Indices, Floats]:
         """Search near the present matches: better ones, and their squared distances, charges included."""
         used = box_sums(np.bincount(matches, minlength=self.touched.size).reshape(self.touched.shape), 1).ravel()
         often = np.flatnonzero(used > 9)
         charge = np.zeros(used.shape, np.float32)
         charge[often] = self.options.uniformity * unit * (used[often] / 9 - 1)
         coherence = self.options.coherence * unit
-        field = Field(self._sources, self.targets, matches, wanted, self._offered, coherence, charge)
+        field = Field(self._sources, self.targets, matches, queries, self._offered, coherence, charge)
         field.propagate((4, 2, 1))
         for radius in (4, 2, 1) if first else (1,):
             field.look_around(radius)

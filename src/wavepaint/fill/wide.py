@@ -26,7 +26,7 @@ from wavepaint.fill.regions import (
 WIDE = 256
 """Side of the squares that make a hole wide, pixels (give or take a cell), a multiple of `CELL`.
 
-Below it a crop of the hole as a whole is as good, and no dearer: docs/large-images.md has the measurement.
+Below it a crop of the hole as a whole is as good, and no dearer: lab/notes/large-images.md has the measurement.
 """
 BORDER = 32
 """Width of the border band that is filled at full resolution around the interior of a wide hole, pixels."""

@@ -34,9 +34,9 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
         fill: finds the patches of a page.
 
     Returns:
-        What `image.finish` returns for one page: the path of the result, or its bytes. Each page keeps its own size,
-        depth, compression and metadata; pyramid levels and previews are left out, with a warning. With nothing to fill
-        on any page the file stays as it is.
+        What `EncodedImage.finish` returns for one page: the path of the result, or its bytes. Each page keeps its own
+        size, depth, compression and metadata; pyramid levels and previews are left out, with a warning. With nothing to
+        fill on any page the file stays as it is.
 
     Raises:
         ImageError, MaskError: as for one page, with the number of the page.

@@ -106,8 +106,8 @@ def samples_of_pil(image: Image) -> NDArray[Any]:
         values = np.array(image)
         full = 65535 if image.mode == "I" else _full_of(values)
         if not (values.min() >= 0 and values.max() <= full):
-            found = f"{values.min()} to {values.max()}"
-            raise ImageError(f"image: samples of PIL mode {image.mode} must be from 0 to {full}, not {found}")
+            span = f"{values.min()} to {values.max()}"
+            raise ImageError(f"image: samples of PIL mode {image.mode} must be from 0 to {full}, not {span}")
         return values.astype(np.uint16) if image.mode == "I" else values / np.float32(full)
     if image.mode == "CMYK":
         return _srgb_of_cmyk(image)

@@ -6,6 +6,9 @@ import functools
 import os
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wavepaint.errors import WavepaintError
 
 _IDLE = "vips_concurrency_get"
@@ -56,6 +59,11 @@ def _drop_messages(pyvips: Any) -> None:
     library = pyvips.glib_lib
     idle = pyvips.ffi.addressof(library, _IDLE) if pyvips.API_mode else getattr(library, _IDLE)
     library.g_log_set_handler(b"VIPS", _ALL_LEVELS, pyvips.ffi.cast("GLogFunc", idle), pyvips.ffi.NULL)
+
+
+def encode_png(samples: NDArray[np.uint8]) -> bytes:
+    """A PNG of grey (H, W) or (H, W, 1), or of RGB (H, W, 3) samples."""
+    return bytes(libvips().Image.new_from_array(np.ascontiguousarray(samples)).pngsave_buffer())
 
 
 def has_field(image: Any, field: str) -> bool:

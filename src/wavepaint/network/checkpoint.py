@@ -151,8 +151,8 @@ def infer_config(state: Mapping[str, Tensor]) -> WavePaintConfig:
 
 
 def _level(state: Mapping[str, Tensor]) -> int:
-    found = [re.match(r"wavemodules\.0\.layers\.0\.feedforward(\d)\.", key) for key in state]
-    return max((int(match[1]) for match in found if match), default=1)
+    matches = [re.match(r"wavemodules\.0\.layers\.0\.feedforward(\d)\.", key) for key in state]
+    return max((int(match[1]) for match in matches if match), default=1)
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
@@ -206,12 +206,12 @@ def _single(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def _check_state(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-    missing = sorted(set(wanted) - set(state))
-    left_over = sorted(set(state) - set(wanted))
+def _check_state(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    missing = sorted(set(expected) - set(state))
+    left_over = sorted(set(state) - set(expected))
     misshapen = sorted(
         f"{name} is {tuple(state[name].shape)}, not {tuple(value.shape)}"
-        for name, value in wanted.items()
+        for name, value in expected.items()
         if name in state and state[name].shape != value.shape
     )
     problems = [

@@ -112,7 +112,7 @@ def packaged_network(name: str = DEFAULT_MODEL) -> bytes:
 
 
 def _choose(path: Path | None, checkpoint: bool, crops: int) -> str:
-    """A runtime that is sure to be there, except PyTorch for a checkpoint, which nothing else reads."""
+    """A runtime that is installed and works, except PyTorch for a checkpoint, which nothing else reads."""
     if checkpoint:
         return "torch"
     if path is None and crops >= TORCH_REPAYS and _may_have_gpu() and _imports("wavepaint.network"):

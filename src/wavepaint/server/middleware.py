@@ -67,7 +67,7 @@ class SecurityHeaders:
         app: the application.
         cors_origins: of pages that may post.
         allowed_hosts: further names, in lower case, that requests may call the server by; "*" allows every name.
-        is_closing: whether the server is shutting down; clients are told that their connection ends with this answer.
+        is_closing: whether the server is shutting down; answers then end their connection.
     """
 
     app: ASGIApp

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.errors import OptionError
-from wavepaint.evaluation.testset import encode_png
 from wavepaint.files import atomic_write
+from wavepaint.image.vips import encode_png
 from wavepaint.training.folder import METRICS, SAMPLES, TENSORBOARD
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ def write_state(folder: Path, state: Mapping[str, Any], average: Network, record
         unfinished.write_bytes(buffer.getbuffer())
 
 
-def write_judged(
+def write_validated(
     folder: Path, average: Network, record: Mapping[str, str], metric: float, top: int, best: bool
 ) -> None:
     """Write what a validation has scored: as `best.safetensors`, and into `top/` if it is among that many."""

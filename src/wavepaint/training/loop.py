@@ -79,7 +79,7 @@ class Outcome:
 
 
 class TrainingLoop:
-    """One process of a run of all `images`: it learns from `crops`, and the first one judges by others."""
+    """One process of a run of all `images`: it learns from `crops`, and the first one validates with others."""
 
     def __init__(
         self,
@@ -89,12 +89,12 @@ class TrainingLoop:
         pace: Pace,
         images: ImageSource,
         crops: CropSource,
-        judged: ValidationSet | DamagedSet | None,
+        validation_set: ValidationSet | DamagedSet | None,
         callbacks: Sequence[Callback],
     ) -> None:
         self.settings, self.fabric, self.learner = settings, fabric, learner
         self.pace, self.position = pace, pace.position
-        self.images, self.crops, self.judged = images, crops, judged
+        self.images, self.crops, self.validation_set = images, crops, validation_set
         self.callbacks = list(callbacks) if fabric.is_global_zero else []
         self.folder = settings.folder
         self.lock: FileLock | None = None
@@ -149,7 +149,7 @@ class TrainingLoop:
     def _open(self) -> None:
         """The folder, its lock and its logs, in the first process; the first validation and the plan of a new run."""
         settings, note = self.settings, self._note
-        scored = self.fabric.broadcast(0 if self.judged is None else len(self.judged))
+        scored = self.fabric.broadcast(0 if self.validation_set is None else len(self.validation_set))
         if scored == 0 and any(phase.patience is not None for phase in self.pace.recipe.phases):
             raise OptionError(
                 f"{settings.images}: patience needs validation, but no image is held out for it that can be read: "
@@ -231,7 +231,7 @@ class TrainingLoop:
         position.step, position.seconds = position.step + 1, self.pace.seconds()
 
     def _next_batch(self) -> Batch:
-        asked, crops, side = time.monotonic(), self.crops, self.pace.side
+        started, crops, side = time.monotonic(), self.crops, self.pace.side
         try:
             batch = crops.next(side)
         except RuntimeError as error:
@@ -240,7 +240,7 @@ class TrainingLoop:
             # Whoever asked this process to stop has ended its workers, too; others finish the step at hand.
             crops.close()
             batch = crops.next(side)
-        self.waited += time.monotonic() - asked
+        self.waited += time.monotonic() - started
         return batch
 
     def _note(self, message: str) -> None:
@@ -284,8 +284,8 @@ class TrainingLoop:
         fabric, position, validation, began = self.fabric, self.position, self.pace.recipe.validation, time.monotonic()
         position.validated = position.step
         scores, name = None, validation.metric
-        if self.judged:
-            scores = validate(self.learner.average, self.judged, {name: self.learner.losses[name]}, name)
+        if self.validation_set:
+            scores = validate(self.learner.average, self.validation_set, {name: self.learner.losses[name]}, name)
         metric = fabric.broadcast(None if scores is None else scores["validation/metric"])
         # Untrained weights are scored to be compared with, and are nobody's best.
         best = position.step > 0 and (metric is None or metric < position.best)
@@ -296,10 +296,10 @@ class TrainingLoop:
         if fabric.is_global_zero and position.step > 0:
             top = 1 if metric is None else validation.top
             record = folder.record(self.pace.recipe, position, self.images, fabric, scores)
-            folder.write_judged(self.folder, self.learner.average, record, metric or 0.0, top, best)
-        if scores is not None and self.judged is not None:
+            folder.write_validated(self.folder, self.learner.average, record, metric or 0.0, top, best)
+        if scores is not None and self.validation_set is not None:
             row = {**scores, "validation/best": float(best), "run/seconds": self.pace.seconds()}
-            grid = sample_grid(self.learner.average, self.judged)
+            grid = sample_grid(self.learner.average, self.validation_set)
             for callback in self.callbacks:
                 callback.on_row(position.step, row, grid)
         patience = self.pace.recipe.phases[position.phase].patience

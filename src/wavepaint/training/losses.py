@@ -86,8 +86,8 @@ def bce(filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
 
 def dice(filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """1 - soft Dice of a damage detector's logits and the true damage, mean over kinds (Milletari et al., 2016)."""
-    found = filled.sigmoid()
-    both, either = ((each.sum((0, 2, 3)) + _FEW) for each in (2 * found * mask, found + mask))
+    probabilities = filled.sigmoid()
+    both, either = ((each.sum((0, 2, 3)) + _FEW) for each in (2 * probabilities * mask, probabilities + mask))
     return 1 - (both / either).mean()
 
 
@@ -147,11 +147,11 @@ class WeightedLosses(nn.Module):
         Only losses through a network follow an autocast: differences of nearly equal numbers, as in a variance, mean
         nothing in half precision.
         """
-        found = {}
+        weighted = {}
         for name, (weight, loss) in self.terms.items():
             if isinstance(loss, nn.Module):
-                found[name] = weight * loss(filled, truth, mask)
+                weighted[name] = weight * loss(filled, truth, mask)
             else:
                 with torch.autocast(filled.device.type, enabled=False):
-                    found[name] = weight * loss(filled.float(), truth.float(), mask.float())
-        return found
+                    weighted[name] = weight * loss(filled.float(), truth.float(), mask.float())
+        return weighted

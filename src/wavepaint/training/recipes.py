@@ -63,7 +63,7 @@ class Data(_Section):
 
 
 class Validation(_Section):
-    """How a run is judged."""
+    """How a run is validated."""
 
     # Part of the images held out for this, chosen by the hash of their names; 0 for no validation.
     share: Annotated[Number, Field(lt=1)]
@@ -100,7 +100,7 @@ class Recipe(_Section):
     # `preset`, and any field of `WavePaintConfig` in place of the preset's; null with `init`.
     network: dict[str, Any] | None
     init: str | None  # checkpoint to start from, or "default" for the packaged network; null for random weights
-    seed: Whole  # of everything random
+    seed: Whole  # random seed
     # Optimiser steps of the run; null to continue until the last phase ends. A time budget replaces it.
     steps: Positive | None
     least_steps: Positive  # with a time budget, the last crops are the largest of `crops` at which so many steps fit

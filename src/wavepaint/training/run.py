@@ -130,17 +130,17 @@ def _launch(
             for callback in callbacks if fabric.is_global_zero else ():
                 callback.on_note(f"{reason}: they are read while training instead (data.source stream)")
             recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": "stream"})})
-    crops, judged = _crops(recipe, parts[0], fabric), None
+    crops, scored = _crops(recipe, parts[0], fabric), None
     detects = network.config.output == "damage"
     if detects:
         crops = DamagedCrops(crops, recipe.seed, fabric.global_rank)
     if fabric.is_global_zero:
         limits = (recipe.validation.images, recipe.validation.crop, recipe.data.max_pixels)
-        judged = DamagedSet(parts[1], *limits) if detects else ValidationSet(parts[1], recipe.validation.masks, *limits)
+        scored = DamagedSet(parts[1], *limits) if detects else ValidationSet(parts[1], recipe.validation.masks, *limits)
     step = recipe.batch * recipe.accumulate * fabric.world_size
     pace = Pace(recipe, settings.seconds, began, max(1, len(parts[0]) * recipe.data.crops_per_image // step))
     learner = Learner(recipe, fabric, network, losses)
-    return TrainingLoop(settings, fabric, learner, pace, images, crops, judged, callbacks)
+    return TrainingLoop(settings, fabric, learner, pace, images, crops, scored, callbacks)
 
 
 def _network(recipe: Recipe, state: Mapping[str, Any] | None) -> Network:

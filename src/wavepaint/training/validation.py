@@ -44,14 +44,14 @@ def validate(
     device = next(network.parameters()).device
     metrics, row = {**_REPORTED[network.config.output], **metrics}, dict[str, float]()
     for kind in crops.kinds:
-        found: dict[str, list[float]] = {name: [] for name in metrics}
+        scores: dict[str, list[float]] = {name: [] for name in metrics}
         for start in range(0, len(crops), _BATCH):
             image, mask = crops.batch(kind, start, min(start + _BATCH, len(crops)), device)
             result = network.scored(image, mask)
             for one in zip(result.split(1), image.split(1), mask.split(1), strict=True):
                 for name, score in metrics.items():
-                    found[name].append(float(score(*one)))
-        row |= {f"validation/{name}/{kind}": float(np.mean(values)) for name, values in found.items()}
+                    scores[name].append(float(score(*one)))
+        row |= {f"validation/{name}/{kind}": float(np.mean(values)) for name, values in scores.items()}
     return {**row, "validation/metric": float(np.mean([row[f"validation/{decisive}/{kind}"] for kind in crops.kinds]))}
 
 

@@ -33,7 +33,7 @@ RED, MARKER = (255, 0, 0), (237, 28, 36)
 # -- images ------------------------------------------------------------------------------------------------------------
 
 
-def photograph() -> np.ndarray:
+def natural_image() -> np.ndarray:
     """(H, W, 3) uint8: shades, texture, edges, and some black and white."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     rng = np.random.default_rng(1)
@@ -71,9 +71,9 @@ def night() -> np.ndarray:
     return np.clip(samples, 0, 255).astype(np.uint8)
 
 
-PHOTO, DOCUMENT, NIGHT = photograph(), document(), night()
-GREY = PHOTO[..., 1]
-DEEP = (PHOTO.astype(np.uint16) * 257 + np.random.default_rng(4).integers(-90, 90, PHOTO.shape)).astype(np.uint16)
+NATURAL, DOCUMENT, NIGHT = natural_image(), document(), night()
+GREY = NATURAL[..., 1]
+DEEP = (NATURAL.astype(np.uint16) * 257 + np.random.default_rng(4).integers(-90, 90, NATURAL.shape)).astype(np.uint16)
 
 
 def shape(draw_on: Image.Image, colour: Any) -> Image.Image:
@@ -145,24 +145,24 @@ def on_black(colour: Any) -> np.ndarray:
 
 
 IMAGES = {
-    "photo.png": encoded(PHOTO),
+    "photo.png": encoded(NATURAL),
     "grey.png": encoded(GREY),
     "deep.png": png(DEEP),
     "document.png": encoded(DOCUMENT),
     "night.png": encoded(NIGHT),
     "two-tone.png": encoded(HOLE.astype(np.uint8) * 255),
-    "cutout.png": encoded(with_alpha(PHOTO, np.where(LEFT, 255, 0).astype(np.uint8))),
+    "cutout.png": encoded(with_alpha(NATURAL, np.where(LEFT, 255, 0).astype(np.uint8))),
 }
 
 
-def turned_photo() -> bytes:
-    """A photograph on its side, whose orientation tag says so: upright it is WIDTH x HEIGHT."""
+def turned_image() -> bytes:
+    """An image on its side, whose orientation tag says so: upright it is WIDTH x HEIGHT."""
     exif = Image.Exif()
     exif[274] = 6
-    return encoded(np.rot90(PHOTO, 1), exif=exif.tobytes())
+    return encoded(np.rot90(NATURAL, 1), exif=exif.tobytes())
 
 
-IMAGES["turned.png"] = turned_photo()
+IMAGES["turned.png"] = turned_image()
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ def colours() -> Iterator[Case]:
     yield Case("red-on-nothing", encoded(with_alpha(solid(RED), grey)))
     yield Case("white-on-nothing", encoded(with_alpha(solid(255), grey)))
     yield Case("red-on-nothing-soft", encoded(with_alpha(solid(RED), SOFT)), SOFT > 127)
-    unlike = np.where((SOFT < 40)[..., None], np.random.default_rng(5).integers(0, 256, PHOTO.shape), solid(RED))
+    unlike = np.where((SOFT < 40)[..., None], np.random.default_rng(5).integers(0, 256, NATURAL.shape), solid(RED))
     yield Case("red-on-nothing-rounded", encoded(with_alpha(unlike.astype(np.uint8), SOFT)), SOFT > 127)
     yield Case("grey-and-alpha", encoded(Image.merge("LA", [Image.new("L", (WIDTH, HEIGHT)), Image.fromarray(grey)])))
     yield Case(
@@ -309,23 +309,23 @@ def copies() -> Iterator[Case]:
     copy = ("copy",)
     opaque = np.full((HEIGHT, WIDTH), 255, np.uint8)
     erased = np.where(HOLE, 0, 255).astype(np.uint8)
-    yield Case("copy-red", encoded(painted(PHOTO, RED)), warnings=copy)
-    yield Case("copy-marker", encoded(painted(PHOTO, MARKER)), warnings=copy)
-    yield Case("copy-white", encoded(painted(PHOTO, 255)), warnings=copy)
-    yield Case("copy-black", encoded(painted(PHOTO, 0)), warnings=copy)
-    yield Case("copy-opaque", encoded(with_alpha(painted(PHOTO, RED), opaque)), warnings=copy)
-    yield Case("copy-erased", encoded(with_alpha(painted(PHOTO, 0), erased)), warnings=copy)
-    yield Case("copy-erased-colours-stay", encoded(with_alpha(PHOTO, erased)), warnings=copy)
-    yield Case("copy-erased-soft", encoded(with_alpha(PHOTO, 255 - SOFT)), SOFT > 0, warnings=copy)
+    yield Case("copy-red", encoded(painted(NATURAL, RED)), warnings=copy)
+    yield Case("copy-marker", encoded(painted(NATURAL, MARKER)), warnings=copy)
+    yield Case("copy-white", encoded(painted(NATURAL, 255)), warnings=copy)
+    yield Case("copy-black", encoded(painted(NATURAL, 0)), warnings=copy)
+    yield Case("copy-opaque", encoded(with_alpha(painted(NATURAL, RED), opaque)), warnings=copy)
+    yield Case("copy-erased", encoded(with_alpha(painted(NATURAL, 0), erased)), warnings=copy)
+    yield Case("copy-erased-colours-stay", encoded(with_alpha(NATURAL, erased)), warnings=copy)
+    yield Case("copy-erased-soft", encoded(with_alpha(NATURAL, 255 - SOFT)), SOFT > 0, warnings=copy)
     yield Case("copy-of-grey", encoded(painted(GREY, RED)), image="grey.png", warnings=copy)
     yield Case("copy-of-grey-in-grey", encoded(painted(GREY, 255)), image="grey.png", warnings=copy)
     yield Case("copy-of-16-bit", png(painted(DEEP, 65535)), image="deep.png", warnings=copy)
     yield Case("copy-of-document", encoded(painted(DOCUMENT, RED)), image="document.png", warnings=copy)
     yield Case("copy-of-night", encoded(painted(NIGHT, MARKER)), image="night.png", warnings=copy)
-    cutout = with_alpha(painted(PHOTO, RED), np.where(LEFT | HOLE, 255, 0).astype(np.uint8))
+    cutout = with_alpha(painted(NATURAL, RED), np.where(LEFT | HOLE, 255, 0).astype(np.uint8))
     yield Case("copy-of-cutout", encoded(cutout), image="cutout.png", warnings=copy)
     yield Case("copy-with-palette", palette_copy(), warnings=copy, lossy=True)
-    yield Case("copy-without-marks", encoded(PHOTO), NOTHING, warnings=("nothing",))
+    yield Case("copy-without-marks", encoded(NATURAL), NOTHING, warnings=("nothing",))
     yield Case(
         "copy-insisted-brightness",
         encoded(painted(NIGHT, 255)),
@@ -333,7 +333,7 @@ def copies() -> Iterator[Case]:
         image="night.png",
         options={"mask_from": "brightness"},
     )
-    mostly = with_alpha(PHOTO, np.where(LEFT, 0, 255).astype(np.uint8))
+    mostly = with_alpha(NATURAL, np.where(LEFT, 0, 255).astype(np.uint8))
     yield Case("copy-mostly-erased", encoded(mostly), LEFT, options={"marked": True}, warnings=("copy", "half"))
     yield Case(
         "difference-insisted",
@@ -346,7 +346,7 @@ def copies() -> Iterator[Case]:
     for quality in (95, 85, 75, 50):
         yield Case(
             f"copy-jpeg-{quality}",
-            encoded(painted(PHOTO, RED), "JPEG", quality=quality),
+            encoded(painted(NATURAL, RED), "JPEG", quality=quality),
             warnings=copy,
             suffix=".jpg",
             lossy=True,
@@ -359,12 +359,14 @@ def copies() -> Iterator[Case]:
         suffix=".jpg",
         lossy=True,
     )
-    yield Case("swapped", encoded(PHOTO), PHOTO.max(axis=2) > 127, image="two-tone.png", warnings=("half", "swapped"))
+    yield Case(
+        "swapped", encoded(NATURAL), NATURAL.max(axis=2) > 127, image="two-tone.png", warnings=("half", "swapped")
+    )
 
 
 def palette_copy() -> bytes:
     """A marked copy reduced to 256 colours."""
-    return encoded(Image.fromarray(painted(PHOTO, RED)).quantize(256, dither=Image.Dither.NONE))
+    return encoded(Image.fromarray(painted(NATURAL, RED)).quantize(256, dither=Image.Dither.NONE))
 
 
 def shares() -> Iterator[Case]:
@@ -401,7 +403,7 @@ def sizes() -> Iterator[Case]:
     yield Case("turned-image", encoded(Image.fromarray(HOLE)), image="turned.png")
     yield Case("turned-image-stored-mask", on_side, None, image="turned.png", error="size")
     yield Case("turned-image-stored-mask-resized", on_side, image="turned.png", options={"resize_mask": True})
-    yield Case("copy-of-turned-image", encoded(painted(PHOTO, RED)), image="turned.png", warnings=("copy",))
+    yield Case("copy-of-turned-image", encoded(painted(NATURAL, RED)), image="turned.png", warnings=("copy",))
 
 
 CASES = tuple(cases())

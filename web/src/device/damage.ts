@@ -84,23 +84,23 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
   });
 }
 
-/** From probabilities to damage: what is sure, and what is fainter beside it. */
+/** From probabilities to damage: clear damage, and fainter damage beside it. */
 export function damageOf(planes: readonly Float32Array[], size: Size, finding: Finding): Uint8Array {
   const damage = new Uint8Array(area(size));
   DAMAGE_KINDS.forEach((kind, index) => {
     if (!finding.kinds.includes(kind)) return;
     const threshold = THRESHOLDS[kind];
     const middle = Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - finding.sensitivity);
-    const [sureFrom, faintFrom] = [0, FAINTER[kind]].map((weaker) => 1 / (1 + Math.exp(weaker - middle)));
+    const [clearFrom, faintFrom] = [0, FAINTER[kind]].map((weaker) => 1 / (1 + Math.exp(weaker - middle)));
     const plane = planes[index];
-    let sure = Uint8Array.from(plane, (value) => Number(value >= sureFrom));
-    let grew = sure.includes(1);
+    let clear = Uint8Array.from(plane, (value) => Number(value >= clearFrom));
+    let grew = clear.includes(1);
     for (let turn = 0; turn < TURNS && grew; turn++) {
-      const before = sure;
-      sure = dilate(sure, size, REACH).map((near, at) => near & Number(plane[at] >= faintFrom));
-      grew = sure.some((marked, at) => marked !== before[at]);
+      const before = clear;
+      clear = dilate(clear, size, REACH).map((near, at) => near & Number(plane[at] >= faintFrom));
+      grew = clear.some((marked, at) => marked !== before[at]);
     }
-    sure.forEach((marked, at) => (damage[at] |= marked));
+    clear.forEach((marked, at) => (damage[at] |= marked));
   });
   return damage;
 }

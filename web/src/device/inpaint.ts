@@ -34,7 +34,7 @@ import {
   withoutInteriors,
 } from "./regions";
 
-/** Coarser levels that the packaged network is run at: what is taken for granted before a network is loaded. */
+/** Coarser levels that the packaged network is run at: assumed until a network is loaded. */
 const MOST_LEVELS = 3;
 /** Pixels around a wide hole whose grain is measured. */
 const GRAIN_PIXELS = 2 ** 20;

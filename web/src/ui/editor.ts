@@ -12,15 +12,14 @@ import { listenToPointers } from "../view/pointer";
 import { Stage } from "../view/stage";
 import { Album } from "./album";
 import { Controls } from "./controls";
+import { DamageSearch } from "./damage_search";
 import { askToReplace, fillHelpSheet, showHelp } from "./dialogs";
 import { Divider } from "./divider";
 import { element } from "./dom";
 import { Drawing, type DrawingHost } from "./drawing";
+import { listenToFiles } from "./file_input";
 import { Filling } from "./filling";
 import { portray, showHistory } from "./history_menu";
-import { listenToFiles } from "./intake";
-import { Keeping } from "./keeping";
-import { Looking } from "./looking";
 import { listenToKeys, peekWhileHeld } from "./keys";
 import { Notices, wordsOf } from "./notices";
 import { Results } from "./results";
@@ -30,6 +29,7 @@ import { type Settings, saveSettings } from "./settings";
 import type { Command } from "./shortcuts";
 import type { ToolName, ToolOptions } from "./tools";
 import { offerKept, showSamples } from "./welcome";
+import { WorkStore } from "./work_store";
 
 const ZOOM_STEP = 1.25;
 const BRUSH_STEP = 1.2;
@@ -45,10 +45,10 @@ export class Editor implements DrawingHost {
   readonly saving: Saving;
   private readonly files: ImageFiles;
   private readonly filling: Filling;
-  private readonly looking: Looking;
+  private readonly damageSearch: DamageSearch;
   private readonly results: Results;
   private readonly controls: Controls;
-  private readonly keeping: Keeping;
+  private readonly workStore: WorkStore;
   private readonly album = new Album((index) => void this.show(index));
   private unsaved = false;
   private readonly host = element("stage", HTMLElement);
@@ -91,10 +91,10 @@ export class Editor implements DrawingHost {
     this.files = new ImageFiles(codec, server);
     this.saving = new Saving(this.files, codec, this.notices);
     this.filling = new Filling(filler, this.notices, this);
-    this.looking = new Looking(filler, this.notices, settings, this);
+    this.damageSearch = new DamageSearch(filler, this.notices, settings, this);
     this.results = new Results(this.filling);
     this.controls = new Controls(settings, this.controlsHost());
-    this.keeping = new Keeping(
+    this.workStore = new WorkStore(
       () => this.settings.keepWork && window.parent === window,
       () => this.notices.sayInTurn("This browser does not keep your work: download it before you leave."),
     );
@@ -157,24 +157,24 @@ export class Editor implements DrawingHost {
     this.close();
     this.unsaved = false;
     this.album.open(files);
-    this.keeping.begin(files);
+    this.workStore.begin(files);
     this.begin(0, files[0], opened, new EditedImage(opened.raster));
   }
 
   /** Offer what was kept at the last visit, unless something is open. */
   async offerKept(): Promise<void> {
-    const kept = await this.keeping.found();
+    const kept = await this.workStore.stored();
     if (!kept || this.session) return;
     const resume = async (): Promise<void> => {
       this.album.open(kept.files);
-      this.keeping.resume(kept);
+      this.workStore.resume(kept);
       await this.show(kept.current);
       this.unsaved = true;
     };
     offerKept(
       kept,
       () => void resume(),
-      () => void this.keeping.forget(),
+      () => void this.workStore.forget(),
     );
   }
 
@@ -190,7 +190,7 @@ export class Editor implements DrawingHost {
         image.wake(opened.raster);
       } else {
         image = new EditedImage(opened.raster);
-        const step = image.record("Kept work", await this.keeping.restore(index, image));
+        const step = image.record("Kept work", await this.workStore.restore(index, image));
         if (step) portray(step, image);
       }
       this.begin(index, file, opened, image);
@@ -221,7 +221,7 @@ export class Editor implements DrawingHost {
   private close(): void {
     this.filling.abort();
     this.filling.forget();
-    this.looking.abort();
+    this.damageSearch.abort();
     this.session?.drawing.cancel();
     this.session?.stage.dispose();
     if (this.session) this.album.putAway();
@@ -303,7 +303,7 @@ export class Editor implements DrawingHost {
   /** Bring all in line with a step that was done or undone, and keep it. */
   private changed(step: Step | null | undefined): void {
     const image = this.session?.image;
-    if (step && image) this.keeping.keep(this.album.current, image);
+    if (step && image) this.workStore.keep(this.album.current, image);
     this.refresh();
     // An eraser, undo and redo may take a filling back.
     if (step?.changes.some(({ sheet }) => sheet === image?.fills)) this.onChanged();
@@ -352,7 +352,7 @@ export class Editor implements DrawingHost {
   private escape(): void {
     if (this.session?.drawing.active) this.session.drawing.cancel();
     else if (this.filling.busy) this.filling.stop();
-    else if (this.looking.busy) this.looking.stop();
+    else if (this.damageSearch.busy) this.damageSearch.stop();
     else this.notices.warn(null);
   }
 
@@ -533,7 +533,7 @@ export class Editor implements DrawingHost {
     click("save-all", () => void this.saveAll());
     click("load-mask", () => element("mask-input", HTMLInputElement).click());
     click("clear", () => this.clearMask());
-    click("find-damage", () => void this.looking.toggle());
+    click("find-damage", () => void this.damageSearch.toggle());
     click("fill", () => (this.filling.busy ? this.filling.stop() : void this.filling.fill()));
     element("history-menu", HTMLElement).addEventListener("beforetoggle", () => {
       if (!this.session) return;
@@ -547,7 +547,7 @@ export class Editor implements DrawingHost {
     keep.addEventListener("change", () => {
       this.settings.keepWork = keep.checked;
       saveSettings(this.settings);
-      if (!keep.checked) void this.keeping.forget();
+      if (!keep.checked) void this.workStore.forget();
     });
     this.host.addEventListener("blur", () => this.session?.drawing.hideCrosshair());
     window.addEventListener("beforeunload", (event) => {

@@ -1,6 +1,6 @@
 import { FormatError } from "../codec/bytes";
 import { element } from "./dom";
-import type { KeptWork } from "./keeping";
+import type { KeptWork } from "./work_store";
 
 /** Images to try, in the folder of the page; the licences are in samples/README.txt. */
 const SAMPLES = [

@@ -76,11 +76,11 @@ def fill_placeholder(stream: BinaryIO, block: bytes) -> None:
     """Put an EXIF block, without its prefix, in the place of the `placeholder` in a file, open to read and write."""
     stream.seek(0)
     data = stream.read()
-    found = data.find(_MARK)
-    start = max(data.rfind(b"II*\0", 0, found), data.rfind(b"MM\0*", 0, found))
-    if found >= 0 and start >= 0:
+    mark = data.find(_MARK)
+    start = max(data.rfind(b"II*\0", 0, mark), data.rfind(b"MM\0*", 0, mark))
+    if mark >= 0 and start >= 0:
         stream.seek(start)
-        stream.write(block + bytes(found + len(_MARK) - start))
+        stream.write(block + bytes(mark + len(_MARK) - start))
 
 
 def block_of(directory: Directory) -> bytes | None:

@@ -38,7 +38,7 @@ _PLANES = ("Y", "Cb", "Cr")
 _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
 _PROGRESSIVE_FRAME = 0xC2
 _LINES_OF_LIBJPEG = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Inconsistent progression", b"DCT coefficient")
-_one_listener = threading.Lock()
+_stderr_lock = threading.Lock()
 
 
 def can_keep_blocks() -> bool:
@@ -144,20 +144,20 @@ def _without_lines_of_libjpeg(path: Path) -> Iterator[None]:
 
     path: of a new file.
     """
-    with _one_listener, open(path, "w+b") as heard:
+    with _stderr_lock, open(path, "w+b") as printed:
         try:
             stderr = os.dup(2)
         except OSError:  # closed: nothing is printed
             yield
             return
-        os.dup2(heard.fileno(), 2)
+        os.dup2(printed.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            heard.seek(0)
-            for line in heard:
+            printed.seek(0)
+            for line in printed:
                 if not line.startswith(_LINES_OF_LIBJPEG):
                     os.write(2, line)
 

@@ -16,7 +16,7 @@ def without_thumbnails(data: bytes) -> bytes:
     prefix = _PHOTOSHOP if data.startswith(_PHOTOSHOP) else b""
     if not prefix and not data.startswith(b"8BIM"):
         return data
-    kept, start = prefix, len(prefix)
+    resources, start = prefix, len(prefix)
     while data[start : start + 4] == b"8BIM":
         number = int.from_bytes(data[start + 4 : start + 6], "big")
         name_bytes = 1 + data[start + 6] if len(data) > start + 6 else 0
@@ -24,9 +24,9 @@ def without_thumbnails(data: bytes) -> bytes:
         size = int.from_bytes(data[body - 4 : body], "big")
         end = body + size + size % 2
         if number not in _THUMBNAIL_RESOURCES:
-            kept += data[start:end]
+            resources += data[start:end]
         start = end
-    return kept
+    return resources
 
 
 def iptc_for_jpeg(data: bytes) -> bytes:
@@ -40,5 +40,5 @@ def iptc_records(data: bytes) -> bytes:
     """Take the IPTC records out of the Photoshop resources of a JPEG; empty if there are none."""
     if not data.startswith(_PHOTOSHOP):
         return data
-    _, found, rest = data.partition(_IPTC_RESOURCE)
-    return rest[4 : 4 + int.from_bytes(rest[:4], "big")] if found else b""
+    _, header, rest = data.partition(_IPTC_RESOURCE)
+    return rest[4 : 4 + int.from_bytes(rest[:4], "big")] if header else b""

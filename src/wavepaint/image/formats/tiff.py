@@ -265,8 +265,8 @@ def set_integers(stream: BinaryIO, tag: int, values: list[int]) -> None:
         own, kind, number, field = _read(stream, layout.entry)
         if own == tag and kind in _INTEGERS and number == len(values):
             packed = struct.pack(f"{layout.order}{number}{_INTEGERS[kind]}", *values)
-            place = stream.tell() - len(field)
-            stream.seek(place if len(packed) <= len(field) else struct.unpack(layout.offset, field)[0])
+            field_offset = stream.tell() - len(field)
+            stream.seek(field_offset if len(packed) <= len(field) else struct.unpack(layout.offset, field)[0])
             stream.write(packed)
             return
 
@@ -337,8 +337,8 @@ def _pack(directory: Directory, present: dict[int, bytes], layout: _Layout, star
     present: entries that are taken over as they are, by tag.
     """
     count = len(directory) + len(present)
-    place = struct.calcsize(layout.offset)
-    behind = start + struct.calcsize(layout.count) + count * struct.calcsize(layout.entry) + place
+    room = struct.calcsize(layout.offset)
+    behind = start + struct.calcsize(layout.count) + count * struct.calcsize(layout.entry) + room
     entries = dict(present)
     extra = b""
     for tag, item in directory.items():
@@ -350,7 +350,7 @@ def _pack(directory: Directory, present: dict[int, bytes], layout: _Layout, star
         else:
             kind, values = item.kind, len(item.data) // _VALUE_BYTES[item.kind]
             field = _swapped(item.data, kind, layout.order)
-            if len(field) > place:
+            if len(field) > room:
                 field, extra = struct.pack(layout.offset, behind + len(extra)), extra + field
         entries[tag] = struct.pack(layout.entry, tag, kind, values, field)
     packed = b"".join(entries[tag] for tag in sorted(entries))

@@ -95,13 +95,13 @@ class TileTable:
         if not (offset and size):
             raise ValueError(f"tile {number + 1} of {len(self._offsets)} is missing")
         # No encoder makes so much of a tile: a damaged size must not cost the memory that it claims.
-        wanted = min(size, 4 * self._parts.most_bytes + 2**16)
-        if offset + wanted > file_bytes:
+        length = min(size, 4 * self._parts.most_bytes + 2**16)
+        if offset + length > file_bytes:
             raise ValueError(f"tile {number + 1} of {len(self._offsets)} reaches beyond the end of the file")
-        if self._parts.is_damaged(stream, offset, wanted, self.tile_height):
+        if self._parts.is_damaged(stream, offset, length, self.tile_height):
             raise ValueError(f"tile {number + 1} of {len(self._offsets)} is damaged")
         stream.seek(offset)
-        return stream.read(wanted)
+        return stream.read(length)
 
 
 class _Parts:

@@ -118,7 +118,7 @@ function fillSilent(
   samples.forEach((at, i) => sums[i] === 0 && (means[i * channels + channel] = data[at]));
 }
 
-/** Planes with the hole voted, and the differences wanted to the next sample on the right and below. */
+/** Planes with the hole voted, and the voted differences to the next sample on the right and below. */
 interface Gradients {
   readonly colours: readonly Float64Array[];
   readonly across: readonly Float64Array[];
@@ -155,22 +155,22 @@ export function voteWithGradients(
   // The difference at the edge of a patch leads out of it, perhaps to an unknown sample.
   const source = sourceOf([...colours, ...across, ...down], known, size);
   const { samples, means, sums } = vote(source, matching, where, window, RADIUS - 1);
-  const take = (part: number, targets: readonly Float64Array[], wanted: (i: number) => boolean): void =>
+  const take = (part: number, targets: readonly Float64Array[], included: (i: number) => boolean): void =>
     targets.forEach((plane, c) => {
       for (let i = 0; i < samples.length; i++) {
-        if (wanted(i)) plane[samples[i]] = means[i * source.channels + part * colours.length + c];
+        if (included(i)) plane[samples[i]] = means[i * source.channels + part * colours.length + c];
       }
     });
   take(0, colours, (i) => hole[samples[i]] === 1);
-  const wanted = {
+  const gradients = {
     across: colours.map((plane) => differences(plane, size, 1)),
     down: colours.map((plane) => differences(plane, size, width)),
   };
   if (!known) {
-    take(1, wanted.across, (i) => sums[i] > 0);
-    take(2, wanted.down, (i) => sums[i] > 0);
+    take(1, gradients.across, (i) => sums[i] > 0);
+    take(2, gradients.down, (i) => sums[i] > 0);
   }
-  return { colours, ...wanted };
+  return { colours, ...gradients };
 }
 
 /** Differences to the sample `step` further on; 0 where the image ends. */
@@ -192,7 +192,7 @@ export function removeSeams({ colours, across, down }: Gradients, hole: Uint8Arr
   const residuals = colours.map(() => new Float32Array(unknowns.length));
   const diagonal = new Float32Array(unknowns.length).fill(SCREENING);
   const neighbours = [1, width, -1, -width].map((step) => {
-    const wanted = Math.abs(step) === 1 ? across : down;
+    const differences = Math.abs(step) === 1 ? across : down;
     return unknowns.map((at, i) => {
       const [x, y] = [at % width, Math.floor(at / width)];
       const exists = step === 1 ? x + 1 < width : step === width ? y + 1 < height : step === -1 ? x > 0 : y > 0;
@@ -200,7 +200,7 @@ export function removeSeams({ colours, across, down }: Gradients, hole: Uint8Arr
       const here = Math.min(at, at + step);
       const next = here + Math.abs(step);
       colours.forEach((plane, c) => {
-        residuals[c][i] -= Math.sign(step) * (wanted[c][here] - (plane[next] - plane[here]));
+        residuals[c][i] -= Math.sign(step) * (differences[c][here] - (plane[next] - plane[here]));
       });
       diagonal[i] += 1;
       return numbers[at + step];

@@ -30,7 +30,7 @@ export class Field {
     sources: Uint8Array,
     targets: Int32Array,
     matches: Int32Array,
-    private readonly wanted: Descriptions,
+    private readonly queries: Descriptions,
     private readonly offered: Descriptions,
     private readonly terms: Terms,
   ) {
@@ -45,7 +45,7 @@ export class Field {
     this.cost = new Float32Array(targets.length);
     targets.forEach((_, i) => {
       this.shift[this.at[i]] = this.padded(matches[i]) - this.at[i];
-      this.cost[i] = squaredDistance(offered, matches[i], wanted, i) + terms.charge[matches[i]];
+      this.cost[i] = squaredDistance(offered, matches[i], queries, i) + terms.charge[matches[i]];
     });
     const parity = (index: number): number => (Math.floor(index / width) + (index % width)) % 2;
     const all = each(new Int32Array(targets.length), (i) => i);
@@ -114,7 +114,7 @@ export class Field {
       if (offered === shift[here] || to < 0 || to >= good.length || !good[to]) continue;
       const row = Math.floor(to / pitch);
       const source = (row - MARGIN) * width + to - row * pitch - MARGIN;
-      const offeredCost = Math.fround(squaredDistance(this.offered, source, this.wanted, i) + charge[source]);
+      const offeredCost = Math.fround(squaredDistance(this.offered, source, this.queries, i) + charge[source]);
       const agreement = Math.fround(coherence * this.agreement(here, offered));
       if (Math.fround(Math.fround(cost[i] - offeredCost) + agreement) <= 0) continue;
       cost[i] = offeredCost;

@@ -1,5 +1,5 @@
 /**
- * The best source of every target, as `wavepaint.fill.search.nearest` finds it. There a matrix product compares all
+ * The best source of every target, as `wavepaint.fill.search.AllPairs` finds it. There a matrix product compares all
  * pairs; here a k-d tree (Friedman, Bentley and Finkel 1977) leaves out those that cannot be better. Distances are whole
  * numbers and the first of equals wins, so that both find the same.
  */
@@ -59,12 +59,12 @@ export class SourceTree {
    * The best sources of all targets, as indices of `offered`. `before`: other targets and their best sources; those that
    * are the same need no search.
    */
-  nearest(targets: Descriptions, before: { wanted: Descriptions; matches: Int32Array } | null = null): Int32Array {
+  nearest(targets: Descriptions, before: { queries: Descriptions; matches: Int32Array } | null = null): Int32Array {
     const matches = new Int32Array(targets.length / LENGTH);
     let place = 0;
     this.target = targets;
     for (let i = 0; i < matches.length; i++) {
-      if (before && squaredDistance(targets, i, before.wanted, i) === 0) {
+      if (before && squaredDistance(targets, i, before.queries, i) === 0) {
         matches[i] = before.matches[i];
         continue;
       }

@@ -41,7 +41,7 @@ const SMALL_ENERGY = 0.02 * 255 ** 2;
 export type Step = (share: number) => Promise<void>;
 
 /** Samples and texture of the window around the targets while its hole is filled. */
-interface Current {
+interface Estimate {
   readonly planes: Planes;
   readonly texture: Planes;
 }
@@ -101,29 +101,29 @@ export class Stage {
     const { targets, offered, sourceIndices } = this;
     const start = !coarser || !inherited;
     let matches = start ? targets : this.inherit(coarser, inherited.matches);
-    let now = start ? this.begin() : this.centres(matches);
+    let estimate = start ? this.begin() : this.centres(matches);
     const rounds = start ? MOST_ROUNDS : (ROUNDS[this.level.number] ?? MOST_ROUNDS);
     const pairs = targets.length * sourceIndices.length;
     const tree = start || pairs < ALL_PAIRS ? new SourceTree(offered, sourceIndices, this.bias()) : null;
-    let before: { wanted: Descriptions; matches: Int32Array } | null = null;
+    let before: { queries: Descriptions; matches: Int32Array } | null = null;
     let [unit, weights] = [0, new Float64Array()];
     for (let turn = 0; turn < rounds; turn++) {
-      const wanted = this.wanted(now);
+      const queries = this.queries(estimate);
       let costs: Float32Array;
       if (tree && (turn === 0 || pairs < ALL_PAIRS * REPEATED)) {
-        matches = tree.nearest(wanted, before);
-        before = { wanted, matches };
-        costs = this.costsOf(matches, wanted);
+        matches = tree.nearest(queries, before);
+        before = { queries, matches };
+        costs = this.costsOf(matches, queries);
       } else {
-        if (turn === 0) unit = this.unit(this.costsOf(matches, wanted), 0.5);
-        ({ matches, cost: costs } = this.improve(matches, wanted, unit, turn === 0));
+        if (turn === 0) unit = this.unit(this.costsOf(matches, queries), 0.5);
+        ({ matches, cost: costs } = this.improve(matches, queries, unit, turn === 0));
       }
       unit = this.unit(costs, 0.75);
       weights = each(
         new Float64Array(costs.length),
         (i) => Math.max(Math.exp(-costs[i] / (2 * unit)), 1e-4) * this.nearness[i],
       );
-      if (turn < rounds - 1) now = this.voted({ targets, matches, weights });
+      if (turn < rounds - 1) estimate = this.voted({ targets, matches, weights });
       await step((turn + 1) / rounds);
     }
     return { targets, matches, weights: weights.map((weight) => weight ** SHARPNESS) };
@@ -145,7 +145,7 @@ export class Stage {
   }
 
   /** The hole filled by the guide, what is not known of the texture by its mean. */
-  private begin(): Current {
+  private begin(): Estimate {
     const { hole, guide, rough } = this.own;
     const known = this.level.rough;
     const count = known.reduce((sum, mark) => sum + mark, 0);
@@ -160,32 +160,32 @@ export class Stage {
   }
 
   /** Every sample being the centre of its own match. */
-  private centres(matches: Int32Array): Current {
+  private centres(matches: Int32Array): Estimate {
     const { planes, texture } = this.level;
-    const now = this.copy();
+    const estimate = this.copy();
     for (let i = 0; i < matches.length; i++) {
       const place = this.places[i];
-      if (this.own.hole[place]) for (let c = 0; c < 3; c++) now.planes[c][place] = planes[c][matches[i]];
-      if (!this.own.rough[place]) for (let c = 0; c < 2; c++) now.texture[c][place] = texture[c][matches[i]];
+      if (this.own.hole[place]) for (let c = 0; c < 3; c++) estimate.planes[c][place] = planes[c][matches[i]];
+      if (!this.own.rough[place]) for (let c = 0; c < 2; c++) estimate.texture[c][place] = texture[c][matches[i]];
     }
-    return now;
+    return estimate;
   }
 
   /** Every sample being what the patches over it say, but with more texture. */
-  private voted(matching: Matching): Current {
+  private voted(matching: Matching): Estimate {
     const { samples, means } = vote(this.source, matching, this.unknown, WINDOW);
     const { channels } = this.source;
-    const now = this.copy();
+    const estimate = this.copy();
     for (let i = 0; i < samples.length; i++) {
       const place = this.placeOf(samples[i]);
-      if (this.own.hole[place]) for (let c = 0; c < 3; c++) now.planes[c][place] = rint(means[channels * i + c]);
+      if (this.own.hole[place]) for (let c = 0; c < 3; c++) estimate.planes[c][place] = rint(means[channels * i + c]);
       if (this.own.rough[place]) continue;
-      for (let c = 0; c < 2; c++) now.texture[c][place] = rint(TEXTURE_GAIN * rint(means[channels * i + 3 + c]));
+      for (let c = 0; c < 2; c++) estimate.texture[c][place] = rint(TEXTURE_GAIN * rint(means[channels * i + 3 + c]));
     }
-    return now;
+    return estimate;
   }
 
-  private copy(): Current {
+  private copy(): Estimate {
     const { planes, texture } = this.own;
     return { planes: planes.map((plane) => plane.slice()), texture: texture.map((plane) => plane.slice()) };
   }
@@ -245,7 +245,7 @@ export class Stage {
   }
 
   /** Descriptions of the targets as they are, with the guide's as far as it is believed. */
-  private wanted({ planes, texture }: Current): Descriptions {
+  private queries({ planes, texture }: Estimate): Descriptions {
     const { belief, evidence } = this;
     const towards = planes.map((plane, c) => {
       const guide = this.own.guide[c];
@@ -299,8 +299,8 @@ export class Stage {
     return this.sourceIndices.map((_, i) => hash(i) >>> 18);
   }
 
-  private costsOf(matches: Int32Array, wanted: Descriptions): Float32Array {
-    return each(new Float32Array(matches.length), (i) => squaredDistance(this.offered, matches[i], wanted, i));
+  private costsOf(matches: Int32Array, queries: Descriptions): Float32Array {
+    return each(new Float32Array(matches.length), (i) => squaredDistance(this.offered, matches[i], queries, i));
   }
 
   /** A quantile of squared distances, not below what can be seen. */
@@ -310,11 +310,11 @@ export class Stage {
   }
 
   /** Search near the present matches: better ones, and their squared distances, charges included. */
-  private improve(matches: Int32Array, wanted: Descriptions, unit: number, first: boolean): Field {
+  private improve(matches: Int32Array, queries: Descriptions, unit: number, first: boolean): Field {
     const uses = boxSums(usesOf(matches, this.level), this.level, 1);
     const charge = each(new Float32Array(uses.length), (i) => UNIFORMITY * unit * Math.max(uses[i] / 9 - 1, 0));
     const terms = { coherence: COHERENCE * unit, charge };
-    const field = new Field(this.level, this.sources, this.targets, matches, wanted, this.offered, terms);
+    const field = new Field(this.level, this.sources, this.targets, matches, queries, this.offered, terms);
     field.propagate([4, 2, 1]);
     for (const radius of first ? [4, 2, 1] : [1]) field.lookAround(radius);
     return field;

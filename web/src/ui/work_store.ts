@@ -25,7 +25,7 @@ interface KeptMarks {
  * Work kept in this browser's own storage, for a reload or a crash of the tab. A storage that is full or forbidden costs only
  * that: `failed` is called once.
  */
-export class Keeping {
+export class WorkStore {
   private readonly store: UseStore | null;
   private files: readonly File[] = [];
   private begun = false;
@@ -39,7 +39,7 @@ export class Keeping {
   }
 
   /** What was kept at the last visit; null for nothing. */
-  async found(): Promise<KeptWork | null> {
+  async stored(): Promise<KeptWork | null> {
     if (!this.store || !this.isOn()) return null;
     return (await get<KeptWork>("work", this.store).catch(() => undefined)) ?? null;
   }
@@ -111,11 +111,11 @@ function marksOf(image: EditedImage): KeptMarks {
   return { holes, fills, avoided: tilesOf(image.avoided, (tile) => tile.includes(1)) };
 }
 
-function tilesOf<T extends Samples>(sheet: Sheet<T>, wanted: (tile: T, index: number) => boolean): [number, T][] {
+function tilesOf<T extends Samples>(sheet: Sheet<T>, included: (tile: T, index: number) => boolean): [number, T][] {
   return sheet
     .written()
     .map((index): [number, T] => [index, sheet.tile(index) as T])
-    .filter(([index, tile]) => wanted(tile, index));
+    .filter(([index, tile]) => included(tile, index));
 }
 
 function put<T extends Samples>(sheet: Sheet<T>, tiles: Tiles): TileChange[] {

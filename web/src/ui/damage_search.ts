@@ -8,14 +8,14 @@ import { type Settings, saveSettings } from "./settings";
 /** Pixels by which what is found grows, for soft edges. */
 const GROW = 2;
 
-export interface LookingHost {
+export interface DamageSearchHost {
   readonly session: Session | null;
   /** What was found is to be marked: one byte per pixel. */
   found(damage: Uint8Array, grow: number): void;
 }
 
-/** Looks for damage, and what to look for. */
-export class Looking {
+/** The search for damage, and its settings. */
+export class DamageSearch {
   private running: AbortController | null = null;
   private readonly label = element("find-damage-label", HTMLElement);
 
@@ -23,7 +23,7 @@ export class Looking {
     private readonly finder: Finder,
     private readonly notices: Notices,
     private readonly settings: Settings,
-    private readonly host: LookingHost,
+    private readonly host: DamageSearchHost,
   ) {
     for (const kind of DAMAGE_KINDS) {
       const input = element(`find-${kind}`, HTMLInputElement);
