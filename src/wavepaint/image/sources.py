@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -17,17 +18,10 @@ from wavepaint.box import Box
 from wavepaint.errors import ImageError, ImageWarning, OptionError
 from wavepaint.files import replaceable_mode
 from wavepaint.image.file import ImageFile, check_alpha
-from wavepaint.image.formats import exif
 from wavepaint.image.mask_samples import from_bgr, strips_of
+from wavepaint.image.metadata import Metadata
 from wavepaint.image.orientation import to_stored, to_upright
-from wavepaint.image.pil import (
-    PilMetadata,
-    is_pil_image,
-    metadata_of_pil,
-    orientation_of_pil,
-    pil_of_samples,
-    samples_of_pil,
-)
+from wavepaint.image.pil import is_pil_image, metadata_of_pil, orientation_of_pil, pil_of_samples, samples_of_pil
 from wavepaint.image.stored_file import StoredFile, is_open_file, without_stream
 from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, format_of_name
 from wavepaint.image.tensors import array_of_tensor, is_tensor
@@ -82,16 +76,17 @@ class ArrayImage:
         array: NDArray[Any],
         target: Path | None = None,
         bgr: bool = False,
-        metadata: PilMetadata | None = None,
+        metadata: Metadata | None = None,
+        orientation: int = 1,
     ) -> None:
         self.name = "image"
         self._in_order: Callable[[Samples], Samples] = from_bgr if bgr else lambda samples: samples
         _check_array(array)
-        self._array, self._target, self._metadata = array, target, metadata or PilMetadata()
+        self._array, self._target, self._metadata = array, target, metadata or Metadata(container="array")
         self._samples = array[..., None] if array.ndim == 2 else array
         self.height, self.width, self.channels = self._samples.shape
         self.dtype, self.has_alpha = array.dtype, self.channels in (2, 4)
-        self.orientation = self._metadata.orientation
+        self.orientation = orientation
         if target is not None:
             check_target(target)
 
@@ -116,7 +111,7 @@ class ArrayImage:
             samples[box.slices] = self._in_order(patch)
         if self._target is not None:
             stored = to_stored(self._in_order(samples), self.orientation)
-            file = ImageFile.open(_tiff_of(stored, self._metadata), name=self.name)
+            file = ImageFile.open(_tiff_of(stored, self._metadata, self.orientation), name=self.name)
             warn(*file.conversion_warnings(file.output_format(self._target), options.quality))
             file.save(self._target, quality=options.quality)
         return result
@@ -130,8 +125,9 @@ class PilImage(ArrayImage):
 
     def __init__(self, image: Image, target: Path | None = None) -> None:
         orientation = orientation_of_pil(image)
-        metadata = PilMetadata(orientation=orientation) if target is None else metadata_of_pil(image)
-        super().__init__(to_upright(samples_of_pil(image), orientation), target, metadata=metadata)
+        metadata = None if target is None else metadata_of_pil(image)
+        upright = to_upright(samples_of_pil(image), orientation)
+        super().__init__(upright, target, metadata=metadata, orientation=orientation)
         if image.mode == "CMYK":
             warn(f"{self.name}: CMYK is converted to sRGB")
         if orientation != 1:
@@ -250,26 +246,19 @@ def check_target(target: Path) -> None:
     format_of_name(target)
 
 
-def _tiff_of(samples: Samples, metadata: PilMetadata) -> bytes:
+def _tiff_of(samples: Samples, metadata: Metadata, orientation: int) -> bytes:
     """An uncompressed TIFF of an array, as an image to write in any format; floats become 16-bit."""
-    vips = libvips()
     if np.issubdtype(samples.dtype, np.floating):
         samples = np.floor(samples * 65535.0 + 0.5).astype(np.uint16)
     samples = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
     narrow, wide = ("b-w", "grey16") if samples.shape[2] < 3 else ("srgb", "rgb16")
     interpretation = wide if samples.dtype == np.uint16 else narrow
-    image = vips.Image.new_from_array(samples, interpretation=interpretation)
-    if metadata.profile is not None:
-        image.set_type(vips.GValue.blob_type, "icc-profile-data", metadata.profile)
-    if metadata.xmp is not None:
-        image.set_type(vips.GValue.blob_type, "xmp-data", metadata.xmp)
-    if metadata.dpi is not None:
-        image = image.copy(xres=metadata.dpi[0] / 25.4, yres=metadata.dpi[1] / 25.4)
-        image.set_type(vips.GValue.gstr_type, "resolution-unit", "in")
-    image.set_type(vips.GValue.gint_type, "orientation", metadata.orientation)
+    turned = None if orientation == 1 else orientation
+    # libvips states a resolution in any case.
+    metadata = replace(metadata, resolution=metadata.resolution or (1.0, 1.0))
+    image = metadata.attach(libvips().Image.new_from_array(samples), "tiff", interpretation, turned)
     stream = io.BytesIO(image.tiffsave_buffer(compression="none"))
-    if metadata.exif is not None:
-        exif.append_to_tiff(stream, metadata.exif)
+    metadata.complete(stream, "tiff", image, turned)
     return stream.getvalue()
 
 
