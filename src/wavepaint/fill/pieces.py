@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavepaint.box import Box
-from wavepaint.fill.patches import Mask, dilate
+from wavepaint.fill.patches import Mask, dilate, label
 from wavepaint.fill.regions import CELL, Cells, box_of, divided, occupied_cells, parted
 
 THIN = 2
@@ -93,21 +93,10 @@ def _connected(cells: Cells) -> Iterator[Cells]:
     """Sets of cells that touch each other, corners included."""
     if not len(cells):
         return
-    shape = cells[:, :2].max(axis=0) + 3
-    label = np.zeros(shape, np.int64)
-    row, column = cells[:, 0] + 1, cells[:, 1] + 1
-    label[row, column] = np.arange(1, len(cells) + 1)
-    while True:
-        own = label[row, column]
-        most = own
-        for down in (-1, 0, 1):
-            for right in (-1, 0, 1):
-                most = np.maximum(most, label[row + down, column + right])
-        # A cell's label is the number of a cell: follow it there, which halves the way that is left.
-        most = np.maximum(most, most[most - 1])
-        if (most == own).all():
-            break
-        label[row, column] = most
+    row, column = cells[:, :2].T
+    occupied = np.zeros((row.max() + 1, column.max() + 1), np.bool_)
+    occupied[row, column] = True
+    own = label(occupied, corners=True)[row, column]
     order = np.argsort(own, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(own[order])) + 1):
         yield cells[group]
