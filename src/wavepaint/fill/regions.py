@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
-from wavepaint.fill.patches import Mask
+from wavepaint.fill.patches import Mask, box_around
 from wavepaint.runtime.base import BATCH_PIXELS
 
 CELL = 16
@@ -156,66 +156,40 @@ def _cut(cells: Cells) -> tuple[Cells, Cells] | None:
     """The two sides of the best cut, or None where one crop is better."""
     sides = np.ptp(cells[:, :2], axis=0) + 1
     if (sides.max() - 1) * CELL > MAX_HOLE:
-        cuts = _Cuts.along(cells, int(sides.argmax()))
-        return cuts.sides(int(np.argmin(cuts.work * (1 + cuts.imbalance()))))
+        axis = int(sides.argmax())
+        positions, work, _ = _cuts(cells, axis)
+        # Towards pieces of equal, permitted length.
+        pieces = -(-sides[axis] * CELL // MAX_HOLE)
+        target = cells[:, axis].min() + sides[axis] * (pieces // 2) / pieces
+        imbalance = np.abs(positions - target) / sides[axis]
+        return parted(cells, axis, positions[np.argmin(work * (1 + imbalance))])
 
     whole = _work(sides[0] * CELL, sides[1] * CELL, cells[:, 2].sum())
     candidates = []
     for axis in (0, 1):
         if sides[axis] > 1:
-            cuts = _Cuts.along(cells, axis)
-            best = int(np.lexsort((cuts.work, ~cuts.apart))[0])
-            candidates.append((not cuts.apart[best], cuts.work[best], axis, cuts, best))
+            positions, work, apart = _cuts(cells, axis)
+            best = np.lexsort((work, ~apart))[0]
+            candidates.append((not apart[best], work[best], axis, positions[best]))
     if not candidates:
         return None
-    together, work, _, cuts, best = min(candidates, key=lambda candidate: candidate[:3])
-    return None if together and work > SPLIT_GAIN * whole else cuts.sides(best)
+    together, least, axis, position = min(candidates)
+    return None if together and least > SPLIT_GAIN * whole else parted(cells, axis, position)
 
 
-@dataclass(frozen=True, eq=False)
-class _Cuts:
+def _cuts(cells: Cells, axis: int) -> tuple[NDArray[np.int64], NDArray[np.float64], Mask]:
     """Every way to cut a set of cells in two across one axis.
 
-    Attributes:
-        cells: sorted along the axis.
-        first: index of the first cell behind each cut.
-        positions: the cells' coordinates along the axis.
-        work: pixels of both crops.
-        apart: whether the two contexts do not meet.
+    Returns:
+        (N,) the row or column behind each cut, pixels of both crops, and whether the two contexts do not meet.
     """
-
-    cells: Cells
-    first: NDArray[np.int64]
-    positions: NDArray[np.int64]
-    work: NDArray[np.float64]
-    apart: NDArray[np.bool_]
-
-    @classmethod
-    def along(cls, cells: Cells, axis: int) -> _Cuts:
-        cells = cells[np.argsort(cells[:, axis], kind="stable")]
-        positions = cells[:, axis]
-        first = np.flatnonzero(np.diff(positions)) + 1
-        before = _running_sizes(cells, axis)[:, first - 1]
-        behind = _running_sizes(cells[::-1], axis)[:, ::-1][:, first]
-        gap = (positions[first] - positions[first - 1] - 1) * CELL
-        return cls(
-            cells=cells,
-            first=first,
-            positions=positions,
-            work=_work(*before) + _work(*behind),
-            apart=gap >= _context(*before) + _context(*behind),
-        )
-
-    def imbalance(self) -> NDArray[np.float64]:
-        """Distance of each cut from the one that leaves pieces of equal, permitted length; 1 = whole length."""
-        start, stop = self.positions[0], self.positions[-1] + 1
-        pieces = -(-(stop - start) * CELL // MAX_HOLE)
-        target = start + (stop - start) * (pieces // 2) / pieces
-        imbalance: NDArray[np.float64] = np.abs(self.positions[self.first] - target) / (stop - start)
-        return imbalance
-
-    def sides(self, cut: int) -> tuple[Cells, Cells]:
-        return self.cells[: self.first[cut]], self.cells[self.first[cut] :]
+    cells = cells[np.argsort(cells[:, axis], kind="stable")]
+    positions = cells[:, axis]
+    first = np.flatnonzero(np.diff(positions)) + 1
+    before = _running_sizes(cells, axis)[:, first - 1]
+    behind = _running_sizes(cells[::-1], axis)[:, ::-1][:, first]
+    gap = (positions[first] - positions[first - 1] - 1) * CELL
+    return positions[first], _work(*before) + _work(*behind), gap >= _context(*before) + _context(*behind)
 
 
 def _running_sizes(cells: Cells, axis: int) -> NDArray[np.int64]:
@@ -240,9 +214,9 @@ def _work(height: Any, width: Any, count: Any) -> Any:
 
 def _tight_box(mask: Mask, cells: Cells) -> Box:
     around = box_of(cells)
-    part = mask[around.slices]
-    rows, columns = np.flatnonzero(part.any(axis=1)).tolist(), np.flatnonzero(part.any(axis=0)).tolist()
-    return Box(around.left + columns[0], around.top + rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+    rows, columns = box_around(mask[around.slices], 0)
+    width, height = columns.stop - columns.start, rows.stop - rows.start
+    return Box(around.left + columns.start, around.top + rows.start, width, height)
 
 
 def crop_around(holes: Box, context: int, shape: Sequence[int]) -> Box:
