@@ -6,7 +6,7 @@ says how a hole is cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol, TypeAlias
@@ -37,6 +37,8 @@ GRAIN_ROWS = 16
 Samples: TypeAlias = NDArray[Any]
 Patch: TypeAlias = tuple[Box, Samples]
 """A box, and the samples (box.height, box.width, channels) that replace those of the image there."""
+Crop: TypeAlias = tuple[Samples, Mask, Box]
+"""Samples (h, w, channels), what of them is hole, (h, w) bool, and where they lie."""
 
 
 class Readable(Protocol):
@@ -157,10 +159,14 @@ def _fill_regions(
     for group in in_groups(stage_of, READ_PIXELS):
         samples = dict(zip(group, image.read_boxes([region.crop for region in group]), strict=True))
         for _, stage in groupby(group, key=stage_of.__getitem__):
-            crops = {}
+            crops: dict[Region, Crop] = {}
             for region in stage:
-                overlay(samples[region], region.crop, interiors)
-                crops[region] = _crop(region, samples[region], plan.rest, filled)
+                crop, unknown = region.crop, plan.rest[region.crop.slices].copy()
+                # What its neighbours have filled counts as known.
+                overlay(samples[region], crop, [*interiors, *((box, filled[box]) for box in region.known)])
+                for box in region.known:
+                    unknown[box.intersection(crop).relative_to(crop).slices] = False
+                crops[region] = samples[region], unknown, crop
             for batch in batches(crops):
                 results = _run(runtime, [crops[region] for region in batch], grain)
                 filled |= {
@@ -181,24 +187,6 @@ class _Window:
         return [self.samples[box.slices].copy() for box in boxes]
 
 
-@dataclass(frozen=True, eq=False)
-class _Crop:
-    """What is known around a hole, and what is not: samples (h, w, channels), hole (h, w) bool; where it lies."""
-
-    samples: Samples
-    hole: Mask
-    box: Box
-
-
-def _crop(region: Region, samples: Samples, hole: Mask, filled: Mapping[Box, Samples]) -> _Crop:
-    """Cut out a region; what its neighbours have filled counts as known."""
-    unknown = hole[region.crop.slices].copy()
-    for box in region.known:
-        overlay(samples, region.crop, [(box, filled[box])])
-        unknown[box.intersection(region.crop).relative_to(region.crop).slices] = False
-    return _Crop(samples, unknown, region.crop)
-
-
 def overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
     """Paste into the samples of a box what patches hold of it."""
     for target, patch in patches:
@@ -207,37 +195,37 @@ def overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
             samples[common.relative_to(box).slices] = patch[common.relative_to(target).slices]
 
 
-def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
+def _run(runtime: Runtime, crops: list[Crop], grain: bool) -> list[Samples]:
     """Fill crops of equal size, those that are as deep in one run: their samples, with those of the hole replaced."""
-    levels = [coarse_levels_of(crop.hole, runtime.coarse_levels) for crop in crops]
+    levels = [coarse_levels_of(hole, runtime.coarse_levels) for _, hole, _ in crops]
     filled: dict[int, Samples] = {}
     for depth in sorted(set(levels)):
         chosen = [index for index, each in enumerate(levels) if each == depth]
-        image = np.stack([_to_planes(crops[index].samples) for index in chosen])
-        hole = np.stack([crops[index].hole for index in chosen])
+        image = np.stack([_to_planes(crops[index][0]) for index in chosen])
+        hole = np.stack([crops[index][1] for index in chosen])
         guesses = fill_planes(runtime, image, hole, depth)
-        filled |= {index: _blend(crops[index], guess, grain) for index, guess in zip(chosen, guesses, strict=True)}
+        filled |= {index: _blend(*crops[index], guess, grain) for index, guess in zip(chosen, guesses, strict=True)}
     return [filled[index] for index in range(len(crops))]
 
 
-def _blend(crop: _Crop, guess: Floats, grain: bool) -> Samples:
+def _blend(samples: Samples, hole: Mask, box: Box, guess: Floats, grain: bool) -> Samples:
     """Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation.
 
     What lies in one colour, or in a gradient plane, continues it exactly, unless grain is wanted.
     """
-    samples, colours = crop.samples, colours_of(crop.samples)
+    colours = colours_of(samples)
     planes: Floats = guess.mean(axis=0, keepdims=True) if colours == 1 else guess
     if grain:
-        around = grain_of(to_unit(samples[..., :colours]).transpose(2, 0, 1), ~crop.hole)
-        missing = missing_grain(around, grain_of(planes, crop.hole))
+        around = grain_of(to_unit(samples[..., :colours]).transpose(2, 0, 1), ~hole)
+        missing = missing_grain(around, grain_of(planes, hole))
         if missing.any():
-            planes = planes + draw_grain(missing, crop.box.height, crop.box.width, _seed(crop.box))
+            planes = planes + draw_grain(missing, box.height, box.width, _seed(box))
     if samples.shape[2] > colours:
-        alpha = haar_fill(to_unit(samples[..., -1]), crop.hole)
+        alpha = haar_fill(to_unit(samples[..., -1]), hole)
         planes = np.concatenate((planes, alpha[None]))
-    blended: Samples = np.where(crop.hole[..., None], from_unit(planes.transpose(1, 2, 0), samples.dtype), samples)
+    blended: Samples = np.where(hole[..., None], from_unit(planes.transpose(1, 2, 0), samples.dtype), samples)
     if not grain:
-        plain, flat = fill_flat(samples, crop.hole)
+        plain, flat = fill_flat(samples, hole)
         blended[flat] = plain[flat]
     return blended
 
