@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wavepaint.box import Box
+from wavepaint.box import Box, overlay
 from wavepaint.fill.complete import complete
 from wavepaint.fill.exemplar import Progress
 from wavepaint.fill.flat import fill_flat
-from wavepaint.fill.guide import READ_PIXELS, Patch, Readable, Samples, overlay
+from wavepaint.fill.guide import READ_PIXELS, Patch, Readable, Samples
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.patches import Mask
 from wavepaint.fill.pieces import Piece, find_pieces

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.box import Box
+from wavepaint.box import Box, overlay
 from wavepaint.cancellation import check_cancelled
 from wavepaint.fill.depth import coarse_levels_of, work_pixels
 from wavepaint.fill.flat import fill_flat
@@ -185,14 +185,6 @@ class _Window:
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         return [self.samples[box.slices].copy() for box in boxes]
-
-
-def overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
-    """Paste into the samples of a box what patches hold of it."""
-    for target, patch in patches:
-        common = target.intersection(box)
-        if not common.is_empty:
-            samples[common.relative_to(box).slices] = patch[common.relative_to(target).slices]
 
 
 def _run(runtime: Runtime, crops: list[Crop], grain: bool) -> list[Samples]:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.box import Box
+from wavepaint.box import Box, overlay
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError
 from wavepaint.image import hevc
@@ -51,10 +51,7 @@ class Decoder:
         samples = [np.empty((box.height, box.width, header.channels), header.dtype) for box in boxes]
         for strip, rows in self.strips(max((box.bottom for box in boxes), default=0)):
             for box, target in zip(boxes, samples, strict=True):
-                common = box.intersection(strip)
-                if common.is_empty:
-                    continue
-                target[common.relative_to(box).slices] = rows[common.relative_to(strip).slices]
+                overlay(target, box, [(strip, rows)])
         return samples
 
     def strips(self, bottom: int, hold: bool = True) -> Iterator[tuple[Box, Samples]]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
-from wavepaint.errors import ImageError, ImageWarning
+from wavepaint.errors import ImageError, ImageWarning, image_error
 from wavepaint.files import atomic_write
 from wavepaint.image import hevc
 from wavepaint.image.decoding import Decoder
@@ -176,11 +176,8 @@ class Encoder:
 @contextmanager
 def writing(target: str | Path, name: str) -> Iterator[Path]:
     """`files.atomic_write` with `ImageError` for what the system refuses; it names the file `name`."""
-    try:
-        with atomic_write(target) as unfinished:
-            yield unfinished
-    except OSError as error:
-        raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from None
+    with image_error(f"{name}: cannot be written", OSError), atomic_write(target) as unfinished:
+        yield unfinished
 
 
 def _colours_alone(image: Any) -> Any:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
-from wavepaint.errors import ImageError, ImageWarning, OptionError
+from wavepaint.errors import ImageError, ImageWarning, OptionError, image_error
 from wavepaint.files import replaceable_mode
-from wavepaint.image.file import ImageFile, check_alpha
+from wavepaint.image.file import ImageFile
 from wavepaint.image.mask_samples import from_bgr, strips_of
 from wavepaint.image.metadata import Metadata
 from wavepaint.image.orientation import to_stored, to_upright
@@ -68,7 +68,7 @@ def open_image(image: Any, output: str | Path | None = None, bgr: bool = False) 
     raise ImageError(f"image: must be {known}, not {type(image).__name__}")
 
 
-class ArrayImage:
+class ArrayImage(InputImage):
     """An array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), upright; it is never written to."""
 
     def __init__(
@@ -93,11 +93,6 @@ class ArrayImage:
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """See `InputImage`."""
         return [self._in_order(self._samples[box.slices]).copy() for box in boxes]
-
-    def alpha_holes(self) -> NDArray[np.bool_]:
-        """See `InputImage`."""
-        check_alpha(self.name, self.has_alpha)
-        return self._samples[..., -1] == 0  # type: ignore[no-any-return]
 
     def strips(self) -> Strips:
         """See `InputImage`."""
@@ -236,10 +231,8 @@ def _check_array(array: NDArray[Any]) -> None:
 
 def check_target(target: Path) -> None:
     """Raise `ImageError` for a file that cannot be written, before the work, not after it."""
-    try:
+    with image_error(f"{target}: cannot be written", OSError):
         replaceable_mode(target)
-    except OSError as error:
-        raise ImageError(f"{target}: cannot be written: {error.strerror}") from None
     parent = os.path.dirname(os.path.realpath(target))
     if not os.path.isdir(parent):
         raise ImageError(f"{target}: there is no directory {target.parent}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.errors import MaskError
 from wavepaint.options import Options
 
 Samples: TypeAlias = NDArray[Any]
@@ -47,7 +48,12 @@ class ReadableImage(Protocol):
 
     def alpha_holes(self) -> NDArray[np.bool_]:
         """(H, W) bool, True where alpha is 0; `MaskError` without an alpha channel."""
-        ...
+        if not self.has_alpha:
+            raise MaskError(f"{self.name}: has no transparency to take the mask from")
+        holes = np.empty((self.height, self.width), np.bool_)
+        for box, samples in self.strips():
+            holes[box.slices] = samples[..., -1] == 0
+        return holes
 
     def strips(self) -> Strips:
         """All samples, in strips of full width from top to bottom; not to be written to."""
