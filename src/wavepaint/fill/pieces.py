@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wavepaint.box import Box
+from wavepaint.box import Box, overlay
 from wavepaint.fill.patches import Mask, dilate, label
 from wavepaint.fill.regions import CELL, Cells, box_of, divided, occupied_cells, parted
 
@@ -79,12 +79,11 @@ def _deep_cells(hole: Mask) -> Cells:
 
 def _deep_part(hole: Mask, box: Box) -> Mask:
     """What of a box belongs to holes deeper than `THIN`: a morphological opening. Outside the image all is known."""
-    around = box.grown(3 * THIN)
-    inside = around.clip(hole.shape[1], hole.shape[0])
-    part = np.zeros((around.height, around.width), np.bool_)
-    part[inside.relative_to(around).slices] = hole[inside.slices]
     if not hole[box.slices].any():
         return np.zeros((box.height, box.width), np.bool_)
+    around = box.grown(3 * THIN)
+    part = np.zeros((around.height, around.width), np.bool_)
+    overlay(part, around, [(Box(0, 0, hole.shape[1], hole.shape[0]), hole)])
     part = dilate(~dilate(~part, THIN), THIN)
     return part[box.relative_to(around).slices] & hole[box.slices]
 

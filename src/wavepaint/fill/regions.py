@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -43,8 +43,6 @@ SPLIT_GAIN = 0.75
 R = TypeVar("R", bound="HasCrop")
 Cells = NDArray[np.int64]
 """(N, 3): row and column of an occupied cell, and its number of hole samples."""
-Piece = tuple[Box, Box]
-"""Crop and holes of a region to be."""
 
 
 class HasCrop(Protocol):
@@ -81,12 +79,13 @@ def find_regions(mask: Mask) -> list[list[Region]]:
         Stages, to be filled one after the other; the regions of one stage do not depend on each other. The `holes`
         boxes of all regions are disjoint and cover every hole sample. Empty for an empty mask.
     """
-    pieces: list[Piece] = []
+    regions = []
     for cells in divided(occupied_cells(mask), _cut):
         holes = _tight_box(mask, cells)
         count = int(cells[:, 2].sum())
-        pieces.append((crop_around(holes, int(_context(holes.height, holes.width, count)), mask.shape), holes))
-    return in_stages(from_outside_in(pieces, mask))
+        context = int(_context(holes.height, holes.width, count))
+        regions.append(Region(crop_around(holes, context, mask.shape), holes))
+    return in_stages(regions, mask)
 
 
 def batches(regions: Iterable[Region]) -> Iterator[list[Region]]:
@@ -234,41 +233,41 @@ def _span(start: int, stop: int, context: int, limit: int) -> tuple[int, int]:
     return min(max(0, low), limit - length), length
 
 
-def from_outside_in(pieces: list[Piece], mask: Mask) -> list[Piece]:
-    """Order pieces by what is known around them; one that sees nothing known comes after a neighbour that does."""
-    unknown = [float(mask[crop.slices].mean()) for crop, _ in pieces]
-    order = sorted((index for index, share in enumerate(unknown) if share < 1), key=unknown.__getitem__)
-    inner = [index for index, share in enumerate(unknown) if share == 1]
+def in_stages(regions: list[Region], mask: Mask) -> list[list[Region]]:
+    """Put each region into the first stage after all its touching predecessors, which it knows from then on.
+
+    They are ordered by what is known around them; one that sees nothing known comes after a neighbour that does.
+    """
+    unknown = {region: float(mask[region.crop.slices].mean()) for region in regions}
+    order = sorted((region for region in regions if unknown[region] < 1), key=unknown.__getitem__)
+    inner = [region for region in regions if unknown[region] == 1]
     while inner:
-        reached = _edges([pieces[index] for index in order])
-        layer = [index for index in inner if _touching(reached, pieces[index][1]).any()]
-        # Only a mask without a known sample leaves pieces that nothing reaches.
-        order += layer or inner
-        inner = [index for index in inner if index not in layer] if layer else []
-    return [pieces[index] for index in order]
+        reached = edges_of(region.holes for region in order)
+        # Only a mask without a known sample leaves regions that nothing reaches.
+        layer = [region for region in inner if touching(reached, region.holes).any()] or inner
+        order += layer
+        inner = [region for region in inner if region not in layer]
 
-
-def in_stages(pieces: list[Piece]) -> list[list[Region]]:
-    """Put each piece into the first stage after all its touching predecessors."""
-    edges = _edges(pieces)
+    edges = edges_of(region.holes for region in order)
     depths: list[int] = []
     stages: list[list[Region]] = []
-    for index, (crop, holes) in enumerate(pieces):
-        earlier = np.flatnonzero(_touching(edges[:index], holes)).tolist()
+    for index, region in enumerate(order):
+        earlier = np.flatnonzero(touching(edges[:index], region.holes)).tolist()
         depth = max((depths[other] + 1 for other in earlier), default=0)
         depths.append(depth)
         if depth == len(stages):
             stages.append([])
-        stages[depth].append(Region(crop, holes, tuple(pieces[other][1] for other in earlier)))
+        stages[depth].append(replace(region, known=tuple(order[other].holes for other in earlier)))
     return stages
 
 
-def _edges(pieces: list[Piece]) -> NDArray[np.int64]:
-    """(N, 4): left, top, right and bottom of each piece's holes."""
-    return np.array([(box.left, box.top, box.right, box.bottom) for _, box in pieces], np.int64).reshape(-1, 4)
+def edges_of(boxes: Iterable[Box]) -> NDArray[np.int64]:
+    """(N, 4): left, top, right and bottom of each box."""
+    return np.array([(box.left, box.top, box.right, box.bottom) for box in boxes], np.int64).reshape(-1, 4)
 
 
-def _touching(edges: NDArray[np.int64], box: Box) -> Mask:
+def touching(edges: NDArray[np.int64], box: Box) -> Mask:
+    """(N,) bool, which of the boxes with these edges share samples with a box, or lie beside it."""
     left, top, right, bottom = edges.T
-    touching: Mask = (left <= box.right) & (right >= box.left) & (top <= box.bottom) & (bottom >= box.top)
-    return touching
+    touches: Mask = (left <= box.right) & (right >= box.left) & (top <= box.bottom) & (bottom >= box.top)
+    return touches

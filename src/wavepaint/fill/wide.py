@@ -10,17 +10,16 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from wavepaint.box import Box
+from wavepaint.box import Box, overlay
 from wavepaint.fill.patches import Mask, dilate
 from wavepaint.fill.regions import (
     CELL,
     CONTEXT_SHARE,
     Cells,
-    Piece,
+    Region,
     box_of,
     crop_around,
     divided,
-    from_outside_in,
     in_stages,
     occupied_cells,
     parted,
@@ -67,13 +66,13 @@ def find_wide(mask: Mask) -> list[WideHole]:
         Pieces in the order in which to fill them: each sees known samples in its window, once the interiors of those
         before it are known. Their boxes are disjoint. Empty if no square of `WIDE` fits into a hole.
     """
-    pieces: list[Piece] = []
+    pieces = []
     for cells in divided(_wide_cells(mask), _cut):
         box = box_of(cells).clip(mask.shape[1], mask.shape[0])
         context = int(min(CONTEXT_SHARE * cells[:, 2].sum() / max(box.width, box.height), MAX_WIDE_CONTEXT))
-        pieces.append((crop_around(box, context, mask.shape), box))
-    ordered = (region for stage in in_stages(from_outside_in(pieces, mask)) for region in stage)
-    return [WideHole(region.crop, region.holes, _share(mask, region.holes)) for region in ordered]
+        pieces.append(Region(crop_around(box, context, mask.shape), box))
+    ordered = (piece for stage in in_stages(pieces, mask) for piece in stage)
+    return [WideHole(piece.crop, piece.holes, _share(mask, piece.holes)) for piece in ordered]
 
 
 def _wide_cells(mask: Mask) -> Cells:
@@ -111,11 +110,10 @@ def _cut(cells: Cells) -> tuple[Cells, Cells] | None:
 
 def _share(mask: Mask, box: Box) -> NDArray[np.float32]:
     """See `WideHole.share`; outside the image nothing is known."""
-    height, width = mask.shape
     around = box.grown(BORDER)
-    inside = around.clip(width, height)
-    known = np.zeros((around.height, around.width), np.bool_)
-    known[inside.relative_to(around).slices] = ~mask[inside.slices]
+    unknown = np.ones((around.height, around.width), np.bool_)
+    overlay(unknown, around, [(Box(0, 0, mask.shape[1], mask.shape[0]), mask)])
+    known = ~unknown
     share = np.zeros((box.height, box.width), np.float32)
     radii = range(BORDER, BORDER - FEATHER, -2)
     for radius in radii:
