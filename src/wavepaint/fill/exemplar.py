@@ -43,16 +43,11 @@ def solve(
 ) -> Solution:
     """Find where every sample of a hole is to be copied from.
 
-    Args:
-        samples: (H, W, 1 or 3) uint8, uint16 or float in [0, 1]; what it holds inside the hole is ignored.
-        hole: (H, W) bool, True = hole; not all of it.
-        guide: (H, W, 1 or 3) float32 in [0, 1], what the hole roughly looks like, or None.
-        options: see `ExemplarOptions`.
-        exclude: (H, W) bool, True = not to copy from, or None.
-        progress: called with the share done, 0 to 1; it may return False to stop.
+    Args: as in `complete.complete`, but for samples (H, W, 1 or 3) without alpha.
 
     Raises:
         Cancelled: `progress` has returned False.
+        OptionError: the hole is empty or all.
     """
     if not hole.any() or hole.all():
         raise OptionError("exemplar completion needs hole samples and known ones")

@@ -15,7 +15,7 @@ from wavepaint.errors import ImageError
 from wavepaint.image import hevc
 from wavepaint.image.formats.tiff_tiles import TileTable, check_strips
 from wavepaint.image.header import Header, load_options, to_srgb
-from wavepaint.image.orientation import box_to_stored, to_upright
+from wavepaint.image.orientation import to_upright
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.strips import strip_boxes
 from wavepaint.image.types import Samples
@@ -36,7 +36,7 @@ class Decoder:
         # Tiles can be read in any order, and transposing needs the whole image: neither is a stream. (libvips holds
         # a whole image of more than 100 MB in a temporary file.)
         with file.decoding():
-            self._tiles = TileReader(file, header.directory) if header.is_tiled else None
+            self._tiles = TileReader(file, header) if header.is_tiled else None
         self._is_random = header.orientation >= 3 or header.is_tiled
         self._is_checked = False
         self._decoded: Samples | None = None
@@ -72,8 +72,8 @@ class Decoder:
         if hold and not self._header.streamed:
             decoded = self.decoded()
             return lambda box: decoded[box.slices]
-        if (tiles := self._tiles) is not None:
-            return lambda box: self._read_tiles(tiles, box)
+        if self._tiles is not None:
+            return self._tiles.read
         with self._file.decoding():
             image = self._upright()
 
@@ -97,7 +97,7 @@ class Decoder:
     def _decode(self) -> Samples:
         header = self._header
         if self._tiles is not None:
-            return self._read_tiles(self._tiles, Box(0, 0, header.width, header.height))
+            return self._tiles.read(header.box)
         with self._file.decoding():
             image = self._upright()
             kill_when_cancelled(image)
@@ -106,12 +106,6 @@ class Decoder:
         if samples.size != header.width * header.height * header.channels:
             raise ImageError(f"{self._file.name}: cannot be decoded: it changes while it is read")
         return np.asarray(samples).reshape(header.height, header.width, header.channels)
-
-    def _read_tiles(self, tiles: TileReader, box: Box) -> Samples:
-        header = self._header
-        stored = box_to_stored(box, header.width, header.height, header.orientation)
-        with self._file.decoding():
-            return to_upright(tiles.read(stored), header.orientation)
 
     def _upright(self) -> Any:
         header = self._header
@@ -134,34 +128,35 @@ class TileReader:
 
     Args:
         file: to read.
-        page: number of its directory, from 0.
+        header: of its page.
 
     Raises:
         ValueError: tags that make no sense.
     """
 
-    def __init__(self, file: StoredFile, page: int) -> None:
-        self._file = file
+    def __init__(self, file: StoredFile, header: Header) -> None:
+        self._file, self._header = file, header
         with file.open() as stream:
-            self._table = TileTable(stream, page)
+            self._table = TileTable(stream, header.directory)
         self._last: tuple[Box, NDArray[Any]] | None = None
 
-    def read(self, box: Box) -> NDArray[Any]:
-        """Return the samples of one box of the image as it is stored, (height, width, channels), not writable.
+    def read(self, box: Box) -> Samples:
+        """Return the samples of one box of the upright image, not writable.
 
         Raises:
-            ValueError: a tile that is not wholly in the file.
-            pyvips.Error: a tile that is damaged, or compressed in a way that is not supported.
+            ImageError: a tile that is not wholly in the file, is damaged, or compressed in a way that is not supported.
         """
+        stored = self._header.stored(box)
         width, height = self._table.tile_width, self._table.tile_height
-        left, top = box.left // width, box.top // height
-        tiles = Box.from_edges(left, top, -(-box.right // width), -(-box.bottom // height))
+        left, top = stored.left // width, stored.top // height
+        tiles = Box.from_edges(left, top, -(-stored.right // width), -(-stored.bottom // height))
         # Whoever goes through an image strip by strip asks for each row of tiles several times in succession.
         last = self._last
         if last is None or last[0] != tiles:
-            self._last = last = (tiles, self._decode(tiles))
-        row, column = box.top - top * height, box.left - left * width
-        return last[1][row : row + box.height, column : column + box.width]
+            with self._file.decoding():
+                self._last = last = (tiles, self._decode(tiles))
+        samples = last[1][stored.relative_to(Box(left * width, top * height, 0, 0)).slices]
+        return to_upright(samples, self._header.orientation)
 
     def _decode(self, tiles: Box) -> NDArray[Any]:
         """The samples of a rectangle of tiles."""

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError, ImageWarning, image_error
 from wavepaint.files import atomic_write
@@ -20,7 +19,7 @@ from wavepaint.image.formats import jpeg
 from wavepaint.image.formats.jpeg_blocks import Blocks, can_keep_blocks
 from wavepaint.image.header import DECODED_LIMIT, Header, check_inside
 from wavepaint.image.metadata import Metadata
-from wavepaint.image.orientation import box_to_stored, to_stored
+from wavepaint.image.orientation import to_stored
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.strips import STRIP_ROWS, StripSource, patched_rows
 from wavepaint.image.suffixes import libvips_writes
@@ -142,8 +141,7 @@ class Encoder:
         """A JPEG with the metadata of the result, as it is stored, but all black, which is soon encoded."""
         header, metadata = self._header, self._metadata
         # Of its true size, which libvips repeats in the EXIF block.
-        whole = Box(0, 0, header.width, header.height)
-        stored = box_to_stored(whole, header.width, header.height, header.orientation)
+        stored = header.stored(header.box)
         black = libvips().Image.black(stored.width, stored.height, bands=header.channels)
         orientation = None if header.orientation == 1 else header.orientation
         try:
@@ -158,13 +156,7 @@ class Encoder:
         """Yield whole rows, as they are stored, that meet a patch: the first row, the samples before and after."""
         header = self._header
         before = to_stored(self._decoder.decoded(), header.orientation)
-        turned = [
-            (
-                box_to_stored(box, header.width, header.height, header.orientation),
-                to_stored(samples, header.orientation),
-            )
-            for box, samples in patches
-        ]
+        turned = [(header.stored(box), to_stored(samples, header.orientation)) for box, samples in patches]
         height, width = before.shape[:2]
         after = patched_rows(lambda box: before[box.slices], width, turned)
         tops = {top for box, _ in turned for top in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1)}

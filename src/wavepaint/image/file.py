@@ -93,7 +93,7 @@ class ImageFile(ReadableImage):
 
     def read_all(self) -> Samples:
         """Return all samples, (height, width, channels) of `dtype`; an array of its own."""
-        return self.read(Box(0, 0, self.width, self.height))
+        return self.read(self._header.box)
 
     def strips(self, hold: bool = True) -> Strips:
         """Yield what can be seen of the image, colours and transparency, in strips of full width from top to bottom.

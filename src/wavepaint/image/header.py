@@ -16,6 +16,7 @@ from wavepaint.image.formats import jpeg, png, tiff, webp
 from wavepaint.image.formats.signature import has_gain_map, is_heif_sequence, sniff
 from wavepaint.image.limits import check_plausible
 from wavepaint.image.metadata import Metadata, metadata_of
+from wavepaint.image.orientation import box_to_stored
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.vips import has_field, has_operation, integer_field
 
@@ -98,6 +99,15 @@ class Header:
     loader: str
 
     @property
+    def box(self) -> Box:
+        """Of the whole image."""
+        return Box(0, 0, self.width, self.height)
+
+    def stored(self, box: Box) -> Box:
+        """Where a box of the upright image lies in the file."""
+        return box_to_stored(box, self.width, self.height, self.orientation)
+
+    @property
     def decoded_bytes(self) -> int:
         """Of all samples."""
         return self.width * self.height * self.channels * self.dtype.itemsize
@@ -123,11 +133,11 @@ def read_header(
     """
     with file.decoding(), file.open() as stream:
         container = _container_of(file.name, stream.read(16))
-        directory, directories = page or 0, tiff_pages or tiff.Pages()
+        directory, pages = page or 0, tiff_pages or tiff.Pages()
         tags: tiff.Directory = {}
         if container == "tiff":
-            directories = tiff_pages or tiff.read_pages(stream)
-            directory = directories.directories[directory]
+            pages = tiff_pages or tiff.read_pages(stream)
+            directory = pages.directories[directory]
             tags = tiff.read_directory(stream, directory)
             _check_tags(file.name, tiff.integer_tags(tags))
         raw = file.load(_LOADERS[container], **load_options("sequential", directory))
@@ -137,7 +147,35 @@ def read_header(
         bits, file_bytes = integer_field(raw, "bits-per-sample", 8), stream.seek(0, io.SEEK_END)
         check_plausible(file.name, container, raw.width * raw.height, bits, file_bytes)
         upright = to_srgb(raw).autorot()
-        header = _header_of(file.name, stream, raw, upright, container, directory, directories, tags)
+        channels, dtype, integers = upright.bands, DTYPES[upright.format], tiff.integer_tags(tags)
+        if not 1 <= channels <= 4:
+            raise ImageError(f"{file.name}: images of {channels} channels are not supported, only of one to four")
+        extra_samples = tiff.integers(tags.get(tiff.EXTRA_SAMPLES)).tolist()
+        is_lossless = container in _LOSSLESS or (container == "webp" and webp.is_lossless(stream))
+        header = Header(
+            container=container,
+            directory=directory,
+            tiff_pages=pages,
+            tags=integers,
+            extra_samples=extra_samples,
+            jpeg=jpeg.read_encoding(stream) if container == "jpeg" else None,
+            format=_heif_format(raw) if container == "heif" else container,
+            lossless=is_lossless and integers.get(tiff.COMPRESSION) not in _LOSSY_COMPRESSION,
+            width=upright.width,
+            height=upright.height,
+            channels=channels,
+            bits=integer_field(raw, "bits-per-sample", 8 * dtype.itemsize),
+            dtype=dtype,
+            has_alpha=channels in (2, 4) and extra_samples[-1:] != [_UNSPECIFIED],
+            interpretation=str(upright.interpretation),
+            pages=len(pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1),
+            streamed=upright.width * upright.height * channels * dtype.itemsize > DECODED_LIMIT,
+            progressive=bool(integer_field(raw, "interlaced", 0)),
+            tile=(integer_field(raw, "tile-width", 0), integer_field(raw, "tile-height", 0)),
+            orientation=integer_field(raw, "orientation", 1),
+            is_cmyk=raw.interpretation == "cmyk",
+            loader=_loader_of(file.name, raw, container),
+        )
         notes = tuple(_reading_notes(file.name, stream, raw, header, page is None))
         return header, metadata_of(raw, upright, container, stream, tags), notes
 
@@ -183,47 +221,6 @@ def _check_tags(name: str, tags: dict[int, int]) -> None:
         raise ImageError(f"{name}: YCbCr outside JPEG compression is not supported; convert it to RGB first")
 
 
-def _header_of(
-    name: str,
-    stream: BinaryIO,
-    raw: Any,
-    upright: Any,
-    container: str,
-    directory: int,
-    tiff_pages: tiff.Pages,
-    directory_tags: tiff.Directory,
-) -> Header:
-    channels, dtype, tags = upright.bands, DTYPES[upright.format], tiff.integer_tags(directory_tags)
-    if not 1 <= channels <= 4:
-        raise ImageError(f"{name}: images of {channels} channels are not supported, only of one to four")
-    extra_samples = tiff.integers(directory_tags.get(tiff.EXTRA_SAMPLES)).tolist()
-    is_lossless = container in _LOSSLESS or (container == "webp" and webp.is_lossless(stream))
-    return Header(
-        container=container,
-        directory=directory,
-        tiff_pages=tiff_pages,
-        tags=tags,
-        extra_samples=extra_samples,
-        jpeg=jpeg.read_encoding(stream) if container == "jpeg" else None,
-        format=_heif_format(raw) if container == "heif" else container,
-        lossless=is_lossless and tags.get(tiff.COMPRESSION) not in _LOSSY_COMPRESSION,
-        width=upright.width,
-        height=upright.height,
-        channels=channels,
-        bits=integer_field(raw, "bits-per-sample", 8 * dtype.itemsize),
-        dtype=dtype,
-        has_alpha=channels in (2, 4) and extra_samples[-1:] != [_UNSPECIFIED],
-        interpretation=str(upright.interpretation),
-        pages=len(tiff_pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1),
-        streamed=upright.width * upright.height * channels * dtype.itemsize > DECODED_LIMIT,
-        progressive=bool(integer_field(raw, "interlaced", 0)),
-        tile=(integer_field(raw, "tile-width", 0), integer_field(raw, "tile-height", 0)),
-        orientation=integer_field(raw, "orientation", 1),
-        is_cmyk=raw.interpretation == "cmyk",
-        loader=_loader_of(name, raw, container),
-    )
-
-
 def _loader_of(name: str, raw: Any, container: str) -> str:
     if container != "heif" or _heif_format(raw) == "avif":
         return _LOADERS[container]
@@ -258,5 +255,5 @@ def _reading_notes(name: str, stream: BinaryIO, raw: Any, header: Header, is_alo
 
 def check_inside(name: str, box: Box, header: Header) -> None:
     """Refuse a box that is empty or reaches outside the image: `ImageError`."""
-    if box.is_empty or box.clip(header.width, header.height) != box:
+    if box.is_empty or box.intersection(header.box) != box:
         raise ImageError(f"{name}: {box} is not inside the {header.width} x {header.height} image")

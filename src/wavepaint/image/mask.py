@@ -62,8 +62,7 @@ def find_hole(image: ReadableImage, mask: Any, options: Options) -> Mask:
         hole = _hole_of_mask(image, open_mask(mask, options.bgr), options)
     if options.invert_mask and mask is None:
         hole = ~hole
-    if options.dilate:
-        hole = dilate(hole, options.dilate)
+    hole = dilate(hole, options.dilate)
     if hole.all():
         raise MaskError(f"{image.name}: the mask covers the whole image, nothing is left to fill it from")
     return hole

@@ -77,11 +77,10 @@ class StoredFile:
     def load(self, loader: str, **options: Any) -> Any:
         """Return a fresh libvips image of the file as it is stored; decodes nothing yet."""
         vips = libvips()
-        if isinstance(self._source, bytes) or not has_operation(f"{loader}_source"):
-            with self.open() as stream:
-                return getattr(vips.Image, loader + "_buffer")(stream.read(), **options)
-        # By its descriptor, which libvips duplicates: a name need not be UTF-8, as libvips takes for granted.
         with self.open() as stream:
+            if isinstance(self._source, bytes) or not has_operation(f"{loader}_source"):
+                return getattr(vips.Image, loader + "_buffer")(stream.read(), **options)
+            # By its descriptor, which libvips duplicates: a name need not be UTF-8, as libvips takes for granted.
             source = vips.Source.new_from_descriptor(stream.fileno())
             return getattr(vips.Image, loader + "_source")(source, **options)
 
