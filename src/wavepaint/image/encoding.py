@@ -117,7 +117,13 @@ class Encoder:
         """A JPEG with the source's own blocks where nothing has changed; None, with a warning, where that cannot be."""
         if self._keeps_blocks(format, quality):
             try:
-                self._check_blocks()
+                if self._header.is_cmyk:
+                    raise ValueError("it is CMYK")
+                if self._header.jpeg is not None and self._header.jpeg.arithmetic:
+                    # jpeglib complains on standard error.
+                    raise ValueError("it is arithmetically coded")
+                if self._header.streamed:
+                    raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
                 with self._file.open() as source:
                     original = source.read()
                 return Blocks(original).replaced(self._metadata_alone(), self._changed_strips(patches))
@@ -127,15 +133,6 @@ class Encoder:
         elif format == self._header.format == "jpeg" and quality is None:
             warnings.warn(_ADVICE, ImageWarning, stacklevel=1)
         return None
-
-    def _check_blocks(self) -> None:
-        if self._header.is_cmyk:
-            raise ValueError("it is CMYK")
-        if self._header.jpeg is not None and self._header.jpeg.arithmetic:
-            # jpeglib complains on standard error.
-            raise ValueError("it is arithmetically coded")
-        if self._header.streamed:
-            raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
 
     def _metadata_alone(self) -> bytes:
         """A JPEG with the metadata of the result, as it is stored, but all black, which is soon encoded."""
