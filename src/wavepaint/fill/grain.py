@@ -85,6 +85,8 @@ def draw_grain(deviations: Floats, height: int, width: int, seed: Sequence[int])
     Returns:
         (C, height, width) float32 with mean zero: C = 1 or 3.
     """
+    if not deviations.any():
+        return np.zeros((len(deviations), height, width), np.float32)
     rows, columns = (-(-side // 2**SCALES) for side in (height, width))
     coarse = np.zeros((len(deviations), rows, columns), np.float32)
     for scale in reversed(range(SCALES)):

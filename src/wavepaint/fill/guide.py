@@ -209,9 +209,7 @@ def _blend(samples: Samples, hole: Mask, box: Box, guess: Floats, grain: bool) -
     planes: Floats = guess.mean(axis=0, keepdims=True) if colours == 1 else guess
     if grain:
         around = grain_of(to_unit(samples[..., :colours]).transpose(2, 0, 1), ~hole)
-        missing = missing_grain(around, grain_of(planes, hole))
-        if missing.any():
-            planes = planes + draw_grain(missing, box.height, box.width, _seed(box))
+        planes = planes + _noise(around, grain_of(planes, hole), box)
     if samples.shape[2] > colours:
         alpha = haar_fill(to_unit(samples[..., -1]), hole)
         planes = np.concatenate((planes, alpha[None]))
@@ -232,12 +230,8 @@ def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> Floats:
     colours = colours_of(samples)
     around = grain_of(to_unit(samples[rows, :, :colours]).transpose(2, 0, 1), ~unknown[rows])
     # An enlarged image has no grain of its own.
-    missing = missing_grain(around, np.zeros_like(around))
-    grain = np.zeros((piece.box.height, piece.box.width, samples.shape[2]), np.float32)
-    if missing.any():
-        drawn = draw_grain(missing, piece.box.height, piece.box.width, _seed(piece.box))
-        grain[..., :colours] = drawn.transpose(1, 2, 0)
-    return grain
+    noise = _noise(around, np.zeros_like(around), piece.box)
+    return np.pad(noise.transpose(1, 2, 0), ((0, 0), (0, 0), (0, samples.shape[2] - colours)))
 
 
 def _strength_against_feathering(piece: WideHole) -> Floats:
@@ -251,9 +245,9 @@ def _strength_against_feathering(piece: WideHole) -> Floats:
     return strength
 
 
-def _seed(box: Box) -> tuple[int, int]:
-    """Grain differs from place to place, and is the same in every run."""
-    return box.left, box.top
+def _noise(around: Floats, inside: Floats, box: Box) -> Floats:
+    """What the samples of a box lack of the grain around them; it differs from place to place, but not between runs."""
+    return draw_grain(missing_grain(around, inside), box.height, box.width, (box.left, box.top))
 
 
 def _to_planes(samples: Samples) -> Floats:
