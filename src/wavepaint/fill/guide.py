@@ -124,7 +124,7 @@ def _fill_interiors(runtime: Runtime, image: Readable, plan: Plan, grain: bool) 
             patch = samples[piece.box.relative_to(piece.crop).slices].copy()
             guess = _fill_reduced(runtime, samples, unknown, piece.box.relative_to(piece.crop))
             if grain:
-                guess += _grain_for(piece, samples, unknown) * _strength_against_feathering(piece)
+                guess += _grain_for(piece, samples, unknown)
             shared = piece.share > 0
             patch[shared] = from_unit(guess[shared], patch.dtype)
             patches.append((piece.box, patch))
@@ -231,18 +231,11 @@ def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> Floats:
     around = grain_of(to_unit(samples[rows, :, :colours]).transpose(2, 0, 1), ~unknown[rows])
     # An enlarged image has no grain of its own.
     noise = _noise(around, np.zeros_like(around), piece.box)
-    return np.pad(noise.transpose(1, 2, 0), ((0, 0), (0, 0), (0, samples.shape[2] - colours)))
-
-
-def _strength_against_feathering(piece: WideHole) -> Floats:
-    """How much stronger the interior's grain is where it fades into the border's: (box.height, box.width, 1).
-
-    Two grains that know nothing of each other, weighted 1 - s and s, add up to sqrt((1 - s)^2 + s^2) of either, which
-    would show as a smooth seam. With the second one sqrt((2 - s) / s) times as strong it is 1 throughout.
-    """
+    # It is to be 1 throughout where it fades into the border's. Two grains that know nothing of each other, weighted
+    # 1 - s and s, add up to sqrt((1 - s)^2 + s^2) of either, so the second one is sqrt((2 - s) / s) times as strong.
     share = np.where(piece.share > 0, piece.share, np.float32(1))[..., None]
-    strength: Floats = np.sqrt((2 - share) / share)
-    return strength
+    grain = noise.transpose(1, 2, 0) * np.sqrt((2 - share) / share)
+    return np.pad(grain, ((0, 0), (0, 0), (0, samples.shape[2] - colours)))
 
 
 def _noise(around: Floats, inside: Floats, box: Box) -> Floats:
