@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,22 +160,19 @@ class TileReader:
 
     def _decode(self, tiles: Box) -> NDArray[Any]:
         """The samples of a rectangle of tiles."""
-        step = max(1, _MAX_ROWS // (tiles.width * self._table.tile_height))
-        parts = []
-        with self._file.open() as stream:
-            for top in range(tiles.top, tiles.bottom, step):
-                check_cancelled()
-                part = Box(tiles.left, top, tiles.width, min(step, tiles.bottom - top))
-                parts.append(self._decode_rows(stream, part))
-        samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        samples.flags.writeable = False
-        return samples
-
-    def _decode_rows(self, stream: BinaryIO, tiles: Box) -> NDArray[Any]:
         table = self._table
         width, height = table.tile_width, table.tile_height
         numbers = np.arange(table.across * table.down).reshape(table.down, table.across)[tiles.slices]
-        strips = table.as_strips(stream, numbers.ravel().tolist())
-        image = libvips().Image.tiffload_buffer(strips, access="sequential", fail_on="error")
-        samples: NDArray[Any] = to_srgb(image).numpy().reshape(tiles.height, tiles.width, height, width, -1)
-        return samples.transpose(0, 2, 1, 3, 4).reshape(tiles.height * height, tiles.width * width, -1)
+        step = max(1, _MAX_ROWS // (tiles.width * height))
+        parts = []
+        with self._file.open() as stream:
+            for top in range(0, tiles.height, step):
+                check_cancelled()
+                part = numbers[top : top + step]
+                strips = table.as_strips(stream, part.ravel().tolist())
+                image = libvips().Image.tiffload_buffer(strips, access="sequential", fail_on="error")
+                samples: NDArray[Any] = to_srgb(image).numpy().reshape(*part.shape, height, width, -1)
+                parts.append(samples.transpose(0, 2, 1, 3, 4).reshape(len(part) * height, tiles.width * width, -1))
+        decoded = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        decoded.flags.writeable = False
+        return decoded

@@ -44,7 +44,13 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
     if mask_pages is not None and mask_pages.pages != pages:
         raise MaskError(f"the mask has {mask_pages.pages} pages, but {image.name} has {pages}")
 
-    bigtiff = _needs_bigtiff(image, pages)
+    # Decided once for all pages, as a file has room for one kind of directory only.
+    decoded_bytes = 0
+    for page in range(pages):
+        check_cancelled()
+        with prefixed(f"page {page + 1}"):
+            decoded_bytes += image.at_page(page).decoded_bytes
+    bigtiff = decoded_bytes > BIGTIFF_BYTES
 
     def write(stream: BinaryIO) -> None:
         filled = False
@@ -78,20 +84,8 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
     return image.target if isinstance(image.source, Path) else image.target.read_bytes()
 
 
-def _needs_bigtiff(image: EncodedImage, pages: int) -> bool:
-    """Decided once for all pages, as a file has room for one kind of directory only."""
-    decoded_bytes = 0
-    for page in range(pages):
-        check_cancelled()
-        with prefixed(f"page {page + 1}"):
-            decoded_bytes += image.at_page(page).decoded_bytes
-    return decoded_bytes > BIGTIFF_BYTES
-
-
 def _mask_of_pages(mask: Any) -> ImageFile | None:
     """A mask that is a file of several pages."""
-    if isinstance(mask, (bytearray, memoryview)):
-        mask = bytes(mask)
     if not isinstance(mask, (str, bytes, Path)):
         return None
     page_file = ImageFile.open(mask)

@@ -54,9 +54,7 @@ def open_image(image: Any, output: str | Path | None = None, bgr: bool = False) 
         raise ImageError("image: the file name is empty")
     if isinstance(image, (str, Path)):
         return PathImage(Path(image), target)
-    if isinstance(image, (bytes, bytearray, memoryview)):
-        return BytesImage(bytes(image), target)
-    if is_open_file(image):
+    if isinstance(image, (bytes, bytearray, memoryview)) or is_open_file(image):
         return BytesImage(without_stream(image), target, getattr(image, "name", None))
     if is_pil_image(image):
         return PilImage(image, target)

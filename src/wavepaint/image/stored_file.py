@@ -23,7 +23,7 @@ def is_open_file(source: object) -> TypeGuard[IO[Any]]:
 
 def without_stream(source: Any, name: str | None = None) -> Any:
     """Return the contents of what can be read only once: an open file (from where it stands), or the path of a FIFO or
-    of `<(command)`; anything else as it is.
+    of `<(command)`; buffers as bytes, and anything else as it is.
 
     Raises:
         ImageError: it cannot be read, or an open file does not give bytes.
@@ -37,6 +37,8 @@ def without_stream(source: Any, name: str | None = None) -> Any:
         if not content:
             raise ImageError(f"{name}: there is nothing left to read: seek(0) goes back to its start")
         return content
+    if isinstance(source, (bytearray, memoryview)):
+        return bytes(source)
     if not isinstance(source, (str, Path)):
         return source
     try:
