@@ -124,7 +124,7 @@ class Metadata:
         if self.container == "tiff":
             tiff.append_tags(stream, exif.descriptive(self.tags))
         elif self.exif is not None:
-            exif.append_to_tiff(stream, self.exif)
+            tiff.append_tags(stream, exif.descriptive(exif.directory_of(self.exif)))
         if self.iptc is not None:
             records = photoshop.iptc_records(self.iptc)
             tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeGuard
 
 from wavepaint.cancellation import Cancelled, check_cancelled
-from wavepaint.errors import ImageError, WavepaintError, image_error
+from wavepaint.errors import ImageError, WavepaintError, image_error, one_line
 from wavepaint.image.types import Source
 from wavepaint.image.vips import has_operation, libvips, reason_of
 
@@ -99,5 +99,4 @@ class StoredFile:
         except MemoryError:
             raise ImageError(f"{self.name}: cannot be decoded: it is too large for the memory") from None
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ImageError(f"{self.name}: cannot be decoded: {reason}") from None
+            raise ImageError(f"{self.name}: cannot be decoded: {one_line(error)}") from None
