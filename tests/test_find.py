@@ -98,6 +98,23 @@ def test_a_grey_image_is_three_equal_planes(finder: Finder) -> None:
     assert not finder.find(np.full((20, 30), 255, np.uint8)).any()
 
 
+def test_beyond_the_border_the_network_sees_the_border_again() -> None:
+    class Seen:
+        multiple = 32
+
+        def __call__(self, image: np.ndarray) -> np.ndarray:
+            self.image = image
+            return image
+
+    seen = Seen()
+    samples = soft(40, 70)
+    planes = find._probabilities(seen, samples)  # type: ignore[arg-type]
+    assert planes.shape == (3, 40, 70)
+    assert seen.image.shape == (1, 3, 64, 96)
+    assert (seen.image[..., 40:, :70] == planes[:, 39:40]).all()
+    assert (seen.image[0, :, :40, 70:] == planes[..., 69:]).all()
+
+
 def fainter(logits: float) -> float:
     """A probability of scratches so far below the threshold."""
     threshold = find.THRESHOLDS["scratches"]

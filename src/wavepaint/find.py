@@ -15,7 +15,6 @@ from wavepaint.cancellation import Cancelled, check_cancelled
 from wavepaint.errors import ImageError, MaskError
 from wavepaint.fill.dilation import dilate
 from wavepaint.fill.guide import READ_PIXELS
-from wavepaint.fill.padding import Padding
 from wavepaint.fill.patches import box_sums
 from wavepaint.fill.patches import dilate as dilate_square
 from wavepaint.fill.regions import Region, in_groups
@@ -220,10 +219,11 @@ def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
     """(h, w, channels) -> (3, h, w), one plane for each of `options.DAMAGE_KINDS`."""
     colours = 3 if samples.shape[2] >= 3 else 1
     planes = to_unit(samples[..., :colours]).transpose(2, 0, 1)
-    padding = Padding.to_multiple(samples.shape[0], samples.shape[1], detector.multiple)
-    image = padding.apply(np.broadcast_to(planes, (3, *planes.shape[1:])))
-    found: Planes = padding.crop(detector(np.ascontiguousarray(image[None])))[0]
-    return found
+    height, width = samples.shape[:2]
+    # Repeated, not mirrored: the dark rim of many scans would look like a scratch.
+    needed = [(0, 0), (0, -height % detector.multiple), (0, -width % detector.multiple)]
+    image = np.pad(np.broadcast_to(planes, (3, height, width)), needed, mode="edge")
+    return detector(image[None])[0, :, :height, :width]
 
 
 def _tiles(width: int, height: int) -> list[Region]:

@@ -4,7 +4,7 @@ import { DAMAGE_KINDS, type Finding } from "../fill/finder";
 import type { Raster } from "../image/raster";
 import { type Box, type Size, area, intersection } from "../geometry";
 import { boxSums, dilate } from "./exemplar/areas";
-import { channelOf, coloursOf, cropPixels, padInto } from "./planes";
+import { channelOf, coloursOf, cropPixels } from "./planes";
 
 export const THRESHOLDS = { scratches: 0.9932, dust: 0.974, stamps: 0.976 } as const;
 const SPREAD = 8;
@@ -73,9 +73,13 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
   const width = Math.ceil(crop.width / multiple) * multiple;
   const height = Math.ceil(crop.height / multiple) * multiple;
   const padded = new Float32Array(3 * width * height);
-  for (let c = 0; c < 3; c++) {
-    const target = padded.subarray(c * width * height, (c + 1) * width * height);
-    padInto(target, { width, height }, channelOf(samples, colours === 3 ? c : 0));
+  for (let c = 0, i = 0; c < 3; c++) {
+    const { data } = channelOf(samples, colours === 3 ? c : 0);
+    for (let y = 0; y < height; y++) {
+      // Repeated, not mirrored: the dark rim of many scans would look like a scratch.
+      const row = Math.min(y, crop.height - 1) * crop.width;
+      for (let x = 0; x < width; x++, i++) padded[i] = data[row + Math.min(x, crop.width - 1)];
+    }
   }
   const answer = await run(padded, { width, height });
   return DAMAGE_KINDS.map((_, c) => {
