@@ -136,7 +136,7 @@ def find_damage(image: Any, model: str | Path | None = None, threads: int | None
 
 
 def damage_of(probabilities: Planes, finding: Finding) -> Mask:
-    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter beside it or among much."""
+    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter near it."""
     damage = np.zeros(probabilities.shape[1:], np.bool_)
     for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
         if kind not in finding.kinds:
