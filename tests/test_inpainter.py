@@ -27,6 +27,7 @@ from wavepaint.fill.units import to_unit
 from wavepaint.fill.wide import BORDER
 from wavepaint.image import pages as pages_module
 from wavepaint.image.file import ImageFile
+from wavepaint.image.limits import changed_limits
 from wavepaint.options import Options
 from wavepaint.runtime import GUESSED
 
@@ -133,8 +134,8 @@ def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
         ):
             mask[top : top + height, left : left + width] = True
         mask[0, 0] = False
-        monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0 if streamed else 2**28)
-        result = fill.fill(encoded(name, samples), mask, Options())
+        with changed_limits(held_bytes=0 if streamed else 2**28):
+            result = fill.fill(encoded(name, samples), mask, Options())
         after = decoded(result)
         assert after.dtype == dtype
         assert np.array_equal(after[~mask], samples[~mask])
@@ -329,17 +330,16 @@ def test_an_image_that_is_nearly_all_hole_still_gets_filled(recorder: Recorder) 
     assert (Inpainter()(image, mask, mask_from="brightness") == 99).all()
 
 
-def test_a_wide_hole_of_a_streamed_file_is_the_same(
-    fill: Inpainter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wide_hole_of_a_streamed_file_is_the_same(fill: Inpainter, tmp_path: Path) -> None:
     image = soft(600, 700)
     mask = np.zeros((600, 700), np.bool_)
     mask[100:500, 90:520] = True
     path = tmp_path / "photo.tif"
     path.write_bytes(tiff(image))
     expected = fill(image, mask)
-    monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 1000)
-    assert np.array_equal(wavepaint.image.file.ImageFile.open(fill(path, mask)).read_all(), expected)
+    with changed_limits(held_bytes=1000):
+        result = fill(path, mask)
+    assert np.array_equal(wavepaint.image.file.ImageFile.open(result).read_all(), expected)
 
 
 def test_crops_of_all_stages_are_read_in_one_pass_over_a_streamed_file(
@@ -350,7 +350,6 @@ def test_crops_of_all_stages_are_read_in_one_pass_over_a_streamed_file(
     stages = regions.find_regions(mask)
     assert len(stages) > 1
     expected = fill(samples, mask, detail="network")
-    monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     passes: list[int] = []
     read_boxes = wavepaint.image.file.ImageFile.read_boxes
 
@@ -359,11 +358,12 @@ def test_crops_of_all_stages_are_read_in_one_pass_over_a_streamed_file(
         return read_boxes(self, boxes)
 
     monkeypatch.setattr(wavepaint.image.file.ImageFile, "read_boxes", counted)
-    assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
-    assert [count for count in passes if count] == [sum(map(len, stages))]
-    monkeypatch.setattr(guide, "READ_PIXELS", 1)
-    passes.clear()
-    assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
+    with changed_limits(held_bytes=0):
+        assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
+        assert [count for count in passes if count] == [sum(map(len, stages))]
+        monkeypatch.setattr(guide, "READ_PIXELS", 1)
+        passes.clear()
+        assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
     assert len([count for count in passes if count]) == sum(map(len, stages))
 
 

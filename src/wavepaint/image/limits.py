@@ -1,31 +1,62 @@
-"""Refuse files that claim far more pixels than their bytes can be expected to hold, before anything is decoded."""
+"""From which sizes on an image is handled otherwise, and which files claim more pixels than they can hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
 from wavepaint.errors import ImageError
 
-MIN_SUSPECT_PIXELS = 2**26
-"""Images of fewer pixels are decoded whatever the size of their file."""
-MAX_PIXELS_A_BYTE = 2**15
-"""An empty mask in CCITT Group 4, the tightest of usual files, has up to 80,000 pixels a byte; a PNG has 8,256."""
 # A PNG can hold no more, whatever is in it: https://zlib.net/zlib_tech.html
 _DEFLATE_RATIO = 1032
 
-_are_lifted: ContextVar[bool] = ContextVar("are_lifted", default=False)
+
+@dataclass(frozen=True, kw_only=True)
+class ImageLimits:
+    """From which sizes on an image is handled otherwise.
+
+    Attributes:
+        held_bytes: images of more decoded bytes are streamed instead of held in memory.
+        small_png_bytes: images of more decoded bytes become PNGs with less effort.
+        tiff_bytes: a TIFF of more decoded bytes, of all its pages, becomes a BigTIFF: others address 4 GiB.
+        suspect_pixels: images of no more pixels are decoded whatever the size of their file.
+        pixels_a_byte: of the file, in larger images. An empty mask in CCITT Group 4, the tightest of usual files, has
+            up to 80,000; a PNG has 8,256.
+        lifted: whether large images may have any number of pixels a byte.
+    """
+
+    held_bytes: int = 256 * 2**20
+    small_png_bytes: int = 4 * 2**20
+    tiff_bytes: int = 3 * 2**30
+    suspect_pixels: int = 2**26
+    pixels_a_byte: int = 2**15
+    lifted: bool = False
+
+
+_USUAL = ImageLimits()
+_limits: ContextVar[ImageLimits] = ContextVar("limits", default=_USUAL)
+
+
+def image_limits() -> ImageLimits:
+    """The limits that hold now, in this thread."""
+    return _limits.get()
 
 
 @contextmanager
-def limits_lifted(lifted: bool = True) -> Iterator[None]:
-    """Open any image within the block, in this thread, whatever the size of its file."""
-    token = _are_lifted.set(lifted)
+def changed_limits(**changes: int) -> Iterator[None]:
+    """Open and write images within the block, in this thread, with other limits: fields of `ImageLimits`."""
+    token = _limits.set(replace(_limits.get(), **changes))
     try:
         yield
     finally:
-        _are_lifted.reset(token)
+        _limits.reset(token)
+
+
+def limits_lifted(lifted: bool = True) -> AbstractContextManager[None]:
+    """Open any image within the block, in this thread, whatever the size of its file."""
+    return changed_limits(lifted=lifted)
 
 
 def check_plausible(name: str, container: str, pixels: int, stored_bits: int, file_bytes: int) -> None:
@@ -41,5 +72,6 @@ def check_plausible(name: str, container: str, pixels: int, stored_bits: int, fi
     size = f"claims {pixels / 1e6:,.0f} megapixels in {file_bytes} bytes"
     if container == "png" and pixels * stored_bits // 8 > _DEFLATE_RATIO * file_bytes:
         raise ImageError(f"{name}: {size}, which a PNG cannot hold")
-    if pixels > MIN_SUSPECT_PIXELS and pixels > MAX_PIXELS_A_BYTE * file_bytes and not _are_lifted.get():
+    limits = image_limits()
+    if pixels > max(limits.suspect_pixels, limits.pixels_a_byte * file_bytes) and not limits.lifted:
         raise ImageError(f"{name}: {size}; --no-limits (no_limits=True) decodes it all the same")
