@@ -38,7 +38,7 @@ from lab.registered import CLASSICAL, classical_fill
 from wavepaint import Inpainter
 from wavepaint.evaluation.charts import drawing, svg_of
 from wavepaint.fill.regions import find_regions
-from wavepaint.fill.wide import WIDE
+from wavepaint.fill.wide import WideSizes
 from wavepaint.inpainter import CROP_PIXELS
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -133,7 +133,9 @@ class Timing:
 
 def series(small: bool) -> list[list[Case]]:
     areas = [Case("image area", size, 64, 1) for size in (1, 4, 12, 24, 50, 100)]
-    holes = [Case("hole size", 12, side, 1) for side in (32, 64, 128, WIDE - 1, 2 * WIDE, 1000, 1500)]
+    holes = [
+        Case("hole size", 12, side, 1) for side in (32, 64, 128, WideSizes.wide - 1, 2 * WideSizes.wide, 1000, 1500)
+    ]
     counts = [Case("holes", 24, 24, count) for count in (1, 10, 100, 1000)]
     if small:
         return [areas[:2], [Case("hole size", 1, side, 1) for side in (32, 128, 400)], [Case("holes", 1, 24, 10)]]

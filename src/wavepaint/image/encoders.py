@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wavepaint.image.formats import tiff
 from wavepaint.image.header import Header
-from wavepaint.image.limits import image_limits
+from wavepaint.image.limits import LIMITS
 
 QUALITIES = {"jpeg": 95, "webp": 90, "avif": 80, "heic": 80, "jxl": 90}
 """Of what is not lossless, by its format; a JPEG made from a JPEG has the quality of its source."""
@@ -42,6 +42,7 @@ HEIF_COMPRESSION = {"avif": "av1", "heic": "hevc"}
 # image may have the best at no noticeable cost.
 _FAST_PNG = {"compression": 1, "filter": "up"}
 _SMALL_PNG = {"compression": 6, "filter": "all"}
+_FAST_PNG_BYTES = 4 * 2**20
 # The usual effort, 4, takes 5 to 23 s of processor time for a megapixel; 1 takes 0.4 s, for files as large and 1 dB
 # worse; 0 takes 0.3 s, 0.8 s without loss, for files a twentieth larger.
 _HEIF_EFFORTS = {2**20: 4, 12 * 2**20: 1}
@@ -60,7 +61,7 @@ def saver_options(header: Header, format: str, quality: int | None, patches: Ite
     patches: the samples that replace some of the image's; they decide whether few bits a sample will do.
     """
     if format == "png":
-        effort = _FAST_PNG if header.decoded_bytes > image_limits().small_png_bytes else _SMALL_PNG
+        effort = _FAST_PNG if header.decoded_bytes > _FAST_PNG_BYTES else _SMALL_PNG
         return {**effort, "bitdepth": _depth_to_keep(header, patches, (1, 2, 4)), "keep": ALL_BUT_EXIF}
     if format == "tiff":
         # The TIFF encoder of libvips gets the last column of odd widths wrong with 4 bits.
@@ -108,7 +109,7 @@ def _tiff_options(header: Header, depth: int) -> dict[str, Any]:
     options: dict[str, Any] = {
         "compression": "ccittfax4" if fax else _LOSSLESS_COMPRESSION.get(compression, "deflate"),
         "predictor": "horizontal" if predicted and depth >= 8 else "none",
-        "bigtiff": header.tiff_pages.bigtiff or header.decoded_bytes > image_limits().tiff_bytes,
+        "bigtiff": header.tiff_pages.bigtiff or header.decoded_bytes > LIMITS.get().tiff_bytes,
     }
     if depth < 8:
         options["bitdepth"] = depth

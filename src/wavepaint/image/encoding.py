@@ -19,7 +19,7 @@ from wavepaint.image.encoders import ALL_BUT_EXIF, JPEG_SUBSAMPLINGS, SAVERS, sa
 from wavepaint.image.formats import jpeg
 from wavepaint.image.formats.jpeg_blocks import Blocks, can_keep_blocks
 from wavepaint.image.header import Header, check_inside
-from wavepaint.image.limits import image_limits
+from wavepaint.image.limits import LIMITS
 from wavepaint.image.metadata import Metadata
 from wavepaint.image.orientation import box_to_stored, to_stored
 from wavepaint.image.stored_file import StoredFile
@@ -137,7 +137,7 @@ class Encoder:
             # jpeglib complains on standard error.
             raise ValueError("it is arithmetically coded")
         if self._header.streamed:
-            raise ValueError(f"it decodes to more than {image_limits().held_bytes >> 20} MiB")
+            raise ValueError(f"it decodes to more than {LIMITS.get().held_bytes >> 20} MiB")
 
     def _metadata_alone(self) -> bytes:
         """A JPEG with the metadata of the result, as it is stored, but all black, which is soon encoded."""

@@ -14,7 +14,7 @@ from wavepaint.errors import ImageError
 from wavepaint.image import hevc
 from wavepaint.image.formats import jpeg, png, tiff, webp
 from wavepaint.image.formats.signature import has_gain_map, is_heif_sequence, sniff
-from wavepaint.image.limits import check_plausible, image_limits
+from wavepaint.image.limits import LIMITS, check_plausible
 from wavepaint.image.metadata import Metadata, metadata_of
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.vips import has_field, has_operation, integer_field
@@ -242,7 +242,7 @@ def _header_of(name: str, raw: Any, upright: Any, markers: Markers) -> Header:
         has_alpha=channels in (2, 4) and markers.extra_samples[-1:] != [_UNSPECIFIED],
         interpretation=str(upright.interpretation),
         pages=pages,
-        streamed=upright.width * upright.height * channels * dtype.itemsize > image_limits().held_bytes,
+        streamed=upright.width * upright.height * channels * dtype.itemsize > LIMITS.get().held_bytes,
         progressive=bool(integer_field(raw, "interlaced", 0)),
         tile=(integer_field(raw, "tile-width", 0), integer_field(raw, "tile-height", 0)),
         orientation=integer_field(raw, "orientation", 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
@@ -19,44 +19,32 @@ class ImageLimits:
 
     Attributes:
         held_bytes: images of more decoded bytes are streamed instead of held in memory.
-        small_png_bytes: images of more decoded bytes become PNGs with less effort.
         tiff_bytes: a TIFF of more decoded bytes, of all its pages, becomes a BigTIFF: others address 4 GiB.
         suspect_pixels: images of no more pixels are decoded whatever the size of their file.
-        pixels_a_byte: of the file, in larger images. An empty mask in CCITT Group 4, the tightest of usual files, has
-            up to 80,000; a PNG has 8,256.
-        lifted: whether large images may have any number of pixels a byte.
+        pixels_a_byte: most that a larger image has for each byte of its file. An empty mask in CCITT Group 4, the
+            tightest of usual files, has up to 80,000; a PNG has 8,256.
+        lifted: whether images are decoded whatever the size of their file.
     """
 
     held_bytes: int = 256 * 2**20
-    small_png_bytes: int = 4 * 2**20
     tiff_bytes: int = 3 * 2**30
     suspect_pixels: int = 2**26
     pixels_a_byte: int = 2**15
     lifted: bool = False
 
 
-_USUAL = ImageLimits()
-_limits: ContextVar[ImageLimits] = ContextVar("limits", default=_USUAL)
-
-
-def image_limits() -> ImageLimits:
-    """The limits that hold now, in this thread."""
-    return _limits.get()
+LIMITS: ContextVar[ImageLimits] = ContextVar("limits", default=ImageLimits())
+"""Those that hold now, in this thread."""
 
 
 @contextmanager
 def changed_limits(**changes: int) -> Iterator[None]:
     """Open and write images within the block, in this thread, with other limits: fields of `ImageLimits`."""
-    token = _limits.set(replace(_limits.get(), **changes))
+    token = LIMITS.set(replace(LIMITS.get(), **changes))
     try:
         yield
     finally:
-        _limits.reset(token)
-
-
-def limits_lifted(lifted: bool = True) -> AbstractContextManager[None]:
-    """Open any image within the block, in this thread, whatever the size of its file."""
-    return changed_limits(lifted=lifted)
+        LIMITS.reset(token)
 
 
 def check_plausible(name: str, container: str, pixels: int, stored_bits: int, file_bytes: int) -> None:
@@ -72,6 +60,6 @@ def check_plausible(name: str, container: str, pixels: int, stored_bits: int, fi
     size = f"claims {pixels / 1e6:,.0f} megapixels in {file_bytes} bytes"
     if container == "png" and pixels * stored_bits // 8 > _DEFLATE_RATIO * file_bytes:
         raise ImageError(f"{name}: {size}, which a PNG cannot hold")
-    limits = image_limits()
+    limits = LIMITS.get()
     if pixels > max(limits.suspect_pixels, limits.pixels_a_byte * file_bytes) and not limits.lifted:
         raise ImageError(f"{name}: {size}; --no-limits (no_limits=True) decodes it all the same")

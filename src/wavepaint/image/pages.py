@@ -14,7 +14,7 @@ from wavepaint.files import scratch_folder
 from wavepaint.image.encoding import writing
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats import tiff
-from wavepaint.image.limits import image_limits
+from wavepaint.image.limits import LIMITS
 from wavepaint.image.mask import Mask, find_hole
 from wavepaint.image.sources import EncodedImage, warn
 from wavepaint.image.types import Patch, ReadableImage
@@ -85,7 +85,7 @@ def _needs_bigtiff(image: EncodedImage, pages: int) -> bool:
         check_cancelled()
         with _naming_page(page):
             decoded_bytes += image.at_page(page).decoded_bytes
-    return decoded_bytes > image_limits().tiff_bytes
+    return decoded_bytes > LIMITS.get().tiff_bytes
 
 
 def _append(stream: BinaryIO, path: Path, name: str) -> None:
