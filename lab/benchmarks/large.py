@@ -36,6 +36,7 @@ import numpy as np
 
 from lab.registered import CLASSICAL, classical_fill
 from wavepaint import Inpainter
+from wavepaint.cores import available_cores
 from wavepaint.evaluation.charts import drawing, svg_of
 from wavepaint.fill.regions import find_regions
 from wavepaint.fill.wide import WideSizes
@@ -349,7 +350,7 @@ def main() -> None:
         plot(timings, options.plots)
     if options.json is not None:
         machine = {
-            "cores": os.cpu_count(),
+            "cores": available_cores(),
             "machine": platform.machine(),
             "python": platform.python_version(),
             "packages": {name: found for name in PACKAGES if (found := version_of(name, options.python))},

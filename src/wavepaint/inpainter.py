@@ -14,6 +14,7 @@ from operator import length_hint
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wavepaint.cores import available_cores
 from wavepaint.errors import OptionError
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
@@ -241,7 +242,7 @@ def fill_planned(runtime: Runtime, opened: ReadableImage, plan: Plan, options: O
 def thread_count(threads: int | None) -> int:
     """How many images to have under way; None = one per core, `MAX_THREADS` at most. `OptionError` for less than 1."""
     if threads is None:
-        return min(os.cpu_count() or 1, MAX_THREADS)
+        return min(available_cores(), MAX_THREADS)
     if not (isinstance(threads, int) and threads >= 1):
         raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")
     return threads
