@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "src" / "wavepaint"
-CODE = sorted(PRODUCT.rglob("*.py"))
+CODE = sorted((*PRODUCT.rglob("*.py"), *(ROOT / "lab").rglob("*.py")))
 
 MAX_PRODUCT_LINES = 21_755
 """To be lowered with every clean-up; the aim is 15,000."""
