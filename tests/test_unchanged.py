@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ def by_folder(folder: Path, name: str) -> bytes:
 
 def by_server(folder: Path, name: str) -> bytes:
     filler = Filler(Inpainter(runtime="onnxruntime").fill, Limits())
-    return filler.fill(Form({"image": SOURCES[name], "mask": MASK}, {}))(threading.Event()).content
+    return filler.fill(Form({"image": SOURCES[name], "mask": MASK}, {}))().content
 
 
 def by_batch(folder: Path, name: str) -> bytes:

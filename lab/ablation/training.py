@@ -18,7 +18,7 @@ from lab.ablation.losses import load_all_losses
 from lab.ablation.plan import Scale
 from lab.ablation.studies import Arm
 from wavepaint.data.crops import Batch
-from wavepaint.data.images import Selection, find_images
+from wavepaint.data.images import find_images
 from wavepaint.data.resident import ImageBank, MaskBank
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.protocol import item_name
@@ -298,5 +298,5 @@ def load_images(source: str, count: int, excluded: frozenset[str], device: torch
     if not usable:
         raise OptionError(f"{source}: all its images are in the test set")
     step = max(1.0, len(usable) / count)
-    chosen = Selection(available, (usable[int(number * step)] for number in range(min(count, len(usable)))))
+    chosen = available.part(usable[int(number * step)] for number in range(min(count, len(usable))))
     return ImageBank((image for _, image in chosen.readable(MAX_PIXELS)), device)

@@ -43,9 +43,14 @@ def atomic_write(target: str | Path, durable: bool = False) -> Iterator[Path]:
     """
     mode = replaceable_mode(target)
     path = Path(os.path.realpath(target))
-    # Restricted from the start: nobody may read it who could not read the old file.
-    temporary, lock = _new_part(path, 0o666 if mode is None else 0o600)
-    try:
+
+    def new_part() -> Path:
+        part = _part_beside(path)
+        # Restricted from the start: nobody may read it who could not read the old file.
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
+        return part
+
+    with _locked(new_part) as temporary:
         yield temporary
         if mode is not None:
             os.chmod(temporary, mode)
@@ -54,32 +59,33 @@ def atomic_write(target: str | Path, durable: bool = False) -> Iterator[Path]:
         os.replace(temporary, path)
         if durable and os.name == "posix":  # elsewhere folders cannot be opened
             _flush_to_disk(path.parent)
-    finally:
-        _close(lock)
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A temporary folder, removed when the block ends, or by a later `sweep_scratch` if this process is killed."""
-    with _locked_folder(lambda: Path(tempfile.mkdtemp(prefix=SCRATCH))) as folder:
+    with _locked(lambda: Path(tempfile.mkdtemp(prefix=SCRATCH))) as folder:
         yield folder
 
 
 @contextmanager
-def _locked_folder(make: Callable[[], Path]) -> Iterator[Path]:
+def _locked(make: Callable[[], Path]) -> Iterator[Path]:
+    """A new file or folder that `sweep` keeps away from until the block ends; what is still there then is removed."""
     while True:
-        folder = make()
+        path = make()
         with suppress(FileNotFoundError):  # swept before it was locked
-            lock = None if fcntl is None else _lock(os.open(folder, os.O_RDONLY))
-            if folder.exists():
+            lock = None if fcntl is None else _lock(os.open(path, os.O_RDONLY))
+            if path.exists():
                 break
             _close(lock)
     try:
-        yield folder
+        yield path
     finally:
         _close(lock)
-        shutil.rmtree(folder, ignore_errors=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def is_part(name: str) -> bool:
@@ -125,20 +131,6 @@ def _part_beside(target: Path) -> Path:
     return target.with_name(f".{secrets.token_hex(8)}.part")
 
 
-def _new_part(target: Path, permissions: int) -> tuple[Path, int | None]:
-    """An empty file beside a target, and the open lock that keeps `sweep` away from it."""
-    while True:
-        part = _part_beside(target)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, permissions)
-        if fcntl is None:
-            os.close(descriptor)
-            return part, None
-        lock = _lock(descriptor)
-        if part.exists():
-            return part, lock
-        _close(lock)  # swept before it was locked
-
-
 def _lock(descriptor: int) -> int:
     with suppress(OSError):  # file systems without locks: there `sweep` fails as well
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -167,7 +159,7 @@ def atomic_dir(target: Path, marker: str) -> Iterator[Path]:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             sweep_parts(target.parent)
-            workplace = stack.enter_context(_locked_folder(lambda: _new_folder(target)))
+            workplace = stack.enter_context(_locked(lambda: _new_folder(target)))
         except OSError as error:
             raise OptionError(f"{target}: cannot be made: {error.strerror}") from None
         made = workplace / "new"

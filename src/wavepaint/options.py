@@ -342,14 +342,14 @@ class Finding:
         object.__setattr__(self, "kinds", parse_kinds(self.kinds))
 
 
-def take_options(*kinds: type) -> Callable[[Function], Function]:
-    """Give a function of `**options` the signature and the docstring that dataclasses declare for the Python interface.
+def take_options(kind: type) -> Callable[[Function], Function]:
+    """Give a function of `**options` the signature and docstring that a dataclass declares for the Python interface.
 
     "{options}" in its docstring becomes the list of them, indented like the line that it stands in.
     """
 
     def decorate(function: Function) -> Function:
-        taken = [each for kind in kinds for each in declared(kind, "api")]
+        taken = declared(kind, "api")
         signature = inspect.signature(function)
         own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
         keyword = inspect.Parameter.KEYWORD_ONLY

@@ -146,7 +146,7 @@ def test_whatever_one_file_raises_the_others_are_filled(inpainter: Inpainter, ro
     raising = Raising(inpainter)
     outcomes = {Path(outcome.row.input).name: outcome for outcome in inpaint_folder(raising, rows, output, OPTIONS)}
     assert {name for name, outcome in outcomes.items() if outcome.status == "failed"} == set(raising.raised)
-    reasons = {name: outcomes[name].reason for name in raising.raised}
+    reasons = {name: outcomes[name].note for name in raising.raised}
     folder = Path(rows[0].input).parent
     assert reasons["0.png"].startswith(f"{folder}/0.png: UnicodeDecodeError: ")
     assert reasons["2.png"] == f"{folder}/2.png: ValueError: a length of 0"

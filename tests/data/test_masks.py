@@ -127,7 +127,8 @@ def test_boxes_keep_their_margin_and_sizes():
     kind = Boxes(margin=10, min_size=30, max_size=50, min_times=1, max_times=1)
     sides = set()
     for item in range(300):
-        mask = kind.draw((100, 120), rng_for(0, str(item)))
+        mask = np.zeros((100, 120), np.uint8)
+        kind(mask, rng_for(0, str(item)))
         assert not mask[:10].any()
         assert not mask[-10:].any()
         assert not mask[:, :10].any()
@@ -149,7 +150,7 @@ def test_stroke_counts_go_one_beyond_the_published_maximum():
             return self.inner.integers(*args, **options)
 
     rng = Counting()
-    Strokes(min_times=4, max_times=50, max_width=10, max_len=40).draw((64, 64), rng)
+    Strokes(min_times=4, max_times=50, max_width=10, max_len=40)(np.zeros((64, 64), np.uint8), rng)
     assert rng.calls[0] == (4, 52)
 
 

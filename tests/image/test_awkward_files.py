@@ -126,7 +126,7 @@ def test_in_a_folder_such_names_fail_alone(fill: Inpainter, tmp_path: Path, awkw
         for outcome in inpaint_folder(fill, rows, output, Options(alpha=False, boxes=BOX))
     }
     assert outcomes[gif.name].status == "failed"
-    assert "File name too long" in outcomes[gif.name].reason
+    assert "File name too long" in outcomes[gif.name].note
     assert outcomes["huge.tif"].status == "failed"
     assert {outcomes[f"{AWKWARD}{end}.png"].status for end in ("", "-mask")} == {"filled"}
 

@@ -94,7 +94,7 @@ def read(headers: dict[str, str], pieces: Sequence[bytes]) -> Form | int:
     except StopIteration as end:
         return end.value
     except Problem as problem:
-        return problem.status
+        return problem.status_code
     raise AssertionError("waits for something, though the whole body is there")
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from images import png, soft
 from serving import MODEL, HalfInpainter, assert_problem
 from standin import write_detector
-from wavepaint.cancellation import Cancelled
+from wavepaint.cancellation import Cancelled, cancellable
 from wavepaint.find import Finder
 from wavepaint.server.app import create_app
 from wavepaint.server.filling import Filler
@@ -90,7 +90,8 @@ def test_work_that_nobody_waits_for_is_given_up(tmp_path: Path) -> None:
     filler = Filler(HalfInpainter().fill, Limits(), Finder(write_detector(tmp_path / "detector.onnx")).find)
     stop = threading.Event()
     work = filler.find(Form({"image": png(damaged())}, {}))
-    assert work(stop).media_type == "image/png"
-    stop.set()
-    with pytest.raises(Cancelled):
-        work(stop)
+    with cancellable(stop.is_set):
+        assert work().media_type == "image/png"
+        stop.set()
+        with pytest.raises(Cancelled):
+            work()

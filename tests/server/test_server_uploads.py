@@ -68,7 +68,7 @@ def test_any_content_in_any_pieces(image, boxes, cuts):
 def test_malformed_forms(body, status, words):
     with pytest.raises(Problem, match=words) as problem:
         read(body)
-    assert problem.value.status == status
+    assert problem.value.status_code == status
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_malformed_forms(body, status, words):
 def test_unfit_headers(headers, status, words):
     with pytest.raises(Problem, match=words) as problem:
         read(IMAGE_PART + b"abc" + END, headers)
-    assert problem.value.status == status
+    assert problem.value.status_code == status
 
 
 def test_reading_stops_at_the_limit_whatever_length_is_declared():

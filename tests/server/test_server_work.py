@@ -235,7 +235,7 @@ def test_retry_after_follows_the_pace_of_work():
         pool = WorkPool(workers=1, queue=1)
         for _ in range(40):
             with pool.place() as do:
-                await do(lambda stop: None)
+                await do(lambda: None)
         with pool.place(), pool.place(), pytest.raises(Problem) as problem, pool.place():
             pass
         assert problem.value.headers == {"Retry-After": "1"}

@@ -16,11 +16,12 @@ from wavepaint.storage import results_in
 
 
 class Outcome(NamedTuple):
-    """What became of a row: "filled", "skipped" (its result existed), or "failed" with a line that names the file."""
+    """What became of a row: "filled", with what the work said, "skipped" (its result existed), or "failed", with a line
+    that names the file."""
 
     row: Row
     status: str
-    reason: str = ""
+    note: str = ""
 
 
 def inpaint_folder(
@@ -53,7 +54,7 @@ def inpaint_folder(
 
 
 def do_rows(
-    work: Callable[[Row, Path], None], rows: Sequence[Row], output: str, overwrite: bool = False, threads: int = 1
+    work: Callable[[Row, Path], str | None], rows: Sequence[Row], output: str, overwrite: bool = False, threads: int = 1
 ) -> Iterator[Outcome]:
     """Do rows by `work`, which writes the result of one to a file, and yield what became of each, in their order.
 
@@ -64,13 +65,12 @@ def do_rows(
     yield from in_order(partial(_do, work, output, set() if overwrite else there), rows, threads)
 
 
-def _do(work: Callable[[Row, Path], None], output: str, done: set[str], row: Row) -> Outcome:
+def _do(work: Callable[[Row, Path], str | None], output: str, done: set[str], row: Row) -> Outcome:
     if row.problem or row.result in done:
         return Outcome(row, "failed" if row.problem else "skipped", row.problem)
     target = Path(posixpath.join(output, row.result))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        work(row, target)
+        return Outcome(row, "filled", work(row, target) or "")
     except Exception as error:  # whatever one file does, the others are filled
         return Outcome(row, "failed", failure_of(row.input, error))
-    return Outcome(row, "filled")

@@ -65,20 +65,22 @@ def progress_bar(*fields: str, hidden: bool = False) -> Progress:
 def show_outcomes(
     outcomes: Iterable[Outcome],
     total: int,
+    output: str,
     check_interrupt: Callable[[], None],
-    line: Callable[[Outcome], str],
     done: str,
     quiet: bool,
+    verbose: bool,
 ) -> Counter[str]:
     """Go through a folder with a progress bar on a terminal; how many of its files ended how.
 
     Args:
         outcomes: of `batch.folder.do_rows`.
         total: how many there will be.
+        output: the folder of the results.
         check_interrupt: called after each; see `interrupts.interruptible`.
-        line: what is said of one that has not failed; nothing if it is empty.
         done: the word for status "filled" in the last line.
-        quiet: say nothing of those that have not failed, and no last line.
+        quiet: say nothing but what has failed, and no last line.
+        verbose: say something of those that have not failed, too.
     """
     started = time.monotonic()
     counts: Counter[str] = Counter()
@@ -87,8 +89,10 @@ def show_outcomes(
         for outcome in outcomes:
             check_interrupt()
             counts[outcome.status] += 1
-            text = f"wavepaint: {outcome.reason}" if outcome.reason else "" if quiet else line(outcome)
-            if text:
+            if outcome.status == "failed":
+                progress.console.print(f"wavepaint: {outcome.note}", markup=False)
+            elif verbose and not quiet:
+                text = f"{Path(output) / outcome.row.result}: {outcome.note or outcome.status}"
                 progress.console.print(text, markup=False)
             rate = f"{counts['filled'] / (time.monotonic() - started):.1f}/s"
             progress.update(task, advance=1, description=outcome.row.result, rate=rate)

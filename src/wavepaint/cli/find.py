@@ -19,7 +19,6 @@ from wavepaint.errors import OptionError
 from wavepaint.options import Finding, option
 
 if TYPE_CHECKING:
-    from wavepaint.batch.folder import Outcome
     from wavepaint.batch.plan import Row
     from wavepaint.find import Finder
 
@@ -120,17 +119,12 @@ def _plan(folder: str, files: Files, with_mask: bool) -> list[Row]:
 def _do_folder(rows: list[Row], files: Files, work: Work, check_interrupt: Callable[[], None]) -> None:
     from wavepaint.batch.folder import do_rows
 
-    summaries: dict[str, str] = {}
-
-    def do(row: Row, target: Path) -> None:
+    def do(row: Row, target: Path) -> str:
         assert isinstance(row.image, str)
-        summaries[row.result] = work(Path(row.image), target)
-
-    def line(outcome: Outcome) -> str:
-        return f"{Path(files.output) / outcome.row.result}: {summaries.pop(outcome.row.result, outcome.status)}"
+        return work(Path(row.image), target)
 
     outcomes = do_rows(do, rows, files.output, files.overwrite)
-    if show_outcomes(outcomes, len(rows), check_interrupt, line, "done", files.quiet)["failed"]:
+    if show_outcomes(outcomes, len(rows), files.output, check_interrupt, "done", files.quiet, verbose=True)["failed"]:
         raise typer.Exit(1)
 
 

@@ -21,7 +21,6 @@ from wavepaint.files import sweep_parts
 from wavepaint.options import Engine, Options, option
 
 if TYPE_CHECKING:
-    from wavepaint.batch.folder import Outcome
     from wavepaint.inpainter import Inpainter
 
 STREAM = "-"
@@ -301,10 +300,6 @@ def _fill_folder(
     plan = make_plan(folder, mask, output, needs_mask=mask is not None, format=options.format)
     if not files.quiet:
         report_others(plan.others)
-
-    def line(outcome: Outcome) -> str:
-        return f"{Path(output) / outcome.row.result}: {outcome.status}" if files.verbose else ""
-
     outcomes = inpaint_folder(inpainter, plan.rows, output, options, files.overwrite)
-    counts = show_outcomes(outcomes, len(plan.rows), check_interrupt, line, "filled", files.quiet)
+    counts = show_outcomes(outcomes, len(plan.rows), output, check_interrupt, "filled", files.quiet, files.verbose)
     return counts["failed"] == 0

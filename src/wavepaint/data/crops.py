@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -96,6 +96,7 @@ class CropOptions:
             _require(value >= 1, f"{name} must be at least 1, not {value}")
 
 
+@dataclass(frozen=True, eq=False)
 class CropDataset:
     """Random crops of images, each with a random mask.
 
@@ -113,26 +114,17 @@ class CropDataset:
     there are at least as many images as workers.
     """
 
-    def __init__(
-        self,
-        source: ImageSource,
-        options: CropOptions | None = None,
-        crop: int = 256,
-        seed: int = 0,
-        *,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.options = options or CropOptions()
-        _require(len(source) > 0, "training needs at least one image")
-        _require(crop >= MIN_SIDE, f"crop must be at least {MIN_SIDE}, not {crop}")
-        _require(0 <= rank < world_size, f"rank must be from 0 to {world_size - 1}, not {rank}")
-        self.source = source
-        self.crop = crop
-        self.masks = mixed_preset(self.options.masks)
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
+    source: ImageSource
+    options: CropOptions = field(default_factory=CropOptions)
+    crop: int = 256
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        _require(len(self.source) > 0, "training needs at least one image")
+        _require(self.crop >= MIN_SIDE, f"crop must be at least {MIN_SIDE}, not {self.crop}")
+        _require(0 <= self.rank < self.world_size, f"rank must be from 0 to {self.world_size - 1}, not {self.rank}")
 
     def samples(self, worker: int = 0, workers: int = 1, start: int = 0) -> Iterator[Sample]:
         """Return the samples of one of the `workers` of this process without end, from its sample `start` on.
@@ -146,7 +138,7 @@ class CropDataset:
         # Between two uses of an image, distance * repeats others come by.
         repeats = self.options.crops_per_image
         distance = max(2, self.options.pool_size // (streams * repeats))
-        max_pixels, size = self.options.max_pixels, (self.crop, self.crop)
+        max_pixels, size, masks = self.options.max_pixels, (self.crop, self.crop), mixed_preset(self.options.masks)
         decoded = lru_cache(distance * repeats + 1)(lambda index: self.source.read_if_whole(index, max_pixels))
 
         epoch, done = divmod(start, images * repeats)
@@ -158,7 +150,7 @@ class CropDataset:
                 index, image = self._first_whole(decoded, order, position % len(order))
                 rng = rng_for(self.seed, f"{epoch}/{position}/{repeat}")
                 crop = random_crop(image, self.crop, self.options.max_scale, rng)
-                yield crop.transpose(2, 0, 1), self.masks.draw(size, rng)[None], self.source.name(index)
+                yield crop.transpose(2, 0, 1), masks.draw(size, rng)[None], self.source.name(index)
             epoch, done = epoch + 1, 0
 
     def _first_whole(

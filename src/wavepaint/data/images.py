@@ -11,11 +11,11 @@ import hashlib
 import os
 import re
 import tarfile
-from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,27 +40,46 @@ class Skipped:
     reason: str
 
 
-class ImageSource(ABC):
+class ImageSource:
     """Named images, reached by index; iterating yields `(name, image)` and skips what is broken.
 
     An image is a uint8 RGB array `(h, w, 3)`: grey is repeated, alpha dropped, 16 bit reduced to 8, CMYK
     converted, the first frame of an animation taken, and the EXIF orientation applied.
+
+    Args:
+        names: of the images, which depend neither on the machine nor on where they lie.
+        encoded: gives a file's bytes by its position among the names, or raises `OSError`; it can be pickled.
+        skipped: what was found broken so far, and why, by name; every `part` shares it.
+        positions: of the images among the names, in their order; all of them by default.
     """
 
-    def __init__(self) -> None:
-        self._skipped: dict[str, str] = {}
+    def __init__(
+        self,
+        names: Sequence[str],
+        encoded: Callable[[int], bytes],
+        skipped: dict[str, str],
+        positions: Iterable[int] | None = None,
+    ) -> None:
+        self._names, self._encoded, self._skipped = names, encoded, skipped
+        self._positions: Sequence[int] = range(len(names)) if positions is None else array("q", positions)
 
-    @abstractmethod
     def __len__(self) -> int:
         """Return how many images there are, broken ones included."""
+        return len(self._positions)
 
-    @abstractmethod
     def name(self, index: int) -> str:
-        """Return the name, which depends neither on the machine nor on where the source lies."""
+        """Return the name of one image."""
+        return self._names[self._positions[index]]
 
-    @abstractmethod
     def encoded(self, index: int) -> bytes:
         """Return the file's bytes; raises `OSError`."""
+        return self._encoded(self._positions[index])
+
+    def part(self, indices: Iterable[int]) -> ImageSource:
+        """Return a source of some of the images, in the order of `indices`."""
+        return ImageSource(
+            self._names, self._encoded, self._skipped, (self._positions[int(index)] for index in indices)
+        )
 
     def read(self, index: int, max_pixels: int | None = None) -> RGB:
         """Return one image, reduced to about `max_pixels` if it has more; raises `ImageError`.
@@ -112,115 +131,75 @@ class ImageSource(ABC):
         fewest = min(at_least, len(self) // 4) if share > 0 else 0
         held_out = shares < share
         held_out[np.argsort(shares, kind="stable")[:fewest]] = True
-        return Selection(self, np.flatnonzero(~held_out)), Selection(self, np.flatnonzero(held_out))
+        return self.part(np.flatnonzero(~held_out)), self.part(np.flatnonzero(held_out))
 
 
-class Folder(ImageSource):
-    """All images below a folder, by extension, sorted by relative path; hidden files are left out.
+def _folder(root: Path, names: Sequence[str] | None = None) -> ImageSource:
+    """All images below a folder, by extension, sorted by relative path, or those of some names.
 
-    Links to folders are followed, each folder once. Folders that cannot be read stand in `skipped`.
+    Hidden files are left out. Links to folders are followed, each folder once. Folders that cannot be read stand in
+    `skipped`.
     """
+    skipped: dict[str, str] = {}
 
-    def __init__(self, root: Path, names: Sequence[str] | None = None) -> None:
-        super().__init__()
-        self._root = root
-        self._names = sorted(self._images_below()) if names is None else list(names)
+    def skip(error: OSError) -> None:
+        folder = Path(error.filename).relative_to(root).as_posix()
+        skipped[printable(folder)] = f"folder cannot be read: {error.strerror}"
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def name(self, index: int) -> str:
-        """Return the path relative to the folder, with forward slashes."""
-        return self._names[index]
-
-    def encoded(self, index: int) -> bytes:
-        """Return the file's bytes; raises `OSError`."""
-        return (self._root / self._names[index]).read_bytes()
-
-    def _images_below(self) -> Iterator[str]:
-        seen: set[tuple[int, int]] = set()
-        starts = [self._root]
-        # Linked folders come last: a folder that also lies below the root itself goes by that name.
-        for start in starts:
-            for folder, subfolders, names in os.walk(start, onerror=self._skip_folder):
-                status = os.stat(folder)
-                if (status.st_dev, status.st_ino) in seen:
-                    subfolders.clear()
-                    continue
-                seen.add((status.st_dev, status.st_ino))
-                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-                starts.extend(path for name in subfolders if (path := Path(folder, name)).is_symlink())
-                yield from (Path(folder, name).relative_to(self._root).as_posix() for name in names if is_image(name))
-
-    def _skip_folder(self, error: OSError) -> None:
-        folder = Path(error.filename).relative_to(self._root).as_posix()
-        self._skipped[printable(folder)] = f"folder cannot be read: {error.strerror}"
+    names = sorted(_images_below(root, skip)) if names is None else names
+    return ImageSource(names, partial(_read_below, root, names), skipped)
 
 
-class Shards(ImageSource):
-    """The images of local tar files in WebDataset's layout; other members are ignored.
+def _images_below(root: Path, skip: Callable[[OSError], None]) -> Iterator[str]:
+    seen: set[tuple[int, int]] = set()
+    starts = [root]
+    # Linked folders come last: a folder that also lies below the root itself goes by that name.
+    for start in starts:
+        for folder, subfolders, names in os.walk(start, onerror=skip):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                subfolders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            starts.extend(path for name in subfolders if (path := Path(folder, name)).is_symlink())
+            yield from (Path(folder, name).relative_to(root).as_posix() for name in names if is_image(name))
 
-    Opening reads the tar headers only. A shard that is cut short yields what lies before the cut and stands
-    in `skipped`, as does a file that is no tar at all.
+
+def _read_below(root: Path, names: Sequence[str], position: int) -> bytes:
+    return (root / names[position]).read_bytes()
+
+
+def _shards(paths: Sequence[Path]) -> ImageSource:
+    """The images of local tar files in WebDataset's layout, called `SHARD.tar/MEMBER`; other members are ignored.
+
+    Only the tar headers are read. A shard that is cut short yields what lies before the cut and stands in `skipped`,
+    as does a file that is no tar at all.
     """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        super().__init__()
-        self._paths = list(paths)
-        self._members: list[str] = []
-        self._where = array("q")  # for every member its shard's number, where its bytes begin, and how many there are
-        for number, path in enumerate(self._paths):
-            self._index(number, path)
-
-    def _index(self, number: int, path: Path) -> None:
-        opened = False
+    names: list[str] = []
+    skipped: dict[str, str] = {}
+    extents = array("q")  # of every member its shard's number, where its bytes begin, and how many there are
+    for number, path in enumerate(paths):
+        reason = "not a tar file (a compressed one has to be unpacked)"
         try:
             with tarfile.open(path, "r:") as shard:
-                opened = True
+                reason = "not a whole tar file"
                 for member in shard:
                     if member.isfile() and is_image(member.name):
-                        self._members.append(member.name)
-                        self._where.extend((number, member.offset_data, member.size))
+                        names.append(f"{path.name}/{member.name}")
+                        extents.extend((number, member.offset_data, member.size))
         except tarfile.TarError as error:
-            reason = "not a whole tar file" if opened else "not a tar file (a compressed one has to be unpacked)"
-            self._skipped[printable(path.name)] = f"{reason}: {error}"
+            skipped[printable(path.name)] = f"{reason}: {error}"
         except OSError as error:
             raise ImageError(f"{path}: {error.strerror}") from None
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def name(self, index: int) -> str:
-        """Return `SHARD.tar/MEMBER`, without the shard's folder."""
-        return f"{self._paths[self._where[3 * index]].name}/{self._members[index]}"
-
-    def encoded(self, index: int) -> bytes:
-        """Return the member's bytes; raises `OSError`."""
-        number, start, size = self._where[3 * index : 3 * index + 3]
-        with self._paths[number].open("rb") as shard:
-            shard.seek(start)
-            return shard.read(size)
+    return ImageSource(names, partial(_read_member, paths, extents), skipped)
 
 
-class Selection(ImageSource):
-    """Some images of another source, in the order of `indices`; both share one `skipped` list."""
-
-    def __init__(self, source: ImageSource, indices: Iterable[int]) -> None:
-        super().__init__()
-        self._source = source
-        self._indices = array("q", (int(index) for index in indices))
-        self._skipped = source._skipped
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def name(self, index: int) -> str:
-        """Return the name that the image has in the source."""
-        return self._source.name(self._indices[index])
-
-    def encoded(self, index: int) -> bytes:
-        """Return the file's bytes; raises `OSError`."""
-        return self._source.encoded(self._indices[index])
+def _read_member(paths: Sequence[Path], extents: Sequence[int], position: int) -> bytes:
+    number, start, size = extents[3 * position : 3 * position + 3]
+    with paths[number].open("rb") as shard:
+        shard.seek(start)
+        return shard.read(size)
 
 
 def find_images(source: str | Path, cache: Path | None = None) -> ImageSource:
@@ -234,13 +213,13 @@ def find_images(source: str | Path, cache: Path | None = None) -> ImageSource:
     text = os.fspath(source)
     path = Path(text).expanduser()
     if path.is_dir():
-        images: ImageSource = Folder(path)
+        images = _folder(path)
     elif _names_shards(text):
         folder = cache or cache_folder() / "shards"
         names = expand_braces(text)
-        images = Shards([_fetched(name, folder) if "://" in name else Path(name).expanduser() for name in names])
+        images = _shards([_fetched(name, folder) if "://" in name else Path(name).expanduser() for name in names])
     elif path.is_file() and is_image(path.name):
-        images = Folder(path.parent, [path.name])
+        images = _folder(path.parent, [path.name])
     elif path.exists():
         raise ImageError(f"{source}: neither a folder, an image nor a .tar shard")
     else:

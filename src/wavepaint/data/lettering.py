@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wavepaint.data.mask_kinds import BoolMask, Canvas, Path, Size, opencv, turned, weighted_index
+from wavepaint.data.mask_kinds import Canvas, Path, opencv, turned, weighted_index
 
 CAPITAL = 21
 """Height of a capital in pixels at OpenCV's font scale 1."""
@@ -21,52 +21,48 @@ Line = tuple[str, float, float]
 """A text and where its baseline begins, x before y, in pixels from the centre of the lettering."""
 
 
-@dataclass(frozen=True)
-class Text:
+def lettering(canvas: Canvas, rng: np.random.Generator) -> None:
     """Lettering: a camera's date stamp, a caption of a few lines, or a tiled diagonal watermark."""
+    (_date_stamp, _caption, _watermark)[weighted_index((2, 2, 1), rng)](canvas, rng)
 
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Draw one of the three."""
-        canvas = np.zeros(size, np.uint8)
-        layouts = (self._date_stamp, self._caption, self._watermark)
-        layouts[weighted_index((2, 2, 1), rng)](canvas, rng)
-        return canvas.astype(bool)
 
-    def _date_stamp(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        h, w = canvas.shape
-        pen = Pen.fitting([text := random_date(rng)], h * rng.uniform(0.04, 0.09), 0.8 * w, rng)
-        inset_x, inset_y = min(h, w) * rng.uniform(0.03, 0.08, 2)
-        left = inset_x if rng.integers(4) == 0 else w - inset_x - pen.width_of(text)
-        baseline = inset_y + pen.height if rng.integers(5) == 0 else h - inset_y
-        pen.write(canvas, [(text, 0.0, 0.0)], np.array([left, baseline]))
+def _date_stamp(canvas: Canvas, rng: np.random.Generator) -> None:
+    h, w = canvas.shape
+    pen = Pen.fitting([text := random_date(rng)], h * rng.uniform(0.04, 0.09), 0.8 * w, rng)
+    inset_x, inset_y = min(h, w) * rng.uniform(0.03, 0.08, 2)
+    left = inset_x if rng.integers(4) == 0 else w - inset_x - pen.width_of(text)
+    baseline = inset_y + pen.height if rng.integers(5) == 0 else h - inset_y
+    pen.write(canvas, [(text, 0.0, 0.0)], np.array([left, baseline]))
 
-    def _caption(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        h, w = canvas.shape
-        texts = [random_words(rng, int(rng.integers(1, 6))) for _ in range(rng.integers(1, 4))]
-        pen = Pen.fitting(texts, h * rng.uniform(0.05, 0.14), 0.92 * w, rng)
-        angle = rng.uniform(-0.5, 0.5) if rng.integers(3) == 0 else 0.0
-        centre = np.array([w, h]) * (0.5, rng.uniform(0.1, 0.95))
-        centred, widest = bool(rng.integers(2)), max(map(pen.width_of, texts))
-        lines = [
-            (text, -0.5 * (pen.width_of(text) if centred else widest), 1.7 * pen.height * (row - len(texts) + 1))
-            for row, text in enumerate(texts)
-        ]
-        pen.write(canvas, lines, centre, angle)
 
-    def _watermark(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        h, w = canvas.shape
-        text = random_words(rng, int(rng.integers(1, 3)))
-        pen = Pen.fitting([text], min(h, w) * rng.uniform(0.05, 0.12), 0.7 * w, rng)
-        gap_x, gap_y = min(h, w) * rng.uniform(0.08, 0.35, 2)
-        pitch_x, pitch_y = pen.width_of(text) + gap_x, pen.height + gap_y
-        reach = 0.5 * math.hypot(h, w)
-        columns, rows = math.ceil(reach / pitch_x), math.ceil(reach / pitch_y)
-        lines = [
-            (text, (column + 0.5 * (row % 2)) * pitch_x, row * pitch_y)
-            for row in range(-rows, rows + 1)
-            for column in range(-columns, columns + 1)
-        ]
-        pen.write(canvas, lines, np.array([w, h]) / 2, rng.uniform(-0.8, 0.8))
+def _caption(canvas: Canvas, rng: np.random.Generator) -> None:
+    h, w = canvas.shape
+    texts = [random_words(rng, int(rng.integers(1, 6))) for _ in range(rng.integers(1, 4))]
+    pen = Pen.fitting(texts, h * rng.uniform(0.05, 0.14), 0.92 * w, rng)
+    angle = rng.uniform(-0.5, 0.5) if rng.integers(3) == 0 else 0.0
+    centre = np.array([w, h]) * (0.5, rng.uniform(0.1, 0.95))
+    centred, widest = bool(rng.integers(2)), max(map(pen.width_of, texts))
+    lines = [
+        (text, -0.5 * (pen.width_of(text) if centred else widest), 1.7 * pen.height * (row - len(texts) + 1))
+        for row, text in enumerate(texts)
+    ]
+    pen.write(canvas, lines, centre, angle)
+
+
+def _watermark(canvas: Canvas, rng: np.random.Generator) -> None:
+    h, w = canvas.shape
+    text = random_words(rng, int(rng.integers(1, 3)))
+    pen = Pen.fitting([text], min(h, w) * rng.uniform(0.05, 0.12), 0.7 * w, rng)
+    gap_x, gap_y = min(h, w) * rng.uniform(0.08, 0.35, 2)
+    pitch_x, pitch_y = pen.width_of(text) + gap_x, pen.height + gap_y
+    reach = 0.5 * math.hypot(h, w)
+    columns, rows = math.ceil(reach / pitch_x), math.ceil(reach / pitch_y)
+    lines = [
+        (text, (column + 0.5 * (row % 2)) * pitch_x, row * pitch_y)
+        for row in range(-rows, rows + 1)
+        for column in range(-columns, columns + 1)
+    ]
+    pen.write(canvas, lines, np.array([w, h]) / 2, rng.uniform(-0.8, 0.8))
 
 
 @dataclass(frozen=True)

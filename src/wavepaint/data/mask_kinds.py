@@ -1,16 +1,16 @@
 """What a hole can look like: strokes and boxes of the published protocol, and what people really remove.
 
-Every kind draws a NumPy bool array `(h, w)` with **True = hole** from the generator that the caller hands in.
-Coordinates are rounded to integers before anything is drawn, and nothing is anti-aliased, so a seed means the same
-mask on every machine.
+Every kind draws on a canvas of zeros, a uint8 array `(h, w)`, with **1 = hole**, by the generator that the caller hands
+in; it may leave the canvas empty, or fill it. Coordinates are rounded to integers before anything is drawn, and nothing
+is anti-aliased, so a seed means the same mask on every machine.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,20 +22,13 @@ Canvas = NDArray[np.uint8]
 Path = NDArray[np.float64]
 """Points `(n, 2)`, x before y."""
 Size = tuple[int, int]
+MaskKind = Callable[[Canvas, np.random.Generator], None]
 
 # The four stroke directions as fixed-point sines and cosines: end points are then pure integer arithmetic.
 _FRACTION_BITS = 20
 _DIRECTIONS = tuple(
     (round(math.sin(0.01 + k) * 2**_FRACTION_BITS), round(math.cos(0.01 + k) * 2**_FRACTION_BITS)) for k in range(4)
 )
-
-
-class MaskKind(Protocol):
-    """Anything that can draw one mask."""
-
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Return a bool mask of `size = (h, w)`, True = hole; it may be empty or full."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -51,11 +44,10 @@ class Strokes:
     max_width: int
     max_len: int
 
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
+    def __call__(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """Draw between `min_times` and `max_times + 1` strokes anywhere in the image."""
         cv2 = opencv()
-        h, w = size
-        canvas = np.zeros(size, np.uint8)
+        h, w = canvas.shape
         for stroke in range(rng.integers(self.min_times, self.max_times + 2)):
             x, y = int(rng.integers(w)), int(rng.integers(h))
             for _ in range(1 + rng.integers(5)):
@@ -68,7 +60,6 @@ class Strokes:
                 end_y = min(max(y + (length * cos >> _FRACTION_BITS), 0), h)
                 cv2.line(canvas, (x, y), (end_x, end_y), 1, width)
                 x, y = end_x, end_y
-        return canvas.astype(bool)
 
 
 @dataclass(frozen=True)
@@ -84,10 +75,9 @@ class Boxes:
     min_times: int
     max_times: int
 
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
+    def __call__(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """Draw between `min_times` and `max_times` boxes."""
-        mask = np.zeros(size, bool)
-        h, w = size
+        h, w = canvas.shape
         margin = min(self.margin, (min(h, w) - 1) // 4)
         max_size = min(self.max_size, h - 2 * margin, w - 2 * margin)
         min_size = min(self.min_size, max_size)
@@ -95,191 +85,166 @@ class Boxes:
             box_w, box_h = (int(side) for side in rng.integers(min_size, max_size + 1, size=2))
             left = int(rng.integers(margin, w - margin - box_w + 1))
             top = int(rng.integers(margin, h - margin - box_h + 1))
-            mask[top : top + box_h, left : left + box_w] = True
-        return mask
+            canvas[top : top + box_h, left : left + box_w] = 1
 
 
-@dataclass(frozen=True)
-class Brush:
-    """What a hand paints over an object: a smooth sweep, or a scribble to and fro.
+def brush(canvas: Canvas, rng: np.random.Generator) -> None:
+    """What a hand paints over an object: one to three strokes of one brush, each a smooth sweep or a scribble.
 
-    One to three strokes, 3-14 % of the short side wide.
+    They are 3-14 % of the short side wide.
     """
-
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Draw the strokes, all with one brush."""
-        canvas = np.zeros(size, np.uint8)
-        short = min(size)
-        width = short * rng.uniform(0.03, 0.14)
-        for _ in range(rng.integers(1, 4)):
-            stroke = self._scribble if rng.integers(3) == 0 else self._sweep
-            path = rng.uniform(0.1, 0.9, 2) * (size[1], size[0]) + stroke(short, width, rng)
-            _polyline(canvas, path, width)
-        return canvas.astype(bool)
-
-    def _sweep(self, short: int, width: float, rng: np.random.Generator) -> Path:
-        steps = int(rng.integers(8, 40))
-        wobble = np.convolve(rng.normal(0.0, 0.25, steps), np.full(5, 0.2), mode="same")
-        heading = rng.uniform(0.0, 2 * math.pi) + rng.normal(0.0, 0.03) * np.arange(steps) + np.cumsum(wobble)
-        return np.cumsum(short * 0.025 * directions(heading), axis=0)
-
-    def _scribble(self, short: int, width: float, rng: np.random.Generator) -> Path:
-        turns = int(rng.integers(4, 12))
-        reach = short * rng.uniform(0.04, 0.18)
-        along = np.arange(turns) * width * rng.uniform(0.5, 1.0)
-        across = np.where(np.arange(turns) % 2, reach, -reach) * rng.uniform(0.7, 1.2, turns)
-        return turned(np.stack([along, across], axis=1), rng.uniform(0.0, 2 * math.pi))
+    short = min(canvas.shape)
+    width = short * rng.uniform(0.03, 0.14)
+    for _ in range(rng.integers(1, 4)):
+        stroke = _scribble if rng.integers(3) == 0 else _sweep
+        path = rng.uniform(0.1, 0.9, 2) * canvas.shape[::-1] + stroke(short, width, rng)
+        _polyline(canvas, path, width)
 
 
-@dataclass(frozen=True)
-class RelativeBoxes:
+def _sweep(short: int, width: float, rng: np.random.Generator) -> Path:
+    steps = int(rng.integers(8, 40))
+    wobble = np.convolve(rng.normal(0.0, 0.25, steps), np.full(5, 0.2), mode="same")
+    heading = rng.uniform(0.0, 2 * math.pi) + rng.normal(0.0, 0.03) * np.arange(steps) + np.cumsum(wobble)
+    return np.cumsum(short * 0.025 * directions(heading), axis=0)
+
+
+def _scribble(short: int, width: float, rng: np.random.Generator) -> Path:
+    turns = int(rng.integers(4, 12))
+    reach = short * rng.uniform(0.04, 0.18)
+    along = np.arange(turns) * width * rng.uniform(0.5, 1.0)
+    across = np.where(np.arange(turns) % 2, reach, -reach) * rng.uniform(0.7, 1.2, turns)
+    return turned(np.stack([along, across], axis=1), rng.uniform(0.0, 2 * math.pi))
+
+
+def relative_boxes(canvas: Canvas, rng: np.random.Generator) -> None:
     """One to three selection boxes of 8-45 % of each side, anywhere in the image."""
-
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Draw the boxes."""
-        mask = np.zeros(size, bool)
-        for _ in range(rng.integers(1, 4)):
-            box_h, box_w = (
-                max(1, round(side * share)) for side, share in zip(size, rng.uniform(0.08, 0.45, 2), strict=True)
-            )
-            top = int(rng.integers(0, size[0] - box_h + 1))
-            left = int(rng.integers(0, size[1] - box_w + 1))
-            mask[top : top + box_h, left : left + box_w] = True
-        return mask
+    h, w = canvas.shape
+    for _ in range(rng.integers(1, 4)):
+        box_h, box_w = (
+            max(1, round(side * share)) for side, share in zip((h, w), rng.uniform(0.08, 0.45, 2), strict=True)
+        )
+        top = int(rng.integers(0, h - box_h + 1))
+        left = int(rng.integers(0, w - box_w + 1))
+        canvas[top : top + box_h, left : left + box_w] = 1
 
 
-@dataclass(frozen=True)
-class Scratches:
-    """Damage of film and prints: long near-vertical scratches, dust specks and curled hairs."""
-
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Draw all three together; any may be absent."""
-        canvas = np.zeros(size, np.uint8)
-        for _ in range(rng.integers(7)):
-            self._scratch(canvas, rng)
-        self._dust(canvas, int(rng.integers(60)), rng)
-        for _ in range(rng.integers(5)):
-            self._hair(canvas, rng)
-        return canvas.astype(bool)
-
-    def _scratch(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        h, w = canvas.shape
-        length = h if rng.integers(2) else h * rng.uniform(0.15, 0.8)
-        top = rng.uniform(0, h - length)
-        count = int(rng.integers(5, 16))
-        y = np.linspace(top, top + length, count)
-        x = rng.uniform(0, w) + np.linspace(0, length * rng.normal(0.0, 0.05), count)
-        x += np.cumsum(rng.normal(0.0, w * 0.003, count))
-        _polyline(canvas, np.stack([x, y], 1), min(h, w) * rng.uniform(0.002, 0.012))
-
-    def _dust(self, canvas: Canvas, count: int, rng: np.random.Generator) -> None:
-        h, w = canvas.shape
-        # Specks are mostly tiny: the square of a uniform number favours the small end.
-        radius = min(h, w) * (0.002 + 0.014 * rng.uniform(size=count) ** 2)
-        stretch, angle = rng.uniform(1.0, 2.0, count), rng.uniform(0.0, 2 * math.pi, count)
-        centre = rng.uniform(0.0, 1.0, (count, 2)) * (w, h)
-        hexagon = directions(np.arange(6) * math.pi / 3)
-        for speck in range(count):
-            ellipse = hexagon * (stretch[speck], 1 / stretch[speck])
-            outline = centre[speck] + radius[speck] * turned(ellipse, angle[speck])
-            opencv().fillConvexPoly(canvas, _points(outline), 1)
-
-    def _hair(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        h, w = canvas.shape
-        count = 12
-        heading = rng.uniform(0, 2 * math.pi) + np.cumsum(rng.normal(0.0, 0.2, count) + rng.normal(0.0, 0.2))
-        step = min(h, w) * rng.uniform(0.005, 0.02)
-        path = rng.uniform(0, 1, 2) * (w, h) + np.cumsum(step * directions(heading), axis=0)
-        _polyline(canvas, path, min(h, w) * rng.uniform(0.002, 0.008))
+def scratches(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Damage of film and prints: long near-vertical scratches, dust specks and curled hairs; any may be absent."""
+    for _ in range(rng.integers(7)):
+        _scratch(canvas, rng)
+    _dust(canvas, int(rng.integers(60)), rng)
+    for _ in range(rng.integers(5)):
+        _hair(canvas, rng)
 
 
-@dataclass(frozen=True)
-class Wires:
-    """Overhead wires: a bundle of long, sagging, nearly parallel lines, now and then with its pole."""
-
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Draw one to six wires, 0.4-2.4 % of the short side wide, from border to border."""
-        canvas = np.zeros(size, np.uint8)
-        h, w = size
-        short = min(size)
-        left, right = rng.uniform(0.0, 0.7) * h + rng.normal(0.0, 0.15, 2) * h
-        sag = h * rng.uniform(0.0, 0.15)
-        width = short * rng.uniform(0.004, 0.024)
-        t = np.linspace(0.0, 1.0, 33)
-        for wire in range(rng.integers(1, 7)):
-            offset = wire * h * rng.uniform(0.03, 0.1)
-            tilt = h * rng.normal(0.0, 0.03)
-            y = left + offset + (right + tilt - left) * t + 4 * sag * rng.uniform(0.8, 1.2) * t * (1 - t)
-            _polyline(canvas, np.stack([t * (w - 1), y], 1), width * rng.uniform(0.7, 1.2))
-        if rng.integers(4) == 0:
-            x = rng.uniform(0.1, 0.9) * w
-            foot = x + short * rng.normal(0.0, 0.02)
-            _polyline(canvas, np.array([[x, rng.uniform(0, 0.3) * h], [foot, h]]), short * rng.uniform(0.02, 0.05))
-        return canvas.astype(bool)
+def _scratch(canvas: Canvas, rng: np.random.Generator) -> None:
+    h, w = canvas.shape
+    length = h if rng.integers(2) else h * rng.uniform(0.15, 0.8)
+    top = rng.uniform(0, h - length)
+    count = int(rng.integers(5, 16))
+    y = np.linspace(top, top + length, count)
+    x = rng.uniform(0, w) + np.linspace(0, length * rng.normal(0.0, 0.05), count)
+    x += np.cumsum(rng.normal(0.0, w * 0.003, count))
+    _polyline(canvas, np.stack([x, y], 1), min(h, w) * rng.uniform(0.002, 0.012))
 
 
-@dataclass(frozen=True)
-class Blobs:
+def _dust(canvas: Canvas, count: int, rng: np.random.Generator) -> None:
+    h, w = canvas.shape
+    # Specks are mostly tiny: the square of a uniform number favours the small end.
+    radius = min(h, w) * (0.002 + 0.014 * rng.uniform(size=count) ** 2)
+    stretch, angle = rng.uniform(1.0, 2.0, count), rng.uniform(0.0, 2 * math.pi, count)
+    centre = rng.uniform(0.0, 1.0, (count, 2)) * (w, h)
+    hexagon = directions(np.arange(6) * math.pi / 3)
+    for speck in range(count):
+        ellipse = hexagon * (stretch[speck], 1 / stretch[speck])
+        outline = centre[speck] + radius[speck] * turned(ellipse, angle[speck])
+        opencv().fillConvexPoly(canvas, _points(outline), 1)
+
+
+def _hair(canvas: Canvas, rng: np.random.Generator) -> None:
+    h, w = canvas.shape
+    count = 12
+    heading = rng.uniform(0, 2 * math.pi) + np.cumsum(rng.normal(0.0, 0.2, count) + rng.normal(0.0, 0.2))
+    step = min(h, w) * rng.uniform(0.005, 0.02)
+    path = rng.uniform(0, 1, 2) * (w, h) + np.cumsum(step * directions(heading), axis=0)
+    _polyline(canvas, path, min(h, w) * rng.uniform(0.002, 0.008))
+
+
+def wires(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Overhead wires: one to six long, sagging, nearly parallel lines from border to border, now and then with a pole.
+
+    They are 0.4-2.4 % of the short side wide.
+    """
+    h, w = canvas.shape
+    short = min(h, w)
+    left, right = rng.uniform(0.0, 0.7) * h + rng.normal(0.0, 0.15, 2) * h
+    sag = h * rng.uniform(0.0, 0.15)
+    width = short * rng.uniform(0.004, 0.024)
+    t = np.linspace(0.0, 1.0, 33)
+    for wire in range(rng.integers(1, 7)):
+        offset = wire * h * rng.uniform(0.03, 0.1)
+        tilt = h * rng.normal(0.0, 0.03)
+        y = left + offset + (right + tilt - left) * t + 4 * sag * rng.uniform(0.8, 1.2) * t * (1 - t)
+        _polyline(canvas, np.stack([t * (w - 1), y], 1), width * rng.uniform(0.7, 1.2))
+    if rng.integers(4) == 0:
+        x = rng.uniform(0.1, 0.9) * w
+        foot = x + short * rng.normal(0.0, 0.02)
+        _polyline(canvas, np.array([[x, rng.uniform(0, 0.3) * h], [foot, h]]), short * rng.uniform(0.02, 0.05))
+
+
+def blobs(canvas: Canvas, rng: np.random.Generator) -> None:
     """Object silhouettes: one to three standing figures or rounded things with parts that stick out."""
-
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Draw the silhouettes."""
-        canvas = np.zeros(size, np.uint8)
-        h, w = size
-        for _ in range(rng.integers(1, 4)):
-            centre = rng.uniform(0.1, 0.9, 2) * (w, h)
-            if rng.integers(3) == 0:
-                self._figure(canvas, centre, min(size) * rng.uniform(0.2, 0.8), rng)
-            else:
-                self._thing(canvas, centre, min(size) * rng.uniform(0.05, 0.24), rng)
-        return canvas.astype(bool)
-
-    def _figure(self, canvas: Canvas, centre: Path, height: float, rng: np.random.Generator) -> None:
-        """Draw a person `height` tall in proportions of about seven heads, arms and legs at random angles."""
-        head = height / 7
-
-        def limb(x: float, y: float, angle: float, length: float, thickness: float) -> None:
-            joint = np.array([x, y])
-            bend = joint + 0.5 * length * np.array([math.sin(angle), math.cos(angle)])
-            angle += rng.normal(0.0, 0.25)
-            end = bend + 0.5 * length * np.array([math.sin(angle), math.cos(angle)])
-            _polyline(canvas, centre + head * np.stack([joint, bend, end]), head * thickness)
-
-        bulk = rng.uniform(0.9, 1.5)
-        torso = np.array([[-0.75, -2.0], [0.75, -2.0], [0.6, 0.6], [-0.6, 0.6]]) * (bulk, 1.0)
-        _fill(canvas, centre, centre + head * torso)
-        _polyline(canvas, centre + head * np.array([[0.0, -2.9], [0.05, -2.9]]), head * 0.95)
-        limb(0.0, -2.6, 0.0, 0.8, 0.5)
-        for side in (-1, 1):
-            limb(side * 0.65 * bulk, -1.8, side * rng.uniform(0.05, 0.9), 2.6, 0.45 * bulk)
-            limb(side * 0.35 * bulk, 0.4, side * rng.uniform(0.0, 0.35), 3.2, 0.6 * bulk)
-
-    def _thing(self, canvas: Canvas, centre: Path, radius: float, rng: np.random.Generator) -> None:
-        body = _closed_curve(centre, radius, 0.22, rng)
-        _fill(canvas, centre, body)
-        for _ in range(rng.integers(0, 4)):
-            joint = body[rng.integers(len(body))]
-            _fill(canvas, joint, _closed_curve(joint, radius * rng.uniform(0.2, 0.6), 0.15, rng, count=24))
+    h, w = canvas.shape
+    for _ in range(rng.integers(1, 4)):
+        centre = rng.uniform(0.1, 0.9, 2) * (w, h)
+        if rng.integers(3) == 0:
+            _figure(canvas, centre, min(h, w) * rng.uniform(0.2, 0.8), rng)
+        else:
+            _thing(canvas, centre, min(h, w) * rng.uniform(0.05, 0.24), rng)
 
 
-@dataclass(frozen=True)
-class Ellipses:
+def _figure(canvas: Canvas, centre: Path, height: float, rng: np.random.Generator) -> None:
+    """Draw a person `height` tall in proportions of about seven heads, arms and legs at random angles."""
+    head = height / 7
+
+    def limb(x: float, y: float, angle: float, length: float, thickness: float) -> None:
+        joint = np.array([x, y])
+        bend = joint + 0.5 * length * np.array([math.sin(angle), math.cos(angle)])
+        angle += rng.normal(0.0, 0.25)
+        end = bend + 0.5 * length * np.array([math.sin(angle), math.cos(angle)])
+        _polyline(canvas, centre + head * np.stack([joint, bend, end]), head * thickness)
+
+    bulk = rng.uniform(0.9, 1.5)
+    torso = np.array([[-0.75, -2.0], [0.75, -2.0], [0.6, 0.6], [-0.6, 0.6]]) * (bulk, 1.0)
+    _fill(canvas, centre, centre + head * torso)
+    _polyline(canvas, centre + head * np.array([[0.0, -2.9], [0.05, -2.9]]), head * 0.95)
+    limb(0.0, -2.6, 0.0, 0.8, 0.5)
+    for side in (-1, 1):
+        limb(side * 0.65 * bulk, -1.8, side * rng.uniform(0.05, 0.9), 2.6, 0.45 * bulk)
+        limb(side * 0.35 * bulk, 0.4, side * rng.uniform(0.0, 0.35), 3.2, 0.6 * bulk)
+
+
+def _thing(canvas: Canvas, centre: Path, radius: float, rng: np.random.Generator) -> None:
+    body = _closed_curve(centre, radius, 0.22, rng)
+    _fill(canvas, centre, body)
+    for _ in range(rng.integers(0, 4)):
+        joint = body[rng.integers(len(body))]
+        _fill(canvas, joint, _closed_curve(joint, radius * rng.uniform(0.2, 0.6), 0.15, rng, count=24))
+
+
+def ellipses(canvas: Canvas, rng: np.random.Generator) -> None:
     """One rounded object: a union of two to five ellipses, each centred within the one before it.
 
     Radii are 12 to 38 pixels where the short side has 256, and grow with it.
     """
-
-    def draw(self, size: Size, rng: np.random.Generator) -> BoolMask:
-        """Draw the object."""
-        canvas = np.zeros(size, np.uint8)
-        unit = min(size) / 256
-        centre = rng.uniform(0.15, 0.85, 2) * (size[1], size[0])
-        circle = directions(np.arange(48) * math.pi / 24)
-        for _ in range(rng.integers(2, 6)):
-            ellipse = turned(circle * unit * rng.uniform(12, 38, 2), rng.uniform(0.0, math.pi))
-            opencv().fillConvexPoly(canvas, _points(centre + ellipse), 1)
-            centre = centre + ellipse[rng.integers(len(ellipse))] * rng.uniform(0.3, 1.0)
-        return canvas.astype(bool)
+    h, w = canvas.shape
+    unit = min(h, w) / 256
+    centre = rng.uniform(0.15, 0.85, 2) * (w, h)
+    circle = directions(np.arange(48) * math.pi / 24)
+    for _ in range(rng.integers(2, 6)):
+        ellipse = turned(circle * unit * rng.uniform(12, 38, 2), rng.uniform(0.0, math.pi))
+        opencv().fillConvexPoly(canvas, _points(centre + ellipse), 1)
+        centre = centre + ellipse[rng.integers(len(ellipse))] * rng.uniform(0.3, 1.0)
 
 
 def opencv() -> Any:

@@ -19,20 +19,21 @@ from types import MappingProxyType
 
 import numpy as np
 
-from wavepaint.data.lettering import Text
+from wavepaint.data.lettering import lettering
 from wavepaint.data.mask_kinds import (
-    Blobs,
     BoolMask,
     Boxes,
-    Brush,
-    Ellipses,
+    Canvas,
     MaskKind,
-    RelativeBoxes,
-    Scratches,
     Size,
     Strokes,
-    Wires,
+    blobs,
+    brush,
+    ellipses,
+    relative_boxes,
+    scratches,
     weighted_index,
+    wires,
 )
 from wavepaint.errors import OptionError, check_known
 
@@ -58,6 +59,10 @@ class MaskPreset:
         """Return an accepted mask of `size = (h, w)`, True = hole."""
         return self.sample(size, rng)[0]
 
+    def __call__(self, canvas: Canvas, rng: np.random.Generator) -> None:
+        """Draw an accepted mask as a `MaskKind`."""
+        canvas |= self.draw(canvas.shape, rng)
+
     def sample(self, size: Size, rng: np.random.Generator) -> tuple[BoolMask, int]:
         """Return an accepted mask and how many were rejected before it.
 
@@ -65,10 +70,11 @@ class MaskPreset:
         """
         weights = [weight for weight, _ in self.choices]
         for rejected in range(MAX_ATTEMPTS):
-            mask = self.choices[weighted_index(weights, rng)][1].draw(size, rng)
-            area = int(np.count_nonzero(mask))
-            if 0 < area < mask.size and area <= self.max_area * mask.size:
-                return mask, rejected
+            canvas = np.zeros(size, np.uint8)
+            self.choices[weighted_index(weights, rng)][1](canvas, rng)
+            area = int(np.count_nonzero(canvas))
+            if 0 < area < canvas.size and area <= self.max_area * canvas.size:
+                return canvas.astype(bool), rejected
         raise OptionError(f"masks of {size[1]}x{size[0]} are too small for this preset: {self.description}")
 
 
@@ -87,13 +93,13 @@ def _presets() -> dict[str, MaskPreset]:
         "thick": MaskPreset("thick strokes and boxes, evaluation at 256", thick_256),
     }
     people = {
-        "brush": MaskPreset("fat hand-drawn strokes", ((1, Brush()),)),
-        "box": MaskPreset("one to three selection boxes", ((1, RelativeBoxes()),)),
-        "text": MaskPreset("date stamps, captions, watermarks", ((1, Text()),)),
-        "scratches": MaskPreset("scratches, dust and hairs", ((1, Scratches()),)),
-        "wires": MaskPreset("overhead wires", ((1, Wires()),)),
-        "blobs": MaskPreset("object silhouettes", ((1, Blobs()),)),
-        "object": MaskPreset("one rounded object: two to five ellipses", ((1, Ellipses()),)),
+        "brush": MaskPreset("fat hand-drawn strokes", ((1, brush),)),
+        "box": MaskPreset("one to three selection boxes", ((1, relative_boxes),)),
+        "text": MaskPreset("date stamps, captions, watermarks", ((1, lettering),)),
+        "scratches": MaskPreset("scratches, dust and hairs", ((1, scratches),)),
+        "wires": MaskPreset("overhead wires", ((1, wires),)),
+        "blobs": MaskPreset("object silhouettes", ((1, blobs),)),
+        "object": MaskPreset("one rounded object: two to five ellipses", ((1, ellipses),)),
     }
     shares = {"brush": 15, "blobs": 20, "text": 10, "scratches": 8, "wires": 7, "box": 5}
     shares |= {"thin": 10, "medium": 13, "thick": 12}

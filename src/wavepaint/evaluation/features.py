@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _VGG_WIDTHS |= dict.fromkeys((17, 19, 21, 24, 26, 28), 512)
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Pool = Callable[[Tensor], Tensor]
+MAX_POOL: Pool = partial(F.max_pool2d, kernel_size=2)
 
 
 class ImageNetFeatures(nn.Module):
@@ -75,21 +77,16 @@ class ImageNetFeatures(nn.Module):
         return activations
 
 
-def max_pool(x: Tensor) -> Tensor:
-    """`(B, C, H, W)` -> `(B, C, H // 2, W // 2)`: VGG16's own pooling."""
-    return F.max_pool2d(x, 2)
-
-
 class VGG16Features(ImageNetFeatures):
     """Activations of VGG16 after chosen ReLUs, frozen (Simonyan and Zisserman, 2015).
 
     Args:
         weights: see `ImageNetFeatures`, which says also what is raised.
         layers: names among `RELU_NAMES` (`OptionError` for others), in order; nothing behind the last one is computed.
-        pool: halves the activations between the stages.
+        pool: halves the activations between the stages; VGG16's own pooling by default.
     """
 
-    def __init__(self, weights: str | Path | None, layers: Sequence[str], pool: Pool = max_pool) -> None:
+    def __init__(self, weights: str | Path | None, layers: Sequence[str], pool: Pool = MAX_POOL) -> None:
         check_known("layer", layers, RELU_NAMES)
         chosen, fan_in = [RELU_NAMES.index(name) for name in layers], 3
         convolutions: dict[int, nn.Conv2d] = {}

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint import __version__
+from wavepaint.data.images import decode_rgb
 from wavepaint.data.mask_kinds import opencv
 from wavepaint.errors import OptionError, needs_extra
 from wavepaint.evaluation.metrics import BoolMask, Image, to_uint8
@@ -66,7 +66,7 @@ def network_method(model: WavePaint, name: str) -> ImageMethod:
 
 
 def package_method(name: str = "package", model: str | None = None) -> ImageMethod:
-    """Exactly what `wavepaint inpaint IMAGE MASK -o RESULT` writes with its defaults, read back from the file.
+    """Exactly what `wavepaint inpaint IMAGE MASK -o RESULT` writes with its defaults, read back.
 
     With another `model`, what it writes with that as its only option.
     """
@@ -75,22 +75,17 @@ def package_method(name: str = "package", model: str | None = None) -> ImageMeth
     inpainter = Inpainter(model)
 
     def fill(known: Image, mask: BoolMask) -> Image:
-        with TemporaryDirectory() as folder:
-            image, hole, result = (Path(folder) / f"{part}.png" for part in ("image", "mask", "result"))
-            image.write_bytes(encode_png(known))
-            hole.write_bytes(encode_png(mask * np.uint8(255)))
-            inpainter(image, hole, output=result)
-            return read_image(result)
+        return decode_rgb(inpainter(encode_png(known), encode_png(mask * np.uint8(255))))
 
     return ImageMethod(name, fill)
 
 
 def haar_method() -> ImageMethod:
     """The network's own starting point: the masked Haar prefill."""
-    _require_torch()
-    import torch
+    with needs_extra("evaluating a network", "train", "torch"):
+        import torch
 
-    from wavepaint.network.prefill import haar_prefill
+        from wavepaint.network.prefill import haar_prefill
 
     def fill(known: Image, mask: BoolMask) -> Image:
         image, hole = torch.from_numpy(_planes(known)), torch.from_numpy(mask[None, None].astype(np.float32))
@@ -213,15 +208,9 @@ def _describe_package(model: str = "default") -> str:
 
 
 def _checkpoint_method(model: str, name: str) -> ImageMethod:
-    _require_torch()
-    from wavepaint.network import load_checkpoint
-
-    return network_method(load_checkpoint(model), name)
-
-
-def _require_torch() -> None:
     with needs_extra("evaluating a network", "train", "torch"):
-        import torch  # noqa: F401
+        from wavepaint.network import load_checkpoint
+    return network_method(load_checkpoint(model), name)
 
 
 def _describe_opencv() -> str:

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from wavepaint.errors import needs_extra
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.metrics import METRICS
 from wavepaint.evaluation.protocol import Evaluated
-from wavepaint.evaluation.results import RANKED_BY, Results, SummaryRow
-from wavepaint.evaluation.tables import Table, bin_label, bin_tables, markdown, score_tables, set_score_tables
+from wavepaint.evaluation.results import RANKED_BY, Results, Summaries
+from wavepaint.evaluation.tables import bin_label, bin_tables, markdown, score_tables, set_score_tables
 from wavepaint.files import atomic_dir
 from wavepaint.image.vips import encode_png
 
@@ -45,7 +45,7 @@ class Provenance:
     bootstrap_seed: int = 0
 
 
-def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str | Path, provenance: Provenance) -> None:
+def write_report(results: Results, summaries: Summaries, folder: str | Path, provenance: Provenance) -> None:
     """Write the folder of a report: all of it or nothing; an earlier report there is replaced.
 
     `report.html` (with `images/`), `tables.md`, `summary.csv` (every mean with its standard deviation, 95 %
@@ -57,18 +57,30 @@ def write_report(results: Results, summaries: Sequence[SummaryRow], folder: str 
     Raises:
         OptionError: the folder holds something else.
     """
-    tables = score_tables(results, summaries)
+    scores, set_scores = _score_columns(results), results.set_scores()
+    tables = [*score_tables(results, summaries), *set_score_tables(results, set_scores)]
     with atomic_dir(Path(folder), SUMMARY_FILE) as made:
-        _write(made / "scores.csv", _csv(*_score_columns(results)))
-        _write_parquet(made / "scores.parquet", *_score_columns(results))
+        _write(made / "scores.csv", _csv(*scores))
+        _write_parquet(made / "scores.parquet", *scores)
         _write(made / SUMMARY_FILE, _csv(*_summary_columns(summaries)))
-        set_scores = results.set_scores()
-        _write(made / "sets.csv", _csv(("kind", "method", "metric", "value"), map(astuple, set_scores)))
-        tables += set_score_tables(results, set_scores)
+        sets = ((*key, score) for key, score in set_scores.items())
+        _write(made / "sets.csv", _csv(("kind", "method", "metric", "value"), sets))
         _write(made / "tables.md", "\n".join(map(markdown, tables)))
         _write(made / "provenance.json", json.dumps({"wavepaint": __version__, **asdict(provenance)}, indent=1) + "\n")
-        images = _write_images(results, made / "images")
-        _write(made / "report.html", _page(results, summaries, tables, images, provenance))
+        page = render(
+            "evaluation.html",
+            title=f"Evaluation on {provenance.test_set}",
+            version=__version__,
+            provenance=provenance,
+            tables=tables,
+            charts=list(_charts(results, summaries)),
+            bin_tables=bin_tables(results, summaries),
+            images=_write_images(results, made / "images"),
+            labels=("truth", "hole", *results.methods),
+            rank=RANKED_BY,
+            ranked_by=METRICS[RANKED_BY],
+        )
+        _write(made / "report.html", page)
 
 
 Columns = tuple[tuple[str, ...], list[tuple[Any, ...]]]
@@ -83,17 +95,16 @@ def _score_columns(results: Results) -> Columns:
     return header, rows
 
 
-def _summary_columns(summaries: Sequence[SummaryRow]) -> Columns:
+def _summary_columns(summaries: Summaries) -> Columns:
     header = (
         *("kind", "area_percent", "method", "metric", "count", "mean", "std", "low", "high"),
         *("difference", "difference_low", "difference_high"),
     )
     rows = []
-    for row in summaries:
-        s, d = row.summary, row.difference
-        difference = (d.mean, d.low, d.high) if d else ("", "", "")
-        keys = (row.kind, bin_label(row.area_bin), row.method, row.metric)
-        rows.append((*keys, s.count, s.mean, s.std, s.low, s.high, *difference))
+    for (kind, index), means in summaries.items():
+        for name, (s, d) in means.items():
+            difference = (d.mean, d.low, d.high) if d else ("", "", "")
+            rows.append((kind, bin_label(index), *name, s.count, s.mean, s.std, s.low, s.high, *difference))
     return header, rows
 
 
@@ -136,28 +147,6 @@ def _write_images(results: Results, folder: Path) -> dict[str, list[tuple[Evalua
     return written
 
 
-def _page(
-    results: Results,
-    summaries: Sequence[SummaryRow],
-    tables: Sequence[Table],
-    images: Mapping[str, list[tuple[Evaluated, list[str]]]],
-    provenance: Provenance,
-) -> str:
-    return render(
-        "evaluation.html",
-        title=f"Evaluation on {provenance.test_set}",
-        version=__version__,
-        provenance=provenance,
-        tables=tables,
-        charts=list(_charts(results, summaries)),
-        bin_tables=bin_tables(results, summaries),
-        images=images,
-        labels=("truth", "hole", *results.methods),
-        rank=RANKED_BY,
-        ranked_by=METRICS[RANKED_BY],
-    )
-
-
 def render(template: str, folder: Path | None = None, **values: Any) -> str:
     """A page from a template of this package, or of `folder`, which may extend those; everything is escaped.
 
@@ -177,15 +166,12 @@ def render(template: str, folder: Path | None = None, **values: Any) -> str:
     return environment.get_template(template).render(values) + "\n"
 
 
-def _charts(results: Results, summaries: Sequence[SummaryRow]) -> Iterable[str]:
+def _charts(results: Results, summaries: Summaries) -> Iterable[str]:
     for kind in results.kinds:
-        binned = {
-            (row.method, row.metric, row.area_bin): row.summary
-            for row in summaries
-            if row.kind == kind and row.area_bin is not None
-        }
-        bins = sorted({index for _, _, index in binned if index is not None})
+        bins = [index for each, index in summaries if each == kind and index is not None]
         for name in (name for name in CHARTED if name in results.metrics):
-            series = {method: [binned.get((method, name, i)) for i in bins] for method in results.methods}
+            series = {
+                method: [summaries[kind, index][method, name].summary for index in bins] for method in results.methods
+            }
             title = f"{kind}: {METRICS[name].label}"
             yield line_chart(title, "hole area, % of the image", [bin_label(i) for i in bins], series)

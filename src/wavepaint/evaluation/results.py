@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,35 +30,19 @@ SET_METRICS: Mapping[str, Metric] = MappingProxyType(
 """Scores of whole sets, in the order of tables."""
 
 
-@dataclass(frozen=True)
-class SummaryRow:
-    """One mean of the tables.
+class Mean(NamedTuple):
+    """A method's scores by one metric, and by how much they differ from the first method's, of which there is none."""
 
-    Attributes:
-        kind: of masks.
-        area_bin: index of the 10 % area bin, or None for all areas.
-        method: its name.
-        metric: key of `METRICS`.
-        summary: of the scores.
-        difference: of the scores minus the first method's on the same images; None for the first method.
-    """
-
-    kind: str
-    area_bin: int | None
-    method: str
-    metric: str
     summary: Summary
     difference: Summary | None
 
 
-@dataclass(frozen=True)
-class SetScore:
-    """A score of all images of a kind together; `metric` is a key of `SET_METRICS`."""
-
-    kind: str
-    method: str
-    metric: str
-    value: float
+Means = Mapping[tuple[str, str], Mean]
+"""What is known of some items, by method and metric."""
+Summaries = Mapping[tuple[str, int | None], Means]
+"""The same for every kind of mask, and every 10 % bin of hole areas that occurs; bin None is all areas."""
+SetScores = Mapping[tuple[str, str, str], float]
+"""Scores of all images of a kind together, by kind, method and key of `SET_METRICS`."""
 
 
 @dataclass
@@ -97,15 +82,14 @@ class Results:
         """The metrics measured, in the order of `METRICS`."""
         return tuple(name for name in METRICS if self.rows and name in self.rows[0].scores)
 
-    def summaries(self, seed: int = 0) -> list[SummaryRow]:
+    def summaries(self, seed: int = 0) -> Summaries:
         """Every mean: per kind, overall and in each area bin that occurs, per method and metric."""
-        rows = []
+        means: dict[tuple[str, int | None], Means] = {}
         for kind in self.kinds:
             values, bins = self._table(kind)
             for index in (None, *sorted(set(bins.tolist()))):
-                chosen = values if index is None else values[bins == index]
-                rows.extend(self._summaries_of(kind, index, chosen, seed))
-        return rows
+                means[kind, index] = self._means(values if index is None else values[bins == index], seed)
+        return means
 
     def _table(self, kind: str) -> tuple[FloatArray, NDArray[np.int64]]:
         """Scores `(N, M, K)` of the items of a kind, and their area bins `(N,)`."""
@@ -114,34 +98,28 @@ class Results:
         bins = np.array([area_bin(row.hole_area) for row in rows[:: len(self.methods)]])
         return flat.reshape(len(bins), len(self.methods), len(self.metrics)), bins
 
-    def _summaries_of(self, kind: str, index: int | None, values: FloatArray, seed: int) -> list[SummaryRow]:
-        count, columns = len(values), len(self.methods) * len(self.metrics)
+    def _means(self, values: FloatArray, seed: int) -> Means:
+        """Of scores `(N, M, K)`."""
         names = [(method, metric) for method in self.methods for metric in self.metrics]
         medians = [column for column, (_, metric) in enumerate(names) if METRICS[metric].higher_is_better is None]
-        means = summarise_columns(values.reshape(count, columns), seed, medians)
-        differences = summarise_columns((values - values[:, :1]).reshape(count, columns), seed, medians)
-        return [
-            SummaryRow(kind, index, method, metric, mean, None if method == self.methods[0] else difference)
-            for (method, metric), mean, difference in zip(names, means, differences, strict=True)
-        ]
+        means = summarise_columns(values.reshape(len(values), -1), seed, medians)
+        differences = summarise_columns((values - values[:, :1]).reshape(len(values), -1), seed, medians)
+        return {
+            name: Mean(mean, None if name[0] == self.methods[0] else difference)
+            for name, mean, difference in zip(names, means, differences, strict=True)
+        }
 
-    def set_scores(self) -> list[SetScore]:
+    def set_scores(self) -> SetScores:
         """Scores of whole sets, per kind and method."""
-        return [score for kind in self.kinds for score in self._set_scores_of(kind)]
-
-    def _set_scores_of(self, kind: str) -> list[SetScore]:
-        columns: dict[str, list[float]] = {"pooled_hole_psnr": []}
-        for method in self.methods:
-            rows = [row for row in self.rows if row.kind == kind and row.method == method]
-            pooled = pooled_psnr([row.scores["hole_mse"] for row in rows], [row.hole_pixels for row in rows])
-            columns["pooled_hole_psnr"].append(pooled)
-        for scorer in self.set_scorers:
-            columns.update(scorer.scores(kind, len(self.methods)))
-        return [
-            SetScore(kind, method, name, values[index])
-            for index, method in enumerate(self.methods)
-            for name, values in columns.items()
-        ]
+        scores: dict[tuple[str, str, str], float] = {}
+        for kind in self.kinds:
+            of_set = [scorer.scores(kind, len(self.methods)) for scorer in self.set_scorers]
+            for number, method in enumerate(self.methods):
+                rows = [row for row in self.rows if row.kind == kind and row.method == method]
+                pooled = pooled_psnr([row.scores["hole_mse"] for row in rows], [row.hole_pixels for row in rows])
+                scores[kind, method, "pooled_hole_psnr"] = pooled
+                scores |= {(kind, method, name): each[name][number] for each in of_set for name in each}
+        return scores
 
 
 def _order(sign: int, case: Evaluated) -> tuple[float, str, str]:

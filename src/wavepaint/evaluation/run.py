@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from wavepaint.errors import MissingExtraError, check_known
+from wavepaint.errors import check_known, needs_extra
 from wavepaint.evaluation.artefacts import artefact_scores
 from wavepaint.evaluation.methods import FolderMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import pixel_scores, zero_padded_ssim
@@ -63,21 +63,11 @@ def provenance_of(test_set: EvaluationSet, specs: Sequence[str], seed: int = 0) 
 def load_scorers(metrics: Sequence[str], weights: Weights) -> tuple[list[Scorer], list[SetScorer]]:
     """The scorers of images and of whole sets by their names in `METRIC_LOADERS`; see `evaluate_set`."""
     check_known("metric", metrics, sorted(METRIC_LOADERS))
-    entries = [METRIC_LOADERS[name] for name in dict.fromkeys(metrics)]
     known = dict.fromkeys(weight for name in sorted(METRIC_LOADERS) for weight in METRIC_LOADERS[name].weights)
     check_known("weights", weights, known)
-    scorers: list[Scorer] = []
-    set_scorers: list[SetScorer] = []
-    for entry in entries:
-        try:
-            loaded = entry.load(weights)
-        except ModuleNotFoundError as error:
-            raise MissingExtraError("scoring through trained networks", "train", str(error.name)) from None
-        if callable(loaded):
-            scorers.append(loaded)
-        else:
-            set_scorers.append(loaded)
-    return scorers, set_scorers
+    with needs_extra("scoring through trained networks", "train"):
+        loaded = [METRIC_LOADERS[name].load(weights) for name in dict.fromkeys(metrics)]
+    return [each for each in loaded if callable(each)], [each for each in loaded if not callable(each)]
 
 
 def _lpips(net: Net, backbone: str) -> MetricEntry:

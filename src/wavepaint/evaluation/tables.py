@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wavepaint.evaluation.metrics import AREA_BINS, METRICS, Metric, Summary
-from wavepaint.evaluation.results import SET_METRICS, Results, SetScore, SummaryRow
+from wavepaint.evaluation.results import SET_METRICS, Means, Results, SetScores, Summaries
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -26,35 +26,36 @@ class Table:
     bold: tuple[tuple[bool, ...], ...]
 
 
-def score_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[Table]:
+def score_tables(results: Results, summaries: Summaries) -> list[Table]:
     """Per kind of mask: the means with their 95 % intervals, then the paired differences to the first method."""
     tables = []
     for kind in results.kinds:
-        chosen = [row for row in summaries if row.kind == kind and row.area_bin is None]
-        count = chosen[0].summary.count
-        tables.append(_table(f"{kind}: {count} holes, mean [95 % interval]", results, chosen))
+        means = summaries[kind, None]
+        tables.append(_table(f"{kind}: {_count(means)} holes, mean [95 % interval]", results, means))
         if len(results.methods) > 1:
-            tables.append(_table(f"{kind}: difference to {results.methods[0]} [95 % interval]", results, chosen, True))
+            tables.append(_table(f"{kind}: difference to {results.methods[0]} [95 % interval]", results, means, True))
     return tables
 
 
-def bin_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[Table]:
+def bin_tables(results: Results, summaries: Summaries) -> list[Table]:
     """The means of every kind of mask in every 10 % area bin that occurs."""
-    keys = dict.fromkeys((row.kind, row.area_bin) for row in summaries if row.area_bin is not None)
-    tables = []
-    for kind, index in keys:
-        chosen = [row for row in summaries if row.kind == kind and row.area_bin == index]
-        tables.append(_table(f"{kind}, {bin_label(index)} %: {chosen[0].summary.count} holes", results, chosen))
-    return tables
+    return [
+        _table(f"{kind}, {bin_label(index)} %: {_count(means)} holes", results, means)
+        for (kind, index), means in summaries.items()
+        if index is not None
+    ]
 
 
-def set_score_tables(results: Results, set_scores: Sequence[SetScore]) -> list[Table]:
+def _count(means: Means) -> int:
+    return next(iter(means.values())).summary.count
+
+
+def set_score_tables(results: Results, set_scores: SetScores) -> list[Table]:
     """Per kind of mask: the scores of all its images together."""
     tables = []
     for kind in results.kinds:
-        scores = {(s.metric, s.method): s.value for s in set_scores if s.kind == kind}
-        names = [name for name in SET_METRICS if any(metric == name for metric, _ in scores)]
-        values = [[scores[name, method] for name in names] for method in results.methods]
+        names = [name for name in SET_METRICS if (kind, results.methods[0], name) in set_scores]
+        values = [[set_scores[kind, method, name] for name in names] for method in results.methods]
         tables.append(_values(f"{kind}: scores of the whole set", results, values, [SET_METRICS[n] for n in names]))
     return tables
 
@@ -92,15 +93,14 @@ def console_table(table: Table) -> RichTable:
     return shown
 
 
-def _table(title: str, results: Results, chosen: Sequence[SummaryRow], differences: bool = False) -> Table:
-    row_of = {(row.method, row.metric): row for row in chosen}
+def _table(title: str, results: Results, means: Means, differences: bool = False) -> Table:
     metrics = [METRICS[name] for name in results.metrics]
     rows, values, significant = [], [], []
     for method in results.methods:
-        line = [row_of[method, name] for name in results.metrics]
-        shown = [row.difference if differences else row.summary for row in line]
+        line = [means[method, name] for name in results.metrics]
+        shown = [mean.difference if differences else mean.summary for mean in line]
         rows.append((method, *(_cell(s, m.digits, differences) for s, m in zip(shown, metrics, strict=True))))
-        values.append([row.summary.mean for row in line])
+        values.append([mean.summary.mean for mean in line])
         significant.append((False, *(s is not None and (s.low > 0 or s.high < 0) for s in shown)))
     marks = tuple(significant) if differences else _best(values, metrics)
     return Table(title, ("method", *(m.label for m in metrics)), tuple(rows), marks)
@@ -127,13 +127,13 @@ def bin_label(index: int | None) -> str:
     return "all" if index is None else f"{index * 100 // AREA_BINS}-{(index + 1) * 100 // AREA_BINS}"
 
 
-def console_tables(results: Results, summaries: Sequence[SummaryRow]) -> list[RichTable]:
+def console_tables(results: Results, summaries: Summaries) -> list[RichTable]:
     """One table per kind of mask for the terminal: the means of the most asked-for metrics."""
     names = [name for name in results.metrics if name in HEADLINE]
     tables = []
     for kind in results.kinds:
-        rows = {(s.method, s.metric): s.summary for s in summaries if s.kind == kind and s.area_bin is None}
-        values = [[rows[method, name].mean for name in names] for method in results.methods]
-        title = f"{kind}, {rows[results.methods[0], names[0]].count} holes"
+        means = summaries[kind, None]
+        values = [[means[method, name].summary.mean for name in names] for method in results.methods]
+        title = f"{kind}, {_count(means)} holes"
         tables.append(console_table(_values(title, results, values, [METRICS[name] for name in names])))
     return tables

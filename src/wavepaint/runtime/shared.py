@@ -51,15 +51,13 @@ class SharedRuntime:
     def _next_group(self) -> list[_Request]:
         """The oldest request with all of its size that fit beside it."""
         with self._lock:
-            height, width = self._waiting[0].image.shape[2:]
-            group: list[_Request] = []
-            crops = 0
-            for request in self._waiting:
-                more = len(request.image)
-                fits = not group or (crops + more) * height * width <= BATCH_PIXELS
-                if fits and request.image.shape[2:] == (height, width):
+            oldest, *others = self._waiting
+            height, width = oldest.image.shape[2:]
+            group, room = [oldest], BATCH_PIXELS // (height * width) - len(oldest.image)
+            for request in others:
+                if request.image.shape[2:] == (height, width) and len(request.image) <= room:
                     group.append(request)
-                    crops += more
+                    room -= len(request.image)
             self._waiting = [request for request in self._waiting if request not in group]
             return group
 

@@ -66,7 +66,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.pool = pool
-    for kind in (Problem, HTTPException, ClientDisconnect, Exception):
+    for kind in (HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _answer_error)
 
     _add_work(app, filler, model, pool, settings)

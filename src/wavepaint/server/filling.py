@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from wavepaint.cancellation import cancellable, check_cancelled
+from wavepaint.cancellation import check_cancelled
 from wavepaint.errors import ImageError, OptionError, WavepaintError
 from wavepaint.find import Finder, Mask, encode_mask
 from wavepaint.image.encoders import HEIF_COMPRESSION
@@ -46,8 +45,8 @@ class Answer:
     suffix: str
 
 
-Work = Callable[[threading.Event], Answer]
-"""Done in whichever thread calls it; it is given up (`Cancelled`) once the event is set, as nobody waits for it.
+Work = Callable[[], Answer]
+"""Done in whichever thread calls it; it asks `cancellation.check_cancelled` whether to go on.
 
 Raises:
     Problem: 413 or 422, with the reason.
@@ -111,11 +110,10 @@ def read_options(form: Form, kind: Callable[..., T], fields: Mapping[str, Declar
         raise Problem(422, str(error)) from error
 
 
-def _answer(make: Callable[[], bytes], stop: threading.Event) -> Answer:
+def _answer(make: Callable[[], bytes]) -> Answer:
     """The encoded image that `make` returns, with the media type of what it really is."""
     try:
-        with cancellable(stop.is_set):
-            content = make()
+        content = make()
     except WavepaintError as error:
         raise Problem(422, _reason(error)) from error
     kind = sniff(content[:16])

@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
@@ -50,6 +51,7 @@ SECURITY_HEADERS = {
 }
 
 
+@dataclass(eq=False)
 class SecurityHeaders:
     """Adds the security headers to every answer, and refuses what pages of other sites send.
 
@@ -68,22 +70,15 @@ class SecurityHeaders:
         is_closing: whether the server is shutting down; answers then end their connection.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        cors_origins: tuple[str, ...],
-        allowed_hosts: Collection[str],
-        is_closing: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self._app = app
-        self._cors_origins = cors_origins
-        self._names = frozenset(allowed_hosts) | {"localhost"}
-        self._is_closing = is_closing
+    app: ASGIApp
+    cors_origins: Collection[str]
+    allowed_hosts: Collection[str]
+    is_closing: Callable[[], bool] = lambda: False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event; the ASGI interface."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -91,25 +86,25 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
-                if self._is_closing():
+                if self.is_closing():
                     headers["Connection"] = "close"
             await send(message)
 
         refusal = self._refusal(scope["method"], Headers(scope=scope))
-        await (refusal.response() if refusal else self._app)(scope, receive, send_with_headers)
+        await (refusal.response() if refusal else self.app)(scope, receive, send_with_headers)
 
     def _refusal(self, method: str, headers: Headers) -> Problem | None:
         if method == "POST" and self._is_cross_site(headers):
             return Problem(403, "requests from pages of other sites are not accepted")
         # Without the header it is no browser: HTTP/1.1 demands it.
         name = _name(headers.get("host", "localhost"))
-        if self._names.isdisjoint((name, "*")) and _address(name) is None:
+        if {name, "*"}.isdisjoint({"localhost", *self.allowed_hosts}) and _address(name) is None:
             return Problem(421, f"this server does not answer to the name {quote(name)[:100]}; see --allowed-host")
         return None
 
     def _is_cross_site(self, headers: Headers) -> bool:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-        if origin in self._cors_origins:
+        if origin in self.cors_origins:
             return False
         if site is not None:
             return site in {"cross-site", "same-site"}
@@ -143,14 +138,14 @@ def _address(name: str) -> str | None:
     return str(type(address)(int(address)))
 
 
+@dataclass(eq=False)
 class InPieces:
     """Sends large bodies in pieces, each once the client has taken the one before.
 
     In one piece a body would lie in the buffer of its connection as a whole, for as long as the client likes.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event; the ASGI interface."""
@@ -165,7 +160,7 @@ class InPieces:
                 message = {**message, "body": bytes(body[last:])}
             await send(message)
 
-        await self._app(scope, receive, send_in_pieces)
+        await self.app(scope, receive, send_in_pieces)
 
 
 class Metrics:
@@ -203,17 +198,17 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+@dataclass(eq=False)
 class AccessLog:
     """One line and one count per request: who, what, how it ended, how long, how many bytes. Never their content."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
+    app: ASGIApp
+    metrics: Metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event; the ASGI interface."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         start = time.monotonic()
         status, received, sent = 500, 0, 0
@@ -232,16 +227,16 @@ class AccessLog:
             await send(message)
 
         try:
-            await self._app(scope, count_received, count_sent)
+            await self.app(scope, count_received, count_sent)
         finally:
             seconds = time.monotonic() - start
             # Clients can make up as many methods and paths as they like, and each would be a new time series.
             method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "OPTIONS"} else "OTHER"
             route = getattr(scope.get("route"), "path", None) or "other"
-            self._metrics.requests.labels(method, route, str(status)).inc()
-            self._metrics.seconds.labels(route).observe(seconds)
-            self._metrics.received.inc(received)
-            self._metrics.sent.inc(sent)
+            self.metrics.requests.labels(method, route, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(seconds)
+            self.metrics.received.inc(received)
+            self.metrics.sent.inc(sent)
             access_log.info(
                 "%s %s %s %d %.3fs in=%d out=%d",
                 # From a proxy it is a header of the request, so it may say anything.

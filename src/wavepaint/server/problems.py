@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 MEDIA_TYPE = "application/problem+json"
@@ -25,25 +25,13 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-class Problem(Exception):
-    """A request that is answered with an error.
-
-    Args:
-        status: HTTP status.
-        detail: one sentence that tells the client what is wrong.
-        headers: further response headers.
-    """
-
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = headers
+class Problem(HTTPException):
+    """An error that answers a request: its status, one sentence that tells the client what is wrong, and headers."""
 
     def response(self) -> JSONResponse:
         """The problem document."""
         # Python 3.13 took over the names of RFC 9110; the others must not depend on the interpreter.
         known = {413: "Content Too Large", 422: "Unprocessable Content"}
-        title = known.get(self.status) or HTTPStatus(self.status).phrase
-        document = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
-        return JSONResponse(document, self.status, headers=self.headers, media_type=MEDIA_TYPE)
+        title = known.get(self.status_code) or HTTPStatus(self.status_code).phrase
+        document = {"type": "about:blank", "title": title, "status": self.status_code, "detail": self.detail}
+        return JSONResponse(document, self.status_code, headers=self.headers, media_type=MEDIA_TYPE)

@@ -16,11 +16,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from wavepaint.cancellation import cancellable
 from wavepaint.server.problems import Problem
 
 T = TypeVar("T")
-Run = Callable[[Callable[[threading.Event], Any]], Awaitable[Any]]
-"""Does work that is called with an event, which is set once nobody wants the result any more."""
+Run = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Does work, which is cancelled (`cancellation`) once nobody wants the result any more."""
 
 MAX_RETRY_AFTER = 60
 DRAIN_RETRY_AFTER = 5
@@ -69,7 +70,7 @@ class WorkPool:
         stop = threading.Event()
         jobs: list[Future[Any]] = []
 
-        def run(work: Callable[[threading.Event], T]) -> Awaitable[T]:
+        def run(work: Callable[[], T]) -> Awaitable[T]:
             jobs.append(self._threads.submit(self._timed, work, stop))
             return asyncio.wrap_future(jobs[0])
 
@@ -87,12 +88,13 @@ class WorkPool:
         with self._lock:
             self.taken -= 1
 
-    def _timed(self, work: Callable[[threading.Event], T], stop: threading.Event) -> T:
+    def _timed(self, work: Callable[[], T], stop: threading.Event) -> T:
         start = time.monotonic()
         with self._lock:
             self.running += 1
         try:
-            return work(stop)
+            with cancellable(stop.is_set):
+                return work()
         finally:
             with self._lock:
                 self.running -= 1
