@@ -234,9 +234,8 @@ def fill_planned(runtime: Runtime, opened: ReadableImage, plan: Plan, options: O
     if options.detail != "image":
         return guide
     exclude = None if options.exclude is None else excluded(opened, options.exclude, options.threshold)
-    exemplar, progress = ExemplarOptions(seed=options.seed), options.progress
-    detail = add_detail(opened, plan.hole, guide, exemplar, exclude, progress, opened.has_alpha, plan.read_pixels)
-    return guide + detail
+    seed = ExemplarOptions(seed=options.seed)
+    return guide + add_detail(opened, plan.hole, guide, seed, exclude, options.progress, opened.has_alpha)
 
 
 def thread_count(threads: int | None) -> int:

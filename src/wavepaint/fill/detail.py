@@ -29,7 +29,6 @@ def add_detail(
     exclude: Mask | None = None,
     progress: Progress | None = None,
     has_alpha: bool = True,
-    read_pixels: int = READ_PIXELS,
 ) -> list[Patch]:
     """Complete a hole from the image's own samples.
 
@@ -41,7 +40,6 @@ def add_detail(
         exclude: (H, W) bool, True = not to copy from, or None.
         progress: called with the share done, 0 to 1; it may return False to stop.
         has_alpha: whether a second or fourth channel is transparency.
-        read_pixels: windows of at most so many are read in one pass over a file.
 
     Returns:
         Patches to paste after those of the guide.
@@ -54,7 +52,7 @@ def add_detail(
     done = 0
     filled = Overlay(guide)
     patches: list[Patch] = []
-    for group in in_groups(pieces, read_pixels):
+    for group in in_groups(pieces, READ_PIXELS):
         windows = image.read_boxes([piece.crop for piece in group])
         for piece, samples in zip(group, windows, strict=True):
             filled.paste(samples, piece.crop)
