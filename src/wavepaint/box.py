@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +74,11 @@ class Box:
     def relative_to(self, other: Box) -> Box:
         """Return the same pixels counted from the corner of `other`."""
         return Box(self.left - other.left, self.top - other.top, self.width, self.height)
+
+
+def overlay(samples: Any, box: Box, patches: Iterable[tuple[Box, Any]]) -> None:
+    """Paste into the samples of a box, (box.height, box.width, ...), what patches, boxes and samples, hold of it."""
+    for target, patch in patches:
+        common = target.intersection(box)
+        if not common.is_empty:
+            samples[common.relative_to(box).slices] = patch[common.relative_to(target).slices]

@@ -52,6 +52,24 @@ def one_line(error: Exception) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
 
 
+@contextmanager
+def image_error(prefix: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn an error of these kinds, in the block, into an `ImageError` of one line that begins with the prefix."""
+    try:
+        yield
+    except kinds as error:
+        raise ImageError(f"{prefix}: {one_line(error)}") from None
+
+
+@contextmanager
+def prefixed(prefix: str) -> Iterator[None]:
+    """Begin what an `ImageError` or a `MaskError` of the block says with a prefix."""
+    try:
+        yield
+    except (ImageError, MaskError) as error:
+        raise type(error)(f"{prefix}: {error}") from None
+
+
 def failure_of(name: str, error: Exception) -> str:
     """One line that names a file and says what failed."""
     reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"

@@ -60,7 +60,7 @@ def test_samples_on_their_side_are_written_upright(fill: Inpainter, tmp_path: Pa
 def test_a_resolution_that_makes_no_sense_is_left_out(dpi: object) -> None:
     image = Image.new("L", (4, 4))
     image.info["dpi"] = dpi
-    assert metadata_of_pil(image).dpi is None
+    assert metadata_of_pil(image).resolution is None
 
 
 @pytest.mark.parametrize(

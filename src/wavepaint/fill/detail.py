@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wavepaint.box import Box
+from wavepaint.box import Box, overlay
 from wavepaint.fill.complete import complete
 from wavepaint.fill.exemplar import Progress
 from wavepaint.fill.flat import fill_flat
-from wavepaint.fill.guide import READ_PIXELS, Patch, Readable, Samples, overlay
+from wavepaint.fill.guide import READ_PIXELS, Patch, Readable, Samples
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.patches import Mask
 from wavepaint.fill.pieces import Piece, find_pieces
-from wavepaint.fill.regions import in_groups
+from wavepaint.fill.regions import edges_of, in_groups, touching
 from wavepaint.fill.units import colours_of, to_unit
 
 
@@ -57,13 +57,12 @@ def add_detail(
         for piece, samples in zip(group, windows, strict=True):
             filled.paste(samples, piece.crop)
             unknown = hole[piece.crop.slices]
-            avoided = None if exclude is None else exclude[piece.crop.slices]
+            avoided = np.zeros_like(unknown) if exclude is None else exclude[piece.crop.slices]
             share = None if progress is None else _part_of(progress, done / work, piece.crop.area / work)
             patch = samples[piece.box.relative_to(piece.crop).slices].copy()
             if has_alpha and samples.shape[2] in (2, 4):
                 # What is transparent as a whole has no colour to copy.
-                clear = samples[..., -1] == 0
-                avoided = clear if avoided is None else avoided | clear
+                avoided = avoided | (samples[..., -1] == 0)
             patch[piece.hole] = _complete(samples, piece, unknown, avoided, options, share)
             patches.append((piece.box, patch))
             filled.add(patches[-1])
@@ -75,22 +74,17 @@ class Overlay:
     """Patches, to be pasted into windows of the image; later ones count where they overlap."""
 
     def __init__(self, patches: Sequence[Patch]) -> None:
-        self._patches: list[Patch] = []
-        self._edges = np.empty((0, 4), np.int64)
-        for patch in patches:
-            self.add(patch)
+        self._patches, self._edges = list(patches), edges_of(box for box, _ in patches)
 
     def add(self, patch: Patch) -> None:
         """Lay one more patch on top."""
         self._patches.append(patch)
-        box = patch[0]
-        self._edges = np.concatenate((self._edges, [(box.left, box.top, box.right, box.bottom)]))
+        self._edges = np.concatenate((self._edges, edges_of([patch[0]])))
 
     def paste(self, samples: Samples, window: Box) -> None:
         """Replace the samples of a window, (window.height, window.width, channels), where patches hold them."""
-        left, top, right, bottom = self._edges.T
-        meets = (left < window.right) & (right > window.left) & (top < window.bottom) & (bottom > window.top)
-        overlay(samples, window, (self._patches[index] for index in np.flatnonzero(meets)))
+        near = np.flatnonzero(touching(self._edges, window))
+        overlay(samples, window, (self._patches[index] for index in near))
 
 
 def _part_of(progress: Progress, start: float, length: float) -> Progress:
@@ -102,7 +96,7 @@ def _complete(
     samples: Samples,
     piece: Piece,
     unknown: Mask,
-    avoided: Mask | None,
+    avoided: Mask,
     options: ExemplarOptions,
     progress: Progress | None,
 ) -> Samples:
@@ -111,7 +105,7 @@ def _complete(
     Args:
         samples: (crop.height, crop.width, channels) of its window, holes filled by the guide.
         unknown: (crop.height, crop.width) bool, every hole in the window.
-        avoided: (crop.height, crop.width) bool, not to copy from, or None.
+        avoided: (crop.height, crop.width) bool, not to copy from.
     """
     own = np.zeros_like(unknown)
     own[piece.box.relative_to(piece.crop).slices] = piece.hole
@@ -120,8 +114,6 @@ def _complete(
         plain, flat = fill_flat(samples, unknown)
         if flat[own].all():
             return plain[own]
-    if avoided is not None:
-        exclude |= avoided
-    filled, _ = complete(samples, own, to_unit(samples[..., : colours_of(samples)]), options, exclude, progress)
-    completed: Samples = filled[own]
+    guide = to_unit(samples[..., : colours_of(samples)])
+    completed: Samples = complete(samples, own, guide, options, exclude | avoided, progress)[0][own]
     return completed

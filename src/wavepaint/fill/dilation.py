@@ -9,7 +9,6 @@ reach, and the highest row that those below reach. Both are carried over the mas
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,12 +46,13 @@ def dilate(mask: Mask, radius: int) -> Mask:
 def _cover_below(source: Mask, target: Mask, reach: NDArray[np.int32]) -> None:
     """Mark in `target` what the holes of `source` reach in their own row and below it."""
     lowest = np.full(source.shape[1], -1, np.int32)
-    for rows in _strips(source.shape):
+    step = max(1, STRIP_SAMPLES // source.shape[1])
+    for top in range(0, len(source), step):
         check_cancelled()
-        strip = source[rows]
+        strip = source[top : top + step]
         occupied = np.logical_or.reduce(strip, axis=1)
         gaps = iter(_gaps(strip[occupied], len(reach) - 1))
-        for row, has_hole in enumerate(occupied, rows.start):
+        for row, has_hole in enumerate(occupied, top):
             if has_hole:
                 np.maximum(lowest, reach[next(gaps)] + row, out=lowest)
             target[row] |= lowest >= row
@@ -66,9 +66,3 @@ def _gaps(rows: Mask, limit: int) -> NDArray[np.int32]:
     nearest = np.where(rows, columns, np.int32(rows.shape[1] + limit))
     behind = np.minimum.accumulate(nearest[:, ::-1], axis=1)[:, ::-1] - columns
     return np.minimum(np.minimum(before, behind), np.int32(limit))
-
-
-def _strips(shape: tuple[int, ...]) -> Iterator[slice]:
-    height, width = shape
-    step = max(1, STRIP_SAMPLES // width)
-    return (slice(top, min(top + step, height)) for top in range(0, height, step))

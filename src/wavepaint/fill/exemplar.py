@@ -41,30 +41,26 @@ def solve(
 ) -> Solution:
     """Find where every sample of a hole is to be copied from.
 
-    Args:
-        samples: (H, W, 1 or 3) uint8, uint16 or float in [0, 1]; what it holds inside the hole is ignored.
-        hole: (H, W) bool, True = hole; not all of it.
-        guide: (H, W, 1 or 3) float32 in [0, 1], what the hole roughly looks like, or None.
-        options: see `ExemplarOptions`.
-        exclude: (H, W) bool, True = not to copy from, or None.
-        progress: called with the share done, 0 to 1; it may return False to stop.
+    Args: as in `complete.complete`, but for samples (H, W, 1 or 3) without alpha.
 
     Raises:
         Cancelled: `progress` has returned False.
+        OptionError: the hole is empty or all.
     """
     if not hole.any() or hole.all():
         raise OptionError("exemplar completion needs hole samples and known ones")
     finest = _finest(samples, hole, guide, exclude, options.searched)
     if (repeats := find_repeats(finest)) is not None:
-        _Report(progress, 1).step()
+        _report(progress, 0)
         return Solution(hole, finest.number, finest.hole, *repeats, np.ones(len(repeats[0])), None)
     levels = build_levels(finest, min(options.starts))
-    report = _Report(progress, len(levels))
-    stage, matching, left = _best_start(levels, options, report)
-    for level in reversed(levels[:left]):
-        finer = Stage(level, options)
+    stage, matching, start = _best_start(levels, options)
+    for left in reversed(range(start, len(levels))):
+        _report(progress, left)
+    for left in reversed(range(start)):
+        finer = Stage(levels[left], options)
         stage, matching = finer, finer.solve(stage, matching)
-        report.step()
+        _report(progress, left)
     return Solution(hole, finest.number, finest.hole, stage.targets, matching.matches, matching.weights, stage.known)
 
 
@@ -81,20 +77,14 @@ def _finest(samples: NDArray[Any], hole: Mask, guide: Floats | None, exclude: Ma
     return first_level(samples, hole, guide, exclude, number)
 
 
-class _Report:
-    """Calls `progress` after every level, those weighted by their samples."""
-
-    def __init__(self, progress: Progress | None, levels: int) -> None:
-        self._progress, self._left = progress, levels
-
-    def step(self) -> None:
-        check_cancelled()
-        self._left -= 1
-        if self._progress is not None and self._progress(0.25**self._left) is False:
-            raise Cancelled
+def _report(progress: Progress | None, left: int) -> None:
+    """Say, after a level, how much is done, as so many finer ones are left: each costs four times as much."""
+    check_cancelled()
+    if progress is not None and progress(0.25**left) is False:
+        raise Cancelled
 
 
-def _best_start(levels: Sequence[Level], options: ExemplarOptions, report: _Report) -> tuple[Stage, Matching, int]:
+def _best_start(levels: Sequence[Level], options: ExemplarOptions) -> tuple[Stage, Matching, int]:
     """The best candidate of every connected hole, on the finest level at which one starts; the number of finer ones."""
     starts = _starts(levels, options)
     common = min(starts)
@@ -106,8 +96,6 @@ def _best_start(levels: Sequence[Level], options: ExemplarOptions, report: _Repo
             coarser, matching = stage, stage.solve(coarser, matching)
         assert matching is not None
         candidates.append(matching)
-    for _ in stages:
-        report.step()
     best, matching = stages[0], candidates[0]
     if len(candidates) > 1:
         piece = label(best.touched).ravel()[best.targets]

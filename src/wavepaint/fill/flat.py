@@ -57,8 +57,6 @@ def fill_flat(samples: NDArray[Any], hole: Mask) -> tuple[NDArray[Any], Mask]:
     done[tuple(inside[:, chosen])] = True
 
     planar, planes = _fit_planes(to_unit(values), around, first)
-    if not planar.any():
-        return filled, done
     for extreme in (np.minimum, np.maximum):
         # A plane leads into a hole, not out to where nothing is known.
         for axis in (0, 1):

@@ -6,7 +6,7 @@ says how a hole is cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol, TypeAlias
@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.box import Box
+from wavepaint.box import Box, overlay
 from wavepaint.cancellation import check_cancelled
 from wavepaint.fill.depth import coarse_levels_of, work_pixels
 from wavepaint.fill.flat import fill_flat
@@ -37,6 +37,8 @@ GRAIN_ROWS = 16
 Samples: TypeAlias = NDArray[Any]
 Patch: TypeAlias = tuple[Box, Samples]
 """A box, and the samples (box.height, box.width, channels) that replace those of the image there."""
+Crop: TypeAlias = tuple[Samples, Mask, Box]
+"""Samples (h, w, channels), what of them is hole, (h, w) bool, and where they lie."""
 
 
 class Readable(Protocol):
@@ -126,7 +128,7 @@ def _fill_interiors(runtime: Runtime, image: Readable, plan: Plan, grain: bool) 
             patch = samples[piece.box.relative_to(piece.crop).slices].copy()
             guess = _fill_reduced(runtime, samples, unknown, piece.box.relative_to(piece.crop), plan.sizes)
             if grain:
-                guess += _grain_for(piece, samples, unknown) * _strength_against_feathering(piece)
+                guess += _grain_for(piece, samples, unknown)
             shared = piece.share > 0
             patch[shared] = from_unit(guess[shared], patch.dtype)
             patches.append((piece.box, patch))
@@ -161,10 +163,14 @@ def _fill_regions(
     for group in in_groups(stage_of, plan.read_pixels):
         samples = dict(zip(group, image.read_boxes([region.crop for region in group]), strict=True))
         for _, stage in groupby(group, key=stage_of.__getitem__):
-            crops = {}
+            crops: dict[Region, Crop] = {}
             for region in stage:
-                overlay(samples[region], region.crop, interiors)
-                crops[region] = _crop(region, samples[region], plan.rest, filled)
+                crop, unknown = region.crop, plan.rest[region.crop.slices].copy()
+                # What its neighbours have filled counts as known.
+                overlay(samples[region], crop, [*interiors, *((box, filled[box]) for box in region.known)])
+                for box in region.known:
+                    unknown[box.intersection(crop).relative_to(crop).slices] = False
+                crops[region] = samples[region], unknown, crop
             for batch in batches(crops):
                 results = _run(runtime, [crops[region] for region in batch], grain)
                 filled |= {
@@ -185,63 +191,35 @@ class _Window:
         return [self.samples[box.slices].copy() for box in boxes]
 
 
-@dataclass(frozen=True, eq=False)
-class _Crop:
-    """What is known around a hole, and what is not: samples (h, w, channels), hole (h, w) bool; where it lies."""
-
-    samples: Samples
-    hole: Mask
-    box: Box
-
-
-def _crop(region: Region, samples: Samples, hole: Mask, filled: Mapping[Box, Samples]) -> _Crop:
-    """Cut out a region; what its neighbours have filled counts as known."""
-    unknown = hole[region.crop.slices].copy()
-    for box in region.known:
-        overlay(samples, region.crop, [(box, filled[box])])
-        unknown[box.intersection(region.crop).relative_to(region.crop).slices] = False
-    return _Crop(samples, unknown, region.crop)
-
-
-def overlay(samples: Samples, box: Box, patches: Iterable[Patch]) -> None:
-    """Paste into the samples of a box what patches hold of it."""
-    for target, patch in patches:
-        common = target.intersection(box)
-        if not common.is_empty:
-            samples[common.relative_to(box).slices] = patch[common.relative_to(target).slices]
-
-
-def _run(runtime: Runtime, crops: list[_Crop], grain: bool) -> list[Samples]:
+def _run(runtime: Runtime, crops: list[Crop], grain: bool) -> list[Samples]:
     """Fill crops of equal size, those that are as deep in one run: their samples, with those of the hole replaced."""
-    levels = [coarse_levels_of(crop.hole, runtime.coarse_levels) for crop in crops]
+    levels = [coarse_levels_of(hole, runtime.coarse_levels) for _, hole, _ in crops]
     filled: dict[int, Samples] = {}
     for depth in sorted(set(levels)):
         chosen = [index for index, each in enumerate(levels) if each == depth]
-        image = np.stack([_to_planes(crops[index].samples) for index in chosen])
-        hole = np.stack([crops[index].hole for index in chosen])
+        image = np.stack([_to_planes(crops[index][0]) for index in chosen])
+        hole = np.stack([crops[index][1] for index in chosen])
         guesses = fill_planes(runtime, image, hole, depth)
-        filled |= {index: _blend(crops[index], guess, grain) for index, guess in zip(chosen, guesses, strict=True)}
+        filled |= {index: _blend(*crops[index], guess, grain) for index, guess in zip(chosen, guesses, strict=True)}
     return [filled[index] for index in range(len(crops))]
 
 
-def _blend(crop: _Crop, guess: Floats, grain: bool) -> Samples:
+def _blend(samples: Samples, hole: Mask, box: Box, guess: Floats, grain: bool) -> Samples:
     """Replace the hole samples of a crop by the network's, and their alpha by a smooth continuation.
 
     What lies in one colour, or in a gradient plane, continues it exactly, unless grain is wanted.
     """
-    samples, colours = crop.samples, colours_of(crop.samples)
+    colours = colours_of(samples)
     planes: Floats = guess.mean(axis=0, keepdims=True) if colours == 1 else guess
     if grain:
-        around = grain_of(to_unit(samples[..., :colours]).transpose(2, 0, 1), ~crop.hole)
-        missing = missing_grain(around, grain_of(planes, crop.hole))
-        if missing.any():
-            planes = planes + draw_grain(missing, crop.box.height, crop.box.width, _seed(crop.box))
+        around = grain_of(to_unit(samples[..., :colours]).transpose(2, 0, 1), ~hole)
+        planes = planes + _noise(around, grain_of(planes, hole), box)
     if samples.shape[2] > colours:
-        alpha = haar_fill(to_unit(samples[..., -1]), crop.hole)
+        alpha = haar_fill(to_unit(samples[..., -1]), hole)
         planes = np.concatenate((planes, alpha[None]))
-    blended: Samples = np.where(crop.hole[..., None], from_unit(planes.transpose(1, 2, 0), samples.dtype), samples)
+    blended: Samples = np.where(hole[..., None], from_unit(planes.transpose(1, 2, 0), samples.dtype), samples)
     if not grain:
-        plain, flat = fill_flat(samples, crop.hole)
+        plain, flat = fill_flat(samples, hole)
         blended[flat] = plain[flat]
     return blended
 
@@ -256,28 +234,17 @@ def _grain_for(piece: WideHole, samples: Samples, unknown: Mask) -> Floats:
     colours = colours_of(samples)
     around = grain_of(to_unit(samples[rows, :, :colours]).transpose(2, 0, 1), ~unknown[rows])
     # An enlarged image has no grain of its own.
-    missing = missing_grain(around, np.zeros_like(around))
-    grain = np.zeros((piece.box.height, piece.box.width, samples.shape[2]), np.float32)
-    if missing.any():
-        drawn = draw_grain(missing, piece.box.height, piece.box.width, _seed(piece.box))
-        grain[..., :colours] = drawn.transpose(1, 2, 0)
-    return grain
-
-
-def _strength_against_feathering(piece: WideHole) -> Floats:
-    """How much stronger the interior's grain is where it fades into the border's: (box.height, box.width, 1).
-
-    Two grains that know nothing of each other, weighted 1 - s and s, add up to sqrt((1 - s)^2 + s^2) of either, which
-    would show as a smooth seam. With the second one sqrt((2 - s) / s) times as strong it is 1 throughout.
-    """
+    noise = _noise(around, np.zeros_like(around), piece.box)
+    # It is to be 1 throughout where it fades into the border's. Two grains that know nothing of each other, weighted
+    # 1 - s and s, add up to sqrt((1 - s)^2 + s^2) of either, so the second one is sqrt((2 - s) / s) times as strong.
     share = np.where(piece.share > 0, piece.share, np.float32(1))[..., None]
-    strength: Floats = np.sqrt((2 - share) / share)
-    return strength
+    grain = noise.transpose(1, 2, 0) * np.sqrt((2 - share) / share)
+    return np.pad(grain, ((0, 0), (0, 0), (0, samples.shape[2] - colours)))
 
 
-def _seed(box: Box) -> tuple[int, int]:
-    """Grain differs from place to place, and is the same in every run."""
-    return box.left, box.top
+def _noise(around: Floats, inside: Floats, box: Box) -> Floats:
+    """What the samples of a box lack of the grain around them; it differs from place to place, but not between runs."""
+    return draw_grain(missing_grain(around, inside), box.height, box.width, (box.left, box.top))
 
 
 def _to_planes(samples: Samples) -> Floats:

@@ -265,21 +265,26 @@ def depth_of(hole: Mask, most: int) -> Ints:
     return depth
 
 
-def label(mask: Mask) -> NDArray[np.int64]:
-    """Connected pieces (four neighbours) of a mask, each numbered by the largest index in it plus one; 0 outside."""
-    if mask.all():
-        return np.full(mask.shape, mask.size)
-    labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    pieces = [np.flip(~mask, flips).cumsum(axis) * (mask.size + 2) for axis, flips in _PASSES]
-    while True:
-        before = labels
-        for (axis, flips), piece in zip(_PASSES, pieces, strict=True):
-            # A running maximum that starts anew behind every gap, as the gap's number outweighs all labels before it.
-            turned = np.flip(labels, flips)
-            turned = np.maximum.accumulate(piece + turned, axis) - piece
-            labels = np.where(mask, np.flip(turned, flips), 0)
-        if np.array_equal(labels, before):
-            return labels
+def label(mask: Mask, corners: bool = False) -> Indices:
+    """Connected pieces of a mask, each numbered by the largest index in it plus one; 0 outside.
 
-
-_PASSES: tuple[tuple[int, tuple[int, ...]], ...] = ((0, ()), (0, (0,)), (1, ()), (1, (1,)))
+    corners: whether samples that touch at a corner are neighbours, too.
+    """
+    pitch = mask.shape[1] + 1
+    steps = (1, pitch, pitch - 1, pitch + 1) if corners else (1, pitch)
+    marked = np.flatnonzero(np.pad(mask, ((0, 0), (0, 1))))
+    # Numbers of the marked samples; of all others, in a margin too, that of none.
+    number = np.full(mask.shape[0] * pitch + pitch + 1, -1)
+    number[marked] = np.arange(len(marked))
+    pairs = np.concatenate([np.stack((number[marked], number[marked + step])) for step in steps], axis=1)
+    pairs = pairs[:, pairs[1] >= 0]
+    root = np.arange(len(marked))
+    while pairs.size:
+        # Of two pieces that touch, that with the smaller number becomes part of the other.
+        np.maximum.at(root, *np.sort(root[pairs], axis=0))
+        while not np.array_equal(above := root[root], root):
+            root = above
+        pairs = pairs[:, root[pairs[0]] != root[pairs[1]]]
+    labels = np.zeros(mask.shape, np.int64)
+    labels[mask] = np.flatnonzero(mask)[root] + 1
+    return labels

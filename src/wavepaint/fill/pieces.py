@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wavepaint.box import Box
-from wavepaint.fill.patches import Mask, dilate
+from wavepaint.box import Box, overlay
+from wavepaint.fill.patches import Mask, dilate, label
 from wavepaint.fill.regions import CELL, Cells, box_of, divided, occupied_cells, parted
 
 THIN = 2
@@ -79,12 +79,11 @@ def _deep_cells(hole: Mask) -> Cells:
 
 def _deep_part(hole: Mask, box: Box) -> Mask:
     """What of a box belongs to holes deeper than `THIN`: a morphological opening. Outside the image all is known."""
-    around = box.grown(3 * THIN)
-    inside = around.clip(hole.shape[1], hole.shape[0])
-    part = np.zeros((around.height, around.width), np.bool_)
-    part[inside.relative_to(around).slices] = hole[inside.slices]
     if not hole[box.slices].any():
         return np.zeros((box.height, box.width), np.bool_)
+    around = box.grown(3 * THIN)
+    part = np.zeros((around.height, around.width), np.bool_)
+    overlay(part, around, [(Box(0, 0, hole.shape[1], hole.shape[0]), hole)])
     part = dilate(~dilate(~part, THIN), THIN)
     return part[box.relative_to(around).slices] & hole[box.slices]
 
@@ -93,21 +92,10 @@ def _connected(cells: Cells) -> Iterator[Cells]:
     """Sets of cells that touch each other, corners included."""
     if not len(cells):
         return
-    shape = cells[:, :2].max(axis=0) + 3
-    label = np.zeros(shape, np.int64)
-    row, column = cells[:, 0] + 1, cells[:, 1] + 1
-    label[row, column] = np.arange(1, len(cells) + 1)
-    while True:
-        own = label[row, column]
-        most = own
-        for down in (-1, 0, 1):
-            for right in (-1, 0, 1):
-                most = np.maximum(most, label[row + down, column + right])
-        # A cell's label is the number of a cell: follow it there, which halves the way that is left.
-        most = np.maximum(most, most[most - 1])
-        if (most == own).all():
-            break
-        label[row, column] = most
+    row, column = cells[:, :2].T
+    occupied = np.zeros((row.max() + 1, column.max() + 1), np.bool_)
+    occupied[row, column] = True
+    own = label(occupied, corners=True)[row, column]
     order = np.argsort(own, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(own[order])) + 1):
         yield cells[group]

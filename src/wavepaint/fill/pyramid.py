@@ -72,9 +72,8 @@ def halve_known(samples: NDArray[Any], hole: Mask, band_rows: int = 256) -> tupl
         cells = slice(top // 2, (top + band_rows) // 2)
         known = np.where(hole[rows], np.float32(0), np.float32(1))
         weights[cells] = halve(known)
-        for channel in range(channels):
-            weighted = halve(to_unit(samples[rows, :, channel]) * known)
-            halved[cells, :, channel] = (weighted / np.maximum(weights[cells], _TINY)).clip(0, 1)
+        weighted = halve(to_unit(samples[rows]) * known[..., None])
+        halved[cells] = (weighted / np.maximum(weights[cells], _TINY)[..., None]).clip(0, 1)
     unknown = weights < 0.5
     return halved, weights == 0 if unknown.all() else unknown
 
@@ -93,24 +92,23 @@ def enlarge(samples: Floats, box: Box) -> Floats:
     cells = Box.from_edges(box.left // 2 - 1, box.top // 2 - 1, (box.right + 1) // 2 + 1, (box.bottom + 1) // 2 + 1)
     cells = cells.clip(samples.shape[1], samples.shape[0])
     part = box.relative_to(Box(2 * cells.left, 2 * cells.top, 0, 0)).slices
-    planes = (double(plane)[part] for plane in samples[cells.slices].transpose(2, 0, 1))
-    return np.stack(list(planes), axis=2)
+    return np.ascontiguousarray(double(samples[cells.slices])[part])
 
 
 def halve(x: Floats) -> Floats:
-    """2x2 averages; an odd last row or column is averaged with itself."""
-    x = np.pad(x, ((0, x.shape[0] % 2), (0, x.shape[1] % 2)), mode="edge")
+    """2x2 averages of (H, W, ...); an odd last row or column is averaged with itself."""
+    x = np.pad(x, [(0, x.shape[0] % 2), (0, x.shape[1] % 2)] + [(0, 0)] * (x.ndim - 2), mode="edge")
     return 0.25 * (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2])
 
 
 def double(x: Floats) -> Floats:
-    """Bilinear up-sampling by two, sample centres aligned."""
-    return _double_rows(_double_rows(x).T).T
+    """Bilinear up-sampling of (H, W, ...) by two, sample centres aligned."""
+    return _double_rows(_double_rows(x).swapaxes(0, 1)).swapaxes(0, 1)
 
 
 def _double_rows(x: Floats) -> Floats:
-    padded = np.pad(x, ((1, 1), (0, 0)), mode="edge")
-    doubled = np.empty((2 * x.shape[0], x.shape[1]), np.float32)
+    padded = np.concatenate((x[:1], x, x[-1:]))
+    doubled = np.empty((2 * x.shape[0], *x.shape[1:]), np.float32)
     doubled[::2] = 0.25 * padded[:-2] + 0.75 * x
     doubled[1::2] = 0.75 * x + 0.25 * padded[2:]
     return doubled

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
-from wavepaint.fill.patches import Mask
+from wavepaint.fill.patches import Mask, box_around
 from wavepaint.runtime.base import BATCH_PIXELS
 
 CELL = 16
@@ -43,8 +43,6 @@ SPLIT_GAIN = 0.75
 R = TypeVar("R", bound="HasCrop")
 Cells = NDArray[np.int64]
 """(N, 3): row and column of an occupied cell, and its number of hole samples."""
-Piece = tuple[Box, Box]
-"""Crop and holes of a region to be."""
 
 
 class HasCrop(Protocol):
@@ -81,12 +79,13 @@ def find_regions(mask: Mask) -> list[list[Region]]:
         Stages, to be filled one after the other; the regions of one stage do not depend on each other. The `holes`
         boxes of all regions are disjoint and cover every hole sample. Empty for an empty mask.
     """
-    pieces: list[Piece] = []
+    regions = []
     for cells in divided(occupied_cells(mask), _cut):
         holes = _tight_box(mask, cells)
         count = int(cells[:, 2].sum())
-        pieces.append((crop_around(holes, int(_context(holes.height, holes.width, count)), mask.shape), holes))
-    return in_stages(from_outside_in(pieces, mask))
+        context = int(_context(holes.height, holes.width, count))
+        regions.append(Region(crop_around(holes, context, mask.shape), holes))
+    return in_stages(regions, mask)
 
 
 def batches(regions: Iterable[Region]) -> Iterator[list[Region]]:
@@ -156,66 +155,40 @@ def _cut(cells: Cells) -> tuple[Cells, Cells] | None:
     """The two sides of the best cut, or None where one crop is better."""
     sides = np.ptp(cells[:, :2], axis=0) + 1
     if (sides.max() - 1) * CELL > MAX_HOLE:
-        cuts = _Cuts.along(cells, int(sides.argmax()))
-        return cuts.sides(int(np.argmin(cuts.work * (1 + cuts.imbalance()))))
+        axis = int(sides.argmax())
+        positions, work, _ = _cuts(cells, axis)
+        # Towards pieces of equal, permitted length.
+        pieces = -(-sides[axis] * CELL // MAX_HOLE)
+        target = cells[:, axis].min() + sides[axis] * (pieces // 2) / pieces
+        imbalance = np.abs(positions - target) / sides[axis]
+        return parted(cells, axis, positions[np.argmin(work * (1 + imbalance))])
 
     whole = _work(sides[0] * CELL, sides[1] * CELL, cells[:, 2].sum())
     candidates = []
     for axis in (0, 1):
         if sides[axis] > 1:
-            cuts = _Cuts.along(cells, axis)
-            best = int(np.lexsort((cuts.work, ~cuts.apart))[0])
-            candidates.append((not cuts.apart[best], cuts.work[best], axis, cuts, best))
+            positions, work, apart = _cuts(cells, axis)
+            best = np.lexsort((work, ~apart))[0]
+            candidates.append((not apart[best], work[best], axis, positions[best]))
     if not candidates:
         return None
-    together, work, _, cuts, best = min(candidates, key=lambda candidate: candidate[:3])
-    return None if together and work > SPLIT_GAIN * whole else cuts.sides(best)
+    together, least, axis, position = min(candidates)
+    return None if together and least > SPLIT_GAIN * whole else parted(cells, axis, position)
 
 
-@dataclass(frozen=True, eq=False)
-class _Cuts:
+def _cuts(cells: Cells, axis: int) -> tuple[NDArray[np.int64], NDArray[np.float64], Mask]:
     """Every way to cut a set of cells in two across one axis.
 
-    Attributes:
-        cells: sorted along the axis.
-        first: index of the first cell behind each cut.
-        positions: the cells' coordinates along the axis.
-        work: pixels of both crops.
-        apart: whether the two contexts do not meet.
+    Returns:
+        (N,) the row or column behind each cut, pixels of both crops, and whether the two contexts do not meet.
     """
-
-    cells: Cells
-    first: NDArray[np.int64]
-    positions: NDArray[np.int64]
-    work: NDArray[np.float64]
-    apart: NDArray[np.bool_]
-
-    @classmethod
-    def along(cls, cells: Cells, axis: int) -> _Cuts:
-        cells = cells[np.argsort(cells[:, axis], kind="stable")]
-        positions = cells[:, axis]
-        first = np.flatnonzero(np.diff(positions)) + 1
-        before = _running_sizes(cells, axis)[:, first - 1]
-        behind = _running_sizes(cells[::-1], axis)[:, ::-1][:, first]
-        gap = (positions[first] - positions[first - 1] - 1) * CELL
-        return cls(
-            cells=cells,
-            first=first,
-            positions=positions,
-            work=_work(*before) + _work(*behind),
-            apart=gap >= _context(*before) + _context(*behind),
-        )
-
-    def imbalance(self) -> NDArray[np.float64]:
-        """Distance of each cut from the one that leaves pieces of equal, permitted length; 1 = whole length."""
-        start, stop = self.positions[0], self.positions[-1] + 1
-        pieces = -(-(stop - start) * CELL // MAX_HOLE)
-        target = start + (stop - start) * (pieces // 2) / pieces
-        imbalance: NDArray[np.float64] = np.abs(self.positions[self.first] - target) / (stop - start)
-        return imbalance
-
-    def sides(self, cut: int) -> tuple[Cells, Cells]:
-        return self.cells[: self.first[cut]], self.cells[self.first[cut] :]
+    cells = cells[np.argsort(cells[:, axis], kind="stable")]
+    positions = cells[:, axis]
+    first = np.flatnonzero(np.diff(positions)) + 1
+    before = _running_sizes(cells, axis)[:, first - 1]
+    behind = _running_sizes(cells[::-1], axis)[:, ::-1][:, first]
+    gap = (positions[first] - positions[first - 1] - 1) * CELL
+    return positions[first], _work(*before) + _work(*behind), gap >= _context(*before) + _context(*behind)
 
 
 def _running_sizes(cells: Cells, axis: int) -> NDArray[np.int64]:
@@ -240,9 +213,9 @@ def _work(height: Any, width: Any, count: Any) -> Any:
 
 def _tight_box(mask: Mask, cells: Cells) -> Box:
     around = box_of(cells)
-    part = mask[around.slices]
-    rows, columns = np.flatnonzero(part.any(axis=1)).tolist(), np.flatnonzero(part.any(axis=0)).tolist()
-    return Box(around.left + columns[0], around.top + rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+    rows, columns = box_around(mask[around.slices], 0)
+    width, height = columns.stop - columns.start, rows.stop - rows.start
+    return Box(around.left + columns.start, around.top + rows.start, width, height)
 
 
 def crop_around(holes: Box, context: int, shape: Sequence[int]) -> Box:
@@ -260,41 +233,41 @@ def _span(start: int, stop: int, context: int, limit: int) -> tuple[int, int]:
     return min(max(0, low), limit - length), length
 
 
-def from_outside_in(pieces: list[Piece], mask: Mask) -> list[Piece]:
-    """Order pieces by what is known around them; one that sees nothing known comes after a neighbour that does."""
-    unknown = [float(mask[crop.slices].mean()) for crop, _ in pieces]
-    order = sorted((index for index, share in enumerate(unknown) if share < 1), key=unknown.__getitem__)
-    inner = [index for index, share in enumerate(unknown) if share == 1]
+def in_stages(regions: list[Region], mask: Mask) -> list[list[Region]]:
+    """Put each region into the first stage after all its touching predecessors, which it knows from then on.
+
+    They are ordered by what is known around them; one that sees nothing known comes after a neighbour that does.
+    """
+    unknown = {region: float(mask[region.crop.slices].mean()) for region in regions}
+    order = sorted((region for region in regions if unknown[region] < 1), key=unknown.__getitem__)
+    inner = [region for region in regions if unknown[region] == 1]
     while inner:
-        reached = _edges([pieces[index] for index in order])
-        layer = [index for index in inner if _touching(reached, pieces[index][1]).any()]
-        # Only a mask without a known sample leaves pieces that nothing reaches.
-        order += layer or inner
-        inner = [index for index in inner if index not in layer] if layer else []
-    return [pieces[index] for index in order]
+        reached = edges_of(region.holes for region in order)
+        # Only a mask without a known sample leaves regions that nothing reaches.
+        layer = [region for region in inner if touching(reached, region.holes).any()] or inner
+        order += layer
+        inner = [region for region in inner if region not in layer]
 
-
-def in_stages(pieces: list[Piece]) -> list[list[Region]]:
-    """Put each piece into the first stage after all its touching predecessors."""
-    edges = _edges(pieces)
+    edges = edges_of(region.holes for region in order)
     depths: list[int] = []
     stages: list[list[Region]] = []
-    for index, (crop, holes) in enumerate(pieces):
-        earlier = np.flatnonzero(_touching(edges[:index], holes)).tolist()
+    for index, region in enumerate(order):
+        earlier = np.flatnonzero(touching(edges[:index], region.holes)).tolist()
         depth = max((depths[other] + 1 for other in earlier), default=0)
         depths.append(depth)
         if depth == len(stages):
             stages.append([])
-        stages[depth].append(Region(crop, holes, tuple(pieces[other][1] for other in earlier)))
+        stages[depth].append(replace(region, known=tuple(order[other].holes for other in earlier)))
     return stages
 
 
-def _edges(pieces: list[Piece]) -> NDArray[np.int64]:
-    """(N, 4): left, top, right and bottom of each piece's holes."""
-    return np.array([(box.left, box.top, box.right, box.bottom) for _, box in pieces], np.int64).reshape(-1, 4)
+def edges_of(boxes: Iterable[Box]) -> NDArray[np.int64]:
+    """(N, 4): left, top, right and bottom of each box."""
+    return np.array([(box.left, box.top, box.right, box.bottom) for box in boxes], np.int64).reshape(-1, 4)
 
 
-def _touching(edges: NDArray[np.int64], box: Box) -> Mask:
+def touching(edges: NDArray[np.int64], box: Box) -> Mask:
+    """(N,) bool, which of the boxes with these edges share samples with a box, or lie beside it."""
     left, top, right, bottom = edges.T
-    touching: Mask = (left <= box.right) & (right >= box.left) & (top <= box.bottom) & (bottom >= box.top)
-    return touching
+    touches: Mask = (left <= box.right) & (right >= box.left) & (top <= box.bottom) & (bottom >= box.top)
+    return touches

@@ -116,15 +116,15 @@ class Field:
         for step in steps:
             for towards in (step * self.pitch, -step * self.pitch, step, -step):
                 # At odd distances, what the first half takes is offered to the second.
-                for halves in [self.halves] if step % 2 == 0 else [self.halves[:1], self.halves[1:]]:
-                    at = self.at[halves[0].start : halves[-1].stop]
-                    self._offer(halves, self.shift.take(at + towards))
+                for half in self.halves:
+                    self._offer(half, self.shift.take(self.at[half] + towards))
 
     def look_around(self, radius: int) -> None:
         """Offer every target the eight sources at one distance around its match."""
         rows, columns = radius * self.pitch, radius
         for move in (-rows, rows, -columns, columns, -rows - columns, -rows + columns, rows - columns, rows + columns):
-            self._offer(self.halves, self.shift.take(self.at) + move)
+            for half in self.halves:
+                self._offer(half, self.shift.take(self.at[half]) + move)
 
     def _costs(self, part: slice, shift: Indices) -> Floats:
         # The ends of the margin stand for all that lies outside.
@@ -133,15 +133,11 @@ class Field:
         costs += self.charge.take(source)
         return costs
 
-    def _offer(self, halves: tuple[slice, ...], shifts: Indices) -> None:
-        first = halves[0].start
-        costs = self._costs(slice(first, halves[-1].stop), shifts)
-        for half in halves:
-            offered = slice(half.start - first, half.stop - first)
-            at, own, shift, cost = self.at[half], self.costs[half], shifts[offered], costs[offered]
-            # How many more neighbours have this offset than the present one.
-            neighbours = self.shift.take(self.beside[:, half])
-            more = (neighbours == shift).view(np.int8) - (neighbours == self.shift.take(at)).view(np.int8)
-            (better,) = (own - cost + self.coherence * more.sum(axis=0, dtype=np.float32) > 0).nonzero()
-            own[better] = cost.take(better)
-            self.shift[at.take(better)] = shift.take(better)
+    def _offer(self, half: slice, shift: Indices) -> None:
+        at, own, cost = self.at[half], self.costs[half], self._costs(half, shift)
+        # How many more neighbours have this offset than the present one.
+        neighbours = self.shift.take(self.beside[:, half])
+        more = (neighbours == shift).view(np.int8) - (neighbours == self.shift.take(at)).view(np.int8)
+        (better,) = (own - cost + self.coherence * more.sum(axis=0, dtype=np.float32) > 0).nonzero()
+        own[better] = cost.take(better)
+        self.shift[at.take(better)] = shift.take(better)

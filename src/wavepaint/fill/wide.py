@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from wavepaint.box import Box
-from wavepaint.fill.patches import Mask
+from wavepaint.box import Box, overlay
+from wavepaint.fill.patches import Mask, dilate
 from wavepaint.fill.regions import (
     CELL,
     CONTEXT_SHARE,
     Cells,
-    Piece,
+    Region,
     box_of,
     crop_around,
     divided,
-    from_outside_in,
     in_stages,
     occupied_cells,
     parted,
@@ -73,13 +75,13 @@ def find_wide(mask: Mask, sizes: WideSizes = WideSizes()) -> list[WideHole]:
         Pieces in the order in which to fill them: each sees known samples in its window, once the interiors of those
         before it are known. Their boxes are disjoint. Empty if no square of `sizes.wide` fits into a hole.
     """
-    pieces: list[Piece] = []
+    pieces = []
     for cells in divided(_wide_cells(mask, sizes.wide), partial(_cut, longest=sizes.longest)):
         box = box_of(cells).clip(mask.shape[1], mask.shape[0])
         context = int(min(CONTEXT_SHARE * cells[:, 2].sum() / max(box.width, box.height), sizes.context))
-        pieces.append((crop_around(box, context, mask.shape), box))
-    ordered = (region for stage in in_stages(from_outside_in(pieces, mask)) for region in stage)
-    return [WideHole(region.crop, region.holes, _share(mask, region.holes, sizes)) for region in ordered]
+        pieces.append(Region(crop_around(box, context, mask.shape), box))
+    ordered = (piece for stage in in_stages(pieces, mask) for piece in stage)
+    return [WideHole(piece.crop, piece.holes, _share(mask, piece.holes, sizes)) for piece in ordered]
 
 
 def _wide_cells(mask: Mask, wide: int) -> Cells:
@@ -94,9 +96,9 @@ def _wide_cells(mask: Mask, wide: int) -> Cells:
     rows, columns = cells[:, :2].max(axis=0) + 1
     full = np.zeros((rows, columns), np.bool_)
     full[cells[:, 0], cells[:, 1]] = True
-    corners = square_sums(summed_area_table(full), side) == side**2
-    # A cell is under a square whose corner is at most `side - 1` cells above and left of it.
-    opened = square_sums(summed_area_table(np.pad(corners, side - 1)), side) > 0
+    # Where a square begins; a cell is under one that begins at most `side - 1` cells above and left of it.
+    corners = _windows(full, side, np.all)
+    opened = _windows(np.pad(corners, side - 1), side, np.any)
     under: Cells = cells[opened[cells[:, 0], cells[:, 1]]]
     return under
 
@@ -117,27 +119,20 @@ def _cut(cells: Cells, longest: int) -> tuple[Cells, Cells] | None:
 
 def _share(mask: Mask, box: Box, sizes: WideSizes) -> NDArray[np.float32]:
     """See `WideHole.share`; outside the image nothing is known."""
-    height, width = mask.shape
-    around = box.grown(sizes.border)
-    inside = around.clip(width, height)
-    known = np.zeros((around.height, around.width), np.bool_)
-    known[inside.relative_to(around).slices] = ~mask[inside.slices]
-    sums = summed_area_table(known)
-    radii = range(sizes.border, sizes.border - sizes.feather, -2)
+    border = sizes.border
+    around = box.grown(border)
+    unknown = np.ones((around.height, around.width), np.bool_)
+    overlay(unknown, around, [(Box(0, 0, mask.shape[1], mask.shape[0]), mask)])
+    known = ~unknown
     share = np.zeros((box.height, box.width), np.float32)
+    radii = range(border, border - sizes.feather, -2)
     for radius in radii:
-        margin = sizes.border - radius
-        part = sums[margin : len(sums) - margin, margin : sums.shape[1] - margin]
-        share += square_sums(part, 2 * radius + 1) == 0
+        share += ~dilate(known, radius)[border:-border, border:-border]
     return share / np.float32(len(radii))
 
 
-def summed_area_table(marks: Mask) -> NDArray[np.int32]:
-    """A summed-area table (Crow 1984): (H, W) -> (H + 1, W + 1), the marks above and left of every corner."""
-    return np.pad(marks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
-
-
-def square_sums(sums: NDArray[np.int32], side: int) -> NDArray[np.int32]:
-    """The marks in every square of `side` that lies inside, from a table: (H + 1, W + 1) -> (H - side + 1, ...)."""
-    counts: NDArray[np.int32] = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    return counts
+def _windows(marks: Mask, side: int, reduce: Callable[..., Any]) -> Mask:
+    """Whether all, or any, of the marks in every square of `side` that lies inside are set."""
+    for axis in (0, 1):
+        marks = reduce(sliding_window_view(marks, side, axis), axis=2)
+    return marks

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.box import Box
+from wavepaint.box import Box, overlay
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
 from wavepaint.errors import ImageError
 from wavepaint.image import hevc
 from wavepaint.image.formats.tiff_tiles import TileTable, check_strips
 from wavepaint.image.header import Header, load_options, to_srgb
-from wavepaint.image.orientation import box_to_stored, to_upright
+from wavepaint.image.orientation import to_upright
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.strips import strip_boxes
 from wavepaint.image.types import Samples
@@ -36,7 +36,7 @@ class Decoder:
         # Tiles can be read in any order, and transposing needs the whole image: neither is a stream. (libvips holds
         # a whole image of more than 100 MB in a temporary file.)
         with file.decoding():
-            self._tiles = TileReader(file, header.directory) if header.is_tiled else None
+            self._tiles = TileReader(file, header) if header.is_tiled else None
         self._is_random = header.orientation >= 3 or header.is_tiled
         self._is_checked = False
         self._decoded: Samples | None = None
@@ -51,10 +51,7 @@ class Decoder:
         samples = [np.empty((box.height, box.width, header.channels), header.dtype) for box in boxes]
         for strip, rows in self.strips(max((box.bottom for box in boxes), default=0)):
             for box, target in zip(boxes, samples, strict=True):
-                common = box.intersection(strip)
-                if common.is_empty:
-                    continue
-                target[common.relative_to(box).slices] = rows[common.relative_to(strip).slices]
+                overlay(target, box, [(strip, rows)])
         return samples
 
     def strips(self, bottom: int, hold: bool = True) -> Iterator[tuple[Box, Samples]]:
@@ -75,8 +72,8 @@ class Decoder:
         if hold and not self._header.streamed:
             decoded = self.decoded()
             return lambda box: decoded[box.slices]
-        if (tiles := self._tiles) is not None:
-            return lambda box: self._read_tiles(tiles, box)
+        if self._tiles is not None:
+            return self._tiles.read
         with self._file.decoding():
             image = self._upright()
 
@@ -100,7 +97,7 @@ class Decoder:
     def _decode(self) -> Samples:
         header = self._header
         if self._tiles is not None:
-            return self._read_tiles(self._tiles, Box(0, 0, header.width, header.height))
+            return self._tiles.read(header.box)
         with self._file.decoding():
             image = self._upright()
             kill_when_cancelled(image)
@@ -109,12 +106,6 @@ class Decoder:
         if samples.size != header.width * header.height * header.channels:
             raise ImageError(f"{self._file.name}: cannot be decoded: it changes while it is read")
         return np.asarray(samples).reshape(header.height, header.width, header.channels)
-
-    def _read_tiles(self, tiles: TileReader, box: Box) -> Samples:
-        header = self._header
-        stored = box_to_stored(box, header.width, header.height, header.orientation)
-        with self._file.decoding():
-            return to_upright(tiles.read(stored), header.orientation)
 
     def _upright(self) -> Any:
         header = self._header
@@ -137,53 +128,51 @@ class TileReader:
 
     Args:
         file: to read.
-        page: number of its directory, from 0.
+        header: of its page.
 
     Raises:
         ValueError: tags that make no sense.
     """
 
-    def __init__(self, file: StoredFile, page: int) -> None:
-        self._file = file
+    def __init__(self, file: StoredFile, header: Header) -> None:
+        self._file, self._header = file, header
         with file.open() as stream:
-            self._table = TileTable(stream, page)
+            self._table = TileTable(stream, header.directory)
         self._last: tuple[Box, NDArray[Any]] | None = None
 
-    def read(self, box: Box) -> NDArray[Any]:
-        """Return the samples of one box of the image as it is stored, (height, width, channels), not writable.
+    def read(self, box: Box) -> Samples:
+        """Return the samples of one box of the upright image, not writable.
 
         Raises:
-            ValueError: a tile that is not wholly in the file.
-            pyvips.Error: a tile that is damaged, or compressed in a way that is not supported.
+            ImageError: a tile that is not wholly in the file, is damaged, or compressed in a way that is not supported.
         """
+        stored = self._header.stored(box)
         width, height = self._table.tile_width, self._table.tile_height
-        left, top = box.left // width, box.top // height
-        tiles = Box.from_edges(left, top, -(-box.right // width), -(-box.bottom // height))
+        left, top = stored.left // width, stored.top // height
+        tiles = Box.from_edges(left, top, -(-stored.right // width), -(-stored.bottom // height))
         # Whoever goes through an image strip by strip asks for each row of tiles several times in succession.
         last = self._last
         if last is None or last[0] != tiles:
-            self._last = last = (tiles, self._decode(tiles))
-        row, column = box.top - top * height, box.left - left * width
-        return last[1][row : row + box.height, column : column + box.width]
+            with self._file.decoding():
+                self._last = last = (tiles, self._decode(tiles))
+        samples = last[1][stored.relative_to(Box(left * width, top * height, 0, 0)).slices]
+        return to_upright(samples, self._header.orientation)
 
     def _decode(self, tiles: Box) -> NDArray[Any]:
         """The samples of a rectangle of tiles."""
-        step = max(1, _MAX_ROWS // (tiles.width * self._table.tile_height))
-        parts = []
-        with self._file.open() as stream:
-            for top in range(tiles.top, tiles.bottom, step):
-                check_cancelled()
-                part = Box(tiles.left, top, tiles.width, min(step, tiles.bottom - top))
-                parts.append(self._decode_rows(stream, part))
-        samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        samples.flags.writeable = False
-        return samples
-
-    def _decode_rows(self, stream: BinaryIO, tiles: Box) -> NDArray[Any]:
         table = self._table
         width, height = table.tile_width, table.tile_height
         numbers = np.arange(table.across * table.down).reshape(table.down, table.across)[tiles.slices]
-        strips = table.as_strips(stream, numbers.ravel().tolist())
-        image = libvips().Image.tiffload_buffer(strips, access="sequential", fail_on="error")
-        samples: NDArray[Any] = to_srgb(image).numpy().reshape(tiles.height, tiles.width, height, width, -1)
-        return samples.transpose(0, 2, 1, 3, 4).reshape(tiles.height * height, tiles.width * width, -1)
+        step = max(1, _MAX_ROWS // (tiles.width * height))
+        parts = []
+        with self._file.open() as stream:
+            for top in range(0, tiles.height, step):
+                check_cancelled()
+                part = numbers[top : top + step]
+                strips = table.as_strips(stream, part.ravel().tolist())
+                image = libvips().Image.tiffload_buffer(strips, access="sequential", fail_on="error")
+                samples: NDArray[Any] = to_srgb(image).numpy().reshape(*part.shape, height, width, -1)
+                parts.append(samples.transpose(0, 2, 1, 3, 4).reshape(len(part) * height, tiles.width * width, -1))
+        decoded = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        decoded.flags.writeable = False
+        return decoded

@@ -71,18 +71,18 @@ def saver_options(header: Header, format: str, quality: int | None, patches: Ite
     if format in SAVER_FORMAT:
         return dict(SAVER_FORMAT[format])
     lossless = header.lossless and quality is None
+    exactness = {"lossless": True} if lossless else {"Q": quality or QUALITIES[format]}
     if format == "jxl":
-        return {"lossless": True} if lossless else {"Q": quality or QUALITIES[format]}
+        return exactness
     if format == "webp":
         # "exact" keeps the colours of transparent pixels.
-        exact = {"lossless": True, "exact": True}
-        return (exact if lossless else {"Q": quality or QUALITIES[format], "alpha_q": 100}) | {"keep": ALL_BUT_EXIF}
+        return {**exactness, **({"exact": True} if lossless else {"alpha_q": 100}), "keep": ALL_BUT_EXIF}
     return {
         "compression": HEIF_COMPRESSION[format],
         "bitdepth": min(max(header.bits, 8), 12),
         "subsample_mode": "off",
         "effort": next((effort for limit, effort in _HEIF_EFFORTS.items() if header.decoded_bytes <= limit), 0),
-        **({"lossless": True} if lossless else {"Q": quality or QUALITIES[format]}),
+        **exactness,
     }
 
 

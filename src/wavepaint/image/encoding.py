@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wavepaint.box import Box
 from wavepaint.cancellation import check_cancelled, kill_when_cancelled
-from wavepaint.errors import ImageError, ImageWarning
+from wavepaint.errors import ImageError, ImageWarning, image_error
 from wavepaint.files import atomic_write
 from wavepaint.image import hevc
 from wavepaint.image.decoding import Decoder
@@ -21,7 +20,7 @@ from wavepaint.image.formats.jpeg_blocks import Blocks, can_keep_blocks
 from wavepaint.image.header import Header, check_inside
 from wavepaint.image.limits import LIMITS
 from wavepaint.image.metadata import Metadata
-from wavepaint.image.orientation import box_to_stored, to_stored
+from wavepaint.image.orientation import to_stored
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.strips import STRIP_ROWS, StripSource, patched_rows
 from wavepaint.image.suffixes import libvips_writes
@@ -119,7 +118,13 @@ class Encoder:
         """A JPEG with the source's own blocks where nothing has changed; None, with a warning, where that cannot be."""
         if self._keeps_blocks(format, quality):
             try:
-                self._check_blocks()
+                if self._header.is_cmyk:
+                    raise ValueError("it is CMYK")
+                if self._header.jpeg is not None and self._header.jpeg.arithmetic:
+                    # jpeglib complains on standard error.
+                    raise ValueError("it is arithmetically coded")
+                if self._header.streamed:
+                    raise ValueError(f"it decodes to more than {LIMITS.get().held_bytes >> 20} MiB")
                 with self._file.open() as source:
                     original = source.read()
                 return Blocks(original).replaced(self._metadata_alone(), self._changed_strips(patches))
@@ -130,21 +135,11 @@ class Encoder:
             warnings.warn(_ADVICE, ImageWarning, stacklevel=1)
         return None
 
-    def _check_blocks(self) -> None:
-        if self._header.is_cmyk:
-            raise ValueError("it is CMYK")
-        if self._header.jpeg is not None and self._header.jpeg.arithmetic:
-            # jpeglib complains on standard error.
-            raise ValueError("it is arithmetically coded")
-        if self._header.streamed:
-            raise ValueError(f"it decodes to more than {LIMITS.get().held_bytes >> 20} MiB")
-
     def _metadata_alone(self) -> bytes:
         """A JPEG with the metadata of the result, as it is stored, but all black, which is soon encoded."""
         header, metadata = self._header, self._metadata
         # Of its true size, which libvips repeats in the EXIF block.
-        whole = Box(0, 0, header.width, header.height)
-        stored = box_to_stored(whole, header.width, header.height, header.orientation)
+        stored = header.stored(header.box)
         black = libvips().Image.black(stored.width, stored.height, bands=header.channels)
         orientation = None if header.orientation == 1 else header.orientation
         try:
@@ -159,13 +154,7 @@ class Encoder:
         """Yield whole rows, as they are stored, that meet a patch: the first row, the samples before and after."""
         header = self._header
         before = to_stored(self._decoder.decoded(), header.orientation)
-        turned = [
-            (
-                box_to_stored(box, header.width, header.height, header.orientation),
-                to_stored(samples, header.orientation),
-            )
-            for box, samples in patches
-        ]
+        turned = [(header.stored(box), to_stored(samples, header.orientation)) for box, samples in patches]
         height, width = before.shape[:2]
         after = patched_rows(lambda box: before[box.slices], width, turned)
         tops = {top for box, _ in turned for top in range(box.top // STRIP_ROWS, (box.bottom - 1) // STRIP_ROWS + 1)}
@@ -177,11 +166,8 @@ class Encoder:
 @contextmanager
 def writing(target: str | Path, name: str) -> Iterator[Path]:
     """`files.atomic_write` with `ImageError` for what the system refuses; it names the file `name`."""
-    try:
-        with atomic_write(target) as unfinished:
-            yield unfinished
-    except OSError as error:
-        raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from None
+    with image_error(f"{name}: cannot be written", OSError), atomic_write(target) as unfinished:
+        yield unfinished
 
 
 def _colours_alone(image: Any) -> Any:

@@ -16,11 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wavepaint.box import Box
-from wavepaint.errors import ImageError, MaskError
+from wavepaint.errors import ImageError
 from wavepaint.image.decoding import Decoder
 from wavepaint.image.encoding import Encoder, writing
 from wavepaint.image.formats import tiff
@@ -28,26 +25,20 @@ from wavepaint.image.formats.palette import Colour, label_base
 from wavepaint.image.header import check_inside, read_header
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.suffixes import can_write, format_of_name, writable_suffixes
-from wavepaint.image.types import Patch, Samples, Source, Strips
+from wavepaint.image.types import Patch, ReadableImage, Samples, Source, Strips
 
 
-class ImageFile:
+class ImageFile(ReadableImage):
     """One image: a file, or the bytes of one, opened but decoded only when samples are asked for.
 
-    Made by `ImageFile.open`. Width, height and all boxes refer to the upright image, as viewers show it. The file must
-    not change while the object is in use.
+    Made by `ImageFile.open`. Width, height and all boxes refer to the upright image, as viewers show it. Colours are
+    not multiplied by their alpha; palettes are resolved and CMYK is converted to sRGB. Samples are uint8 or uint16:
+    those of 1, 2 and 4 bits are spread over 0-255, of 10 and 12 over 0-65535. The file must not change while the object
+    is in use.
 
-    Attributes:
-        name: what messages call it: by default the path as given, or "<bytes>".
-        width: pixels.
-        height: pixels.
-        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied). Palettes are resolved and CMYK
-            is converted to sRGB.
-        has_alpha: whether the last channel is transparency; in a TIFF it may be of unspecified meaning, infrared say.
-        dtype: uint8 or uint16. Samples of 1, 2 and 4 bits are spread over 0-255, of 10 and 12 over 0-65535.
+    Attributes, besides those of `ReadableImage`:
         format: "png", "jpeg", "webp", "tiff", "avif", "heic" or "gif".
         pages: images in the file: pages of a TIFF, without pyramid levels and previews; frames of an animation.
-        orientation: EXIF orientation, 1 to 8, of the samples as they are stored.
         decoded_bytes: of all samples.
         lossless: whether the file stores its samples exactly, so that it is worth writing them exactly again.
         warnings: what a user should know about how the file was read, one line each.
@@ -102,7 +93,7 @@ class ImageFile:
 
     def read_all(self) -> Samples:
         """Return all samples, (height, width, channels) of `dtype`; an array of its own."""
-        return self.read(Box(0, 0, self.width, self.height))
+        return self.read(self._header.box)
 
     def strips(self, hold: bool = True) -> Strips:
         """Yield what can be seen of the image, colours and transparency, in strips of full width from top to bottom.
@@ -119,17 +110,6 @@ class ImageFile:
         """The colour of index 0, if the image has a palette that is more than greys."""
         with self._file.open() as stream:
             return label_base(stream, self.format, self._header.directory)
-
-    def alpha_holes(self) -> NDArray[np.bool_]:
-        """Return (height, width) bool, True where the image is fully transparent (alpha is 0).
-
-        Raises `MaskError` if it has no alpha channel.
-        """
-        check_alpha(self.name, self.has_alpha)
-        holes = np.empty((self.height, self.width), np.bool_)
-        for strip, rows in self._decoder.strips(self.height):
-            holes[strip.slices] = rows[..., -1] == 0
-        return holes
 
     def conversion_warnings(self, format: str, quality: int | None = None) -> tuple[str, ...]:
         """Name what this image gives up when `encode` writes it so, one line each; empty if nothing.
@@ -209,9 +189,3 @@ class ImageFile:
     @property
     def _own_format(self) -> str:
         return "png" if self.format == "gif" else self.format
-
-
-def check_alpha(name: str, has_alpha: bool) -> None:
-    """Refuse an image without an alpha channel where the mask is to come from it: `MaskError`."""
-    if not has_alpha:
-        raise MaskError(f"{name}: has no transparency to take the mask from")

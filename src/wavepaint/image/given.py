@@ -13,7 +13,7 @@ from typing import IO, Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.errors import ImageError, MaskError, OptionError
+from wavepaint.errors import ImageError, MaskError, OptionError, prefixed
 from wavepaint.image.tensors import is_tensor
 
 P = ParamSpec("P")
@@ -147,10 +147,8 @@ def joined(results: Iterator[Any], count: int, value: Any) -> Any:
     """
     taken = []
     for number in range(count):
-        try:
+        with prefixed(f"{number + 1} of {count}"):
             taken.append(next(results))
-        except (ImageError, MaskError) as error:
-            raise type(error)(f"{number + 1} of {count}: {error}") from None
     if is_tensor(value):
         return sys.modules["torch"].stack(taken)
     return np.stack(taken) if isinstance(value, np.ndarray) else taken

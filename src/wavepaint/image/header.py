@@ -16,6 +16,7 @@ from wavepaint.image.formats import jpeg, png, tiff, webp
 from wavepaint.image.formats.signature import has_gain_map, is_heif_sequence, sniff
 from wavepaint.image.limits import LIMITS, check_plausible
 from wavepaint.image.metadata import Metadata, metadata_of
+from wavepaint.image.orientation import box_to_stored
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.vips import has_field, has_operation, integer_field
 
@@ -38,46 +39,23 @@ _CIELAB = {8, 9, 10}
 _YCBCR = 6
 _JPEG_COMPRESSION = {6, 7}
 _LOSSY_COMPRESSION = {6, 7, 33003, 33005, 34712, 50001}  # two kinds of JPEG, the JPEG 2000 family, WebP
+_LOSSLESS = ("png", "gif", "tiff", "bmp")
 _PREMULTIPLIED, _UNSPECIFIED = 1, 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Markers:
-    """What is read of a file without libvips.
+class Header:
+    """One image of a file, upright and in the colours in which it is handed out; and how it is stored.
 
     Attributes:
         container: what `formats.signature.sniff` says.
-        file_bytes: of the whole file.
         directory: number, from 0, by which libvips knows the page.
         tiff_pages: what a TIFF consists of.
         tags: integer tags of the page of a TIFF.
         extra_samples: what the channels of a TIFF mean that are no colours.
         jpeg: how a JPEG was written.
-        lossless_webp: whether it is a lossless WebP.
-        png_frames: of an animated PNG.
-        is_sequence: whether it is an animated AVIF or HEIC.
-        gain_map: whether an AVIF or HEIC has one.
-    """
-
-    container: str
-    file_bytes: int
-    directory: int
-    tiff_pages: tiff.Pages
-    tags: dict[int, int]
-    extra_samples: list[int]
-    jpeg: jpeg.JpegEncoding | None
-    lossless_webp: bool
-    png_frames: int
-    is_sequence: bool
-    gain_map: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Header(Markers):
-    """One image of a file, upright and in the colours in which it is handed out; and how it is stored.
-
-    Attributes:
         format: one of `options.FORMATS`, or "gif".
+        lossless: whether the file stores its samples exactly.
         width: pixels.
         height: pixels.
         channels: of the image as it is read.
@@ -94,7 +72,14 @@ class Header(Markers):
         loader: operation of libvips that decodes it, or "hevc" where that has none.
     """
 
+    container: str
+    directory: int
+    tiff_pages: tiff.Pages
+    tags: dict[int, int]
+    extra_samples: list[int]
+    jpeg: jpeg.JpegEncoding | None
     format: str
+    lossless: bool
     width: int
     height: int
     channels: int
@@ -111,6 +96,15 @@ class Header(Markers):
     loader: str
 
     @property
+    def box(self) -> Box:
+        """Of the whole image."""
+        return Box(0, 0, self.width, self.height)
+
+    def stored(self, box: Box) -> Box:
+        """Where a box of the upright image lies in the file."""
+        return box_to_stored(box, self.width, self.height, self.orientation)
+
+    @property
     def decoded_bytes(self) -> int:
         """Of all samples."""
         return self.width * self.height * self.channels * self.dtype.itemsize
@@ -119,13 +113,6 @@ class Header(Markers):
     def is_tiled(self) -> bool:
         """Whether it is stored in tiles, as only a TIFF can be."""
         return min(self.tile) > 0
-
-    @property
-    def lossless(self) -> bool:
-        """Whether the file stores its samples exactly."""
-        if self.tags.get(tiff.COMPRESSION) in _LOSSY_COMPRESSION:
-            return False
-        return self.container in ("png", "gif", "tiff", "bmp") or self.lossless_webp
 
 
 def read_header(
@@ -141,20 +128,53 @@ def read_header(
     Raises:
         ImageError: see `ImageFile.open`.
     """
-    with file.decoding():
-        with file.open() as stream:
-            markers, tags = _read_markers(file.name, stream, page or 0, tiff_pages)
-        _check_tags(file.name, markers.tags)
-        raw = file.load(_LOADERS[markers.container], **load_options("sequential", markers.directory))
+    with file.decoding(), file.open() as stream:
+        container = _container_of(file.name, stream.read(16))
+        directory, pages = page or 0, tiff_pages or tiff.Pages()
+        tags: tiff.Directory = {}
+        if container == "tiff":
+            pages = tiff_pages or tiff.read_pages(stream)
+            directory = pages.directories[directory]
+            tags = tiff.read_directory(stream, directory)
+            _check_tags(file.name, tiff.integer_tags(tags))
+        raw = file.load(_LOADERS[container], **load_options("sequential", directory))
         if raw.format not in DTYPES:
             reason = f"samples of type {raw.format} are not supported, only 8 and 16 bit integers"
             raise ImageError(f"{file.name}: {reason}")
-        bits = integer_field(raw, "bits-per-sample", 8)
-        check_plausible(file.name, markers.container, raw.width * raw.height, bits, markers.file_bytes)
+        bits, file_bytes = integer_field(raw, "bits-per-sample", 8), stream.seek(0, io.SEEK_END)
+        check_plausible(file.name, container, raw.width * raw.height, bits, file_bytes)
         upright = to_srgb(raw).autorot()
-        header = _header_of(file.name, raw, upright, markers)
-        notes = tuple(_reading_notes(file.name, raw, header, page is None))
-        return header, metadata_of(raw, upright, header.container, file, tags), notes
+        channels, dtype, integers = upright.bands, DTYPES[upright.format], tiff.integer_tags(tags)
+        if not 1 <= channels <= 4:
+            raise ImageError(f"{file.name}: images of {channels} channels are not supported, only of one to four")
+        extra_samples = tiff.integers(tags.get(tiff.EXTRA_SAMPLES)).tolist()
+        is_lossless = container in _LOSSLESS or (container == "webp" and webp.is_lossless(stream))
+        header = Header(
+            container=container,
+            directory=directory,
+            tiff_pages=pages,
+            tags=integers,
+            extra_samples=extra_samples,
+            jpeg=jpeg.read_encoding(stream) if container == "jpeg" else None,
+            format=_heif_format(raw) if container == "heif" else container,
+            lossless=is_lossless and integers.get(tiff.COMPRESSION) not in _LOSSY_COMPRESSION,
+            width=upright.width,
+            height=upright.height,
+            channels=channels,
+            bits=integer_field(raw, "bits-per-sample", 8 * dtype.itemsize),
+            dtype=dtype,
+            has_alpha=channels in (2, 4) and extra_samples[-1:] != [_UNSPECIFIED],
+            interpretation=str(upright.interpretation),
+            pages=len(pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1),
+            streamed=upright.width * upright.height * channels * dtype.itemsize > LIMITS.get().held_bytes,
+            progressive=bool(integer_field(raw, "interlaced", 0)),
+            tile=(integer_field(raw, "tile-width", 0), integer_field(raw, "tile-height", 0)),
+            orientation=integer_field(raw, "orientation", 1),
+            is_cmyk=raw.interpretation == "cmyk",
+            loader=_loader_of(file.name, raw, container),
+        )
+        notes = tuple(_reading_notes(file.name, stream, raw, header, page is None))
+        return header, metadata_of(raw, upright, container, stream, tags), notes
 
 
 def to_srgb(raw: Any) -> Any:
@@ -174,33 +194,6 @@ def to_srgb(raw: Any) -> Any:
 def load_options(access: str, directory: int) -> dict[str, Any]:
     """The options of a loader of libvips."""
     return {"access": access, "fail_on": "error", **({"page": directory} if directory else {})}
-
-
-def _read_markers(
-    name: str, stream: BinaryIO, page: int, tiff_pages: tiff.Pages | None
-) -> tuple[Markers, tiff.Directory]:
-    head = stream.read(16)
-    container = _container_of(name, head)
-    directory = page
-    tags: tiff.Directory = {}
-    if container == "tiff":
-        tiff_pages = tiff_pages or tiff.read_pages(stream)
-        directory = tiff_pages.directories[page]
-        tags = tiff.read_directory(stream, directory)
-    markers = Markers(
-        container=container,
-        file_bytes=stream.seek(0, io.SEEK_END),
-        directory=directory,
-        tiff_pages=tiff_pages or tiff.Pages(),
-        tags=tiff.integer_tags(tags),
-        extra_samples=tiff.integers(tags.get(tiff.EXTRA_SAMPLES)).tolist(),
-        jpeg=jpeg.read_encoding(stream) if container == "jpeg" else None,
-        lossless_webp=container == "webp" and webp.is_lossless(stream),
-        png_frames=png.frames(stream) if container == "png" else 0,
-        is_sequence=container == "heif" and is_heif_sequence(head),
-        gain_map=container == "heif" and has_gain_map(stream),
-    )
-    return markers, tags
 
 
 def _container_of(name: str, head: bytes) -> str:
@@ -225,32 +218,6 @@ def _check_tags(name: str, tags: dict[int, int]) -> None:
         raise ImageError(f"{name}: YCbCr outside JPEG compression is not supported; convert it to RGB first")
 
 
-def _header_of(name: str, raw: Any, upright: Any, markers: Markers) -> Header:
-    container, channels = markers.container, upright.bands
-    if not 1 <= channels <= 4:
-        raise ImageError(f"{name}: images of {channels} channels are not supported, only of one to four")
-    dtype = DTYPES[upright.format]
-    pages = len(markers.tiff_pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1)
-    return Header(
-        **vars(markers),
-        format=_heif_format(raw) if container == "heif" else container,
-        width=upright.width,
-        height=upright.height,
-        channels=channels,
-        bits=integer_field(raw, "bits-per-sample", 8 * dtype.itemsize),
-        dtype=dtype,
-        has_alpha=channels in (2, 4) and markers.extra_samples[-1:] != [_UNSPECIFIED],
-        interpretation=str(upright.interpretation),
-        pages=pages,
-        streamed=upright.width * upright.height * channels * dtype.itemsize > LIMITS.get().held_bytes,
-        progressive=bool(integer_field(raw, "interlaced", 0)),
-        tile=(integer_field(raw, "tile-width", 0), integer_field(raw, "tile-height", 0)),
-        orientation=integer_field(raw, "orientation", 1),
-        is_cmyk=raw.interpretation == "cmyk",
-        loader=_loader_of(name, raw, container),
-    )
-
-
 def _loader_of(name: str, raw: Any, container: str) -> str:
     if container != "heif" or _heif_format(raw) == "avif":
         return _LOADERS[container]
@@ -265,7 +232,7 @@ def _heif_format(raw: Any) -> str:
     return "avif" if raw.get("heif-compression") == "av1" else "heic"
 
 
-def _reading_notes(name: str, raw: Any, header: Header, is_alone: bool) -> Iterator[str]:
+def _reading_notes(name: str, stream: BinaryIO, raw: Any, header: Header, is_alone: bool) -> Iterator[str]:
     if header.is_cmyk:
         profile = "its profile" if has_field(raw, "icc-profile-data") else "the default profile"
         yield f"{name}: CMYK is converted to sRGB through {profile}"
@@ -273,17 +240,17 @@ def _reading_notes(name: str, raw: Any, header: Header, is_alone: bool) -> Itera
         yield f"{name}: colours that were multiplied by their transparency are stored straight"
     if header.pages > 1 and is_alone:
         yield f"{name}: has {header.pages} pages, only page 1 is used"
-    if header.is_sequence and header.pages == 1:
+    if header.container == "heif" and header.pages == 1 and is_heif_sequence(stream):
         yield f"{name}: is an animation, only its first image is used"
-    if header.gain_map:
+    if header.container == "heif" and has_gain_map(stream):
         yield f"{name}: its gain map, which brightens the image on HDR screens, is left out"
     if header.tiff_pages.reduced_copies:
         yield f"{name}: reduced copies, such as pyramid levels and previews, are left out"
-    if header.png_frames > 1:
-        yield f"{name}: is an animation of {header.png_frames} frames, only its still image is used"
+    if header.container == "png" and (frames := png.frames(stream)) > 1:
+        yield f"{name}: is an animation of {frames} frames, only its still image is used"
 
 
 def check_inside(name: str, box: Box, header: Header) -> None:
     """Refuse a box that is empty or reaches outside the image: `ImageError`."""
-    if box.is_empty or box.clip(header.width, header.height) != box:
+    if box.is_empty or box.intersection(header.box) != box:
         raise ImageError(f"{name}: {box} is not inside the {header.width} x {header.height} image")

@@ -62,8 +62,7 @@ def find_hole(image: ReadableImage, mask: Any, options: Options) -> Mask:
         hole = _hole_of_mask(image, open_mask(mask, options.bgr), options)
     if options.invert_mask and mask is None:
         hole = ~hole
-    if options.dilate:
-        hole = dilate(hole, options.dilate)
+    hole = dilate(hole, options.dilate)
     if hole.all():
         raise MaskError(f"{image.name}: the mask covers the whole image, nothing is left to fill it from")
     return hole
@@ -87,8 +86,6 @@ def excluded(image: ReadableImage, mask: Any, threshold: float = Options.thresho
 def open_mask(mask: Any, bgr: bool = False) -> SampledImage:
     """Open a mask of any kind, without deciding what it means; `find_hole` says what it may be, and the errors."""
     mask = without_stream(mask)
-    if isinstance(mask, (bytearray, memoryview)):
-        mask = bytes(mask)
     if isinstance(mask, (str, bytes, Path)):
         mask = ImageFile.open(mask, name="mask" if isinstance(mask, bytes) else str(mask) or "the mask's file name")
     if isinstance(mask, ImageFile):

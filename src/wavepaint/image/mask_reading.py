@@ -71,7 +71,8 @@ def read_samples(
         return read_samples(replace(mask, full=evidence.full), threshold, image, mask_from)
 
     comparison = None
-    if image is not None and (mask_from == "difference" or (mask_from is None and evidence.may_be_copy)):
+    may_be_copy = evidence.middle >= max(1, MIN_MIDDLE_SHARE * hole.size)
+    if image is not None and (mask_from == "difference" or (mask_from is None and may_be_copy)):
         comparison = compare(mask, image)
     meaning: MaskFrom = mask_from or _meaning(mask, evidence, comparison)
     if meaning == "difference":
@@ -92,7 +93,7 @@ def read_samples(
     swapped = (
         comparison is not None
         and not comparison.is_copy
-        and evidence.is_mostly_middle
+        and 2 * evidence.middle > hole.size
         and comparison.image_middle < MIN_MIDDLE_SHARE * hole.size
     )
     return Reading(hole, meaning, largest, mask.full, swapped)
@@ -118,8 +119,8 @@ class _Evidence:
 
     def __init__(self, mask: SampledImage) -> None:
         self._mask = mask
-        self._pixels = mask.width * mask.height
-        self._middle = 0
+        self.middle = 0
+        """Visible pixels that are neither black nor white: shades or colours, as an image has them."""
         self._largest_alpha: float = 0
         self._least_alpha: float = mask.full
         self._least, self._most = np.array(np.inf), np.array(-np.inf)
@@ -140,7 +141,7 @@ class _Evidence:
             middle = middle_of(eight_bits(darkest), eight_bits(brightest))
             if not self.is_opaque:
                 middle &= samples[..., -1] > self._mask.full / 2
-            self._middle += int(np.count_nonzero(middle))
+            self.middle += int(np.count_nonzero(middle))
         return brightest
 
     def _note_alpha(self, colours: Samples, alpha: Samples) -> None:
@@ -169,15 +170,6 @@ class _Evidence:
     def is_one_colour(self) -> bool:
         """Whether everything visible has one colour, or nothing is visible."""
         return bool(((self._most - self._least) * ONE_COLOUR_STEPS <= self._mask.full).all())
-
-    @property
-    def may_be_copy(self) -> bool:
-        """Whether there are so many shades or colours that the mask may be a copy of the image."""
-        return self._middle >= max(1, MIN_MIDDLE_SHARE * self._pixels)
-
-    @property
-    def is_mostly_middle(self) -> bool:
-        return 2 * self._middle > self._pixels
 
 
 def _values(mask: SampledImage, samples: Samples, meaning: MaskFrom) -> Samples:

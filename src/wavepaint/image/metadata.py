@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from wavepaint.image.formats import exif, jpeg, photoshop, png, tiff, webp, xmp
-from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.vips import bytes_field, has_field, libvips
 
 # Fields of libvips that travel from the source to the result as they are.
@@ -125,7 +124,7 @@ class Metadata:
         if self.container == "tiff":
             tiff.append_tags(stream, exif.descriptive(self.tags))
         elif self.exif is not None:
-            exif.append_to_tiff(stream, self.exif)
+            tiff.append_tags(stream, exif.descriptive(exif.directory_of(self.exif)))
         if self.iptc is not None:
             records = photoshop.iptc_records(self.iptc)
             tiff.append_tags(stream, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
@@ -155,26 +154,25 @@ class Metadata:
             yield "maker notes move within the file: those that point to their own place lose what they point to"
 
 
-def metadata_of(raw: Any, upright: Any, container: str, file: StoredFile, tags: tiff.Directory) -> Metadata:
+def metadata_of(raw: Any, upright: Any, container: str, stream: BinaryIO, tags: tiff.Directory) -> Metadata:
     """Gather the metadata of a file.
 
     Args:
         raw: libvips image of its samples as they are stored.
         upright: the same, upright and in the colours in which it is handed out, with the profile for them.
         container: what kind of file it is.
-        file: to read what libvips does not.
+        stream: the file, to read what libvips does not.
         tags: of the page of a TIFF.
     """
     own: dict[str, Any] = {}
     block, is_stated = bytes_field(raw, "exif-data"), False
-    with file.open() as stream:
-        if container == "png":
-            own = {"png_chunks": png.descriptive_chunks(stream), "png_samples": png.colour_type(stream)}
-            block, is_stated = png.exif(stream) or block, png.states_resolution(own["png_chunks"])
-        elif container == "jpeg":
-            own["jfif"] = jpeg.read_jfif(stream)
-            own["comments"], own["segments"] = jpeg.read_extras(stream)
-            is_stated = jpeg.states_resolution(own["jfif"])
+    if container == "png":
+        own = {"png_chunks": png.descriptive_chunks(stream), "png_samples": png.colour_type(stream)}
+        block, is_stated = png.exif(stream) or block, png.states_resolution(own["png_chunks"])
+    elif container == "jpeg":
+        own["jfif"] = jpeg.read_jfif(stream)
+        own["comments"], own["segments"] = jpeg.read_extras(stream)
+        is_stated = jpeg.states_resolution(own["jfif"])
     resolution = (upright.xres, upright.yres) if is_stated else None
     if container == "tiff":
         resolution = exif.resolution(tags)

@@ -13,23 +13,17 @@ _MIRRORED_ROWS = (3, 4, 7, 8)  # stored columns (from 5 on: rows) run against th
 _MIRRORED_COLUMNS = (2, 3, 6, 7)
 
 
-def to_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """A view of (height, width, ...) samples in the order of the file."""
-    return _transposed(_mirrored(upright, orientation), orientation)
-
-
 def to_upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
     """A view of (height, width, ...) samples of a file in the order of the upright image."""
-    return _mirrored(_transposed(stored, orientation), orientation)
+    rows, columns = (-1 if orientation in mirrored else 1 for mirrored in (_MIRRORED_ROWS, _MIRRORED_COLUMNS))
+    upright = stored if orientation < 5 else np.swapaxes(stored, 0, 1)
+    return upright[::rows, ::columns]
 
 
-def _mirrored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
-    rows, columns = orientation in _MIRRORED_ROWS, orientation in _MIRRORED_COLUMNS
-    return upright[:: -1 if rows else 1, :: -1 if columns else 1]
-
-
-def _transposed(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
-    return samples if orientation < 5 else np.swapaxes(samples, 0, 1)
+def to_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """A view of (height, width, ...) samples in the order of the file."""
+    # A quarter turn is undone by the opposite one, everything else by itself.
+    return to_upright(upright, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def box_to_stored(box: Box, width: int, height: int, orientation: int) -> Box:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from wavepaint.cancellation import check_cancelled
-from wavepaint.errors import ImageError, MaskError
+from wavepaint.errors import MaskError, image_error, prefixed
 from wavepaint.files import scratch_folder
 from wavepaint.image.encoding import writing
 from wavepaint.image.file import ImageFile
@@ -45,7 +44,13 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
     if mask_pages is not None and mask_pages.pages != pages:
         raise MaskError(f"the mask has {mask_pages.pages} pages, but {image.name} has {pages}")
 
-    bigtiff = _needs_bigtiff(image, pages)
+    # Decided once for all pages, as a file has room for one kind of directory only.
+    decoded_bytes = 0
+    for page in range(pages):
+        check_cancelled()
+        with prefixed(f"page {page + 1}"):
+            decoded_bytes += image.at_page(page).decoded_bytes
+    bigtiff = decoded_bytes > LIMITS.get().tiff_bytes
 
     def write(stream: BinaryIO) -> None:
         filled = False
@@ -53,7 +58,7 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
         with scratch_folder() as folder:
             for page in range(pages):
                 check_cancelled()
-                with _naming_page(page):
+                with prefixed(f"page {page + 1}"):
                     page_file = image.at_page(page)
                     page_mask = mask if mask_pages is None else mask_pages.at_page(page)
                     patches = fill(page_file, find_hole(page_file, page_mask, options))
@@ -61,7 +66,8 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
                     notes |= dict.fromkeys(page_file.warnings + page_file.conversion_warnings("tiff"))
                     page_path = Path(folder) / "page.tif"
                     page_file.save(page_path, patches, options.quality, bigtiff, str(image.target or image.name))
-                    _append(stream, page_path, page_file.name)
+                    with open(page_path, "rb") as file, image_error(f"{page_file.name}: cannot be written", ValueError):
+                        tiff.append_page(stream, file)
         if filled:
             warn(*notes)
         else:
@@ -78,37 +84,9 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
     return image.target if isinstance(image.source, Path) else image.target.read_bytes()
 
 
-def _needs_bigtiff(image: EncodedImage, pages: int) -> bool:
-    """Decided once for all pages, as a file has room for one kind of directory only."""
-    decoded_bytes = 0
-    for page in range(pages):
-        check_cancelled()
-        with _naming_page(page):
-            decoded_bytes += image.at_page(page).decoded_bytes
-    return decoded_bytes > LIMITS.get().tiff_bytes
-
-
-def _append(stream: BinaryIO, path: Path, name: str) -> None:
-    with open(path, "rb") as page:
-        try:
-            tiff.append_page(stream, page)
-        except ValueError as error:
-            raise ImageError(f"{name}: cannot be written: {error}") from None
-
-
 def _mask_of_pages(mask: Any) -> ImageFile | None:
     """A mask that is a file of several pages."""
-    if isinstance(mask, (bytearray, memoryview)):
-        mask = bytes(mask)
     if not isinstance(mask, (str, bytes, Path)):
         return None
     page_file = ImageFile.open(mask)
     return page_file if page_file.format == "tiff" and page_file.pages > 1 else None
-
-
-@contextmanager
-def _naming_page(page: int) -> Iterator[None]:
-    try:
-        yield
-    except (ImageError, MaskError) as error:
-        raise type(error)(f"page {page + 1}: {error}") from None

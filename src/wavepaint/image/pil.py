@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from wavepaint.errors import ImageError
 from wavepaint.image.formats.palette import Colour, base_of
 from wavepaint.image.header import to_srgb
+from wavepaint.image.metadata import Metadata
 from wavepaint.image.vips import libvips
 
 if TYPE_CHECKING:
@@ -32,38 +32,25 @@ def is_pil_image(value: object) -> TypeGuard[Image]:
     return module is not None and isinstance(value, module.Image)
 
 
-@dataclass(frozen=True)
-class PilMetadata:
-    """What a PIL image knows about itself besides its samples.
-
-    Attributes:
-        profile: ICC profile.
-        exif: EXIF block, "Exif" prefix included.
-        xmp: XMP packet.
-        dpi: horizontal and vertical resolution.
-        orientation: EXIF orientation of the samples, 1 to 8.
-    """
-
-    profile: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    orientation: int = 1
-
-
-def metadata_of_pil(image: Image) -> PilMetadata:
+def metadata_of_pil(image: Image) -> Metadata:
     """Gather what `info` and the EXIF tags of a PIL image say; what makes no sense is left out."""
     # Before its samples: once they are loaded, Pillow has closed the file, and turned those of a TIFF upright.
     exif = image.getexif()
     block = exif.tobytes() if exif else None
     image.load()
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    return PilMetadata(
-        profile=None if image.mode == "CMYK" else image.info.get("icc_profile") or None,
+    fields: dict[str, tuple[int, Any]] = {}
+    if (profile := image.info.get("icc_profile")) and image.mode != "CMYK":
+        fields["icc-profile-data"] = libvips().GValue.blob_type, profile
+    resolution = _resolution_of(image.info.get("dpi"))
+    if resolution is not None:
+        fields["resolution-unit"] = libvips().GValue.gstr_type, "in"
+    return Metadata(
+        container="pil",
         exif=block,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
-        dpi=_dpi_of(image.info.get("dpi")),
-        orientation=orientation_of_pil(image),
+        fields=fields,
+        resolution=resolution,
     )
 
 
@@ -82,12 +69,13 @@ def label_base_of_pil(image: Image) -> Colour | None:
     return base_of(palette or [], alpha)
 
 
-def _dpi_of(value: Any) -> tuple[float, float] | None:
+def _resolution_of(dpi: Any) -> tuple[float, float] | None:
+    """Pixels a millimetre, horizontal and vertical."""
     try:
-        across, down = (float(number) for number in value)
+        across, down = (float(number) for number in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if 0 < across < math.inf and 0 < down < math.inf else None
+    return (across / 25.4, down / 25.4) if 0 < across < math.inf and 0 < down < math.inf else None
 
 
 def samples_of_pil(image: Image) -> NDArray[Any]:

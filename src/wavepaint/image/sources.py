@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -14,20 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
-from wavepaint.errors import ImageError, ImageWarning, OptionError
+from wavepaint.errors import ImageError, ImageWarning, OptionError, image_error
 from wavepaint.files import replaceable_mode
-from wavepaint.image.file import ImageFile, check_alpha
-from wavepaint.image.formats import exif
+from wavepaint.image.file import ImageFile
 from wavepaint.image.mask_samples import from_bgr, strips_of
+from wavepaint.image.metadata import Metadata
 from wavepaint.image.orientation import to_stored, to_upright
-from wavepaint.image.pil import (
-    PilMetadata,
-    is_pil_image,
-    metadata_of_pil,
-    orientation_of_pil,
-    pil_of_samples,
-    samples_of_pil,
-)
+from wavepaint.image.pil import is_pil_image, metadata_of_pil, orientation_of_pil, pil_of_samples, samples_of_pil
 from wavepaint.image.stored_file import StoredFile, is_open_file, without_stream
 from wavepaint.image.suffixes import FORMAT_OF_SUFFIX, format_of_name
 from wavepaint.image.tensors import array_of_tensor, is_tensor
@@ -60,9 +54,7 @@ def open_image(image: Any, output: str | Path | None = None, bgr: bool = False) 
         raise ImageError("image: the file name is empty")
     if isinstance(image, (str, Path)):
         return PathImage(Path(image), target)
-    if isinstance(image, (bytes, bytearray, memoryview)):
-        return BytesImage(bytes(image), target)
-    if is_open_file(image):
+    if isinstance(image, (bytes, bytearray, memoryview)) or is_open_file(image):
         return BytesImage(without_stream(image), target, getattr(image, "name", None))
     if is_pil_image(image):
         return PilImage(image, target)
@@ -74,7 +66,7 @@ def open_image(image: Any, output: str | Path | None = None, bgr: bool = False) 
     raise ImageError(f"image: must be {known}, not {type(image).__name__}")
 
 
-class ArrayImage:
+class ArrayImage(InputImage):
     """An array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), upright; it is never written to."""
 
     def __init__(
@@ -82,27 +74,23 @@ class ArrayImage:
         array: NDArray[Any],
         target: Path | None = None,
         bgr: bool = False,
-        metadata: PilMetadata | None = None,
+        metadata: Metadata | None = None,
+        orientation: int = 1,
     ) -> None:
         self.name = "image"
         self._in_order: Callable[[Samples], Samples] = from_bgr if bgr else lambda samples: samples
         _check_array(array)
-        self._array, self._target, self._metadata = array, target, metadata or PilMetadata()
+        self._array, self._target, self._metadata = array, target, metadata or Metadata(container="array")
         self._samples = array[..., None] if array.ndim == 2 else array
         self.height, self.width, self.channels = self._samples.shape
         self.dtype, self.has_alpha = array.dtype, self.channels in (2, 4)
-        self.orientation = self._metadata.orientation
+        self.orientation = orientation
         if target is not None:
             check_target(target)
 
     def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
         """See `InputImage`."""
         return [self._in_order(self._samples[box.slices]).copy() for box in boxes]
-
-    def alpha_holes(self) -> NDArray[np.bool_]:
-        """See `InputImage`."""
-        check_alpha(self.name, self.has_alpha)
-        return self._samples[..., -1] == 0  # type: ignore[no-any-return]
 
     def strips(self) -> Strips:
         """See `InputImage`."""
@@ -116,7 +104,7 @@ class ArrayImage:
             samples[box.slices] = self._in_order(patch)
         if self._target is not None:
             stored = to_stored(self._in_order(samples), self.orientation)
-            file = ImageFile.open(_tiff_of(stored, self._metadata), name=self.name)
+            file = ImageFile.open(_tiff_of(stored, self._metadata, self.orientation), name=self.name)
             warn(*file.conversion_warnings(file.output_format(self._target), options.quality))
             file.save(self._target, quality=options.quality)
         return result
@@ -130,8 +118,9 @@ class PilImage(ArrayImage):
 
     def __init__(self, image: Image, target: Path | None = None) -> None:
         orientation = orientation_of_pil(image)
-        metadata = PilMetadata(orientation=orientation) if target is None else metadata_of_pil(image)
-        super().__init__(to_upright(samples_of_pil(image), orientation), target, metadata=metadata)
+        metadata = None if target is None else metadata_of_pil(image)
+        upright = to_upright(samples_of_pil(image), orientation)
+        super().__init__(upright, target, metadata=metadata, orientation=orientation)
         if image.mode == "CMYK":
             warn(f"{self.name}: CMYK is converted to sRGB")
         if orientation != 1:
@@ -240,36 +229,27 @@ def _check_array(array: NDArray[Any]) -> None:
 
 def check_target(target: Path) -> None:
     """Raise `ImageError` for a file that cannot be written, before the work, not after it."""
-    try:
+    with image_error(f"{target}: cannot be written", OSError):
         replaceable_mode(target)
-    except OSError as error:
-        raise ImageError(f"{target}: cannot be written: {error.strerror}") from None
     parent = os.path.dirname(os.path.realpath(target))
     if not os.path.isdir(parent):
         raise ImageError(f"{target}: there is no directory {target.parent}")
     format_of_name(target)
 
 
-def _tiff_of(samples: Samples, metadata: PilMetadata) -> bytes:
+def _tiff_of(samples: Samples, metadata: Metadata, orientation: int) -> bytes:
     """An uncompressed TIFF of an array, as an image to write in any format; floats become 16-bit."""
-    vips = libvips()
     if np.issubdtype(samples.dtype, np.floating):
         samples = np.floor(samples * 65535.0 + 0.5).astype(np.uint16)
     samples = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
     narrow, wide = ("b-w", "grey16") if samples.shape[2] < 3 else ("srgb", "rgb16")
     interpretation = wide if samples.dtype == np.uint16 else narrow
-    image = vips.Image.new_from_array(samples, interpretation=interpretation)
-    if metadata.profile is not None:
-        image.set_type(vips.GValue.blob_type, "icc-profile-data", metadata.profile)
-    if metadata.xmp is not None:
-        image.set_type(vips.GValue.blob_type, "xmp-data", metadata.xmp)
-    if metadata.dpi is not None:
-        image = image.copy(xres=metadata.dpi[0] / 25.4, yres=metadata.dpi[1] / 25.4)
-        image.set_type(vips.GValue.gstr_type, "resolution-unit", "in")
-    image.set_type(vips.GValue.gint_type, "orientation", metadata.orientation)
+    turned = None if orientation == 1 else orientation
+    # libvips states a resolution in any case.
+    metadata = replace(metadata, resolution=metadata.resolution or (1.0, 1.0))
+    image = metadata.attach(libvips().Image.new_from_array(samples), "tiff", interpretation, turned)
     stream = io.BytesIO(image.tiffsave_buffer(compression="none"))
-    if metadata.exif is not None:
-        exif.append_to_tiff(stream, metadata.exif)
+    metadata.complete(stream, "tiff", image, turned)
     return stream.getvalue()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeGuard
 
 from wavepaint.cancellation import Cancelled, check_cancelled
-from wavepaint.errors import ImageError, WavepaintError
+from wavepaint.errors import ImageError, WavepaintError, image_error, one_line
 from wavepaint.image.types import Source
 from wavepaint.image.vips import has_operation, libvips, reason_of
 
@@ -23,22 +23,22 @@ def is_open_file(source: object) -> TypeGuard[IO[Any]]:
 
 def without_stream(source: Any, name: str | None = None) -> Any:
     """Return the contents of what can be read only once: an open file (from where it stands), or the path of a FIFO or
-    of `<(command)`; anything else as it is.
+    of `<(command)`; buffers as bytes, and anything else as it is.
 
     Raises:
         ImageError: it cannot be read, or an open file does not give bytes.
     """
     if is_open_file(source):
         name = name or str(getattr(source, "name", f"the {type(source).__name__}"))
-        try:
+        with image_error(name, OSError, ValueError):  # ValueError: closed, or text that is none
             content = source.read()
-        except (OSError, ValueError) as error:  # ValueError: closed, or text that is none
-            raise ImageError(f"{name}: {getattr(error, 'strerror', None) or error}") from None
         if not isinstance(content, bytes):
             raise ImageError(f"{name}: is open as text: open it in binary mode")
         if not content:
             raise ImageError(f"{name}: there is nothing left to read: seek(0) goes back to its start")
         return content
+    if isinstance(source, (bytearray, memoryview)):
+        return bytes(source)
     if not isinstance(source, (str, Path)):
         return source
     try:
@@ -47,10 +47,8 @@ def without_stream(source: Any, name: str | None = None) -> Any:
         return source
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)):
         return source
-    try:
+    with image_error(str(name or source), OSError):
         return Path(source).read_bytes()
-    except OSError as error:
-        raise ImageError(f"{name or source}: {error.strerror or error}") from None
 
 
 class StoredFile:
@@ -67,30 +65,24 @@ class StoredFile:
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
         """Open it for reading; what the system refuses, also later on, is an `ImageError`."""
-        try:
-            with self._open() as stream:
-                yield stream
-        except OSError as error:
-            raise ImageError(f"{self.name}: {error.strerror or error}") from None
+        with image_error(self.name, OSError), self._open() as stream:
+            yield stream
 
     def _open(self) -> BinaryIO:
         if isinstance(self._source, bytes):
             return io.BytesIO(self._source)
         if not str(self._source):
             raise ImageError(f"{self.name}: is empty")
-        try:
+        with image_error(self.name, ValueError):  # a null character
             return open(self._source, "rb")
-        except ValueError as error:  # a null character
-            raise ImageError(f"{self.name}: {error}") from None
 
     def load(self, loader: str, **options: Any) -> Any:
         """Return a fresh libvips image of the file as it is stored; decodes nothing yet."""
         vips = libvips()
-        if isinstance(self._source, bytes) or not has_operation(f"{loader}_source"):
-            with self.open() as stream:
-                return getattr(vips.Image, loader + "_buffer")(stream.read(), **options)
-        # By its descriptor, which libvips duplicates: a name need not be UTF-8, as libvips takes for granted.
         with self.open() as stream:
+            if isinstance(self._source, bytes) or not has_operation(f"{loader}_source"):
+                return getattr(vips.Image, loader + "_buffer")(stream.read(), **options)
+            # By its descriptor, which libvips duplicates: a name need not be UTF-8, as libvips takes for granted.
             source = vips.Source.new_from_descriptor(stream.fileno())
             return getattr(vips.Image, loader + "_source")(source, **options)
 
@@ -107,5 +99,4 @@ class StoredFile:
         except MemoryError:
             raise ImageError(f"{self.name}: cannot be decoded: it is too large for the memory") from None
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ImageError(f"{self.name}: cannot be decoded: {reason}") from None
+            raise ImageError(f"{self.name}: cannot be decoded: {one_line(error)}") from None

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wavepaint.box import Box
+from wavepaint.box import Box, overlay
 from wavepaint.image.formats import tiff
 from wavepaint.image.types import Patch, Samples
 from wavepaint.image.vips import libvips
@@ -45,9 +45,7 @@ def patched_rows(
         if top // STRIP_ROWS not in patches_of_strip:
             return fetched
         patched = fetched.copy()
-        for box, samples in patches_of_strip[top // STRIP_ROWS]:
-            common = box.intersection(strip)
-            patched[common.relative_to(strip).slices] = samples[common.relative_to(box).slices]
+        overlay(patched, strip, patches_of_strip[top // STRIP_ROWS])
         return patched
 
     return rows

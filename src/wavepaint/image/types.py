@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.box import Box
+from wavepaint.errors import MaskError
+from wavepaint.fill.guide import Patch as Patch
+from wavepaint.fill.guide import Readable
+from wavepaint.fill.guide import Samples as Samples
 from wavepaint.options import Options
 
-Samples: TypeAlias = NDArray[Any]
-"""(height, width, channels) uint8 or uint16, of a whole image or of a box of it."""
-Patch: TypeAlias = tuple[Box, Samples]
-"""Samples that replace those of a box."""
 Source: TypeAlias = str | Path | bytes
 """The path of a file, or its contents."""
 Strips: TypeAlias = Iterator[tuple[Box, Samples]]
 """Boxes of full width from top to bottom, and their samples."""
 
 
-class ReadableImage(Protocol):
+class ReadableImage(Readable, Protocol):
     """An image of any kind.
 
     Attributes:
@@ -41,13 +41,14 @@ class ReadableImage(Protocol):
     dtype: np.dtype[Any]
     orientation: int
 
-    def read_boxes(self, boxes: Sequence[Box]) -> list[Samples]:
-        """The samples of boxes inside the image, (height, width, channels) of `dtype`, arrays of their own."""
-        ...
-
     def alpha_holes(self) -> NDArray[np.bool_]:
         """(H, W) bool, True where alpha is 0; `MaskError` without an alpha channel."""
-        ...
+        if not self.has_alpha:
+            raise MaskError(f"{self.name}: has no transparency to take the mask from")
+        holes = np.empty((self.height, self.width), np.bool_)
+        for box, samples in self.strips():
+            holes[box.slices] = samples[..., -1] == 0
+        return holes
 
     def strips(self) -> Strips:
         """All samples, in strips of full width from top to bottom; not to be written to."""

@@ -1,7 +1,7 @@
 """EXIF blocks, passed on byte for byte but for what is no longer true of the image; and TIFF tags that describe it.
 
 libvips reads and writes the samples of a TIFF, its profile and resolution, but neither EXIF nor who made the image
-when. Those travel as an EXIF block here: `block_of` gathers one from a TIFF, `append_to_tiff` adds one to a TIFF.
+when. Those travel as an EXIF block here: `block_of` gathers one from a TIFF, `directory_of` reads what a TIFF gets.
 """
 
 from __future__ import annotations
@@ -92,11 +92,6 @@ def block_of(directory: Directory) -> bytes | None:
 def directory_of(block: bytes) -> Directory:
     """Read the tags of an EXIF block, with its prefix or without."""
     return tiff.read_directory(io.BytesIO(block.removeprefix(_PREFIX)))
-
-
-def append_to_tiff(stream: BinaryIO, block: bytes) -> None:
-    """Add the tags of an EXIF block that describe its image to the first page of a TIFF; see `tiff.append_tags`."""
-    tiff.append_tags(stream, descriptive(directory_of(block)))
 
 
 def resolution(directory: Directory) -> tuple[float, float] | None:

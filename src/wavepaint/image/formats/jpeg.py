@@ -80,7 +80,7 @@ def quality_of_tables(tables: list[np.ndarray]) -> int:
 def segments(stream: BinaryIO, every_scan: bool = False) -> Iterator[tuple[int, bytes]]:
     """Yield marker and contents of each segment of a JPEG, from where it starts to the header of its first scan.
 
-    Ends early at the end of an image, and where no marker stands. With `every_scan` it goes on to the end.
+    Ends early where no marker stands. With `every_scan` it goes on to the end of the image, which is the last one then.
     """
     stream.seek(2, io.SEEK_CUR)
     marker = -1
@@ -91,6 +91,8 @@ def segments(stream: BinaryIO, every_scan: bool = False) -> Iterator[tuple[int, 
             if end := _SCAN_END.search(stream.read()):
                 stream.seek(start + end.start())
             marker = -1
+    if every_scan and marker == _END:
+        yield _END, b""
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -132,21 +134,15 @@ def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
 
 def bytes_behind(stream: BinaryIO) -> int:
     """How much follows the end of a JPEG image: the video of a motion photo, further images; 0 without an end."""
-    stream.seek(2)
-    while (marker := _next_marker(stream)) and marker != _END:
-        length = int.from_bytes(stream.read(2), "big") - 2
-        stream.seek(max(length, 0), 1)
-        if marker == SCAN:
-            start = stream.tell()
-            scan = stream.read()
-            if scan.find(b"\xff\xd9") == len(scan) - 2:  # nearly always, and much faster than looking at every marker
-                return 0
-            ends = _SCAN_END.search(scan)
-            if ends is None:
-                return 0
-            stream.seek(start + ends.start())
-    behind = len(stream.read().rstrip(b"\0"))
-    return behind if marker else 0
+    stream.seek(0)
+    for _ in segments(stream):
+        pass
+    scans = stream.read()
+    if scans.find(b"\xff\xd9") == len(scans) - 2 >= 0:  # nearly always, and much faster than looking at every marker
+        return 0
+    stream.seek(0)
+    ends = any(marker == _END for marker, _ in segments(stream, every_scan=True))
+    return len(stream.read().rstrip(b"\0")) if ends else 0
 
 
 def read_jfif(stream: BinaryIO) -> bytes | None:

@@ -92,18 +92,14 @@ class Blocks:
             with _without_lines_of_libjpeg(path.with_name("stderr")):
                 self._jpeg.write_dct(str(path))
             edited = path.read_bytes()
-        return b"\xff\xd8" + _metadata(metadata) + _image(edited, self._identifiers)
+        kept = (segment(*each) for each in segments(io.BytesIO(metadata)) if _is_metadata(each[0]))
+        return b"\xff\xd8" + b"".join(kept) + _image(edited, self._identifiers)
 
 
 def _identifiers(jpeg: bytes) -> bytes:
     """By which numbers the scans of a JPEG name its components, in their order."""
     frames = (body[6::3] for marker, body in segments(io.BytesIO(jpeg)) if is_frame(marker))
     return next(frames, b"")
-
-
-def _metadata(jpeg: bytes) -> bytes:
-    """The application segments and comments of a JPEG."""
-    return b"".join(segment(*each) for each in segments(io.BytesIO(jpeg)) if _is_metadata(each[0]))
 
 
 def _image(jpeg: bytes, identifiers: bytes) -> bytes:

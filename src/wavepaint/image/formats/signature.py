@@ -3,46 +3,36 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import BinaryIO
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_JXL_SIGNATURES = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _SUFFIXES = {"jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "gif": ".gif", "heif": ".heic"}
-_SEQUENCE_BRANDS = frozenset([b"avis", b"msf1", b"hevc", b"hevx"])
-_HEIF_BRANDS = _SEQUENCE_BRANDS | {b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1"}
+_SEQUENCE_BRANDS = b"avis|msf1|hevc|hevx"
+# Of the first 16 bytes. "heif" covers AVIF and HEIC, which share one container. Canon's CR2 is a TIFF by its signature,
+# but not an image one can write back.
+_SIGNATURES = {
+    "png": rb"\x89PNG\r\n\x1a\n",
+    "jpeg": rb"\xff\xd8\xff",
+    "webp": rb"RIFF.{4}WEBP",
+    "tiff": rb"(?:II[*+]\0|MM\0[*+])(?!.{4}CR)",
+    "gif": rb"GIF8[79]a",
+    "heif": rb".{4}ftyp(?:avif|heic|heix|heim|heis|mif1|%b)" % _SEQUENCE_BRANDS,
+    "jxl": rb"\xff\n|\0{3}\x0cJXL \r\n\x87\n",
+    "bmp": rb"BM.{4}\0{4}",
+}
 _MAX_META_BYTES = 2**20
 _GAIN_MAPS = (b"hdrgainmap", b"tmap")
 
 
-def is_heif_sequence(head: bytes) -> bool:
-    """Whether the first 16 bytes of an AVIF or HEIC say that it is an animation."""
-    return head[4:8] == b"ftyp" and head[8:12] in _SEQUENCE_BRANDS
+def is_heif_sequence(stream: BinaryIO) -> bool:
+    """Whether an AVIF or HEIC says that it is an animation."""
+    stream.seek(8)
+    return re.fullmatch(_SEQUENCE_BRANDS, stream.read(4)) is not None
 
 
 def sniff(head: bytes) -> str | None:
-    """Name the image format by the first 16 bytes of a file: png, jpeg, webp, tiff, gif, heif, jxl, bmp or None.
-
-    "heif" covers AVIF and HEIC, which share one container. Canon's CR2 is a TIFF by its signature but not
-    an image one can write back, hence None.
-    """
-    if head.startswith(_PNG_SIGNATURE):
-        return "png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if head.startswith(_TIFF_SIGNATURES) and head[8:10] != b"CR":
-        return "tiff"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
-        return "heif"
-    if head.startswith(_JXL_SIGNATURES):
-        return "jxl"
-    if head[:2] == b"BM" and head[6:10] == bytes(4):
-        return "bmp"
-    return None
+    """Name the image format by the first 16 bytes of a file: png, jpeg, webp, tiff, gif, heif, jxl, bmp or None."""
+    return next((name for name, signature in _SIGNATURES.items() if re.match(signature, head, re.DOTALL)), None)
 
 
 def has_gain_map(stream: BinaryIO) -> bool:
