@@ -29,22 +29,15 @@ from wavepaint.fill.regions import (
 
 @dataclass(frozen=True)
 class WideSizes:
-    """From which size on a hole is wide, and how it is cut; in pixels.
+    """From which size on a hole is wide, and how it is cut; in pixels."""
 
-    Attributes:
-        wide: side of the squares that make a hole wide (give or take a cell), a multiple of `CELL`. Below it a crop of
-            the hole as a whole is as good, and no dearer: lab/notes/large-images.md has the measurement.
-        border: width of the border band that is filled at full resolution around the interior of a wide hole.
-        feather: width of the inner part of the border band, across which it blends with the interior; even.
-        longest: side of one piece of a wide hole; with `context` it bounds the memory a hole needs.
-        context: most of it on each side of a piece.
-    """
-
+    # Side of the squares that make a hole wide (give or take a cell), a multiple of `CELL`. Below it a crop of the hole
+    # as a whole is as good, and no dearer: lab/notes/large-images.md has the measurement.
     wide: int = 256
-    border: int = 32
-    feather: int = 16
-    longest: int = 2048
-    context: int = 1024
+    border: int = 32  # width of the border band that is filled at full resolution around the interior
+    feather: int = 16  # width of the band's inner part, across which it blends with the interior; even
+    longest: int = 2048  # longest side of one piece; with `context` it bounds the memory a hole needs
+    context: int = 1024  # most context on each side of a piece
 
 
 @dataclass(frozen=True, eq=False)

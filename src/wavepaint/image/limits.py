@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Any
 
 from wavepaint.errors import ImageError
 
@@ -15,22 +16,15 @@ _DEFLATE_RATIO = 1032
 
 @dataclass(frozen=True, kw_only=True)
 class ImageLimits:
-    """From which sizes on an image is handled otherwise.
+    """From which sizes on an image is handled otherwise."""
 
-    Attributes:
-        held_bytes: images of more decoded bytes are streamed instead of held in memory.
-        tiff_bytes: a TIFF of more decoded bytes, of all its pages, becomes a BigTIFF: others address 4 GiB.
-        suspect_pixels: images of no more pixels are decoded whatever the size of their file.
-        pixels_a_byte: most that a larger image has for each byte of its file. An empty mask in CCITT Group 4, the
-            tightest of usual files, has up to 80,000; a PNG has 8,256.
-        lifted: whether images are decoded whatever the size of their file.
-    """
-
-    held_bytes: int = 256 * 2**20
-    tiff_bytes: int = 3 * 2**30
-    suspect_pixels: int = 2**26
+    held_bytes: int = 256 * 2**20  # images of more decoded bytes are streamed instead of held in memory
+    tiff_bytes: int = 3 * 2**30  # a TIFF of more, in all its pages, becomes a BigTIFF: others address 4 GiB
+    suspect_pixels: int = 2**26  # images of no more pixels are decoded whatever the size of their file
+    # Most that larger images have for each byte of their file. An empty mask in CCITT Group 4, the tightest of usual
+    # files, has up to 80,000; a PNG has 8,256.
     pixels_a_byte: int = 2**15
-    lifted: bool = False
+    lifted: bool = False  # whether larger images may have any number of them
 
 
 LIMITS: ContextVar[ImageLimits] = ContextVar("limits", default=ImageLimits())
@@ -38,7 +32,7 @@ LIMITS: ContextVar[ImageLimits] = ContextVar("limits", default=ImageLimits())
 
 
 @contextmanager
-def changed_limits(**changes: int) -> Iterator[None]:
+def changed_limits(**changes: Any) -> Iterator[None]:
     """Open and write images within the block, in this thread, with other limits: fields of `ImageLimits`."""
     token = LIMITS.set(replace(LIMITS.get(), **changes))
     try:
