@@ -11,6 +11,10 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
+from wavepaint.image.file import ImageFile
+from wavepaint.image.limits import changed_limits
+from wavepaint.image.types import Source
+
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -28,6 +32,12 @@ def soft(height: int, width: int, channels: int = 3) -> np.ndarray:
     rows, columns = np.mgrid[0:height, 0:width]
     waves = [127.5 + 100 * np.sin(rows / 17 + k) * np.cos(columns / 23 - k) for k in range(channels)]
     return np.stack(waves, axis=2).astype(np.uint8)
+
+
+def streamed_file(source: Source, streamed: bool = True) -> ImageFile:
+    """A file that is read as if it were too large to be held, or not."""
+    with changed_limits(held_bytes=0 if streamed else 2**40):
+        return ImageFile.open(source)
 
 
 def pillow(samples: np.ndarray | Image.Image, format: str, **options: Any) -> bytes:

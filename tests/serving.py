@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from starlette.testclient import TestClient
@@ -13,6 +14,7 @@ from wavepaint.options import Options
 from wavepaint.runtime import Runtime
 from wavepaint.server.app import Model, create_app
 from wavepaint.server.filling import Filler
+from wavepaint.server.page import STATIC
 from wavepaint.server.settings import Settings
 
 MODEL = Model("default", "onnxruntime")
@@ -38,15 +40,21 @@ class HalfInpainter(Inpainter):
         return HalfRuntime()
 
 
-def make_app(settings: Settings | None = None, inpaint: Callable[[bytes, bytes | None, Options], bytes] | None = None):
+def make_app(
+    settings: Settings | None = None,
+    inpaint: Callable[[bytes, bytes | None, Options], bytes] | None = None,
+    page: Path = STATIC,
+):
     settings = settings or Settings()
-    return create_app(Filler(inpaint or HalfInpainter().fill, settings.limits), MODEL, settings)
+    return create_app(Filler(inpaint or HalfInpainter().fill, settings.limits), MODEL, settings, page=page)
 
 
 def make_client(
-    settings: Settings | None = None, inpaint: Callable[[bytes, bytes | None, Options], bytes] | None = None
+    settings: Settings | None = None,
+    inpaint: Callable[[bytes, bytes | None, Options], bytes] | None = None,
+    page: Path = STATIC,
 ) -> TestClient:
-    return TestClient(make_app(settings, inpaint), base_url="http://127.0.0.1", raise_server_exceptions=False)
+    return TestClient(make_app(settings, inpaint, page), base_url="http://127.0.0.1", raise_server_exceptions=False)
 
 
 def upload() -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -21,12 +21,16 @@ from wavepaint import Inpainter, inpainter
 from wavepaint.box import Box
 from wavepaint.cancellation import Cancelled
 from wavepaint.errors import CheckpointError, ImageError, ImageWarning, MaskError, OptionError
-from wavepaint.fill import guide, regions, wide
+from wavepaint.fill import regions
+from wavepaint.fill.guide import Plan
 from wavepaint.fill.pyramid import haar_fill
 from wavepaint.fill.units import to_unit
-from wavepaint.fill.wide import BORDER
+from wavepaint.fill.wide import WideSizes
 from wavepaint.image import pages as pages_module
 from wavepaint.image.file import ImageFile
+from wavepaint.image.limits import changed_limits
+from wavepaint.image.sources import open_image
+from wavepaint.inpainter import fill_planned
 from wavepaint.options import Options
 from wavepaint.runtime import GUESSED
 
@@ -108,13 +112,14 @@ FILE_KINDS = [
 FILE_KINDS += [("webp", channels, np.uint8) for channels in (3, 4)]
 
 
-def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
-    fill: Inpainter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small = {"WIDE": 48, "BORDER": 8, "FEATHER": 4, "MAX_WIDE": 96, "MAX_WIDE_CONTEXT": 32}
-    for name, value in small.items():
-        monkeypatch.setattr(wide, name, value)
-    monkeypatch.setattr(guide, "READ_PIXELS", 2**14)
+def filled_as_planned(fill: Inpainter, image: bytes, plan: Plan, options: Options, streamed: bool) -> bytes:
+    with changed_limits(held_bytes=0 if streamed else 2**28):
+        opened = open_image(image)
+    return opened.finish(fill_planned(fill.load(), opened, plan, options), options)
+
+
+def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(fill: Inpainter) -> None:
+    sizes = WideSizes(wide=48, border=8, feather=4, longest=96, context=32)
     wide_pieces = []
 
     @settings(max_examples=30, deadline=None)
@@ -124,6 +129,8 @@ def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
         size=st.tuples(*[st.integers(60, 200)] * 2),
         seed=st.integers(0, 9999),
     )
+    @example(kind=("tiff", 3, np.uint16), streamed=False, size=(200, 200), seed=7)
+    @example(kind=("tiled", 4, np.uint8), streamed=True, size=(200, 200), seed=7)
     def check(kind: tuple[str, int, type], streamed: bool, size: tuple[int, int], seed: int) -> None:
         name, channels, dtype = kind
         samples = noise(*size, channels, dtype, seed)
@@ -133,12 +140,11 @@ def test_outside_the_hole_nothing_changes_in_files_however_wide_it_is(
         ):
             mask[top : top + height, left : left + width] = True
         mask[0, 0] = False
-        monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0 if streamed else 2**28)
-        result = fill.fill(encoded(name, samples), mask, Options())
-        after = decoded(result)
+        plan = Plan.of(mask, sizes, read_pixels=2**14)
+        after = decoded(filled_as_planned(fill, encoded(name, samples), plan, Options(), streamed))
         assert after.dtype == dtype
         assert np.array_equal(after[~mask], samples[~mask])
-        wide_pieces.append(len(wide.find_wide(mask)))
+        wide_pieces.append(len(plan.wide))
 
     check()
     assert max(wide_pieces) > 1
@@ -329,17 +335,16 @@ def test_an_image_that_is_nearly_all_hole_still_gets_filled(recorder: Recorder) 
     assert (Inpainter()(image, mask, mask_from="brightness") == 99).all()
 
 
-def test_a_wide_hole_of_a_streamed_file_is_the_same(
-    fill: Inpainter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wide_hole_of_a_streamed_file_is_the_same(fill: Inpainter, tmp_path: Path) -> None:
     image = soft(600, 700)
     mask = np.zeros((600, 700), np.bool_)
     mask[100:500, 90:520] = True
     path = tmp_path / "photo.tif"
     path.write_bytes(tiff(image))
     expected = fill(image, mask)
-    monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 1000)
-    assert np.array_equal(wavepaint.image.file.ImageFile.open(fill(path, mask)).read_all(), expected)
+    with changed_limits(held_bytes=1000):
+        result = fill(path, mask)
+    assert np.array_equal(wavepaint.image.file.ImageFile.open(result).read_all(), expected)
 
 
 def test_crops_of_all_stages_are_read_in_one_pass_over_a_streamed_file(
@@ -350,7 +355,6 @@ def test_crops_of_all_stages_are_read_in_one_pass_over_a_streamed_file(
     stages = regions.find_regions(mask)
     assert len(stages) > 1
     expected = fill(samples, mask, detail="network")
-    monkeypatch.setattr(wavepaint.image.header, "DECODED_LIMIT", 0)
     passes: list[int] = []
     read_boxes = wavepaint.image.file.ImageFile.read_boxes
 
@@ -359,11 +363,13 @@ def test_crops_of_all_stages_are_read_in_one_pass_over_a_streamed_file(
         return read_boxes(self, boxes)
 
     monkeypatch.setattr(wavepaint.image.file.ImageFile, "read_boxes", counted)
-    assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
+    with changed_limits(held_bytes=0):
+        assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
     assert [count for count in passes if count] == [sum(map(len, stages))]
-    monkeypatch.setattr(guide, "READ_PIXELS", 1)
     passes.clear()
-    assert np.array_equal(decoded(fill(png(samples), mask, detail="network")), expected)
+    plan = Plan.of(mask, read_pixels=1)
+    result = filled_as_planned(fill, png(samples), plan, Options(detail="network"), streamed=True)
+    assert np.array_equal(decoded(result), expected)
     assert len([count for count in passes if count]) == sum(map(len, stages))
 
 
@@ -685,6 +691,7 @@ def test_the_packaged_network_continues_an_edge_that_its_prefill_blurs() -> None
 
 def test_no_seam_shows_where_the_depth_of_a_wide_hole_begins() -> None:
     rows, columns = np.mgrid[:560, :640] / 640
+    border = WideSizes.border
     planes = [60 + 120 * rows, 200 - 100 * columns, 90 + 60 * rows + 60 * columns]
     image = (np.stack(planes, axis=2) / 255).astype(np.float32)
     mask = np.zeros(image.shape[:2], np.bool_)
@@ -693,7 +700,7 @@ def test_no_seam_shows_where_the_depth_of_a_wide_hole_begins() -> None:
     error = (result - image)[96:464, 112:528]
     for axis in (0, 1):
         steps = np.abs(np.diff(error, axis=axis)).mean(axis=(1 - axis, 2))
-        around_the_depth = np.concatenate((steps[BORDER - 4 : BORDER + 4], steps[-BORDER - 4 : -BORDER + 4]))
+        around_the_depth = np.concatenate((steps[border - 4 : border + 4], steps[-border - 4 : -border + 4]))
         assert around_the_depth.max() < 0.7 / 255
 
 

@@ -144,12 +144,12 @@ def _best(rows: Sequence[Compared]) -> str:
 
 
 def _method_note(bench: Bench) -> str:
-    scale, plan = bench.scale, bench.plan
+    scale, plan = bench.conditions.scale, bench.plan
     runs = ", ".join(f"{arm.name} {runs_of(bench.study, arm, scale)}" for arm in bench.study.arms)
     return (
         f"Batches of {scale.batch} crops of {scale.crop} pixels, {plan.settings['precision']}, constant learning rate "
         f"after a warm-up, averaged weights; the same crops and masks for all arms. Equal steps: {plan.equal_steps}. "
-        f"Runs: {runs}; seed {bench.seed}. Bold: intervals that exclude zero."
+        f"Runs: {runs}; seed {bench.conditions.seed}. Bold: intervals that exclude zero."
     )
 
 
@@ -189,7 +189,7 @@ def _snapshots(bench: Bench, arm: Arm) -> list[dict[str, float]]:
     """Steps and seconds of all snapshots, run by run."""
     notes = (
         read_metadata(snapshot_path(bench.run_folder(arm, run), steps))
-        for run in range(runs_of(bench.study, arm, bench.scale))
+        for run in range(runs_of(bench.study, arm, bench.conditions.scale))
         for steps in sorted(set(bench.plan.moments(arm.name).values()))
     )
     return [{"steps": int(note["steps"]), "seconds": float(note["seconds"])} for note in notes]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from lab.ablation.bench import Conditions
 from lab.ablation.efficiency import run_efficiency
 from lab.ablation.holes import run_mask_size
 from lab.ablation.plan import FULL, SMALL, Scale
@@ -131,9 +132,8 @@ def _run(request: StudyRequest, folder: Path, say: Callable[[str], None]) -> Rep
         return run_mask_size(request.methods, test_set, folder, scale, request.seed, vgg_weights, say)
     study, sets = training_study(request.name, request.images), [open_test_set(test) for test in request.tests]
     start = Start(request.init or DEFAULT_NAME, CONTINUED_RATE, vgg_weights) if study.continues else FRESH
-    return run_training_study(
-        study, request.images, sets, folder, scale=scale, seed=request.seed, device=device, start=start, say=say
-    )
+    conditions = Conditions(scale, device, request.seed, start)
+    return run_training_study(study, request.images, sets, folder, conditions, say)
 
 
 @contextmanager

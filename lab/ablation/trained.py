@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from lab.ablation.bench import Bench, runs_of
+from lab.ablation.bench import Bench, Conditions, runs_of
 from lab.ablation.comparison import DETAIL, VGG_DISTANCE, Compared, Scores, compare
 from lab.ablation.convolutions import load_network
 from lab.ablation.findings import BEFORE, PREFILL_ALONE, findings
 from lab.ablation.measuring import cached, coarse_to_fine_method, first_images, score
-from lab.ablation.plan import EQUAL_STEPS, EQUAL_TIME, Plan, Scale, read_plan, share_budget, write_plan
+from lab.ablation.plan import EQUAL_STEPS, EQUAL_TIME, Plan, read_plan, share_budget, write_plan
 from lab.ablation.receptive_field import ReceptiveField, receptive_field
 from lab.ablation.report import Report
 from lab.ablation.studies import Arm, TrainingStudy
 from lab.ablation.texture import all_losses, detail_scores, measure_weights
 from lab.ablation.training import (
-    FRESH,
     MASK_BANK,
     MASKS,
     PairedTrainer,
@@ -54,11 +53,7 @@ def run_training_study(
     sources: Sequence[str],
     test_sets: Sequence[EvaluationSet],
     folder: Path,
-    *,
-    scale: Scale,
-    seed: int = 0,
-    device: torch.device,
-    start: Start = FRESH,
+    conditions: Conditions,
     say: Say = lambda text: None,
 ) -> Report:
     """Train every arm, or resume a run in `folder` that was stopped, and compare them.
@@ -68,10 +63,7 @@ def run_training_study(
         sources: images to train on, see `data.images.find_images`.
         test_sets: to measure on; their images are not trained on.
         folder: new, empty, or of a run with the same arguments.
-        scale: how much to do.
-        seed: random seed.
-        device: to train on; scores are always taken on the CPU.
-        start: where the training of every arm begins.
+        conditions: under which every arm is trained.
         say: called with a line before every piece of work.
 
     Raises:
@@ -79,8 +71,9 @@ def run_training_study(
         ImageError: no such source.
         CheckpointError: no such network to start from.
     """
-    if start.init is not None:
-        load_checkpoint(start.init)  # an error before anything is done
+    scale, device, seed = conditions.scale, conditions.device, conditions.seed
+    if conditions.start.init is not None:
+        load_checkpoint(conditions.start.init)  # an error before anything is done
     sets = {_set_name(test_sets, index): first_images(each, scale.test_images) for index, each in enumerate(test_sets)}
     settings = {
         "images": list(sources),
@@ -89,18 +82,18 @@ def run_training_study(
         "device": device.type,
         "precision": training_precision(device),
         **asdict(scale),
-        **_describe(start),
+        **_describe(conditions.start),
     }
     plan = read_plan(folder, study.name, settings)
     names = frozenset(entry.name for each in test_sets for entry in each.entries)
     banks = _Banks(sources, scale.train_images, names, seed, device, say)
     if plan is None:
-        plan = _make_plan(study, settings, scale, banks, seed, device, start, say)
+        plan = _make_plan(study, settings, banks, conditions, say)
         write_plan(folder, plan)
-    bench = Bench(study, plan, scale, folder, seed, start)
+    bench = Bench(study, plan, folder, conditions)
     for arm in study.arms:
         for run in range(runs_of(study, arm, scale)):
-            _train(bench, arm, run, banks, device, say)
+            _train(bench, arm, run, banks, say)
     return _measure(bench, sets, say)
 
 
@@ -142,17 +135,13 @@ class _Banks:
 
 
 def _make_plan(
-    study: TrainingStudy,
-    settings: Mapping[str, Any],
-    scale: Scale,
-    banks: _Banks,
-    seed: int,
-    device: torch.device,
-    start: Start,
-    say: Say,
+    study: TrainingStudy, settings: Mapping[str, Any], banks: _Banks, conditions: Conditions, say: Say
 ) -> Plan:
+    scale = conditions.scale
+
     def trainer(arm: Arm, added: Mapping[str, float]) -> PairedTrainer:
-        return make_trainer(arm, scale, banks.images(arm.source), banks.masks, seed, device, start, added)
+        images, masks, seed = banks.images(arm.source), banks.masks, conditions.seed
+        return make_trainer(arm, scale, images, masks, seed, conditions.device, conditions.start, added)
 
     losses: dict[str, dict[str, float]] = {}
     if study.continues:
@@ -175,38 +164,39 @@ def average_alike(arms: Sequence[Arm], seconds: Sequence[float]) -> dict[str, fl
     return {arm.name: round(fmean(alike[kind]), 4) for arm, kind in zip(arms, kinds, strict=True)}
 
 
-def _train(bench: Bench, arm: Arm, run: int, banks: _Banks, device: torch.device, say: Say) -> None:
+def _train(bench: Bench, arm: Arm, run: int, banks: _Banks, say: Say) -> None:
+    conditions, seed = bench.conditions, bench.conditions.seed + run
     folder = bench.run_folder(arm, run)
     moments = sorted(set(bench.plan.moments(arm.name).values()))
     if all(snapshot_path(folder, moment).is_file() for moment in moments):
         return
-    say(f"training {arm.name}, seed {bench.seed + run}, {moments[-1]} steps")
+    say(f"training {arm.name}, seed {seed}, {moments[-1]} steps")
     images = banks.images(arm.source)
     added = bench.plan.losses.get(arm.name, {})
-    seed = bench.seed + run
-    trainer = make_trainer(arm, bench.scale, images, banks.masks, seed, device, bench.start, added)
+    device, start = conditions.device, conditions.start
+    trainer = make_trainer(arm, conditions.scale, images, banks.masks, seed, device, start, added)
     train_run(trainer, folder, moments)
 
 
 def _measure(bench: Bench, sets: Mapping[str, EvaluationSet], say: Say) -> Report:
-    study, plan = bench.study, bench.plan
-    scoring = _Scoring(study.metrics, bench.start.vgg_weights)
+    study, plan, conditions = bench.study, bench.plan, bench.conditions
+    scoring = _Scoring(study.metrics, conditions.start.vgg_weights)
     rows: dict[tuple[str, str], list[Compared]] = {}
     for number, (set_name, test_set) in enumerate(sets.items()):
         untrained = {
-            name: [scores] * bench.scale.seeds
+            name: [scores] * conditions.scale.seeds
             for name, scores in _scores_without_training(bench, number, test_set, scoring, say).items()
         }
         for moment in (EQUAL_STEPS, EQUAL_TIME):
             runs = {
                 arm.name: [
                     _scores_of_run(bench, arm, run, plan.moments(arm.name)[moment], number, test_set, scoring, say)
-                    for run in range(runs_of(study, arm, bench.scale))
+                    for run in range(runs_of(study, arm, conditions.scale))
                 ]
                 for arm in study.arms
             }
             reference = study.reference(number).name
-            rows[set_name, moment] = compare({reference: runs.pop(reference), **runs, **untrained}, bench.seed)
+            rows[set_name, moment] = compare({reference: runs.pop(reference), **runs, **untrained}, conditions.seed)
     fields: dict[str, ReceptiveField | None] = {}
     if not study.continues:
         say("measuring receptive fields")
@@ -247,7 +237,7 @@ def _scores_without_training(
         return scoring(haar_method(), test_set)
 
     scores = {PREFILL_ALONE: cached(bench.folder / "runs" / f"prefill-{number}.json", prefill)}
-    init = bench.start.init
+    init = bench.conditions.start.init
     if init is not None:
 
         def untouched() -> Scores:
@@ -264,7 +254,7 @@ def _scores_of_run(
     folder = bench.run_folder(arm, run)
 
     def make() -> Scores:
-        say(f"scoring {arm.name}, seed {bench.seed + run}, after {steps} steps")
+        say(f"scoring {arm.name}, seed {bench.conditions.seed + run}, after {steps} steps")
         model = load_network(snapshot_path(folder, steps))
         return scoring(coarse_to_fine_method(model, arm.name, arm.coarse_levels), test_set)
 
@@ -280,7 +270,7 @@ def _field(bench: Bench, arm: Arm, test_set: EvaluationSet) -> ReceptiveField | 
         chosen = first_images(test_set, FIELD_IMAGES)
         items = [item for item in chosen if item.kind == chosen.kinds[0]]
         try:
-            energy = receptive_field(model, items, bench.seed).energy
+            energy = receptive_field(model, items, bench.conditions.seed).energy
         except ValueError:
             return None
         with atomic_write(path) as unfinished, unfinished.open("wb") as file:

@@ -243,13 +243,14 @@ def snapshot_path(folder: Path, steps: int) -> Path:
     return folder / f"step-{steps:06d}.safetensors"
 
 
-def train_run(trainer: PairedTrainer, folder: Path, moments: Sequence[int]) -> None:
+def train_run(trainer: PairedTrainer, folder: Path, moments: Sequence[int], save_seconds: float = SAVE_SECONDS) -> None:
     """Train to each of `moments` and leave a snapshot there; a run that was killed is resumed.
 
     Args:
         trainer: at its first step.
         folder: of the run; made if need be.
         moments: numbers of steps.
+        save_seconds: between two states from which the run can be resumed.
 
     Raises:
         OptionError: weights that are no longer finite; the snapshots before stay as they are.
@@ -262,7 +263,7 @@ def train_run(trainer: PairedTrainer, folder: Path, moments: Sequence[int]) -> N
     for moment in sorted(moments):
         while trainer.steps < moment:
             trainer.step()
-            if trainer.seconds - saved >= SAVE_SECONDS:
+            if trainer.seconds - saved >= save_seconds:
                 trainer.save(state)
                 saved = trainer.seconds
         snapshot = snapshot_path(folder, moment)

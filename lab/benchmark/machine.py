@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from wavepaint.cores import available_cores
+
 PACKAGES = (
     *("numpy", "onnxruntime", "openvino", "torch"),
     *("opencv-python-headless", "scikit-image", "scipy", "pyvips-binary"),
@@ -19,7 +21,7 @@ def describe_machine() -> dict[str, Any]:
     """Processor, cores, memory, system, load and versions; nothing that identifies the machine or its user."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cores(),
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -50,15 +50,23 @@ def _describe(loaded: Loaded) -> dict[str, Any]:
     return {"model_bytes": loaded.model_bytes, "parameters": loaded.parameters, "device": loaded.device}
 
 
-def _measure(loaded: Loaded, subject: Subject, side: int, percent: float, images: int, warm: bool) -> dict[str, Any]:
+def _measure(
+    loaded: Loaded,
+    subject: Subject,
+    side: int,
+    percent: float,
+    images: int,
+    warm: bool,
+    quick_seconds: float = QUICK_SECONDS,
+) -> dict[str, Any]:
     """Fill some images at once: seconds on the wall, seconds of processors, and the process's peak memory so far.
 
-    With `warm`, a quick fill is repeated and the second one counts: a process that has waited for its turn finds its
-    memory out of the caches, and some runtimes prepare anew for another number of images.
+    With `warm`, a fill of less than `quick_seconds` is repeated and the second one counts: a process that has waited
+    for its turn finds its memory out of the caches, and some runtimes prepare anew for another number of images.
     """
     given = [Case(side, percent).render(seed) for seed in range(images)]
     filled, seconds, processors = _timed(loaded, given)
-    if warm and seconds < QUICK_SECONDS:
+    if warm and seconds < quick_seconds:
         filled, seconds, processors = _timed(loaded, given)
     for (image, mask), result in zip(given, filled, strict=True):
         if result.shape != image.shape or not (result[~mask] == image[~mask]).all():

@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from wavepaint import storage
+from wavepaint.cores import available_cores
 
 SIDES = (64, 96)
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
@@ -291,7 +292,7 @@ def main() -> int:
     arguments = parser.parse_args()
     # Before Ray is loaded, and inherited by everything that is started here.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     report: dict[str, Any] = {"images": arguments.images, "detail": arguments.detail, "cores": cores}
     whole = []
     with tempfile.TemporaryDirectory(prefix="wavepaint-benchmark-") as scratch:

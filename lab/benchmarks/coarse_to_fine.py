@@ -12,12 +12,13 @@ writes images to look at: truth, then the methods.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from unittest import mock
 
 import cv2
 import numpy as np
@@ -27,9 +28,15 @@ from lab.vgg import vgg_distance
 from wavepaint import Inpainter
 from wavepaint.data.images import find_images
 from wavepaint.evaluation.metrics import summarise_columns
-from wavepaint.fill.wide import WIDE
+from wavepaint.fill.guide import Plan
+from wavepaint.fill.wide import WideSizes
+from wavepaint.image.sources import open_image
+from wavepaint.inpainter import fill_planned
+from wavepaint.options import Options
+from wavepaint.runtime import Runtime
 
 HOLE = 0.53
+NEVER_WIDE = WideSizes(wide=2**20)
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Fill = Callable[[Image, Mask], Image]
@@ -50,24 +57,21 @@ def hole_in(height: int, width: int) -> tuple[Mask, tuple[slice, slice]]:
     return mask, (slice(top - margin, top + side + margin), slice(left - margin, left + side + margin))
 
 
+def fill_never_wide(runtime: Runtime, image: Image, mask: Mask) -> Image:
+    opened = open_image(image)
+    options = Options()
+    return opened.finish(fill_planned(runtime, opened, Plan.of(mask, NEVER_WIDE), options), options)
+
+
 def methods() -> dict[str, Fill]:
     inpainter = Inpainter()
-    inpainter.load()
-
-    def one_scale(image: Image, mask: Mask) -> Image:
-        with (
-            mock.patch("wavepaint.fill.guide.find_wide", return_value=[]),
-            mock.patch("wavepaint.fill.guide.coarse_levels_of", return_value=0),
-        ):
-            return inpainter(image, mask)
-
-    def by_depth(image: Image, mask: Mask) -> Image:
-        with mock.patch("wavepaint.fill.guide.find_wide", return_value=[]):
-            return inpainter(image, mask)
+    runtime = inpainter.load()
+    without_levels = copy.copy(runtime)
+    without_levels.coarse_levels = 0
 
     def reduced(image: Image, mask: Mask) -> Image:
         side = int(mask.any(axis=0).sum())
-        factor = min(1.0, WIDE / side)
+        factor = min(1.0, WideSizes.wide / side)
         size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
         known = np.where(mask[..., None], 0, image).astype(np.uint8)
         small = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
@@ -76,7 +80,12 @@ def methods() -> dict[str, Fill]:
         large = cv2.resize(inpainter(small, hole), image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         return np.where(mask[..., None], large, image)
 
-    return {"coarse to fine": inpainter, "by depth": by_depth, "one scale": one_scale, "reduced copy": reduced}
+    return {
+        "coarse to fine": inpainter,
+        "by depth": partial(fill_never_wide, runtime),
+        "one scale": partial(fill_never_wide, without_levels),
+        "reduced copy": reduced,
+    }
 
 
 def hole_psnr(truth: Image, filled: Image, mask: Mask) -> float:

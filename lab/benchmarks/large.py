@@ -36,9 +36,10 @@ import numpy as np
 
 from lab.registered import CLASSICAL, classical_fill
 from wavepaint import Inpainter
+from wavepaint.cores import available_cores
 from wavepaint.evaluation.charts import drawing, svg_of
 from wavepaint.fill.regions import find_regions
-from wavepaint.fill.wide import WIDE
+from wavepaint.fill.wide import WideSizes
 from wavepaint.inpainter import CROP_PIXELS
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -133,7 +134,9 @@ class Timing:
 
 def series(small: bool) -> list[list[Case]]:
     areas = [Case("image area", size, 64, 1) for size in (1, 4, 12, 24, 50, 100)]
-    holes = [Case("hole size", 12, side, 1) for side in (32, 64, 128, WIDE - 1, 2 * WIDE, 1000, 1500)]
+    holes = [
+        Case("hole size", 12, side, 1) for side in (32, 64, 128, WideSizes.wide - 1, 2 * WideSizes.wide, 1000, 1500)
+    ]
     counts = [Case("holes", 24, 24, count) for count in (1, 10, 100, 1000)]
     if small:
         return [areas[:2], [Case("hole size", 1, side, 1) for side in (32, 128, 400)], [Case("holes", 1, 24, 10)]]
@@ -347,7 +350,7 @@ def main() -> None:
         plot(timings, options.plots)
     if options.json is not None:
         machine = {
-            "cores": os.cpu_count(),
+            "cores": available_cores(),
             "machine": platform.machine(),
             "python": platform.python_version(),
             "packages": {name: found for name in PACKAGES if (found := version_of(name, options.python))},

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import tempfile
@@ -32,6 +31,7 @@ import torch
 from numpy.typing import NDArray
 
 from lab.benchmark.machine import describe_machine
+from wavepaint.cores import available_cores
 from wavepaint.data.images import find_images
 from wavepaint.evaluation.metrics import summarise_columns
 from wavepaint.evaluation.protocol import KINDS, make_items
@@ -272,7 +272,7 @@ def main() -> None:
     float32 = onnx_bytes(network, half=False)
     crops = list(image_crops(options.images, options.count)) if options.images else [(image, mask)]
     int8 = quantised(float32, crops[:CALIBRATION])
-    counts = sorted({1, os.cpu_count() or 1})
+    counts = sorted({1, available_cores()})
     runs = variants(packaged, float32, int8, counts)
     macs, moved = count_macs(network, options.side), bytes_moved(float32, image, mask)
     peaks = {threads: (peak_multiply_adds(threads), peak_bytes(threads)) for threads in counts}

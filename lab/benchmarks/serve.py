@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import signal
 import statistics
 import sys
@@ -27,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from lab.benchmarks.serving import Server, ask, form, png
+from wavepaint.cores import available_cores
 
 CLIENTS = (1, 8, 64)
 SIDE = 512
@@ -205,7 +205,7 @@ def main() -> int:
     after_kill = killed(Server(), body, expected)
     report = {
         "image": f"{SIDE}x{SIDE} RGB PNG, hole {HOLE}x{HOLE}",
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "load": load,
         "sigterm": after_term,
         "sigkill": after_kill,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,11 +167,13 @@ def removal_strip(case: Removal, inpainter: wavepaint.Inpainter) -> bytes:
     return encoded
 
 
-def write_blind_sheets(folder: Path, seed: int, inpainter: wavepaint.Inpainter) -> None:
+def write_blind_sheets(
+    folder: Path, seed: int, inpainter: wavepaint.Inpainter, removals: Sequence[Removal] = REMOVALS
+) -> None:
     """`sheets/NAME.png`: fills at full size, A and B above C and D, shuffled; `key.json`: the method of each letter."""
     (folder / "sheets").mkdir(parents=True, exist_ok=True)
     key = {}
-    for case in REMOVALS:
+    for case in removals:
         filled = fills(case, inpainter)
         order = rng_for(seed, f"removals/{case.name}").permutation(list(filled))
         key[case.name] = dict(zip("ABCD", order.tolist(), strict=True))

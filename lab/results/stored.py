@@ -25,7 +25,7 @@ from wavepaint.files import atomic_write
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
-PAGE = ROOT / "docs" / "results.md"
+PAGE = Path("docs", "results.md")
 FACTS = ("command", "seed", "machine", "wavepaint", "network")
 
 _QUOTE = re.compile(r"(<!-- results:([\w-]+)/([\w-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
@@ -107,10 +107,11 @@ def stale_pages(root: Path = ROOT) -> dict[Path, str]:
     results = stored_results()
     pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md"), *(root / "lab" / "notes").glob("*.md")]
     pages += (root / "src" / "wavepaint" / "weights").glob("*.md")
-    current = {path: path.read_text(encoding="utf-8") for path in pages if path != PAGE}
+    own = root / PAGE
+    current = {path: path.read_text(encoding="utf-8") for path in pages if path != own}
     updated = {path: quoted(text, results) for path, text in current.items()}
-    current[PAGE] = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
-    updated[PAGE] = page(results)
+    current[own] = own.read_text(encoding="utf-8") if own.is_file() else ""
+    updated[own] = page(results)
     return {path: text for path, text in updated.items() if text != current[path]}
 
 

@@ -14,12 +14,13 @@ from operator import length_hint
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wavepaint.cores import available_cores
 from wavepaint.errors import OptionError
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.image.given import Fill, ImageLike, Map, MaskLike, P, images_of, joined, masks_of, outputs_of
-from wavepaint.image.limits import limits_lifted
+from wavepaint.image.limits import changed_limits
 from wavepaint.image.mask import Mask, excluded, find_hole
 from wavepaint.image.pages import fill_pages
 from wavepaint.image.sources import EncodedImage, filled_name, open_image
@@ -175,7 +176,7 @@ class Inpainter:
             on_hole: is called with the share of the image, or of each page, that is filled, once that is known.
         """
         mask = without_stream(mask)
-        with limits_lifted(options.no_limits):
+        with changed_limits(lifted=options.no_limits):
             check_writable(options.format)
             opened = open_image(image, output, options.bgr)
             if isinstance(opened, EncodedImage) and (pages := opened.result_pages(options.format)) > 1:
@@ -212,7 +213,7 @@ class Inpainter:
     def _patches(
         self, opened: ReadableImage, hole: Mask, options: Options, on_hole: Callable[[float], None] | None
     ) -> list[Patch]:
-        """The boxes to paste: filled inside the hole, the image's own samples around it."""
+        """See `fill_planned`; loads the network first."""
         if on_hole is not None:
             on_hole(float(hole.mean()))
         plan = Plan.of(hole)
@@ -224,18 +225,23 @@ class Inpainter:
             loading = loader.submit(self.load, int(pixels) // CROP_PIXELS)
             opened.read_boxes([])
             runtime = loading.result()
-        guide = fill_holes(runtime, opened, plan, options.detail == "grain")
-        if options.detail != "image":
-            return guide
-        exclude = None if options.exclude is None else excluded(opened, options.exclude, options.threshold)
-        seed = ExemplarOptions(seed=options.seed)
-        return guide + add_detail(opened, hole, guide, seed, exclude, options.progress, opened.has_alpha)
+        return fill_planned(runtime, opened, plan, options)
+
+
+def fill_planned(runtime: Runtime, opened: ReadableImage, plan: Plan, options: Options) -> list[Patch]:
+    """The boxes to paste: filled inside the hole of a plan, the image's own samples around it."""
+    guide = fill_holes(runtime, opened, plan, options.detail == "grain")
+    if options.detail != "image":
+        return guide
+    exclude = None if options.exclude is None else excluded(opened, options.exclude, options.threshold)
+    seed = ExemplarOptions(seed=options.seed)
+    return guide + add_detail(opened, plan.hole, guide, seed, exclude, options.progress, opened.has_alpha)
 
 
 def thread_count(threads: int | None) -> int:
     """How many images to have under way; None = one per core, `MAX_THREADS` at most. `OptionError` for less than 1."""
     if threads is None:
-        return min(os.cpu_count() or 1, MAX_THREADS)
+        return min(available_cores(), MAX_THREADS)
     if not (isinstance(threads, int) and threads >= 1):
         raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")
     return threads

@@ -37,6 +37,11 @@ DOORS: tuple[Door, ...] = get_args(Door)
 RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 _FORMAT_OF_SYNONYM = {"jpg": "jpeg", "tif": "tiff"}
 FORMATS: tuple[str, ...] = tuple(name for name in get_args(Format) if name not in _FORMAT_OF_SYNONYM)
+RECIPES = (
+    *("default", "finetune", "film", "stamps", "faces", "damage"),
+    *("published", "published-celeba", "published-imagenet"),
+)
+"""Of training, that come with the package."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 P = ParamSpec("P")

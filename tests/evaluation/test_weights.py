@@ -45,20 +45,19 @@ def server(monkeypatch, tmp_path):
     thread.join()
 
 
-def test_a_file_is_fetched_once_and_cached(server, monkeypatch):
-    monkeypatch.setattr(weights, "DOWNLOADS", {"net": (f"{server}/weights.pth", DIGEST)})
-    first = weights.fetch("net")
+def test_a_file_is_fetched_once_and_cached(server):
+    downloads = {"net": (f"{server}/weights.pth", DIGEST)}
+    first = weights.fetch("net", downloads)
     assert first.read_bytes() == CONTENT
     assert first.parent == cache_folder()
-    assert weights.fetch("net") == first
+    assert weights.fetch("net", downloads) == first
     assert Handler.requests == ["/weights.pth"]
 
 
 @pytest.mark.parametrize(("path", "digest"), [("/weights.pth", "0" * 64), ("/missing.pth", DIGEST)])
-def test_a_bad_answer_is_one_line_and_leaves_nothing(server, monkeypatch, path, digest):
-    monkeypatch.setattr(weights, "DOWNLOADS", {"net": (server + path, digest)})
+def test_a_bad_answer_is_one_line_and_leaves_nothing(server, path, digest):
     with pytest.raises(WavepaintError, match=r"pth: cannot download: .*copy: --weights net=FILE") as caught:
-        weights.fetch("net")
+        weights.fetch("net", {"net": (server + path, digest)})
     assert "\n" not in str(caught.value)
     assert list(cache_folder().iterdir()) == []
 

@@ -8,7 +8,6 @@ import pytest
 
 from wavepaint.box import Box
 from wavepaint.cancellation import Cancelled
-from wavepaint.fill import exemplar
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.pieces import THIN, find_pieces
@@ -35,7 +34,13 @@ class Window:
         return [self.samples[box.slices].copy() for box in boxes]
 
 
-def complete(samples: np.ndarray, hole: np.ndarray, guide: np.ndarray | None = None, **options: Any) -> np.ndarray:
+def complete(
+    samples: np.ndarray,
+    hole: np.ndarray,
+    guide: np.ndarray | None = None,
+    options: ExemplarOptions | None = None,
+    **more: Any,
+) -> np.ndarray:
     """Fill a hole, guided by an image (by noise if there is none) that is pasted over the hole's box."""
     if guide is None:
         full = np.iinfo(samples.dtype).max
@@ -44,7 +49,7 @@ def complete(samples: np.ndarray, hole: np.ndarray, guide: np.ndarray | None = N
     whole = Box(0, 0, hole.shape[1], hole.shape[0])
     destroyed = np.where(hole[..., None], np.iinfo(samples.dtype).max // 3, samples).astype(samples.dtype)
     result = guided.copy()
-    for box, patch in add_detail(Window(destroyed), hole, [(whole, guided)], ExemplarOptions(), **options):
+    for box, patch in add_detail(Window(destroyed), hole, [(whole, guided)], options or ExemplarOptions(), **more):
         result[box.slices] = patch
     assert np.array_equal(result[~hole], samples[~hole])
     return result
@@ -153,11 +158,10 @@ def test_excluded_places_are_not_copied_from() -> None:
     assert not np.array_equal(avoided, complete(samples, hole, samples))
 
 
-def test_a_large_hole_is_matched_on_a_reduced_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exemplar, "MOST_SEARCHED", 500)
+def test_a_large_hole_is_matched_on_a_reduced_copy() -> None:
     samples = texture(260, 300)
     hole = square((260, 300), Box(100, 80, 70, 80))
-    filled = complete(samples, hole, np.full_like(samples, 128))
+    filled = complete(samples, hole, np.full_like(samples, 128), ExemplarOptions(searched=500))
     inside, outside = (
         np.diff(filled[hole.any(axis=1)][:, 100:170].astype(float), axis=1),
         np.diff(samples.astype(float), axis=1),

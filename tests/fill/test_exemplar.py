@@ -12,7 +12,6 @@ import pytest
 from images import noise
 from wavepaint.cancellation import Cancelled
 from wavepaint.errors import OptionError
-from wavepaint.fill import exemplar
 from wavepaint.fill.complete import complete, thin_parts
 from wavepaint.fill.exemplar import solve
 from wavepaint.fill.options import ExemplarOptions
@@ -359,11 +358,11 @@ def test_pieces_are_labelled_whatever_their_shape() -> None:
     assert len(np.unique(labels[:4][mask[:4]])) == 1
 
 
-def test_very_large_holes_inherit_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exemplar, "MOST_SEARCHED", 1000)
+def test_very_large_holes_inherit_offsets() -> None:
     image = np.tile(texture(32, 32), (8, 9, 1))
     hole = box_hole((256, 288), 80, 90, 90, 100)
-    filled, solution = complete(hidden(image, hole), hole, mean_guide(image, hole))
+    options = ExemplarOptions(searched=1000)
+    filled, solution = complete(hidden(image, hole), hole, mean_guide(image, hole), options)
     assert solution is not None
     assert solution.halvings == 2
     assert np.array_equal(filled[~hole], image[~hole])

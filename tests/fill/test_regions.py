@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavepaint.box import Box
-from wavepaint.fill import regions, wide
+from wavepaint.fill import regions
 from wavepaint.fill.depth import DEEP, SMALLEST, coarse_levels_of
 from wavepaint.fill.padding import Padding
 from wavepaint.fill.regions import Region, batches, find_regions, in_groups
-from wavepaint.fill.wide import find_wide
+from wavepaint.fill.wide import WideSizes, find_wide
 
 
 def mask_of(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -146,16 +146,16 @@ def test_every_mask_is_covered_once(
     check(mask)
 
 
-def check_wide(mask: np.ndarray) -> np.ndarray:
+def check_wide(mask: np.ndarray, sizes: WideSizes = WideSizes()) -> np.ndarray:
     """Everything that must hold for the wide holes of every mask; returns where their interiors lie."""
     height, width = mask.shape
     known = ~mask
     deep = np.zeros_like(mask)
-    for piece in find_wide(mask):
+    for piece in find_wide(mask, sizes):
         assert piece.box.clip(width, height) == piece.box
         assert piece.crop.clip(width, height) == piece.crop
         assert piece.crop.intersection(piece.box) == piece.box
-        assert max(piece.box.width, piece.box.height) <= wide.MAX_WIDE
+        assert max(piece.box.width, piece.box.height) <= sizes.longest
         assert piece.share.shape == (piece.box.height, piece.box.width)
         assert piece.share.min() >= 0
         assert mask[piece.box.slices][piece.share > 0].all()
@@ -167,7 +167,7 @@ def check_wide(mask: np.ndarray) -> np.ndarray:
     return deep
 
 
-@pytest.mark.parametrize("side", [wide.WIDE - 1, 200, 20])
+@pytest.mark.parametrize("side", [WideSizes.wide - 1, 200, 20])
 def test_a_hole_into_which_no_large_square_fits_is_not_wide(side: int) -> None:
     mask = mask_of(1500, 1500, (300, 300, 900, side), (300, 300, side, 900))
     assert find_wide(mask) == []
@@ -175,26 +175,26 @@ def test_a_hole_into_which_no_large_square_fits_is_not_wide(side: int) -> None:
 
 def test_the_border_band_of_a_wide_hole_is_left() -> None:
     deep = check_wide(mask_of(1000, 1200, (320, 336, 496, 400)))
-    border = wide.BORDER
+    border = WideSizes.border
     expected = mask_of(1000, 1200, (320 + border, 336 + border, 496 - 2 * border, 400 - 2 * border))
     assert np.array_equal(deep, expected)
 
 
 def test_the_share_of_the_reduced_copy_grows_across_the_inner_rim() -> None:
     (piece,) = find_wide(mask_of(1000, 1200, (320, 336, 496, 400)))
-    row = piece.share[200, : wide.BORDER + 2]
+    row = piece.share[200, : WideSizes.border + 2]
     assert (np.diff(row) >= 0).all()
-    assert np.diff(row).max() <= 2 / wide.FEATHER
-    assert (row[: wide.BORDER - wide.FEATHER] == 0).all()
+    assert np.diff(row).max() <= 2 / WideSizes.feather
+    assert (row[: WideSizes.border - WideSizes.feather] == 0).all()
     assert row[-1] == 1
 
 
 @pytest.mark.parametrize("side", [800, 805])
 def test_a_wide_hole_at_the_border_has_no_rim_there(side: int) -> None:
     deep = check_wide(mask_of(side, side, (0, 0, 400, side)))
-    assert np.array_equal(deep, mask_of(side, side, (0, 0, 400 - wide.BORDER, side)))
+    assert np.array_equal(deep, mask_of(side, side, (0, 0, 400 - WideSizes.border, side)))
     deep = check_wide(mask_of(side, side, (0, 400, side, side - 400)))
-    assert np.array_equal(deep, mask_of(side, side, (0, 400 + wide.BORDER, side, side - 400 - wide.BORDER)))
+    assert np.array_equal(deep, mask_of(side, side, (0, 400 + WideSizes.border, side, side - 400 - WideSizes.border)))
 
 
 def test_wide_holes_apart_are_pieces_apart() -> None:
@@ -202,11 +202,11 @@ def test_wide_holes_apart_are_pieces_apart() -> None:
     check_wide(mask_of(1200, 3000, (100, 100, 400, 400), (2000, 300, 500, 600)))
 
 
-def test_huge_holes_are_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wide, "MAX_WIDE", 512)
+def test_huge_holes_are_several_pieces() -> None:
+    sizes = WideSizes(longest=512)
     huge = mask_of(1400, 1600, (100, 100, 1400, 1200))
-    assert len(find_wide(huge)) >= 9
-    assert check_wide(huge).sum() > 0.8 * huge.sum()
+    assert len(find_wide(huge, sizes)) >= 9
+    assert check_wide(huge, sizes).sum() > 0.8 * huge.sum()
 
 
 @settings(max_examples=30, deadline=None)
@@ -217,11 +217,9 @@ def test_huge_holes_are_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     limit=st.sampled_from([320, 2048]),
 )
 def test_wide_holes_of_every_mask(height: int, width: int, boxes: list[tuple[int, int, int, int]], limit: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wide, "MAX_WIDE", limit)
-        mask = mask_of(height, width, *boxes)
-        deep = check_wide(mask)
-        check(mask & ~deep)
+    mask = mask_of(height, width, *boxes)
+    deep = check_wide(mask, WideSizes(longest=limit))
+    check(mask & ~deep)
 
 
 def test_batches_hold_equal_crops_within_the_limit() -> None:

@@ -22,7 +22,7 @@ from wavepaint.batch.plan import make_plan
 from wavepaint.box import Box
 from wavepaint.errors import ImageError
 from wavepaint.image.file import ImageFile
-from wavepaint.image.limits import limits_lifted
+from wavepaint.image.limits import changed_limits
 from wavepaint.options import Options
 
 SAMPLES = soft(40, 50)
@@ -84,19 +84,18 @@ def test_bad_files_do_not_end_a_folder(fill: Inpainter, tmp_path: Path) -> None:
 def test_limits_can_be_lifted() -> None:
     with pytest.raises(ImageError, match=r"claims 3,600 megapixels in \d+ bytes; --no-limits \(no_limits=True\)"):
         ImageFile.open(GIF)
-    with limits_lifted():
+    with changed_limits(lifted=True):
         assert ImageFile.open(GIF).width == 60_000
-    with pytest.raises(ImageError, match="which a PNG cannot hold"), limits_lifted():
+    with pytest.raises(ImageError, match="which a PNG cannot hold"), changed_limits(lifted=True):
         ImageFile.open(BAD["wide.png"])
 
 
-def test_no_limits_is_an_option(fill: Inpainter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wavepaint.image.limits.MIN_SUSPECT_PIXELS", 0)
-    monkeypatch.setattr("wavepaint.image.limits.MAX_PIXELS_A_BYTE", 0)
+def test_no_limits_is_an_option(fill: Inpainter) -> None:
     data = pillow(SAMPLES, "PNG")
-    with pytest.raises(ImageError, match="no-limits"):
-        fill(data, boxes=[(8, 8, 8, 8)])
-    assert fill(data, boxes=[(8, 8, 8, 8)], no_limits=True).startswith(b"\x89PNG")
+    with changed_limits(suspect_pixels=0, pixels_a_byte=0):
+        with pytest.raises(ImageError, match="no-limits"):
+            fill(data, boxes=[(8, 8, 8, 8)])
+        assert fill(data, boxes=[(8, 8, 8, 8)], no_limits=True).startswith(b"\x89PNG")
 
 
 # -- streams ----------------------------------------------------------------------------------------------------------

@@ -9,12 +9,11 @@ import pytest
 import pyvips
 import tifffile
 
-import wavepaint.image.pages
 from images import noise, pillow
 from standin import write_standin
 from wavepaint import Inpainter
 from wavepaint.errors import ImageError, ImageWarning, MaskError
-from wavepaint.image import encoders
+from wavepaint.image.limits import changed_limits
 
 
 @pytest.fixture(scope="module")
@@ -161,12 +160,11 @@ def test_previews_are_not_pages(fill: Inpainter, tmp_path: Path) -> None:
 # -- BigTIFF ---------------------------------------------------------------------------------------------------------
 
 
-def test_pages_that_are_large_only_together_become_a_bigtiff(fill: Inpainter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_that_are_large_only_together_become_a_bigtiff(fill: Inpainter) -> None:
     sizes = [page.nbytes for page in PAGES]
     for limit, big in ((max(sizes), True), (sum(sizes) - 1, True), (sum(sizes), False)):
-        for module in (encoders, wavepaint.image.pages):
-            monkeypatch.setattr(module, "BIGTIFF_BYTES", limit)
-        result = fill(book(PAGES), mask_page(30))
+        with changed_limits(tiff_bytes=limit):
+            result = fill(book(PAGES), mask_page(30))
         assert result.startswith(b"II+\0" if big else b"II*\0")
         assert np.array_equal(read(result)[3], fill(PAGES[3], mask_page(30)))
 

@@ -369,9 +369,8 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(
         step()
 
     monkeypatch.setattr(killed, "step", step_until_killed)
-    monkeypatch.setattr("lab.ablation.training.SAVE_SECONDS", 0.0)
     with pytest.raises(Killed):
-        train_run(killed, tmp_path / "killed", (2, 6))
+        train_run(killed, tmp_path / "killed", (2, 6), save_seconds=0)
     assert (tmp_path / "killed" / "state.ckpt").is_file()
     train_run(trainer(), tmp_path / "killed", (2, 6))
     for steps in (2, 6):

@@ -100,7 +100,7 @@ def test_every_kind_of_subject_fills_the_hole_and_nothing_else(name):
     assert (loaded.model_bytes is None) == (name == "opencv-ns")
 
 
-def test_a_quick_fill_is_repeated_when_warm_and_only_then(monkeypatch):
+def test_a_quick_fill_is_repeated_when_warm_and_only_then():
     calls = []
 
     def fill(images):
@@ -114,8 +114,7 @@ def test_a_quick_fill_is_repeated_when_warm_and_only_then(monkeypatch):
     assert calls == [3, 3, 3]
     assert answer["seconds"] >= 0
     assert answer["peak_mib"] > 10
-    monkeypatch.setattr(worker, "QUICK_SECONDS", 0)
-    worker._measure(Loaded(fill), TELEA, **request, warm=True)
+    worker._measure(Loaded(fill), TELEA, **request, warm=True, quick_seconds=0)
     assert len(calls) == 4
     with pytest.raises(AssertionError, match="outside the hole"):
         worker._measure(Loaded(lambda given: [255 - p for p, _ in given]), TELEA, **request, warm=False)

@@ -74,8 +74,7 @@ def test_a_changed_number_in_a_quotation_is_put_right() -> None:
         quoted(good.replace("<!-- /results -->", ""), results)
 
 
-def test_pages_are_found_written_and_then_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.results.stored.PAGE", tmp_path / "docs" / "results.md")
+def test_pages_are_found_written_and_then_current(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     readme = tmp_path / "README.md"
     readme.write_text("<!-- results:scores/headline -->\nold\n<!-- /results -->\n")

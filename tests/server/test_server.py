@@ -391,13 +391,12 @@ def test_hint_without_a_built_page(tmp_path):
     assert b"npm" in asset.content
 
 
-def test_built_page(tmp_path, monkeypatch):
+def test_built_page(tmp_path):
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text("<!doctype html><title>editor</title>")
     (tmp_path / "assets" / "main-1234.js").write_text("export {};")
     (tmp_path / ".hidden").write_text("no")
-    monkeypatch.setattr("wavepaint.server.app.load_page", lambda: page.load_page(tmp_path))
-    with make_client() as client:
+    with make_client(page=tmp_path) as client:
         index = client.get("/")
         assert index.headers["content-type"] == "text/html; charset=utf-8"
         assert "editor" in index.text

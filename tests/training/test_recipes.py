@@ -7,11 +7,17 @@ import torch
 
 from wavepaint.errors import OptionError
 from wavepaint.network import WavePaint
+from wavepaint.options import RECIPES
+from wavepaint.training import recipes
 from wavepaint.training.pace import StepCost, average_decay, cosine, crop_side, warmup
-from wavepaint.training.recipes import PACKAGED, change_recipe, load_recipe, parse_recipe
+from wavepaint.training.recipes import change_recipe, load_recipe, parse_recipe
 
 
-@pytest.mark.parametrize("name", PACKAGED)
+def test_every_packaged_recipe_has_its_name() -> None:
+    assert sorted(RECIPES) == sorted(path.stem for path in Path(recipes.__file__).with_name("recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_packaged_recipes_survive_being_printed(name: str) -> None:
     recipe = load_recipe(name)
     assert parse_recipe(recipe.to_yaml(), "printed") == recipe

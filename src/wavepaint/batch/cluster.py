@@ -23,6 +23,7 @@ from wavepaint import storage
 from wavepaint.batch.plan import Plan
 from wavepaint.batch.settings import Cluster
 from wavepaint.batch.worker import Job, Worker, record
+from wavepaint.cores import available_cores
 from wavepaint.errors import OptionError, WavepaintError, one_line
 from wavepaint.runtime.loading import OPENVINO_REPAYS, load_runtime, model_file
 
@@ -105,8 +106,8 @@ def _connected(cluster: Cluster, progress: bool) -> Iterator[Any]:
     address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
     more: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
-        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        more |= {"num_cpus": max(there, (cluster.workers or 1) * cluster.cores), "object_store_memory": 200 * 2**20}
+        cores = max(available_cores(), (cluster.workers or 1) * cluster.cores)
+        more |= {"num_cpus": cores, "object_store_memory": 200 * 2**20}
         # Workers are as urgent as folder mode; by default their niceness is 15.
         more |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "_system_config": {"worker_niceness": 0}}
     try:

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from wavepaint.cli.commands import command
+from wavepaint.cores import available_cores
 from wavepaint.errors import needs_extra
 from wavepaint.options import Engine, option
-from wavepaint.server.settings import MEBI, MEGAPIXEL, Limits, Settings, available_cores
+from wavepaint.server.settings import MEBI, MEGAPIXEL, Limits, Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import typer
 from wavepaint.cli.commands import command
 from wavepaint.cli.console import parse_weights
 from wavepaint.errors import OptionError, needs_extra
-from wavepaint.options import option
+from wavepaint.options import RECIPES, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,7 @@ class RunOptions:
 
     output: Path | None = option(None, "Folder of a new run.", flags=("-o", "--output"), metavar="RUN")
     resume: Path | None = option(None, "Resume the run in this folder.", metavar="RUN")
-    recipe: str = option(
-        "default", "default, finetune, film, stamps, faces, damage, published(-celeba, -imagenet), or a YAML file."
-    )
+    recipe: str = option("default", f"{', '.join(RECIPES)}, or a YAML file.")
     change: tuple[str, ...] = option(
         (), "Change the recipe, e.g. batch=8 or data.workers=2.", flags=("--set",), metavar="KEY=VALUE"
     )

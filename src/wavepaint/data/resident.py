@@ -6,7 +6,6 @@ and in the memory of a laptop.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wavepaint.cores import available_cores
 from wavepaint.data.crops import Batch, CropSource
 from wavepaint.data.images import ImageSource
 from wavepaint.data.masks import mixed_preset, rng_for
@@ -172,7 +172,7 @@ class ResidentCrops(CropSource):
 
 def decoded_images(source: ImageSource, max_pixels: int) -> list[NDArray[np.uint8]]:
     """Decode all images, several at a time; broken ones are left out, and named in `source.skipped`."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         images = pool.map(lambda index: source.read_if_whole(index, max_pixels), range(len(source)))
         return [image for image in images if image is not None]
 

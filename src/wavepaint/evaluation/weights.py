@@ -39,7 +39,7 @@ def packaged_weights(name: str) -> dict[str, Tensor]:
     return load((files("wavepaint.evaluation") / "published" / f"{name}.safetensors").read_bytes())
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, downloads: Mapping[str, tuple[str, str]] = DOWNLOADS) -> Path:
     """The local copy of a file of `DOWNLOADS`, downloaded to `files.cache_folder()` and verified if it is not there.
 
     Raises:
@@ -49,7 +49,7 @@ def fetch(name: str) -> Path:
     """
     with needs_extra("downloading weights", "train", "pooch"):
         import pooch
-    url, sha256 = DOWNLOADS[name]
+    url, sha256 = downloads[name]
     folder = cache_folder()
     pooch.get_logger().setLevel("ERROR")
     try:

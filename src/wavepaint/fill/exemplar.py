@@ -29,8 +29,6 @@ STARTS = 5 * REPEATED * ALL_PAIRS
 """Products of targets and sources up to which a level serves as the start of a further candidate."""
 SHALLOW = 12
 """Depth up to which holes have one candidate only."""
-MOST_SEARCHED = 100_000
-"""Hole samples of the finest level that is searched; finer ones inherit its offsets."""
 
 
 def solve(
@@ -51,7 +49,7 @@ def solve(
     """
     if not hole.any() or hole.all():
         raise OptionError("exemplar completion needs hole samples and known ones")
-    finest = _finest(samples, hole, guide, exclude)
+    finest = _finest(samples, hole, guide, exclude, options.searched)
     if (repeats := find_repeats(finest)) is not None:
         _report(progress, 0)
         return Solution(hole, finest.number, finest.hole, *repeats, np.ones(len(repeats[0])), None)
@@ -66,10 +64,10 @@ def solve(
     return Solution(hole, finest.number, finest.hole, stage.targets, matching.matches, matching.weights, stage.known)
 
 
-def _finest(samples: NDArray[Any], hole: Mask, guide: Floats | None, exclude: Mask | None) -> Level:
-    """The finest level that is searched: its hole has at most `MOST_SEARCHED` samples."""
+def _finest(samples: NDArray[Any], hole: Mask, guide: Floats | None, exclude: Mask | None, most: int) -> Level:
+    """The finest level that is searched: its hole has at most so many samples."""
     number = 0
-    while np.count_nonzero(hole) > MOST_SEARCHED:
+    while np.count_nonzero(hole) > most:
         number += 1
         if guide is not None:
             guide = halve_known(guide, np.zeros_like(hole))[0]

@@ -24,7 +24,7 @@ from wavepaint.fill.patches import Floats, Mask
 from wavepaint.fill.pyramid import enlarge, haar_fill, halve_known
 from wavepaint.fill.regions import Region, batches, find_regions, in_groups
 from wavepaint.fill.units import colours_of, from_unit, to_unit
-from wavepaint.fill.wide import WideHole, find_wide
+from wavepaint.fill.wide import WideHole, WideSizes, find_wide
 from wavepaint.runtime.base import GUESSED, Runtime
 
 READ_PIXELS = 2**24
@@ -58,20 +58,24 @@ class Plan:
         wide: the pieces of wide holes whose interiors come first, in order.
         rest: (H, W) bool, what is left of the hole once these interiors are known.
         stages: the regions of the rest, to be filled one stage after the other.
+        sizes: at which wide holes are cut, on reduced copies, too.
+        read_pixels: crops of at most so many are read in one pass over a file.
     """
 
     hole: Mask
     wide: Sequence[WideHole]
     rest: Mask
     stages: Sequence[Sequence[Region]]
+    sizes: WideSizes
+    read_pixels: int
 
     @classmethod
-    def of(cls, hole: Mask) -> Plan:
+    def of(cls, hole: Mask, sizes: WideSizes = WideSizes(), read_pixels: int = READ_PIXELS) -> Plan:
         """The plan for a mask, (H, W) bool, True = hole."""
-        wide = find_wide(hole)
+        wide = find_wide(hole, sizes)
         height, width = hole.shape
         rest = _unknown(hole, Box(0, 0, width, height), wide) if wide else hole
-        return cls(hole, wide, rest, find_regions(rest))
+        return cls(hole, wide, rest, find_regions(rest), sizes, read_pixels)
 
     def pixels(self, coarse_levels: int) -> float:
         """Pixels that a network of so many coarse levels is run on, in all."""
@@ -116,13 +120,13 @@ def _feather(box: Box, patch: Samples, piece: WideHole, guess: Samples) -> None:
 def _fill_interiors(runtime: Runtime, image: Readable, plan: Plan, grain: bool) -> list[Patch]:
     """The boxes of wide holes, filled wherever the reduced copy has a share; the rest is the image's own."""
     patches: list[Patch] = []
-    for group in in_groups(plan.wide, READ_PIXELS):
+    for group in in_groups(plan.wide, plan.read_pixels):
         windows = image.read_boxes([piece.crop for piece in group])
         for piece, samples in zip(group, windows, strict=True):
             overlay(samples, piece.crop, patches)
             unknown = _unknown(plan.hole, piece.crop, plan.wide[: len(patches)])
             patch = samples[piece.box.relative_to(piece.crop).slices].copy()
-            guess = _fill_reduced(runtime, samples, unknown, piece.box.relative_to(piece.crop))
+            guess = _fill_reduced(runtime, samples, unknown, piece.box.relative_to(piece.crop), plan.sizes)
             if grain:
                 guess += _grain_for(piece, samples, unknown)
             shared = piece.share > 0
@@ -131,11 +135,11 @@ def _fill_interiors(runtime: Runtime, image: Readable, plan: Plan, grain: bool) 
     return patches
 
 
-def _fill_reduced(runtime: Runtime, samples: Samples, unknown: Mask, box: Box) -> Floats:
+def _fill_reduced(runtime: Runtime, samples: Samples, unknown: Mask, box: Box, sizes: WideSizes) -> Floats:
     """Fill an image at half its resolution, however wide its holes still are there; return a part, enlarged."""
     reduced, hole = halve_known(samples, unknown)
     whole = Box(0, 0, hole.shape[1], hole.shape[0])
-    overlay(reduced, whole, fill_holes(runtime, _Window(reduced), Plan.of(hole), grain=False))
+    overlay(reduced, whole, fill_holes(runtime, _Window(reduced), Plan.of(hole, sizes), grain=False))
     return enlarge(reduced, box)
 
 
@@ -156,7 +160,7 @@ def _fill_regions(
     filled: dict[Box, Samples] = {}
     stage_of = {region: number for number, stage in enumerate(plan.stages) for region in stage}
     # Across stages, as every group costs a pass over a streamed file.
-    for group in in_groups(stage_of, READ_PIXELS):
+    for group in in_groups(stage_of, plan.read_pixels):
         samples = dict(zip(group, image.read_boxes([region.crop for region in group]), strict=True))
         for _, stage in groupby(group, key=stage_of.__getitem__):
             crops: dict[Region, Crop] = {}

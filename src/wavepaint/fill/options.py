@@ -16,6 +16,7 @@ class ExemplarOptions:
         coherence: what a match costs for each neighbour with another offset, in units of a typical distance.
         uniformity: what further uses of a source cost, in the same units.
         starts: depths of the hole, in samples of a level, at which candidates start; the best one is carried on.
+        searched: most hole samples of a level that is searched; finer levels inherit its offsets.
     """
 
     seed: int = 0
@@ -24,3 +25,4 @@ class ExemplarOptions:
     coherence: float = 0.5
     uniformity: float = 2.0
     starts: tuple[int, ...] = (3, 6, 9)
+    searched: int = 100_000

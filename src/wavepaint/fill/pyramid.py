@@ -17,8 +17,6 @@ from wavepaint.fill.units import to_unit
 
 PYRAMID_LEVELS = 10
 SWEEPS = 10
-BAND_ROWS = 256
-"""Rows that become floats together; even. It bounds the memory of `halve_known` beside its result."""
 _TINY = np.float32(1e-6)
 
 
@@ -53,12 +51,13 @@ def haar_fill(plane: Floats, hole: Mask, sweeps: int = SWEEPS) -> Floats:
     return guess
 
 
-def halve_known(samples: NDArray[Any], hole: Mask) -> tuple[Floats, Mask]:
+def halve_known(samples: NDArray[Any], hole: Mask, band_rows: int = 256) -> tuple[Floats, Mask]:
     """The image at half resolution, from its known samples alone.
 
     Args:
         samples: (H, W, channels) uint8, uint16 or float in [0, 1]; what it holds inside the hole is ignored.
         hole: (H, W) bool, True = hole.
+        band_rows: that become floats together, which bounds the memory needed beside the result; even.
 
     Returns:
         (ceil(H/2), ceil(W/2), channels) float32 in [0, 1], the means of the known samples of every 2x2 cell (0 where
@@ -68,9 +67,9 @@ def halve_known(samples: NDArray[Any], hole: Mask) -> tuple[Floats, Mask]:
     height, width, channels = samples.shape
     halved = np.empty((-(-height // 2), -(-width // 2), channels), np.float32)
     weights = np.empty(halved.shape[:2], np.float32)
-    for top in range(0, height, BAND_ROWS):
-        rows = slice(top, top + BAND_ROWS)
-        cells = slice(top // 2, (top + BAND_ROWS) // 2)
+    for top in range(0, height, band_rows):
+        rows = slice(top, top + band_rows)
+        cells = slice(top // 2, (top + band_rows) // 2)
         known = np.where(hole[rows], np.float32(0), np.float32(1))
         weights[cells] = halve(known)
         weighted = halve(to_unit(samples[rows]) * known[..., None])

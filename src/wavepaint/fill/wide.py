@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,18 @@ from wavepaint.fill.regions import (
     parted,
 )
 
-WIDE = 256
-"""Side of the squares that make a hole wide, pixels (give or take a cell), a multiple of `CELL`.
 
-Below it a crop of the hole as a whole is as good, and no dearer: lab/notes/large-images.md has the measurement.
-"""
-BORDER = 32
-"""Width of the border band that is filled at full resolution around the interior of a wide hole, pixels."""
-FEATHER = 16
-"""Width of the inner part of the border band, across which it blends with the interior, pixels; even."""
-MAX_WIDE = 2048
-"""Longest side of one piece of a wide hole, pixels; with `MAX_WIDE_CONTEXT` it bounds the memory a hole needs."""
-MAX_WIDE_CONTEXT = 1024
+@dataclass(frozen=True)
+class WideSizes:
+    """From which size on a hole is wide, and how it is cut; in pixels."""
+
+    # Side of the squares that make a hole wide (give or take a cell), a multiple of `CELL`. Below it a crop of the hole
+    # as a whole is as good, and no dearer: lab/notes/large-images.md has the measurement.
+    wide: int = 256
+    border: int = 32  # width of the border band that is filled at full resolution around the interior
+    feather: int = 16  # width of the band's inner part, across which it blends with the interior; even
+    longest: int = 2048  # longest side of one piece; with `context` it bounds the memory a hole needs
+    context: int = 1024  # most context on each side of a piece
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,8 @@ class WideHole:
         crop: the window that is reduced; it lies inside the image.
         box: the piece.
         share: (box.height, box.width) float32, what the reduced copy contributes to each sample: 1 in the interior,
-            more than `BORDER` rows or columns from every known sample, 0 at the outer edge of the border band, between
-            them in steps.
+            more than `WideSizes.border` rows or columns from every known sample, 0 at the outer edge of the border
+            band, between them in steps.
     """
 
     crop: Box
@@ -56,32 +57,33 @@ class WideHole:
     share: NDArray[np.float32]
 
 
-def find_wide(mask: Mask) -> list[WideHole]:
+def find_wide(mask: Mask, sizes: WideSizes = WideSizes()) -> list[WideHole]:
     """Find where a hole is so wide that its interior is better filled from a reduced copy.
 
     Args:
         mask: (H, W) bool, True = hole.
+        sizes: see `WideSizes`.
 
     Returns:
         Pieces in the order in which to fill them: each sees known samples in its window, once the interiors of those
-        before it are known. Their boxes are disjoint. Empty if no square of `WIDE` fits into a hole.
+        before it are known. Their boxes are disjoint. Empty if no square of `sizes.wide` fits into a hole.
     """
     pieces = []
-    for cells in divided(_wide_cells(mask), _cut):
+    for cells in divided(_wide_cells(mask, sizes.wide), partial(_cut, longest=sizes.longest)):
         box = box_of(cells).clip(mask.shape[1], mask.shape[0])
-        context = int(min(CONTEXT_SHARE * cells[:, 2].sum() / max(box.width, box.height), MAX_WIDE_CONTEXT))
+        context = int(min(CONTEXT_SHARE * cells[:, 2].sum() / max(box.width, box.height), sizes.context))
         pieces.append(Region(crop_around(box, context, mask.shape), box))
     ordered = (piece for stage in in_stages(pieces, mask) for piece in stage)
-    return [WideHole(piece.crop, piece.holes, _share(mask, piece.holes)) for piece in ordered]
+    return [WideHole(piece.crop, piece.holes, _share(mask, piece.holes, sizes)) for piece in ordered]
 
 
-def _wide_cells(mask: Mask) -> Cells:
-    """The cells under all squares of `WIDE` that are hole as a whole: a morphological opening."""
+def _wide_cells(mask: Mask, wide: int) -> Cells:
+    """The cells under all squares of `wide` pixels that are hole as a whole: a morphological opening."""
     cells = occupied_cells(mask)
     # At the right and the lower edge of the image a cell may be smaller.
     sides = np.minimum(CELL, np.array(mask.shape) - cells[:, :2] * CELL)
     cells = cells[cells[:, 2] == sides.prod(axis=1)]
-    side = WIDE // CELL
+    side = wide // CELL
     if len(cells) < side**2:
         return np.empty((0, 3), np.int64)
     rows, columns = cells[:, :2].max(axis=0) + 1
@@ -90,12 +92,12 @@ def _wide_cells(mask: Mask) -> Cells:
     # Where a square begins; a cell is under one that begins at most `side - 1` cells above and left of it.
     corners = _windows(full, side, np.all)
     opened = _windows(np.pad(corners, side - 1), side, np.any)
-    wide: Cells = cells[opened[cells[:, 0], cells[:, 1]]]
-    return wide
+    under: Cells = cells[opened[cells[:, 0], cells[:, 1]]]
+    return under
 
 
-def _cut(cells: Cells) -> tuple[Cells, Cells] | None:
-    """Both sides of a gap, or of the middle of a box that is longer than `MAX_WIDE`: sets with disjoint boxes."""
+def _cut(cells: Cells, longest: int) -> tuple[Cells, Cells] | None:
+    """Both sides of a gap, or of the middle of a box with a side above `longest`: sets with disjoint boxes."""
     for axis in (0, 1):
         occupied = np.unique(cells[:, axis])
         gaps = np.flatnonzero(np.diff(occupied) > 1)
@@ -103,21 +105,22 @@ def _cut(cells: Cells) -> tuple[Cells, Cells] | None:
             return parted(cells, axis, occupied[gaps[0] + 1])
     sides = np.ptp(cells[:, :2], axis=0) + 1
     axis = int(sides.argmax())
-    if sides[axis] * CELL <= MAX_WIDE:
+    if sides[axis] * CELL <= longest:
         return None
     return parted(cells, axis, cells[:, axis].min() + sides[axis] // 2)
 
 
-def _share(mask: Mask, box: Box) -> NDArray[np.float32]:
+def _share(mask: Mask, box: Box, sizes: WideSizes) -> NDArray[np.float32]:
     """See `WideHole.share`; outside the image nothing is known."""
-    around = box.grown(BORDER)
+    border = sizes.border
+    around = box.grown(border)
     unknown = np.ones((around.height, around.width), np.bool_)
     overlay(unknown, around, [(Box(0, 0, mask.shape[1], mask.shape[0]), mask)])
     known = ~unknown
     share = np.zeros((box.height, box.width), np.float32)
-    radii = range(BORDER, BORDER - FEATHER, -2)
+    radii = range(border, border - sizes.feather, -2)
     for radius in radii:
-        share += ~dilate(known, radius)[BORDER:-BORDER, BORDER:-BORDER]
+        share += ~dilate(known, radius)[border:-border, border:-border]
     return share / np.float32(len(radii))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wavepaint.image.formats import tiff
 from wavepaint.image.header import Header
+from wavepaint.image.limits import LIMITS
 
 QUALITIES = {"jpeg": 95, "webp": 90, "avif": 80, "heic": 80, "jxl": 90}
 """Of what is not lossless, by its format; a JPEG made from a JPEG has the quality of its source."""
@@ -46,8 +47,6 @@ _FAST_PNG_BYTES = 4 * 2**20
 # worse; 0 takes 0.3 s, 0.8 s without loss, for files a twentieth larger.
 _HEIF_EFFORTS = {2**20: 4, 12 * 2**20: 1}
 """Effort by the largest number of decoded bytes; 0 above."""
-BIGTIFF_BYTES = 3 * 2**30
-"""A TIFF of more decoded bytes than this, of all its pages, becomes a BigTIFF: others address 4 GiB."""
 
 # Values of the tags of a TIFF.
 _LOSSLESS_COMPRESSION = {1: "none", 5: "lzw", 8: "deflate", 32773: "packbits", 32946: "deflate", 50000: "zstd"}
@@ -110,7 +109,7 @@ def _tiff_options(header: Header, depth: int) -> dict[str, Any]:
     options: dict[str, Any] = {
         "compression": "ccittfax4" if fax else _LOSSLESS_COMPRESSION.get(compression, "deflate"),
         "predictor": "horizontal" if predicted and depth >= 8 else "none",
-        "bigtiff": header.tiff_pages.bigtiff or header.decoded_bytes > BIGTIFF_BYTES,
+        "bigtiff": header.tiff_pages.bigtiff or header.decoded_bytes > LIMITS.get().tiff_bytes,
     }
     if depth < 8:
         options["bitdepth"] = depth

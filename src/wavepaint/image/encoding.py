@@ -17,7 +17,8 @@ from wavepaint.image.decoding import Decoder
 from wavepaint.image.encoders import ALL_BUT_EXIF, JPEG_SUBSAMPLINGS, SAVERS, saver_options
 from wavepaint.image.formats import jpeg
 from wavepaint.image.formats.jpeg_blocks import Blocks, can_keep_blocks
-from wavepaint.image.header import DECODED_LIMIT, Header, check_inside
+from wavepaint.image.header import Header, check_inside
+from wavepaint.image.limits import LIMITS
 from wavepaint.image.metadata import Metadata
 from wavepaint.image.orientation import to_stored
 from wavepaint.image.stored_file import StoredFile
@@ -123,7 +124,7 @@ class Encoder:
                     # jpeglib complains on standard error.
                     raise ValueError("it is arithmetically coded")
                 if self._header.streamed:
-                    raise ValueError(f"it decodes to more than {DECODED_LIMIT >> 20} MiB")
+                    raise ValueError(f"it decodes to more than {LIMITS.get().held_bytes >> 20} MiB")
                 with self._file.open() as source:
                     original = source.read()
                 return Blocks(original).replaced(self._metadata_alone(), self._changed_strips(patches))

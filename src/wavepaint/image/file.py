@@ -4,7 +4,7 @@
 with some rectangles replaced. Where format and depth allow it, every other sample comes back bit for bit; EXIF, ICC,
 XMP, IPTC, resolution and PNG comments come back too, as far as the format has a place for them.
 
-Small images are decoded once and held. Larger ones (`header.DECODED_LIMIT`) are streamed: one pass reads the rectangles
+Small images are decoded once and held. Larger ones (`limits.ImageLimits`) are streamed: one pass reads the rectangles
 that are asked for, another writes the result strip by strip, and memory does not grow with the image.
 """
 

@@ -14,14 +14,11 @@ from wavepaint.errors import ImageError
 from wavepaint.image import hevc
 from wavepaint.image.formats import jpeg, png, tiff, webp
 from wavepaint.image.formats.signature import has_gain_map, is_heif_sequence, sniff
-from wavepaint.image.limits import check_plausible
+from wavepaint.image.limits import LIMITS, check_plausible
 from wavepaint.image.metadata import Metadata, metadata_of
 from wavepaint.image.orientation import box_to_stored
 from wavepaint.image.stored_file import StoredFile
 from wavepaint.image.vips import has_field, has_operation, integer_field
-
-DECODED_LIMIT = 256 * 2**20
-"""Images of more decoded bytes than this are streamed instead of held in memory."""
 
 DTYPES: dict[str, np.dtype[Any]] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
 """By the sample format of libvips."""
@@ -169,7 +166,7 @@ def read_header(
             has_alpha=channels in (2, 4) and extra_samples[-1:] != [_UNSPECIFIED],
             interpretation=str(upright.interpretation),
             pages=len(pages.directories) if container == "tiff" else integer_field(raw, "n-pages", 1),
-            streamed=upright.width * upright.height * channels * dtype.itemsize > DECODED_LIMIT,
+            streamed=upright.width * upright.height * channels * dtype.itemsize > LIMITS.get().held_bytes,
             progressive=bool(integer_field(raw, "interlaced", 0)),
             tile=(integer_field(raw, "tile-width", 0), integer_field(raw, "tile-height", 0)),
             orientation=integer_field(raw, "orientation", 1),

@@ -1,31 +1,44 @@
-"""Refuse files that claim far more pixels than their bytes can be expected to hold, before anything is decoded."""
+"""From which sizes on an image is handled otherwise, and which files claim more pixels than they can hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 from wavepaint.errors import ImageError
 
-MIN_SUSPECT_PIXELS = 2**26
-"""Images of fewer pixels are decoded whatever the size of their file."""
-MAX_PIXELS_A_BYTE = 2**15
-"""An empty mask in CCITT Group 4, the tightest of usual files, has up to 80,000 pixels a byte; a PNG has 8,256."""
 # A PNG can hold no more, whatever is in it: https://zlib.net/zlib_tech.html
 _DEFLATE_RATIO = 1032
 
-_are_lifted: ContextVar[bool] = ContextVar("are_lifted", default=False)
+
+@dataclass(frozen=True, kw_only=True)
+class ImageLimits:
+    """From which sizes on an image is handled otherwise."""
+
+    held_bytes: int = 256 * 2**20  # images of more decoded bytes are streamed instead of held in memory
+    tiff_bytes: int = 3 * 2**30  # a TIFF of more, in all its pages, becomes a BigTIFF: others address 4 GiB
+    suspect_pixels: int = 2**26  # images of no more pixels are decoded whatever the size of their file
+    # Most that larger images have for each byte of their file. An empty mask in CCITT Group 4, the tightest of usual
+    # files, has up to 80,000; a PNG has 8,256.
+    pixels_a_byte: int = 2**15
+    lifted: bool = False  # whether larger images may have any number of them
+
+
+LIMITS: ContextVar[ImageLimits] = ContextVar("limits", default=ImageLimits())
+"""Those that hold now, in this thread."""
 
 
 @contextmanager
-def limits_lifted(lifted: bool = True) -> Iterator[None]:
-    """Open any image within the block, in this thread, whatever the size of its file."""
-    token = _are_lifted.set(lifted)
+def changed_limits(**changes: Any) -> Iterator[None]:
+    """Open and write images within the block, in this thread, with other limits: fields of `ImageLimits`."""
+    token = LIMITS.set(replace(LIMITS.get(), **changes))
     try:
         yield
     finally:
-        _are_lifted.reset(token)
+        LIMITS.reset(token)
 
 
 def check_plausible(name: str, container: str, pixels: int, stored_bits: int, file_bytes: int) -> None:
@@ -41,5 +54,6 @@ def check_plausible(name: str, container: str, pixels: int, stored_bits: int, fi
     size = f"claims {pixels / 1e6:,.0f} megapixels in {file_bytes} bytes"
     if container == "png" and pixels * stored_bits // 8 > _DEFLATE_RATIO * file_bytes:
         raise ImageError(f"{name}: {size}, which a PNG cannot hold")
-    if pixels > MIN_SUSPECT_PIXELS and pixels > MAX_PIXELS_A_BYTE * file_bytes and not _are_lifted.get():
+    limits = LIMITS.get()
+    if pixels > max(limits.suspect_pixels, limits.pixels_a_byte * file_bytes) and not limits.lifted:
         raise ImageError(f"{name}: {size}; --no-limits (no_limits=True) decodes it all the same")

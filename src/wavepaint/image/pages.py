@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 from wavepaint.cancellation import check_cancelled
 from wavepaint.errors import MaskError, image_error, prefixed
 from wavepaint.files import scratch_folder
-from wavepaint.image.encoders import BIGTIFF_BYTES
 from wavepaint.image.encoding import writing
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats import tiff
+from wavepaint.image.limits import LIMITS
 from wavepaint.image.mask import Mask, find_hole
 from wavepaint.image.sources import EncodedImage, warn
 from wavepaint.image.types import Patch, ReadableImage
@@ -50,7 +50,7 @@ def fill_pages(image: EncodedImage, pages: int, mask: Any, options: Options, fil
         check_cancelled()
         with prefixed(f"page {page + 1}"):
             decoded_bytes += image.at_page(page).decoded_bytes
-    bigtiff = decoded_bytes > BIGTIFF_BYTES
+    bigtiff = decoded_bytes > LIMITS.get().tiff_bytes
 
     def write(stream: BinaryIO) -> None:
         filled = False

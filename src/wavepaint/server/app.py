@@ -20,7 +20,7 @@ from wavepaint import __version__
 from wavepaint.options import Declared
 from wavepaint.server.filling import FIELDS, FILE_PARTS, FINDING_FIELDS, IMAGE, Answer, Filler, Work, form_schema
 from wavepaint.server.middleware import SECURITY_HEADERS, AccessLog, InPieces, Metrics, SecurityHeaders
-from wavepaint.server.page import INDEX, Asset, load_page
+from wavepaint.server.page import INDEX, STATIC, Asset, load_page
 from wavepaint.server.problems import CLIENT_GONE, MEDIA_TYPE, SCHEMA, Problem
 from wavepaint.server.settings import Limits, Settings
 from wavepaint.server.uploads import Form, read_form
@@ -40,7 +40,9 @@ class Model:
     default: bool = True
 
 
-def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequence[Path] = ()) -> FastAPI:
+def create_app(
+    filler: Filler, model: Model, settings: Settings, opened: Sequence[Path] = (), page: Path = STATIC
+) -> FastAPI:
     """Build the application.
 
     Args:
@@ -48,6 +50,7 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
         model: which network it uses.
         settings: limits, workers, access.
         opened: files that the page fetches to open them, at `OPENED_PATH`.
+        page: folder that holds the page.
 
     Returns:
         An ASGI application. Its `state.pool` is the `WorkPool`; setting `draining` there makes it refuse new work.
@@ -69,7 +72,7 @@ def create_app(filler: Filler, model: Model, settings: Settings, opened: Sequenc
     _add_work(app, filler, model, pool, settings)
     _add_operations(app, metrics, pool, settings)
     # A route for each file, and no wildcard: that would answer 404 where 405 is right.
-    for path, asset in load_page().items():
+    for path, asset in load_page(page).items():
         _add_asset(app, "/" if path == INDEX else f"/{path}", asset)
     _add_opened(app, opened, settings)
 

@@ -14,7 +14,7 @@ from wavepaint.find import Finder, Mask, encode_mask
 from wavepaint.image.encoders import HEIF_COMPRESSION
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats.signature import sniff
-from wavepaint.image.limits import limits_lifted
+from wavepaint.image.limits import changed_limits
 from wavepaint.options import Declared, Finding, Options, declared
 from wavepaint.server.problems import Problem
 from wavepaint.server.settings import Limits
@@ -152,7 +152,7 @@ def check_headers(image: bytes, mask: bytes | None, options: Options, limits: Li
 def _open(name: str, content: bytes, limits: Limits) -> ImageFile:
     try:
         # The limits here are the server's own.
-        with limits_lifted():
+        with changed_limits(lifted=True):
             file = ImageFile.open(content)
             if file.pages > limits.frames:
                 raise Problem(413, f"the {name} has {file.pages} frames: more than {limits.frames}")

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from dataclasses import dataclass, field
 
+from wavepaint.cores import available_cores
 from wavepaint.errors import OptionError
 
 MEBI = 1 << 20
 MEGAPIXEL = 1_000_000
-
-
-def available_cores() -> int:
-    """Cores this process may run on (a container's CPU quota is not visible here; set workers yourself)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Recipes: everything that decides what a training run computes, in one validated YAML file.
 
-`PACKAGED` come with the package. A recipe of one's own may begin with `base: NAME` and then needs only what
+`options.RECIPES` come with the package. A recipe of one's own may begin with `base: NAME` and then needs only what
 differs: keys of `data` and `validation` one by one, every other key as a whole. Where to run (devices,
 precision) and how long is not part of a recipe.
 """
@@ -19,12 +19,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from wavepaint.data.masks import MIN_SIDE, mixed_preset
 from wavepaint.errors import OptionError, check_known
 from wavepaint.network.config import WavePaintConfig, preset
+from wavepaint.options import RECIPES
 from wavepaint.training.losses import LOSSES
 
-PACKAGED = (
-    *("default", "finetune", "film", "stamps", "faces", "damage"),
-    *("published", "published-celeba", "published-imagenet"),
-)
 CROP_STEP = 32
 """Crops grow by this many pixels at a time: a multiple of what every network needs."""
 RESUMED_WITH = ("batch", "accumulate", "clip", "data.workers", "phases.N.learning_rate")
@@ -158,7 +155,7 @@ def load_recipe(name: str | Path, changes: Sequence[str] = (), init: str | None 
     """A packaged recipe, or a YAML file.
 
     Args:
-        name: of `PACKAGED`, or a path.
+        name: of `options.RECIPES`, or a path.
         changes: `key=value` to set on top, with dots into sections and lists: `phases.0.learning_rate=1e-3`.
         init: checkpoint to start from, in place of the recipe's own start.
 
@@ -217,11 +214,11 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _read(name: str | Path) -> dict[str, Any]:
-    path = files("wavepaint.training") / "recipes" / f"{name}.yaml" if str(name) in PACKAGED else Path(name)
+    path = files("wavepaint.training") / "recipes" / f"{name}.yaml" if str(name) in RECIPES else Path(name)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise OptionError(f"{name}: neither a file nor a recipe; known: {', '.join(PACKAGED)}") from None
+        raise OptionError(f"{name}: neither a file nor a recipe; known: {', '.join(RECIPES)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{name}: cannot read a recipe: {error}") from None
     except (yaml.YAMLError, ValueError) as error:  # the latter from dates that do not exist
@@ -231,8 +228,8 @@ def _read(name: str | Path) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    if base not in PACKAGED:
-        raise OptionError(f"recipe {name}: base: unknown recipe {base!r}; known: {', '.join(PACKAGED)}")
+    if base not in RECIPES:
+        raise OptionError(f"recipe {name}: base: unknown recipe {base!r}; known: {', '.join(RECIPES)}")
     merged = _read(base)
     for key, value in values.items():
         section = key in ("data", "validation") and isinstance(value, Mapping)

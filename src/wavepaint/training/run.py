@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
+from wavepaint.cores import available_cores
 from wavepaint.data.crops import CropDataset, CropOptions, CropSource
 from wavepaint.data.damage import DamagedCrops, DamagedSet
 from wavepaint.data.held_out import ValidationSet
@@ -177,7 +178,7 @@ def _crops(recipe: Recipe, images: ImageSource, fabric: Fabric) -> CropSource:
     workers = data.workers
     if workers is None:
         # Enough to keep an accelerator busy; beside training on a small CPU they would only take its time.
-        cores, local = os.cpu_count() or 1, int(os.environ.get("LOCAL_WORLD_SIZE", torch.cuda.device_count() or 1))
+        cores, local = available_cores(), int(os.environ.get("LOCAL_WORLD_SIZE", torch.cuda.device_count() or 1))
         workers = int(cores > 2) if fabric.device.type == "cpu" else max(1, min(_MAX_WORKERS, cores // local))
     return CropStream(dataset, recipe.batch, recipe.seed, workers, fabric.device.type == "cuda")
 
