@@ -139,9 +139,9 @@ def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_clear_da
 
 
 def test_fainter_damage_counts_where_there_is_much() -> None:
-    plane = np.full((400, 500), 0.001, np.float32)
+    plane = np.full((400, 600), 0.001, np.float32)
     plane[100:130, 100:130] = 0.9999
-    plane[60, 50], plane[390, 490] = fainter(3.5), fainter(3.5)
+    plane[60, 50], plane[390, 590] = fainter(3.5), fainter(3.5)
     found = found_scratches(plane)
     assert found[60, 50]
     assert found.sum() == 901, "the other is too far away"

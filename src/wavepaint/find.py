@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
 
-THRESHOLDS = {"scratches": 0.9932, "dust": 0.974, "stamps": 0.976}
+THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.968}
 """Probabilities from which on a lone sample is damage, at sensitivity 0.5."""
 SPREAD = 8.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
@@ -39,9 +39,9 @@ FAINTER = 1.0
 """What is near damage is damage where it is fainter by at most so much, in logits."""
 REACH, TURNS = 4, 20
 """How near: in the next of the cells of so many pixels a side; and so often in turn."""
-CROWDED = 200
+CROWDED = 800
 """Where so many samples around are damage there is more of it: fainter marks count, too."""
-CROWD = {"scratches": 4.0, "dust": 3.0, "stamps": 3.0}
+CROWD = {"scratches": 4.0, "dust": 4.0, "stamps": 3.5}
 """How much fainter they may be there, in logits."""
 CELL, AROUND = 32, 9
 """What is around: so many cells of so many pixels a side, each way."""

@@ -64,12 +64,12 @@ describe("findDamage", () => {
   });
 
   it("takes what is fainter where there is much", () => {
-    const size = { width: 500, height: 400 };
+    const size = { width: 600, height: 400 };
     const plane = new Float32Array(area(size)).fill(0.001);
-    for (let y = 100; y < 130; y++) plane.fill(0.9999, y * 500 + 100, y * 500 + 130);
-    plane[60 * 500 + 50] = plane[390 * 500 + 490] = fainter(3.5);
+    for (let y = 100; y < 130; y++) plane.fill(0.9999, y * 600 + 100, y * 600 + 130);
+    plane[60 * 600 + 50] = plane[390 * 600 + 590] = fainter(3.5);
     expect(count(plane, size)).toBe(901);
-    for (let y = 100; y < 130; y++) plane.fill(0.001, y * 500 + 106, y * 500 + 130);
+    for (let y = 100; y < 130; y++) plane.fill(0.001, y * 600 + 106, y * 600 + 130);
     expect(count(plane, size)).toBe(180);
   });
 

@@ -6,13 +6,13 @@ import { type Box, type Size, area, intersection } from "../geometry";
 import { boxSums, dilate } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels } from "./planes";
 
-export const THRESHOLDS = { scratches: 0.9932, dust: 0.974, stamps: 0.976 } as const;
+export const THRESHOLDS = { scratches: 0.971, dust: 0.94, stamps: 0.968 } as const;
 const SPREAD = 8;
 const FAINTER = 1;
 const REACH = 4;
 const TURNS = 20;
-const CROWDED = 200;
-const CROWD = { scratches: 4, dust: 3, stamps: 3 } as const;
+const CROWDED = 800;
+const CROWD = { scratches: 4, dust: 4, stamps: 3.5 } as const;
 const CELL = 32;
 const AROUND = 9;
 export const CORE = 1216;
