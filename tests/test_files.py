@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from wavepaint.errors import OptionError
 from wavepaint.files import atomic_dir, atomic_write, replaceable_mode, sweep_parts
 
 
@@ -107,6 +109,27 @@ def test_what_has_to_survive_a_power_cut_is_on_the_disk_before_it_is_renamed(
         unfinished.write_text("new")
     assert done == ["replace", "file", "replace", "folder"]
     assert (tmp_path / "safe").read_text() == "new"
+
+
+def test_what_cannot_be_opened_again_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a umask that forbids to read what one writes, or when no descriptor is left."""
+    create = os.open
+
+    def refuse_to_reopen(path: str | Path, flags: int, *rest: int) -> int:
+        if flags & os.O_CREAT:
+            return create(path, flags, *rest)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", refuse_to_reopen)
+    write(tmp_path / "file")
+    with (
+        pytest.raises(OptionError, match="cannot be made: Too many open files"),
+        atomic_dir(tmp_path / "set", "marker"),
+    ):
+        pytest.fail("is not reached")
+    monkeypatch.undo()
+    assert (tmp_path / "file").read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
 
 
 KILLED = """

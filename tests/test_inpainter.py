@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -671,6 +672,15 @@ def test_the_network_is_loaded_once_for_many_threads(monkeypatch: pytest.MonkeyP
     assert len(loads) == 1
     assert len(results) == 6
     assert all(np.array_equal(result, results[0]) for result in results)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [({5}, 1), ({2, 3, 7}, 3), (set(range(64)), inpainter.MAX_THREADS)])
+def test_threads_are_one_for_each_core_that_may_be_used(
+    cores: set[int], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    assert inpainter.thread_count(None) == threads
 
 
 def test_the_packaged_network_continues_an_edge_that_its_prefill_blurs() -> None:

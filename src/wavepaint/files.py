@@ -44,11 +44,10 @@ def atomic_write(target: str | Path, durable: bool = False) -> Iterator[Path]:
     mode = replaceable_mode(target)
     path = Path(os.path.realpath(target))
 
-    def new_part() -> Path:
+    def new_part() -> tuple[Path, int]:
         part = _part_beside(path)
         # Restricted from the start: nobody may read it who could not read the old file.
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
-        return part
+        return part, os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600)
 
     with _locked(new_part) as temporary:
         yield temporary
@@ -64,20 +63,22 @@ def atomic_write(target: str | Path, durable: bool = False) -> Iterator[Path]:
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A temporary folder, removed when the block ends, or by a later `sweep_scratch` if this process is killed."""
-    with _locked(lambda: Path(tempfile.mkdtemp(prefix=SCRATCH))) as folder:
+    with _locked(lambda: _opened(Path(tempfile.mkdtemp(prefix=SCRATCH)))) as folder:
         yield folder
 
 
 @contextmanager
-def _locked(make: Callable[[], Path]) -> Iterator[Path]:
-    """A new file or folder that `sweep` keeps away from until the block ends; what is still there then is removed."""
+def _locked(make: Callable[[], tuple[Path, int | None]]) -> Iterator[Path]:
+    """A new file or folder that `sweep` keeps away from until the block ends; what is still there then is removed.
+
+    make: returns it with a descriptor to lock, which is closed in the end.
+    """
     while True:
-        path = make()
-        with suppress(FileNotFoundError):  # swept before it was locked
-            lock = None if fcntl is None else _lock(os.open(path, os.O_RDONLY))
-            if path.exists():
-                break
-            _close(lock)
+        path, descriptor = make()
+        lock = _lock(descriptor)
+        if path.exists():
+            break
+        _close(lock)  # swept before it was locked
     try:
         yield path
     finally:
@@ -131,7 +132,21 @@ def _part_beside(target: Path) -> Path:
     return target.with_name(f".{secrets.token_hex(8)}.part")
 
 
-def _lock(descriptor: int) -> int:
+def _opened(folder: Path) -> tuple[Path, int | None]:
+    """A new folder with a descriptor to lock; removed where it cannot be opened."""
+    try:
+        return folder, None if fcntl is None else os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:  # swept before it was opened
+        return folder, None
+    except OSError:
+        folder.rmdir()
+        raise
+
+
+def _lock(descriptor: int | None) -> int | None:
+    if fcntl is None or descriptor is None:
+        _close(descriptor)  # Windows does not rename open files
+        return None
     with suppress(OSError):  # file systems without locks: there `sweep` fails as well
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
@@ -159,7 +174,7 @@ def atomic_dir(target: Path, marker: str) -> Iterator[Path]:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             sweep_parts(target.parent)
-            workplace = stack.enter_context(_locked(lambda: _new_folder(target)))
+            workplace = stack.enter_context(_locked(lambda: _opened(_new_folder(target))))
         except OSError as error:
             raise OptionError(f"{target}: cannot be made: {error.strerror}") from None
         made = workplace / "new"

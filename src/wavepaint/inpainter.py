@@ -136,7 +136,8 @@ class Inpainter:
         Args:
             pairs: (image, mask) or (image, mask, output) of each, as for a call. They are taken one after the other as
                 there is room for them, so that a generator of any length will do.
-            threads: images under way at a time, all of them in memory; by default one per core, 8 at most.
+            threads: images under way at a time, all of them in memory; by default one for each core
+                this process may run on, 8 at most.
             overwrite: replace an existing `NAME-filled.EXT`.
             {options}
 
@@ -239,7 +240,11 @@ def fill_planned(runtime: Runtime, opened: ReadableImage, plan: Plan, options: O
 
 
 def thread_count(threads: int | None) -> int:
-    """How many images to have under way; None = one per core, `MAX_THREADS` at most. `OptionError` for less than 1."""
+    """How many images to have under way; None = one for each core this process may run on, `MAX_THREADS` at most.
+
+    Raises:
+        OptionError: less than 1, or no whole number.
+    """
     if threads is None:
         return min(available_cores(), MAX_THREADS)
     if not (isinstance(threads, int) and threads >= 1):

@@ -483,6 +483,11 @@ def test_options_are_checked(folder, options, message):
         crops(find_images(folder), **options)
 
 
+def test_processes_are_named_not_counted(folder):
+    with pytest.raises(TypeError, match="positional"):
+        CropDataset(find_images(folder), CropOptions("box"), CROP, 0, 1, 2)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (31, 200), (32, 32), (40, 33), (300, 200)])
 def test_crops_of_any_shape(shape):
     whole = smooth_image(0, *shape)

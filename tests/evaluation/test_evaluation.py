@@ -14,11 +14,12 @@ from lab.patchmatch import patchmatch_inpaint
 from lab.registered import CLASSICAL
 from wavepaint.cli import app
 from wavepaint.data.images import find_images
-from wavepaint.errors import OptionError
+from wavepaint.errors import MissingExtraError, OptionError
 from wavepaint.evaluation.charts import line_chart
 from wavepaint.evaluation.methods import ImageMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import METRICS, PSNR_CEILING, Summary, pixel_scores
 from wavepaint.evaluation.protocol import Item, centre_crop, evaluate, item_name, make_items
+from wavepaint.evaluation.registry import METRIC_LOADERS, MetricEntry
 from wavepaint.evaluation.report import Provenance, write_report
 from wavepaint.evaluation.results import SHOWN, Results
 from wavepaint.evaluation.run import evaluate_set, load_scorers, provenance_of
@@ -365,6 +366,20 @@ def test_unknown_methods_list_the_known_ones(tmp_path):
 
 
 # Evaluation
+
+
+def test_only_a_metric_whose_package_is_missing_asks_to_install_it(monkeypatch):
+    def load(error):
+        def refuse(weights):
+            raise error
+
+        monkeypatch.setitem(METRIC_LOADERS, "learned", MetricEntry((), refuse))
+        load_scorers(["learned"], {})
+
+    with pytest.raises(MissingExtraError, match=r"needs torch: pip install 'wavepaint\[train\]'"):
+        load(ModuleNotFoundError(name="torch"))
+    with pytest.raises(ImportError, match="libtorch"):
+        load(ImportError("libtorch.so: cannot open shared object file"))
 
 
 def test_scores_are_taken_on_composites():

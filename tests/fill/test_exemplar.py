@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -356,6 +357,19 @@ def test_pieces_are_labelled_whatever_their_shape() -> None:
     assert np.array_equal(labels > 0, mask)
     assert len(np.unique(labels[mask])) == 2
     assert len(np.unique(labels[:4][mask[:4]])) == 1
+
+
+def test_a_full_mask_is_one_piece_and_takes_no_more_memory_than_its_labels() -> None:
+    mask = np.ones((300, 400), np.bool_)
+    tracemalloc.start()
+    try:
+        labels = label(mask)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert labels.shape == mask.shape
+    assert (labels == mask.size).all()
+    assert peak < 1.1 * labels.nbytes
 
 
 def test_very_large_holes_inherit_offsets() -> None:

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 from images import SRGB_PROFILE, XMP, decoded, noise, pillow, png, soft, streamed_file, tiff
 from wavepaint.box import Box
 from wavepaint.errors import ImageError, MaskError, OptionError
+from wavepaint.image import encoders
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats import jpeg, photoshop, webp
 from wavepaint.image.formats.tiff import integer_tags, read_directory
@@ -145,8 +146,10 @@ def test_thousands_of_patches_in_a_streamed_image() -> None:
 
 
 def test_png_above_the_size_for_careful_compression() -> None:
-    samples = noise(1000, 1400, 3)
-    np.testing.assert_array_equal(decoded(ImageFile.open(png(samples)).encode()), samples)
+    samples = noise(900, 800, 3, np.uint16)
+    image = ImageFile.open(png(samples))
+    assert image.decoded_bytes > encoders._FAST_PNG_BYTES
+    np.testing.assert_array_equal(decoded(image.encode()), samples)
 
 
 # -- orientation ----------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from wavepaint.errors import ImageError, ImageWarning
 from wavepaint.image import encoding
 from wavepaint.image.file import ImageFile
 from wavepaint.image.formats import jpeg_blocks
+from wavepaint.image.formats.jpeg import bytes_behind
 
 jpeglib = pytest.importorskip("jpeglib")
 
@@ -319,6 +320,11 @@ def test_what_follows_the_image_is_named_before_it_is_left_out() -> None:
         assert ImageFile.open(data + bytes(8)).conversion_warnings("jpeg") == ()
         (loss,) = ImageFile.open(data + b"moving picture").conversion_warnings("jpeg")
         assert loss == "<bytes>: 14 bytes behind the image (a gain map, a video, a second image) are left out"
+
+
+def test_what_follows_an_image_without_a_scan_is_counted() -> None:
+    for data, behind in ((b"\xff\xd8\xff\xd9\xff\xd9", 2), (b"\xff\xd8\xff\xd9", 0), (b"\xff\xd8", 0)):
+        assert bytes_behind(io.BytesIO(data)) == behind
 
 
 def test_the_metadata_do_not_promise_a_video_that_is_left_out() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -67,6 +68,23 @@ def test_a_mask_file_by_path(tmp_path: Path) -> None:
     path.write_bytes(png(Image.fromarray(HOLE)))
     assert np.array_equal(find_hole(IMAGE, path, Options()), HOLE)
     assert np.array_equal(find_hole(IMAGE, str(path), Options()), HOLE)
+
+
+def test_finding_a_hole_takes_a_byte_a_pixel(tmp_path: Path) -> None:
+    """Above that, some strips: tracemalloc sees the arrays, though not what libvips holds."""
+    path = tmp_path / "mask.png"
+    samples = np.zeros((4000, 1000), np.uint8)
+    samples[:1000] = 255
+    path.write_bytes(png(Image.fromarray(samples)))
+    image = open_image(np.zeros_like(samples))
+    find_hole(image, path, Options())
+    tracemalloc.start()
+    try:
+        assert find_hole(image, path, Options()).sum() == 1000 * 1000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.4 * samples.size
 
 
 def test_the_threshold_is_a_share_of_the_range() -> None:

@@ -97,7 +97,7 @@ describe("findDamage", () => {
       "../src/ui/damage_search.ts",
       "../src/ui/settings.ts",
     ].map((name) => readFileSync(new URL(name, import.meta.url), "utf-8"));
-    const first = (source: string, pattern: RegExp): number => Number(pattern.exec(source)?.[1]);
+    const first = (source: string, pattern: RegExp): number => Number(pattern.exec(source)![1]); // throws without a match
     expect(first(search, /const GROW = (\d+)/)).toBe(first(options, /grow: int = option\((\d+)/));
     expect(first(settings, /sensitivity: ([\d.]+)/)).toBe(first(options, /sensitivity: float = option\(\s*([\d.]+)/));
   });

@@ -25,7 +25,7 @@ class Serving:
         None, "Bearer token to ask for; better set as WAVEPAINT_TOKEN.", variable="WAVEPAINT_TOKEN"
     )
     insecure_no_token: bool = option(False, "Bind to any host, and let anybody in.")
-    workers: int | None = option(None, "Images filled at a time; by default one per core.")
+    workers: int | None = option(None, "Images filled at a time; by default one for each core.")
     queue: int = option(Settings.queue, "Images that may wait; more are answered 429.")
     deadline: float = option(Limits.seconds, "Seconds a request may take, upload included.")
     max_megabytes: int = option(Limits.body_bytes // MEBI, "Size of an upload, in MiB.")

@@ -118,8 +118,8 @@ class CropDataset:
     options: CropOptions = field(default_factory=CropOptions)
     crop: int = 256
     seed: int = 0
-    rank: int = 0
-    world_size: int = 1
+    rank: int = field(default=0, kw_only=True)
+    world_size: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         _require(len(self.source) > 0, "training needs at least one image")

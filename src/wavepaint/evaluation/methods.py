@@ -85,7 +85,7 @@ def haar_method() -> ImageMethod:
     with needs_extra("evaluating a network", "train", "torch"):
         import torch
 
-        from wavepaint.network.prefill import haar_prefill
+    from wavepaint.network.prefill import haar_prefill
 
     def fill(known: Image, mask: BoolMask) -> Image:
         image, hole = torch.from_numpy(_planes(known)), torch.from_numpy(mask[None, None].astype(np.float32))
@@ -209,7 +209,10 @@ def _describe_package(model: str = "default") -> str:
 
 def _checkpoint_method(model: str, name: str) -> ImageMethod:
     with needs_extra("evaluating a network", "train", "torch"):
-        from wavepaint.network import load_checkpoint
+        import torch  # noqa: F401
+
+    from wavepaint.network import load_checkpoint
+
     return network_method(load_checkpoint(model), name)
 
 

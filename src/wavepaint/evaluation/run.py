@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from wavepaint.errors import check_known, needs_extra
+from wavepaint.errors import MissingExtraError, check_known
 from wavepaint.evaluation.artefacts import artefact_scores
 from wavepaint.evaluation.methods import FolderMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import pixel_scores, zero_padded_ssim
@@ -65,8 +65,10 @@ def load_scorers(metrics: Sequence[str], weights: Weights) -> tuple[list[Scorer]
     check_known("metric", metrics, sorted(METRIC_LOADERS))
     known = dict.fromkeys(weight for name in sorted(METRIC_LOADERS) for weight in METRIC_LOADERS[name].weights)
     check_known("weights", weights, known)
-    with needs_extra("scoring through trained networks", "train"):
+    try:
         loaded = [METRIC_LOADERS[name].load(weights) for name in dict.fromkeys(metrics)]
+    except ModuleNotFoundError as error:  # any other `ImportError` comes from a package that is broken, not missing
+        raise MissingExtraError("scoring through trained networks", "train", str(error.name)) from None
     return [each for each in loaded if callable(each)], [each for each in loaded if not callable(each)]
 
 

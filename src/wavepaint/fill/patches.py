@@ -270,6 +270,8 @@ def label(mask: Mask, corners: bool = False) -> Indices:
 
     corners: whether samples that touch at a corner are neighbours, too.
     """
+    if mask.all():  # one piece
+        return np.full(mask.shape, mask.size)
     pitch = mask.shape[1] + 1
     steps = (1, pitch, pitch - 1, pitch + 1) if corners else (1, pitch)
     marked = np.flatnonzero(np.pad(mask, ((0, 0), (0, 1))))

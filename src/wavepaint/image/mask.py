@@ -62,7 +62,8 @@ def find_hole(image: ReadableImage, mask: Any, options: Options) -> Mask:
         hole = _hole_of_mask(image, open_mask(mask, options.bgr), options)
     if options.invert_mask and mask is None:
         hole = ~hole
-    hole = dilate(hole, options.dilate)
+    if options.dilate:  # saves a copy
+        hole = dilate(hole, options.dilate)
     if hole.all():
         raise MaskError(f"{image.name}: the mask covers the whole image, nothing is left to fill it from")
     return hole

@@ -135,10 +135,10 @@ def read_encoding(stream: BinaryIO) -> JpegEncoding | None:
 def bytes_behind(stream: BinaryIO) -> int:
     """How much follows the end of a JPEG image: the video of a motion photo, further images; 0 without an end."""
     stream.seek(0)
-    for _ in segments(stream):
-        pass
+    has_scan = any(marker == SCAN for marker, _ in segments(stream))
     scans = stream.read()
-    if scans.find(b"\xff\xd9") == len(scans) - 2 >= 0:  # nearly always, and much faster than looking at every marker
+    # Nearly always, and much faster than looking at every marker.
+    if has_scan and scans.find(b"\xff\xd9") == len(scans) - 2 >= 0:
         return 0
     stream.seek(0)
     ends = any(marker == _END for marker, _ in segments(stream, every_scan=True))
