@@ -153,7 +153,8 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
 
 def _clear_and_near(plane: NDArray[np.float32], middle: Any) -> Mask:
     """What is damage from these logits on, one number or one for each sample, and what is fainter beside it."""
-    clear, faint = (plane >= 1 / (1 + np.exp(weaker - middle, dtype=np.float32)) for weaker in (0.0, FAINTER))
+    clear: Mask = plane >= 1 / (1 + np.exp(-middle, dtype=np.float32))
+    faint: Mask = plane >= 1 / (1 + np.exp(FAINTER - middle, dtype=np.float32))
     if not clear.any():
         return clear
     cells, others = (_counts(each, REACH) > 0 for each in (clear, faint))
