@@ -33,7 +33,7 @@ Planes = NDArray[np.float32]
 
 THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.968}
 """Probabilities from which on a lone sample is damage, at sensitivity 0.5."""
-SPREAD = 8.0
+SPREAD = 4.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
 FAINTER = 1.0
 """What is near damage is damage where it is fainter by at most so much, in logits."""

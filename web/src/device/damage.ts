@@ -7,7 +7,7 @@ import { boxSums, dilate } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels } from "./planes";
 
 export const THRESHOLDS = { scratches: 0.971, dust: 0.94, stamps: 0.968 } as const;
-const SPREAD = 8;
+const SPREAD = 4;
 const FAINTER = 1;
 const REACH = 4;
 const TURNS = 20;
