@@ -73,6 +73,7 @@ def test_every_kind_of_image(finder: Finder, convert: Callable[[np.ndarray], obj
 @pytest.mark.parametrize(("core", "margin"), [(16, 24), (40, 24), (64, 32)])
 def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: int, margin: int) -> None:
     """As far as the margin reaches what the network sees, 4 samples, and where faint damage is followed to, 16."""
+    monkeypatch.setattr(find, "CROWDED", 10**6)  # which looks further around
     finder = Finder(write_detector(tmp_path / "blurred.onnx", reach=4))
     image = soft(150, 210) // 2 + 40
     image[np.random.default_rng(0).random((150, 210)) < np.linspace(0, 1.2, 210)] = RED
@@ -97,16 +98,55 @@ def test_a_grey_image_is_three_equal_planes(finder: Finder) -> None:
     assert not finder.find(np.full((20, 30), 255, np.uint8)).any()
 
 
-def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_what_is_sure() -> None:
+def test_beyond_the_border_the_network_sees_the_border_again() -> None:
+    class Seen:
+        multiple = 32
+
+        def __call__(self, image: np.ndarray) -> np.ndarray:
+            self.image = image
+            return image
+
+    seen = Seen()
+    samples = soft(40, 70)
+    planes = find._probabilities(seen, samples)  # type: ignore[arg-type]
+    assert planes.shape == (3, 40, 70)
+    assert seen.image.shape == (1, 3, 64, 96)
+    assert (seen.image[..., 40:, :70] == planes[:, 39:40]).all()
+    assert (seen.image[0, :, :40, 70:] == planes[..., 69:]).all()
+
+
+def fainter(logits: float) -> float:
+    """A probability of scratches so far below the threshold."""
+    threshold = find.THRESHOLDS["scratches"]
+    return 1 / (1 + (1 - threshold) / threshold * np.exp(logits))
+
+
+def found_scratches(plane: np.ndarray, finding: Finding | None = None) -> np.ndarray:
+    return damage_of(np.stack((plane, plane * 0, plane * 0)), finding or Finding())
+
+
+def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_clear_damage() -> None:
     plane = np.full((60, 60), 0.001, np.float32)
-    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = 0.999, 0.99, 0.99
-    probabilities = np.stack((plane, plane * 0, plane * 0))
-    usual = damage_of(probabilities, Finding())
+    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = fainter(-0.5), fainter(0.5), fainter(0.5)
+    usual = found_scratches(plane)
     assert usual[30, 5:25].all()
     assert usual.sum() == 20
-    assert damage_of(probabilities, Finding(sensitivity=0.9))[50, 50]
-    assert not damage_of(probabilities, Finding(sensitivity=0)).any()
-    assert not damage_of(probabilities, Finding(kinds=("dust", "stamps"))).any()
+    assert found_scratches(plane, Finding(sensitivity=0.9))[50, 50]
+    assert not found_scratches(plane, Finding(sensitivity=0)).any()
+    assert not found_scratches(plane, Finding(kinds=("dust", "stamps"))).any()
+    plane[30, 15:25] = fainter(1.5)
+    assert found_scratches(plane).sum() == 10
+
+
+def test_fainter_damage_counts_where_there_is_much() -> None:
+    plane = np.full((400, 600), 0.001, np.float32)
+    plane[100:130, 100:130] = 0.9999
+    plane[60, 50], plane[390, 590] = fainter(3.5), fainter(3.5)
+    found = found_scratches(plane)
+    assert found[60, 50]
+    assert found.sum() == 901, "the other is too far away"
+    plane[100:130, 106:130] = 0.001
+    assert found_scratches(plane).sum() == 180, "too little to count as much"
 
 
 def test_the_infrared_channel_finds_dust_in_uneven_light(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from wavepaint.cancellation import Cancelled, check_cancelled
 from wavepaint.errors import ImageError, MaskError
 from wavepaint.fill.dilation import dilate
 from wavepaint.fill.guide import READ_PIXELS
-from wavepaint.fill.padding import Padding
+from wavepaint.fill.patches import box_sums
 from wavepaint.fill.patches import dilate as dilate_square
 from wavepaint.fill.regions import Region, in_groups
 from wavepaint.fill.units import to_unit
 from wavepaint.image.sources import BytesImage, EncodedImage, open_image
 from wavepaint.image.types import ReadableImage
-from wavepaint.image.vips import encode_png
+from wavepaint.image.vips import libvips
 from wavepaint.options import DAMAGE_KINDS, Finding, Options, Progress, take_options
 from wavepaint.runtime import load_detector
 
@@ -31,16 +31,21 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
 
-THRESHOLDS = {"scratches": 0.9975, "dust": 0.974, "stamps": 0.991}
-"""Probabilities from which on a sample is clear damage, at sensitivity 0.5: 0.01 % of clean training images each."""
-SPREAD = 8.0
+THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.968}
+"""Probabilities from which on a lone sample is damage, at sensitivity 0.5."""
+SPREAD = 4.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
-FAINTER = {"scratches": 4.0, "dust": 1.0, "stamps": 4.0}
+FAINTER = 1.0
 """What is near damage is damage where it is fainter by at most so much, in logits."""
-REACH = 4
-"""How near, pixels; and so often in turn."""
-TURNS = 20
-CORE, MARGIN = 960, 96
+REACH, TURNS = 4, 20
+"""How near: in the next of the cells of so many pixels a side; and so often in turn."""
+CROWDED = 800
+"""Where so many samples around are damage there is more of it: fainter marks count, too."""
+CROWD = {"scratches": 4.0, "dust": 4.0, "stamps": 3.5}
+"""How much fainter they may be there, in logits."""
+CELL, AROUND = 32, 9
+"""What is around: so many cells of so many pixels a side, each way."""
+CORE, MARGIN = 1216, 64
 """Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
 BLOCK = 64
 """Side of the blocks in which the brightness of clear film is measured in infrared, pixels."""
@@ -82,14 +87,14 @@ class Finder:
         finding = finding or Finding()
         opened = _open(image)
         if finding.infrared is not None:
-            damage = find_in_infrared(_infrared(opened, finding.infrared), finding.sensitivity)
+            found = find_in_infrared(_infrared(opened, finding.infrared), finding.sensitivity)
         else:
-            damage = self._look(opened, finding, on_progress)
-        return dilate(damage, finding.grow)
+            found = self._look(opened, finding, on_progress)
+        return dilate(found, finding.grow)
 
     def _look(self, image: ReadableImage, finding: Finding, on_progress: Progress | None) -> Mask:
         detector = self.load()
-        damage = np.zeros((image.height, image.width), np.bool_)
+        found = np.zeros((image.height, image.width), np.bool_)
         tiles = _tiles(image.width, image.height)
         done = 0
         for group in in_groups(tiles, READ_PIXELS):
@@ -99,9 +104,9 @@ class Finder:
                 if on_progress is not None and on_progress(done / len(tiles)) is False:
                     raise Cancelled
                 marked = damage_of(_probabilities(detector, samples), finding)
-                damage[tile.holes.slices] = marked[tile.holes.relative_to(tile.crop).slices]
+                found[tile.holes.slices] = marked[tile.holes.relative_to(tile.crop).slices]
                 done += 1
-        return damage
+        return found
 
 
 @take_options(Finding)
@@ -131,19 +136,49 @@ def find_damage(image: Any, model: str | Path | None = None, threads: int | None
 
 
 def damage_of(probabilities: Planes, finding: Finding) -> Mask:
-    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter damage beside it."""
+    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter near it."""
     damage = np.zeros(probabilities.shape[1:], np.bool_)
     for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
         if kind not in finding.kinds:
             continue
         middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
-        clear, faint = (plane >= 1 / (1 + np.exp(-middle + weaker)) for weaker in (0.0, FAINTER[kind]))
-        for _ in range(TURNS if clear.any() else 0):
-            before, clear = clear, dilate_square(clear, REACH) & faint
-            if np.array_equal(before, clear):
-                break
-        damage |= clear
+        found = _clear_and_near(plane, middle)
+        crowded = _crowded(found)
+        if crowded.any():
+            # The more damage there is, the likelier is more of it: the prior of the image instead of the training's.
+            found = _clear_and_near(plane, np.where(crowded, middle - CROWD[kind], middle))
+        damage |= found
     return damage
+
+
+def _clear_and_near(plane: NDArray[np.float32], middle: Any) -> Mask:
+    """What is damage from these logits on, one number or one for each sample, and what is fainter beside it."""
+    clear: Mask = plane >= 1 / (1 + np.exp(-middle, dtype=np.float32))
+    faint: Mask = plane >= 1 / (1 + np.exp(FAINTER - middle, dtype=np.float32))
+    if not clear.any():
+        return clear
+    cells, others = (_counts(each, REACH) > 0 for each in (clear, faint))
+    for _ in range(TURNS):
+        before, cells = cells, dilate_square(cells, 1) & others
+        if np.array_equal(before, cells):
+            break
+    return faint & _spread(cells, REACH, faint.shape)
+
+
+def _crowded(found: Mask) -> Mask:
+    """Where at least `CROWDED` samples were found in the cells around."""
+    return _spread(box_sums(_counts(found, CELL), AROUND) >= CROWDED, CELL, found.shape)
+
+
+def _counts(mask: Mask, side: int) -> NDArray[np.int32]:
+    """How many samples of each cell of `side` pixels are marked."""
+    tops, lefts = (np.arange(0, length, side) for length in mask.shape)
+    return np.add.reduceat(np.add.reduceat(mask, tops, axis=0, dtype=np.int32), lefts, axis=1)
+
+
+def _spread(cells: Mask, side: int, shape: tuple[int, ...]) -> Mask:
+    """From cells to their samples."""
+    return cells.repeat(side, axis=0)[: shape[0]].repeat(side, axis=1)[:, : shape[1]]
 
 
 def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> Mask:
@@ -172,23 +207,24 @@ def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> M
     centres = (np.arange(columns) + 0.5) * BLOCK - 0.5
     middles = (np.arange(rows) + 0.5) * BLOCK - 0.5
     wide = np.stack([np.interp(np.arange(width), centres, row) for row in clear])
-    damage = np.empty((height, width), np.bool_)
+    found = np.empty((height, width), np.bool_)
     for y in range(height):
-        row_of_blocks = np.interp(y, middles, np.arange(rows))
-        above, weight = int(row_of_blocks), row_of_blocks - int(row_of_blocks)
+        place = np.interp(y, middles, np.arange(rows))
+        above, weight = int(place), place - int(place)
         level = wide[above] + weight * (wide[min(above + 1, rows - 1)] - wide[above])
-        damage[y] = infrared[y] < share * level
-    return damage
+        found[y] = infrared[y] < share * level
+    return found
 
 
 def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
     """(h, w, channels) -> (3, h, w), one plane for each of `options.DAMAGE_KINDS`."""
     colours = 3 if samples.shape[2] >= 3 else 1
     planes = to_unit(samples[..., :colours]).transpose(2, 0, 1)
-    padding = Padding.to_multiple(samples.shape[0], samples.shape[1], detector.multiple)
-    image = padding.apply(np.broadcast_to(planes, (3, *planes.shape[1:])))
-    cropped: Planes = padding.crop(detector(np.ascontiguousarray(image[None])))[0]
-    return cropped
+    height, width = samples.shape[:2]
+    # Repeated, not mirrored: the dark rim of many scans would look like a scratch.
+    needed = [(0, 0), (0, -height % detector.multiple), (0, -width % detector.multiple)]
+    image = np.pad(np.broadcast_to(planes, (3, height, width)), needed, mode="edge")
+    return detector(image[None])[0, :, :height, :width]
 
 
 def _tiles(width: int, height: int) -> list[Region]:
@@ -225,7 +261,8 @@ def _infrared(image: ReadableImage, given: Any) -> NDArray[np.uint8]:
 
 def encode_mask(mask: Mask) -> bytes:
     """A mask, (H, W) bool, as a grey PNG: white = damage."""
-    return encode_png(np.where(mask, np.uint8(255), np.uint8(0)))
+    grey = np.where(mask, np.uint8(255), np.uint8(0))
+    return libvips().Image.new_from_array(grey).pngsave_buffer()  # type: ignore[no-any-return]
 
 
 def write_mask(mask: Mask, path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "lab" / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "lab" / "benchmarks"))
 
 from peers.lama import lama_discriminator, lama_generator  # noqa: E402
 from peers.migan import migan_discriminator, migan_generator  # noqa: E402

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type Detector, damageOf, findDamage, tilesOf } from "../src/device/damage";
+import { CORE, type Detector, MARGIN, THRESHOLDS, damageOf, findDamage, tilesOf } from "../src/device/damage";
 import { DAMAGE_KINDS } from "../src/fill/finder";
+import { type Size, area } from "../src/geometry";
 import type { Raster } from "../src/image/raster";
 
 const ALL = { kinds: DAMAGE_KINDS, sensitivity: 0.5 };
@@ -23,35 +24,53 @@ describe("findDamage", () => {
       for (let y = core.top; y < core.top + core.height; y++) {
         for (let x = core.left; x < core.left + core.width; x++) seen[y * size.width + x]++;
       }
-      expect(crop.left).toBe(Math.max(core.left - 96, 0));
-      expect(crop.left + crop.width).toBe(Math.min(core.left + 1056, size.width));
+      expect(crop.left).toBe(Math.max(core.left - MARGIN, 0));
+      expect(crop.left + crop.width).toBe(Math.min(core.left + CORE + MARGIN, size.width));
     }
     expect(seen.every((count) => count === 1)).toBe(true);
   });
 
   it("finds what the network marks, across tiles, and only the kinds that are asked for", async () => {
-    const image = testImage(1000, 50);
-    for (let x = 900; x < 990; x++) image.data[3 * (20 * 1000 + x)] = 255;
-    image.data[3 * (10 * 1000 + 30) + 1] = 255;
+    const image = testImage(1300, 50);
+    for (let x = 1180; x < 1270; x++) image.data[3 * (20 * 1300 + x)] = 255;
+    image.data[3 * (10 * 1300 + 30) + 1] = 255;
     const shares: number[] = [];
     const step = async (share: number): Promise<void> => void shares.push(share);
     const found = await findDamage(image, ALL, detector, step);
     expect(found.reduce((sum, value) => sum + value, 0)).toBe(91);
-    expect(found.subarray(20 * 1000 + 900, 20 * 1000 + 990).every((value) => value === 1)).toBe(true);
+    expect(found.subarray(20 * 1300 + 1180, 20 * 1300 + 1270).every((value) => value === 1)).toBe(true);
     expect(shares).toEqual([0, 0.5]);
     const dust = await findDamage(image, { ...ALL, kinds: ["dust"] }, detector, step);
-    expect([dust[10 * 1000 + 30], dust.reduce((sum, value) => sum + value, 0)]).toEqual([1, 1]);
+    expect([dust[10 * 1300 + 30], dust.reduce((sum, value) => sum + value, 0)]).toEqual([1, 1]);
   });
 
-  it("takes what is fainter beside what is sure, and more with more sensitivity", () => {
+  /** A probability of scratches so many logits below the threshold. */
+  const fainter = (logits: number): number =>
+    1 / (1 + ((1 - THRESHOLDS.scratches) / THRESHOLDS.scratches) * Math.exp(logits));
+
+  const count = (scratches: Float32Array, size: Size, sensitivity = 0.5): number => {
+    const none = new Float32Array(area(size));
+    return damageOf([scratches, none, none], size, { ...ALL, sensitivity }).reduce((sum, value) => sum + value, 0);
+  };
+
+  it("takes what is fainter beside clear damage, and more with more sensitivity", () => {
     const size = { width: 60, height: 60 };
     const plane = new Float32Array(3600).fill(0.001);
-    plane.fill(0.999, 30 * 60 + 5, 30 * 60 + 15).fill(0.99, 30 * 60 + 15, 30 * 60 + 25);
-    plane[50 * 60 + 50] = 0.99;
-    const none = new Float32Array(3600);
-    const count = (sensitivity: number): number =>
-      damageOf([plane, none, none], size, { ...ALL, sensitivity }).reduce((sum, value) => sum + value, 0);
-    expect([count(0), count(0.5), count(0.9)]).toEqual([0, 20, 21]);
+    plane.fill(fainter(-0.5), 30 * 60 + 5, 30 * 60 + 15).fill(fainter(0.5), 30 * 60 + 15, 30 * 60 + 25);
+    plane[50 * 60 + 50] = fainter(0.5);
+    expect([0, 0.5, 0.9].map((sensitivity) => count(plane, size, sensitivity))).toEqual([0, 20, 21]);
+    plane.fill(fainter(1.5), 30 * 60 + 15, 30 * 60 + 25);
+    expect(count(plane, size)).toBe(10);
+  });
+
+  it("takes what is fainter where there is much", () => {
+    const size = { width: 600, height: 400 };
+    const plane = new Float32Array(area(size)).fill(0.001);
+    for (let y = 100; y < 130; y++) plane.fill(0.9999, y * 600 + 100, y * 600 + 130);
+    plane[60 * 600 + 50] = plane[390 * 600 + 590] = fainter(3.5);
+    expect(count(plane, size)).toBe(901);
+    for (let y = 100; y < 130; y++) plane.fill(0.001, y * 600 + 106, y * 600 + 130);
+    expect(count(plane, size)).toBe(180);
   });
 
   it("has the constants of Python", () => {
@@ -59,13 +78,19 @@ describe("findDamage", () => {
       readFileSync(new URL(name, import.meta.url), "utf-8"),
     );
     const numbersAt = (source: string, name: string): string[] | undefined =>
-      new RegExp(`^(?:const )?${name}\\b[^\\n]*`, "m")
+      new RegExp(`^(?:(?:export )?const )?${name}\\b[^\\n]*`, "m")
         .exec(source)?.[0]
         .match(/\d+(\.\d+)?/g)
         ?.map((text) => String(Number(text)));
-    for (const name of ["THRESHOLDS", "SPREAD", "FAINTER", "REACH", "TURNS"]) {
+    for (const name of ["THRESHOLDS", "SPREAD", "FAINTER", "CROWDED", "CROWD"]) {
       expect(numbersAt(here, name), name).toBeDefined();
       expect(numbersAt(here, name), name).toEqual(numbersAt(python, name));
+    }
+    for (const pair of [
+      ["CORE", "MARGIN"],
+      ["CELL", "AROUND"],
+    ]) {
+      expect(pair.flatMap((name) => numbersAt(here, name))).toEqual(numbersAt(python, pair.join(", ")));
     }
     const [options, search, settings] = [
       "../../src/wavepaint/options.py",
@@ -75,7 +100,5 @@ describe("findDamage", () => {
     const first = (source: string, pattern: RegExp): number => Number(pattern.exec(source)![1]); // throws without a match
     expect(first(search, /const GROW = (\d+)/)).toBe(first(options, /grow: int = option\((\d+)/));
     expect(first(settings, /sensitivity: ([\d.]+)/)).toBe(first(options, /sensitivity: float = option\(\s*([\d.]+)/));
-    const tiles = [numbersAt(here, "CORE"), numbersAt(here, "MARGIN")].flat();
-    expect(tiles).toEqual(numbersAt(python, "CORE, MARGIN"));
   });
 });

@@ -50,7 +50,7 @@ class WavePaintConfig:
         octaves: halvings, at most, at which a deep hole is filled first, each result the guess of the next; 0 for a
             network that has not learned to start from such a guess (`fill.depth.coarse_levels_of`, `network.coarse`).
         output: "image" (the filled image) or "damage" (logits of `DAMAGE_KINDS`; see `network.damage`).
-        stem_channels: channels at full resolution of a damage detector.
+        stem_channels: channels at half resolution of a damage detector.
     """
 
     num_modules: int = 4
@@ -68,7 +68,7 @@ class WavePaintConfig:
     sweeps: int = 10
     octaves: int = 0
     output: str = "image"
-    stem_channels: int = 8
+    stem_channels: int = 32
 
     def __post_init__(self) -> None:
         if problem := self._problem():
@@ -141,12 +141,13 @@ PRESETS: Mapping[str, WavePaintConfig] = {
     "damage": WavePaintConfig(
         num_modules=1,
         blocks_per_module=3,
-        final_dim=48,
-        ff_channel=48,
+        final_dim=64,
+        ff_channel=64,
         level=3,
         dropout=0.0,
         input_channels=3,
         output="damage",
+        stem_channels=32,
     ),
 }
 

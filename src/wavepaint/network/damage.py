@@ -16,10 +16,12 @@ _RARE = -4.0
 
 
 class DamageNetwork(nn.Module):
-    """WaveMix blocks at a quarter of the resolution between few channels at full and half resolution.
+    """WaveMix blocks at a quarter of the resolution between convolutions at half of it.
 
-    Fine damage is as wide as a sample, so that the first and the last layers are small convolutions of the samples
-    themselves (skip connections as in a U-Net, Ronneberger et al., 2015); the blocks see what is around.
+    Fine damage is as wide as a sample, and computing at full resolution costs most and learns least: the first layer
+    reads 6 x 6 samples at every second, the last writes 2 x 2 samples at once (sub-pixel convolution, Shi et al.,
+    2016), and skip connections carry the fine layers around the blocks, which see what is around (U-Net, Ronneberger
+    et al., 2015).
 
     Users choose the kinds that they want found, so that each has an output channel (`options.DAMAGE_KINDS`): scratches
     (long, thin things: scratches, hairs, fibres, cracks, folds, torn edges), dust (specks, spots, stains) and stamps
@@ -34,11 +36,11 @@ class DamageNetwork(nn.Module):
     def __init__(self, config: WavePaintConfig) -> None:
         super().__init__()
         self.config = config
-        fine, middle, channels = config.stem_channels, 3 * config.stem_channels, config.final_dim
-        self.down = nn.ModuleList([_conv(3, fine, 1), _conv(fine, middle, 2), _conv(middle, channels, 2)])
+        fine, channels = config.stem_channels, config.final_dim
+        self.down = nn.ModuleList([_conv(3, fine, 6, 2), _conv(fine, fine, 3), _conv(fine, channels, 4, 2)])
         self.layers = nn.Sequential(*(WaveMixBlock(config) for _ in range(config.blocks_per_module)))
-        self.up = nn.ModuleList([_conv(channels, 4 * middle, 1), _conv(middle, 4 * fine, 1)])
-        self.last = nn.Conv2d(fine, len(DAMAGE_KINDS), 3, padding=1)
+        self.up = nn.ModuleList([_conv(channels, 4 * fine, 1), _conv(fine, fine, 3)])
+        self.last = nn.Conv2d(fine, 4 * len(DAMAGE_KINDS), 3, padding=1)
         assert self.last.bias is not None
         nn.init.constant_(self.last.bias, _RARE)
 
@@ -60,12 +62,12 @@ class DamageNetwork(nn.Module):
         multiple = self.config.multiple
         if image.ndim != 4 or image.shape[1] != 3 or any(side % multiple for side in image.shape[2:]):
             raise ValueError(f"image must be (B, 3, H, W) with sides that {multiple} divides, got {tuple(image.shape)}")
-        fine = self.down[0](image - 0.5)  # (B, F, H, W)
-        middle = self.down[1](fine)  # (B, 3F, H/2, W/2)
-        h = self.layers(self.down[2](middle))  # (B, C, H/4, W/4)
-        middle = middle + nn.functional.pixel_shuffle(self.up[0](h), 2)
-        fine = fine + nn.functional.pixel_shuffle(self.up[1](middle), 2)
-        return self.last(fine)  # type: ignore[no-any-return]
+        fine = self.down[0](image - 0.5)  # (B, F, H/2, W/2)
+        fine = fine + self.down[1](fine)
+        h = self.layers(self.down[2](fine))  # (B, C, H/4, W/4)
+        fine = fine + nn.functional.pixel_shuffle(self.up[0](h), 2)
+        fine = fine + self.up[1](fine)
+        return nn.functional.pixel_shuffle(self.last(fine), 2)
 
     def scored(self, image: Tensor, mask: Tensor) -> Tensor:
         """What a validation scores, (B, 3, H, W): the logits."""
@@ -77,7 +79,10 @@ class DamageNetwork(nn.Module):
         return image, self.scored(image, mask).sigmoid(), mask
 
 
-def _conv(fan_in: int, fan_out: int, stride: int) -> nn.Sequential:
+def _conv(fan_in: int, fan_out: int, size: int, stride: int = 1) -> nn.Sequential:
+    padding = (size - stride) // 2
     return nn.Sequential(
-        nn.Conv2d(fan_in, fan_out, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(fan_out), nn.ReLU()
+        nn.Conv2d(fan_in, fan_out, size, stride=stride, padding=padding, bias=False),
+        nn.BatchNorm2d(fan_out),
+        nn.ReLU(),
     )

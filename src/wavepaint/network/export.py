@@ -266,18 +266,23 @@ def _conv_module(graph: _Graph, module: WaveMixModule, x: str, hole: str) -> str
 def _damage(graph: _Graph, model: DamageNetwork) -> str:
     """Logits of a damage detector."""
 
-    def conv(x: str, layers: nn.Module, stride: int) -> str:
+    def conv(x: str, layers: nn.Module) -> str:
         assert isinstance(layers, nn.Sequential)
-        scale, shift = _scale_and_shift(layers[1])
-        weight = layers[0].weight.detach().double() * scale.view(-1, 1, 1, 1)  # type: ignore[operator]
-        return graph.op("Relu", graph.conv(x, weight, shift, strides=[stride] * 2, pads=[1] * 4))
+        layer, (scale, shift) = layers[0], _scale_and_shift(layers[1])
+        assert isinstance(layer, nn.Conv2d)
+        weight = layer.weight.detach().double() * scale.view(-1, 1, 1, 1)
+        strides, pads = list(layer.stride), 2 * [int(each) for each in layer.padding]
+        return graph.op("Relu", graph.conv(x, weight, shift, strides=strides, pads=pads))
 
-    fine = conv(graph.op("Sub", "image", graph.constant(0.5)), model.down[0], 1)
-    middle = conv(fine, model.down[1], 2)
-    h = _blocks(graph, model.layers, conv(middle, model.down[2], 2))
-    for skip, layers in ((middle, model.up[0]), (fine, model.up[1])):
-        h = graph.op("Add", skip, graph.op("DepthToSpace", conv(h, layers, 1), blocksize=2, mode="CRD"))
-    return graph.conv(h, *_parameters(model.last), pads=[1] * 4)
+    def doubled(x: str) -> str:
+        return graph.op("DepthToSpace", x, blocksize=2, mode="CRD")
+
+    fine = conv(graph.op("Sub", "image", graph.constant(0.5)), model.down[0])
+    fine = graph.op("Add", fine, conv(fine, model.down[1]))
+    h = _blocks(graph, model.layers, conv(fine, model.down[2]))
+    fine = graph.op("Add", fine, doubled(conv(h, model.up[0])))
+    fine = graph.op("Add", fine, conv(fine, model.up[1]))
+    return doubled(graph.conv(fine, *_parameters(model.last), pads=[1] * 4))
 
 
 def _depth_conv(graph: _Graph, sequence: nn.Sequential, h: str) -> str:

@@ -3,16 +3,20 @@
 import { DAMAGE_KINDS, type Finding } from "../fill/finder";
 import type { Raster } from "../image/raster";
 import { type Box, type Size, area, intersection } from "../geometry";
-import { dilate } from "./exemplar/areas";
-import { channelOf, coloursOf, cropPixels, padInto } from "./planes";
+import { boxSums, dilate } from "./exemplar/areas";
+import { channelOf, coloursOf, cropPixels } from "./planes";
 
-const THRESHOLDS = { scratches: 0.9975, dust: 0.974, stamps: 0.991 } as const;
-const SPREAD = 8;
-const FAINTER = { scratches: 4, dust: 1, stamps: 4 } as const;
+export const THRESHOLDS = { scratches: 0.971, dust: 0.94, stamps: 0.968 } as const;
+const SPREAD = 4;
+const FAINTER = 1;
 const REACH = 4;
 const TURNS = 20;
-const CORE = 960;
-const MARGIN = 96;
+const CROWDED = 800;
+const CROWD = { scratches: 4, dust: 4, stamps: 3.5 } as const;
+const CELL = 32;
+const AROUND = 9;
+export const CORE = 1216;
+export const MARGIN = 64;
 
 /** A loaded detector. */
 export interface Detector {
@@ -69,9 +73,13 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
   const width = Math.ceil(crop.width / multiple) * multiple;
   const height = Math.ceil(crop.height / multiple) * multiple;
   const padded = new Float32Array(3 * width * height);
-  for (let c = 0; c < 3; c++) {
-    const target = padded.subarray(c * width * height, (c + 1) * width * height);
-    padInto(target, { width, height }, channelOf(samples, colours === 3 ? c : 0));
+  for (let c = 0, i = 0; c < 3; c++) {
+    const { data } = channelOf(samples, colours === 3 ? c : 0);
+    for (let y = 0; y < height; y++) {
+      // Repeated, not mirrored: the dark rim of many scans would look like a scratch.
+      const row = Math.min(y, crop.height - 1) * crop.width;
+      for (let x = 0; x < width; x++, i++) padded[i] = data[row + Math.min(x, crop.width - 1)];
+    }
   }
   const answer = await run(padded, { width, height });
   return DAMAGE_KINDS.map((_, c) => {
@@ -84,23 +92,72 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
   });
 }
 
-/** From probabilities to damage: clear damage, and fainter damage beside it. */
+/** From probabilities to damage: clear damage, and fainter damage beside it or among much. */
 export function damageOf(planes: readonly Float32Array[], size: Size, finding: Finding): Uint8Array {
   const damage = new Uint8Array(area(size));
+  const [near, around] = [new Cells(size, REACH), new Cells(size, CELL)];
   DAMAGE_KINDS.forEach((kind, index) => {
     if (!finding.kinds.includes(kind)) return;
     const threshold = THRESHOLDS[kind];
     const middle = Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - finding.sensitivity);
-    const [clearFrom, faintFrom] = [0, FAINTER[kind]].map((weaker) => 1 / (1 + Math.exp(weaker - middle)));
-    const plane = planes[index];
-    let clear = Uint8Array.from(plane, (value) => Number(value >= clearFrom));
-    let grew = clear.includes(1);
-    for (let turn = 0; turn < TURNS && grew; turn++) {
-      const before = clear;
-      clear = dilate(clear, size, REACH).map((near, at) => near & Number(plane[at] >= faintFrom));
-      grew = clear.some((marked, at) => marked !== before[at]);
-    }
-    clear.forEach((marked, at) => (damage[at] |= marked));
+    const atLeast = (lower: readonly [number, number], crowded: Uint8Array): Uint8Array => {
+      const from = lower.map((logits) => Math.fround(1 / (1 + Math.exp(logits - middle))));
+      return crowded.map((much, at) => Number(planes[index][at] >= from[much]));
+    };
+    const find = (crowded: Uint8Array): Uint8Array => {
+      const more = CROWD[kind];
+      return clearAndNear(atLeast([0, more], crowded), atLeast([FAINTER, FAINTER + more], crowded), near);
+    };
+    let found = find(new Uint8Array(area(size)));
+    const sums = boxSums(around.counts(found), around.size, AROUND);
+    const crowded = around.spread(Uint8Array.from(sums, (sum) => Number(sum >= CROWDED)));
+    if (crowded.includes(1)) found = find(crowded);
+    found.forEach((marked, at) => (damage[at] |= marked));
   });
   return damage;
+}
+
+/** Clear damage, and fainter damage in cells that lead to it. */
+function clearAndNear(clear: Uint8Array, faint: Uint8Array, cells: Cells): Uint8Array {
+  if (!clear.includes(1)) return clear;
+  const [start, others] = [clear, faint].map((mask) =>
+    Uint8Array.from(cells.counts(mask), (count) => Math.min(count, 1)),
+  );
+  let reached = start;
+  for (let turn = 0, grew = true; turn < TURNS && grew; turn++) {
+    const before = reached;
+    reached = dilate(reached, cells.size, 1).map((next, at) => next & others[at]);
+    grew = reached.some((marked, at) => marked !== before[at]);
+  }
+  const close = cells.spread(reached);
+  return faint.map((marked, at) => marked & close[at]);
+}
+
+/** An image in cells of `side` pixels a side. */
+class Cells {
+  readonly size: Size;
+
+  constructor(
+    private readonly image: Size,
+    private readonly side: number,
+  ) {
+    this.size = { width: Math.ceil(image.width / side), height: Math.ceil(image.height / side) };
+  }
+
+  /** How many samples of each cell are marked. */
+  counts(mask: Uint8Array): Uint32Array {
+    const counts = new Uint32Array(area(this.size));
+    mask.forEach((marked, at) => (counts[this.cellAt(at)] += marked));
+    return counts;
+  }
+
+  /** From cells to their samples. */
+  spread(cells: Uint8Array): Uint8Array {
+    return new Uint8Array(area(this.image)).map((_, at) => cells[this.cellAt(at)]);
+  }
+
+  private cellAt(at: number): number {
+    const [x, y] = [at % this.image.width, Math.floor(at / this.image.width)];
+    return Math.floor(y / this.side) * this.size.width + Math.floor(x / this.side);
+  }
 }
