@@ -44,7 +44,7 @@ CROWDED = 800
 CROWD = {"scratches": 4.0, "dust": 4.0, "stamps": 3.5}
 """How much fainter they may be there, in logits."""
 CELL, AROUND = 32, 9
-"""What is around: so many cells of so many pixels a side, each way."""
+"""What is around: so many cells of so many pixels a side, each way, as far as a tile's crop shows them."""
 CORE, MARGIN = 1216, 64
 """Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
 BLOCK = 64
@@ -151,7 +151,7 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
     return damage
 
 
-def _clear_and_near(plane: NDArray[np.float32], middle: Any) -> Mask:
+def _clear_and_near(plane: NDArray[np.float32], middle: float | NDArray[np.float64]) -> Mask:
     """What is damage from these logits on, one number or one for each sample, and what is fainter beside it."""
     clear: Mask = plane >= 1 / (1 + np.exp(-middle, dtype=np.float32))
     faint: Mask = plane >= 1 / (1 + np.exp(FAINTER - middle, dtype=np.float32))

@@ -194,3 +194,8 @@ def test_describe_tells_a_published_file(tmp_path: Path) -> None:
     assert (info.format, info.config.input_channels, info.preset) == ("pytorch", 3, None)
     assert info.parameters == sum(p.numel() for p in model.parameters())
     assert info.bytes == (tmp_path / "published.pth").stat().st_size
+
+
+@pytest.mark.parametrize("name", ["default", "damage"])
+def test_the_packaged_networks_are_of_the_presets_of_their_names(name: str) -> None:
+    assert describe(name).preset == name

@@ -68,7 +68,7 @@ class WavePaintConfig:
     sweeps: int = 10
     octaves: int = 0
     output: str = "image"
-    stem_channels: int = 32
+    stem_channels: int = 8
 
     def __post_init__(self) -> None:
         if problem := self._problem():
