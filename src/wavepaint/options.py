@@ -41,7 +41,7 @@ RECIPES = (
     *("default", "finetune", "film", "stamps", "faces", "damage"),
     *("published", "published-celeba", "published-imagenet"),
 )
-"""Of training, that come with the package."""
+"""Recipes of training that come with the package."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 P = ParamSpec("P")
