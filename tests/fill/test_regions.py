@@ -173,6 +173,11 @@ def test_a_hole_into_which_no_large_square_fits_is_not_wide(side: int) -> None:
     assert find_wide(mask) == []
 
 
+@pytest.mark.parametrize(("height", "width"), [(200, 900), (900, 200)])
+def test_an_image_into_which_no_large_square_fits_has_no_wide_hole(height: int, width: int) -> None:
+    assert find_wide(np.ones((height, width), np.bool_)) == []
+
+
 def test_the_border_band_of_a_wide_hole_is_left() -> None:
     deep = check_wide(mask_of(1000, 1200, (320, 336, 496, 400)))
     border = WideSizes.border

@@ -84,9 +84,9 @@ def _wide_cells(mask: Mask, wide: int) -> Cells:
     sides = np.minimum(CELL, np.array(mask.shape) - cells[:, :2] * CELL)
     cells = cells[cells[:, 2] == sides.prod(axis=1)]
     side = wide // CELL
-    if len(cells) < side**2:
+    rows, columns = cells[:, :2].max(axis=0, initial=-1) + 1
+    if min(rows, columns) < side:
         return np.empty((0, 3), np.int64)
-    rows, columns = cells[:, :2].max(axis=0) + 1
     full = np.zeros((rows, columns), np.bool_)
     full[cells[:, 0], cells[:, 1]] = True
     # Where a square begins; a cell is under one that begins at most `side - 1` cells above and left of it.
