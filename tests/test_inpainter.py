@@ -340,7 +340,7 @@ def test_a_wide_hole_of_a_streamed_file_is_the_same(fill: Inpainter, tmp_path: P
     image = soft(600, 700)
     mask = np.zeros((600, 700), np.bool_)
     mask[100:500, 90:520] = True
-    path = tmp_path / "photo.tif"
+    path = tmp_path / "image.tif"
     path.write_bytes(tiff(image))
     expected = fill(image, mask)
     with changed_limits(held_bytes=1000):
@@ -427,7 +427,7 @@ def test_an_empty_mask_returns_the_input_and_loads_nothing(tmp_path: Path, monke
     assert keep(data, mask) == data
     shown = Image.open(io.BytesIO(data)).convert("P")
     assert keep(shown, mask).mode == "P"
-    path = tmp_path / "photo.png"
+    path = tmp_path / "image.png"
     path.write_bytes(data)
     assert np.array_equal(np.array(Image.open(keep(path, mask, output=tmp_path / "copy.tif"))), image)
     with pytest.raises(MaskError, match="the mask is 9x9 pixels"):
@@ -461,7 +461,7 @@ def test_the_hole_is_gone_when_the_result_is_written(
     monkeypatch.setattr(ImageFile, "save", save)
     image, hole = random_image(40, 50, 3, np.uint8), np.zeros((40, 50), np.uint8)
     hole[10:20, 10:20] = 255
-    source, mask = tmp_path / "photo.tif", tmp_path / "mask.tif"
+    source, mask = tmp_path / "image.tif", tmp_path / "mask.tif"
     for path, page in ((source, Image.fromarray(image)), (mask, Image.fromarray(hole))):
         page.save(path, save_all=True, append_images=[page] * (pages - 1))
     fill(source, mask, output=tmp_path / "filled.tif")
@@ -523,22 +523,22 @@ def test_16_bit_files_stay_16_bit(fill: Inpainter) -> None:
 
 def test_a_path_gives_a_file_beside_it_and_never_replaces_one(fill: Inpainter, tmp_path: Path) -> None:
     samples, mask = noise(30, 40, 3), block(30, 40)
-    path = tmp_path / "photo.png"
+    path = tmp_path / "image.png"
     path.write_bytes(pillow(samples, "PNG"))
     result = fill(path, mask)
-    assert result == tmp_path / "photo-filled.png"
+    assert result == tmp_path / "image-filled.png"
     assert np.array_equal(np.array(Image.open(result)), fill(samples, mask))
-    with pytest.raises(ImageError, match=r"photo-filled\.png: exists already"):
+    with pytest.raises(ImageError, match=r"image-filled\.png: exists already"):
         fill(str(path), mask)
     assert fill(str(path), mask, output=str(path)) == path
     assert np.array_equal(np.array(Image.open(path)), fill(samples, mask))
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["photo-filled.png", "photo.png"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["image-filled.png", "image.png"]
 
 
 def test_a_gif_becomes_a_png(fill: Inpainter, tmp_path: Path) -> None:
-    path = tmp_path / "photo.gif"
+    path = tmp_path / "image.gif"
     path.write_bytes(pillow(soft(30, 40), "GIF"))
-    assert fill(path, block(30, 40)).name == "photo-filled.png"
+    assert fill(path, block(30, 40)).name == "image-filled.png"
 
 
 @pytest.mark.parametrize("dtype", KINDS)
@@ -575,7 +575,7 @@ def test_image_and_mask_mix_freely(fill: Inpainter, tmp_path: Path, image: str, 
         (tmp_path / name).write_bytes(data)
         return tmp_path / name
 
-    result = fill(spell(image, samples, "photo.png"), spell(mask, hole.astype(np.uint8) * 255, "mask.png"))
+    result = fill(spell(image, samples, "image.png"), spell(mask, hole.astype(np.uint8) * 255, "mask.png"))
     if isinstance(result, bytes):
         result = io.BytesIO(result)
     found = result if isinstance(result, np.ndarray) else np.array(result if image == "pil" else Image.open(result))
@@ -608,10 +608,10 @@ def test_what_is_not_an_image_says_why(fill: Inpainter, image: object, reason: s
 
 
 def test_a_mask_of_another_size_names_both_sizes_and_files(fill: Inpainter, tmp_path: Path) -> None:
-    image, mask = tmp_path / "photo.png", tmp_path / "mask.png"
+    image, mask = tmp_path / "image.png", tmp_path / "mask.png"
     image.write_bytes(pillow(noise(30, 40, 3), "PNG"))
     mask.write_bytes(pillow(noise(40, 30, 1), "PNG"))
-    with pytest.raises(MaskError, match=r"mask\.png: the mask is 30x40 pixels, but .*photo\.png is 40x30"):
+    with pytest.raises(MaskError, match=r"mask\.png: the mask is 30x40 pixels, but .*image\.png is 40x30"):
         fill(image, mask)
 
 
@@ -626,8 +626,8 @@ def test_an_impossible_output_fails_before_the_work(
     monkeypatch.setattr(inpainter, "load_runtime", lambda *_: pytest.fail("loaded a network"))
     samples = noise(30, 40, 3)
     data = pillow(samples, "PNG")
-    (tmp_path / "photo.png").write_bytes(data)
-    image = {"path": tmp_path / "photo.png", "bytes": data, "array": samples}[kind]
+    (tmp_path / "image.png").write_bytes(data)
+    image = {"path": tmp_path / "image.png", "bytes": data, "array": samples}[kind]
     with pytest.raises(ImageError, match=reason):
         Inpainter()(image, block(30, 40), output=tmp_path / name)
 

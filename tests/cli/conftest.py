@@ -18,6 +18,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photo.png").write_bytes(IMAGE)
+    (tmp_path / "image.png").write_bytes(IMAGE)
     (tmp_path / "mask.png").write_bytes(MASK)
     return tmp_path

@@ -30,12 +30,12 @@ def test_info_and_export(here: Path) -> None:
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert (lines["file"], lines["final_dim"], lines["stem"]) == ("small.safetensors", "16", "haar")
     assert run("export", "small.safetensors", "-o", "small.onnx").exit_code == 0
-    assert run("inpaint", "photo.png", "mask.png", "-o", "out.png", "--model", "small.onnx").exit_code == 0
+    assert run("inpaint", "image.png", "mask.png", "-o", "out.png", "--model", "small.onnx").exit_code == 0
     check_filled(here / "out.png")
     for arguments in (
-        ["info", "photo.png"],
+        ["info", "image.png"],
         ["export", "none.pth", "-o", "x.onnx"],
-        ["export", "photo.png", "-o", "x"],
+        ["export", "image.png", "-o", "x"],
     ):
         failed = run(*arguments)
         assert failed.exit_code == 2

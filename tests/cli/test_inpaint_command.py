@@ -30,17 +30,17 @@ from wavepaint.options import Options
 
 def test_an_image_and_a_mask(here: Path, model: Path) -> None:
     (here / f".{'0' * 16}.part").touch()  # of a run that was killed
-    result = run("inpaint", "photo.png", "mask.png", "-o", "out.png", "--model", model)
+    result = run("inpaint", "image.png", "mask.png", "-o", "out.png", "--model", model)
     assert (result.exit_code, result.stdout) == (0, "")
     assert re.fullmatch(r"out\.png: 7\.5 % filled in \d+\.\d s\n", result.stderr)
     check_filled(here / "out.png")
-    assert sorted(os.listdir(here)) == ["mask.png", "out.png", "photo.png"]
+    assert sorted(os.listdir(here)) == ["image.png", "mask.png", "out.png"]
 
 
 def test_boxes_instead_of_a_mask(here: Path, model: Path) -> None:
     hole = HOLE.copy()
     hole[:5, 45:] = True
-    result = run("inpaint", "photo.png", "--box", "15,10,15,10", "--box=45,-5,99,10", "-o", "out.png", "--model", model)
+    result = run("inpaint", "image.png", "--box", "15,10,15,10", "--box=45,-5,99,10", "-o", "out.png", "--model", model)
     assert result.exit_code == 0
     check_filled(here / "out.png", hole)
 
@@ -58,7 +58,7 @@ def test_mask_options_mean_what_they_do_in_python(here: Path, model: Path) -> No
     levels = np.where(HOLE, 60, 200).astype(np.uint8)
     (here / "levels.png").write_bytes(pillow(levels, "PNG"))
     options = ["--threshold", 0.3, "--invert-mask", "--dilate", 2]
-    assert run("inpaint", "photo.png", "levels.png", *options, "-o", "out.png", "--model", model).exit_code == 0
+    assert run("inpaint", "image.png", "levels.png", *options, "-o", "out.png", "--model", model).exit_code == 0
     expected = wavepaint.inpaint(SAMPLES, levels, threshold=0.3, invert_mask=True, dilate=2, model=model)
     assert np.array_equal(samples_of(here / "out.png"), expected)
 
@@ -67,7 +67,7 @@ def test_mask_options_mean_what_they_do_in_python(here: Path, model: Path) -> No
     ("arguments", "stdin", "output"),
     [
         (["-", "mask.png", "-o", "-"], IMAGE, None),
-        (["photo.png", "-", "-o", "-"], MASK, None),
+        (["image.png", "-", "-o", "-"], MASK, None),
         (["-", "mask.png", "-o", "out.png"], IMAGE, "out.png"),
     ],
 )
@@ -78,7 +78,7 @@ def test_standard_streams(here: Path, model: Path, arguments: list[str], stdin: 
 
 
 def test_the_format_of_standard_output_can_be_chosen(here: Path, model: Path) -> None:
-    result = run("inpaint", "photo.png", "mask.png", "-o", "-", "--format", "tiff", "--model", model)
+    result = run("inpaint", "image.png", "mask.png", "-o", "-", "--format", "tiff", "--model", model)
     assert Image.open(io.BytesIO(result.stdout_bytes)).format == "TIFF"
     check_filled(result.stdout_bytes)
 
@@ -95,63 +95,63 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
     ("arguments", "reason"),
     [
         (["none.png", "mask.png", "-o", "out.png"], "none.png: No such file"),
-        (["photo.png", "none.png", "-o", "out.png"], "none.png: No such file"),
-        (["photo.png", "small.png", "-o", "out.png"], "small.png: the mask is 9x7 pixels, but photo.png is 50x40"),
-        (["photo.png", "full.png", "-o", "out.png"], "photo.png: the mask covers the whole image"),
+        (["image.png", "none.png", "-o", "out.png"], "none.png: No such file"),
+        (["image.png", "small.png", "-o", "out.png"], "small.png: the mask is 9x7 pixels, but image.png is 50x40"),
+        (["image.png", "full.png", "-o", "out.png"], "image.png: the mask covers the whole image"),
         (["broken.png", "mask.png", "-o", "out.png"], "broken.png: cannot be decoded"),
-        (["photo.png", "mask.png", "-o", "none/out.png"], "none/out.png: there is no directory none"),
-        (["photo.png", "mask.png", "-o", "out.xcf"], "out.xcf: cannot write .xcf files"),
-        (["photo.png", "-o", "out.png"], "give MASK, --mask, --box or --alpha, to say what to fill"),
+        (["image.png", "mask.png", "-o", "none/out.png"], "none/out.png: there is no directory none"),
+        (["image.png", "mask.png", "-o", "out.xcf"], "out.xcf: cannot write .xcf files"),
+        (["image.png", "-o", "out.png"], "give MASK, --mask, --box or --alpha, to say what to fill"),
         (["", "mask.png", "-o", "out"], "IMAGE or MASK is empty"),
-        (["photo.png", "", "-o", "out.png"], "MASK is empty"),
-        (["photo.png", "mask.png", "-o", ""], "--output is empty"),
+        (["image.png", "", "-o", "out.png"], "MASK is empty"),
+        (["image.png", "mask.png", "-o", ""], "--output is empty"),
         (["x" * 300 + ".png", "mask.png", "-o", "out.png"], "x.png: File name too long"),
-        (["photo.png", "x" * 300 + ".png", "-o", "out.png"], "x.png: File name too long"),
-        (["photo.png", "mask.png", "-o", "x" * 300 + ".png"], "x.png: cannot be written: File name too long"),
-        (["photo.png", "mask.png", "-o", "pipe"], "pipe: cannot be written: is not a regular file"),
+        (["image.png", "x" * 300 + ".png", "-o", "out.png"], "x.png: File name too long"),
+        (["image.png", "mask.png", "-o", "x" * 300 + ".png"], "x.png: cannot be written: File name too long"),
+        (["image.png", "mask.png", "-o", "pipe"], "pipe: cannot be written: is not a regular file"),
         (["broken.png", "mask.png", "-o", "-"], "broken.png: cannot be decoded"),
-        (["photo.png", "--alpha", "-o", "-"], "photo.png: has no transparency"),
-        (["photo.png", "mask.png", "--dilate", "abc", "-o", "out.png"], "'--dilate'"),
-        (["photo.png", "mask.png", "--blur", "9", "-o", "out.png"], "--blur"),
+        (["image.png", "--alpha", "-o", "-"], "image.png: has no transparency"),
+        (["image.png", "mask.png", "--dilate", "abc", "-o", "out.png"], "'--dilate'"),
+        (["image.png", "mask.png", "--blur", "9", "-o", "out.png"], "--blur"),
         (
-            ["photo.png", "mask.png", "--model", "photo.png", "-o", "out.png"],
-            "photo.png: neither a WavePaint checkpoint",
+            ["image.png", "mask.png", "--model", "image.png", "-o", "out.png"],
+            "image.png: neither a WavePaint checkpoint",
         ),
         (
-            ["photo.png", "mask.png", "--format", "svg", "-o", "-"],
+            ["image.png", "mask.png", "--format", "svg", "-o", "-"],
             "'--format': 'svg' is not one of 'png', 'jpeg'",
         ),
         (["line\nbreak.png", "mask.png", "-o", "out.png"], "line break.png: No such file"),
-        (["photo.png", "mask.png", "--alpha", "-o", "out.png"], "give only one of MASK and --alpha"),
-        (["photo.png", "mask.png", "--box", "1,2,3,4", "-o", "out.png"], "give only one of MASK and --box"),
-        (["photo.png", "-m", "mask.png", "--box", "1,2,3,4", "-o", "out.png"], "give only one of --mask and --box"),
-        (["photo.png", "--alpha", "--box", "1,2,3,4", "-o", "out.png"], "give only one of them"),
-        (["photo.png", "photo.png", "mask.png", "-o", "out"], "give --mask, --box or --alpha for several images"),
-        (["photo.png", "photo.png", "photo.png", "-m", "mask.png", "-o", "out.png"], "out.png: is no folder"),
-        (["photo.png", "photo.png", "-m", "mask.png", "-o", "out"], "two of the results would have the same name"),
-        (["photo.png", "-", "-m", "mask.png", "-o", "out"], "standard input is one image"),
-        (["photo.png", "mask.png", "-o", "photo.png"], "photo.png: is the image itself: --in-place writes over it"),
-        (["photo.png", "mask.png", "-o", "."], "photo.png: is the image itself"),
-        (["photo.png", "mask.png", "-o", "link.png"], "link.png: is the image itself"),
-        (["photo.png", "mask.png", "-o", "mask.png"], "mask.png: is the mask"),
-        (["photo.png", "mask.png", "-o", "out.png", "--in-place"], "give either --output or --in-place"),
+        (["image.png", "mask.png", "--alpha", "-o", "out.png"], "give only one of MASK and --alpha"),
+        (["image.png", "mask.png", "--box", "1,2,3,4", "-o", "out.png"], "give only one of MASK and --box"),
+        (["image.png", "-m", "mask.png", "--box", "1,2,3,4", "-o", "out.png"], "give only one of --mask and --box"),
+        (["image.png", "--alpha", "--box", "1,2,3,4", "-o", "out.png"], "give only one of them"),
+        (["image.png", "image.png", "mask.png", "-o", "out"], "give --mask, --box or --alpha for several images"),
+        (["image.png", "image.png", "image.png", "-m", "mask.png", "-o", "out.png"], "out.png: is no folder"),
+        (["image.png", "image.png", "-m", "mask.png", "-o", "out"], "two of the results would have the same name"),
+        (["image.png", "-", "-m", "mask.png", "-o", "out"], "standard input is one image"),
+        (["image.png", "mask.png", "-o", "image.png"], "image.png: is the image itself: --in-place writes over it"),
+        (["image.png", "mask.png", "-o", "."], "image.png: is the image itself"),
+        (["image.png", "mask.png", "-o", "link.png"], "link.png: is the image itself"),
+        (["image.png", "mask.png", "-o", "mask.png"], "mask.png: is the mask"),
+        (["image.png", "mask.png", "-o", "out.png", "--in-place"], "give either --output or --in-place"),
         (["-", "mask.png", "--in-place"], "--in-place is for files"),
-        (["photo.png", "mask.png", "-o", "out.png", "--compare", "a.xcf"], "a.xcf: cannot write .xcf"),
-        (["photo.png", "mask.png", "-o", "out.png", "--compare", ""], "--compare is empty"),
-        (["photo.png", "photo.png", "-m", "mask.png", "-o", "out", "--compare", "a.png"], "--compare is for one image"),
-        (["photo.png", "mask.png", "--threshold", "255", "-o", "out.png"], "threshold must be 0 to 254"),
-        (["photo.png", "--alpha", "-o", "out.png"], "photo.png: has no transparency"),
-        (["photo.png", "--box", "1,2,3", "-o", "out.png"], "a box must be X,Y,W,H, four whole numbers, not '1,2,3'"),
-        (["photo.png", "--box", "1,2,3,x", "-o", "out.png"], "a box must be X,Y,W,H, four whole numbers"),
-        (["photo.png", "--box", "90,0,5,5", "-o", "out.png"], "lies outside the image of 50x40"),
-        (["photo.png", "mask.png", "--dilate", "-1", "-o", "out.png"], "dilate must be 0 to"),
-        (["photo.png", "mask.png", "--quality", "0", "-o", "out.png"], "quality must be 1 to 100"),
-        (["photo.png", "mask.png", "--format", "tiff", "-o", "out.png"], "--format is for standard output and folders"),
+        (["image.png", "mask.png", "-o", "out.png", "--compare", "a.xcf"], "a.xcf: cannot write .xcf"),
+        (["image.png", "mask.png", "-o", "out.png", "--compare", ""], "--compare is empty"),
+        (["image.png", "image.png", "-m", "mask.png", "-o", "out", "--compare", "a.png"], "--compare is for one image"),
+        (["image.png", "mask.png", "--threshold", "255", "-o", "out.png"], "threshold must be 0 to 254"),
+        (["image.png", "--alpha", "-o", "out.png"], "image.png: has no transparency"),
+        (["image.png", "--box", "1,2,3", "-o", "out.png"], "a box must be X,Y,W,H, four whole numbers, not '1,2,3'"),
+        (["image.png", "--box", "1,2,3,x", "-o", "out.png"], "a box must be X,Y,W,H, four whole numbers"),
+        (["image.png", "--box", "90,0,5,5", "-o", "out.png"], "lies outside the image of 50x40"),
+        (["image.png", "mask.png", "--dilate", "-1", "-o", "out.png"], "dilate must be 0 to"),
+        (["image.png", "mask.png", "--quality", "0", "-o", "out.png"], "quality must be 1 to 100"),
+        (["image.png", "mask.png", "--format", "tiff", "-o", "out.png"], "--format is for standard output and folders"),
         (
-            ["photo.png", "mask.png", "--runtime", "x", "-o", "out.png"],
+            ["image.png", "mask.png", "--runtime", "x", "-o", "out.png"],
             "'--runtime': 'x' is not one of 'auto'",
         ),
-        (["photo.png", "mask.png", "--model", "none.pth", "-o", "out.png"], "none.pth: no such file"),
+        (["image.png", "mask.png", "--model", "none.pth", "-o", "out.png"], "none.pth: no such file"),
         (["-", "-", "-o", "out.png"], "only one of image and mask"),
         (["none.png", "mask.png", "-o", "-"], "none.png: No such file"),
     ],
@@ -159,7 +159,7 @@ def test_a_warning_is_one_line_and_no_failure(here: Path, model: Path) -> None:
 def test_bad_input_is_one_line_and_status_2(here: Path, model: Path, arguments: list[str], reason: str) -> None:
     (here / "small.png").write_bytes(pillow(noise(7, 9, 1), "PNG"))
     os.mkfifo(here / "pipe")
-    (here / "link.png").symlink_to("photo.png")
+    (here / "link.png").symlink_to("image.png")
     (here / "full.png").write_bytes(pillow(np.full((40, 50, 1), 255, np.uint8), "PNG"))
     (here / "broken.png").write_bytes(IMAGE[: len(IMAGE) // 2])
     before = sorted(os.listdir(here))
@@ -176,7 +176,7 @@ def test_bad_input_is_one_line_and_status_2(here: Path, model: Path, arguments: 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["inpaint", "photo.png", "mask.png"], "give either --output or --in-place"),
+        (["inpaint", "image.png", "mask.png"], "give either --output or --in-place"),
         (["--fast"], "--fast"),
         (["inflate"], "inflate"),
     ],
@@ -191,7 +191,7 @@ def test_a_command_that_makes_no_sense_is_one_line_too(here: Path, arguments: li
 
 def test_a_mask_that_marks_nothing_is_a_warning(here: Path, model: Path) -> None:
     (here / "faint.png").write_bytes(pillow(HOLE.astype(np.uint8) * 100, "PNG"))
-    result = run("inpaint", "photo.png", "faint.png", "-o", "out.png", "--model", model, "-q")
+    result = run("inpaint", "image.png", "faint.png", "-o", "out.png", "--model", model, "-q")
     assert result.exit_code == 0
     assert result.stderr.startswith("wavepaint: warning: faint.png: marks nothing: its largest value is 100 of 255")
     assert "--threshold" in result.stderr
@@ -205,14 +205,14 @@ def test_bytes_from_standard_input_are_named_so(here: Path, model: Path) -> None
 
 
 def test_the_mask_is_an_option_too_and_quiet_is_quiet(here: Path, model: Path) -> None:
-    expected = run("inpaint", "photo.png", "mask.png", "-o", "-", "--model", model)
+    expected = run("inpaint", "image.png", "mask.png", "-o", "-", "--model", model)
     assert expected.stderr.startswith("standard output: 7.5 % filled in ")
     for name in ("-m", "--mask"):
-        result = run("inpaint", "photo.png", name, "mask.png", "-o", "out.png", "--quiet", "--model", model)
+        result = run("inpaint", "image.png", name, "mask.png", "-o", "out.png", "--quiet", "--model", model)
         assert (result.exit_code, result.output) == (0, "")
         assert (here / "out.png").read_bytes() == expected.stdout_bytes
-    result = run("inpaint", "photo.png", "mask.png", "-o", "out.png", "-v", "--model", model)
-    assert "photo.png: the network runs in onnxruntime" in result.stderr
+    result = run("inpaint", "image.png", "mask.png", "-o", "out.png", "-v", "--model", model)
+    assert "image.png: the network runs in onnxruntime" in result.stderr
     (here / "large.png").write_bytes(pillow(noise(300, 400, 3), "PNG"))
     result = run("inpaint", "large.png", "--box", "0,0,5,5", "-o", "out.png", "--model", model)
     assert result.stderr.startswith("out.png: less than 0.1 % filled in ")
@@ -222,35 +222,35 @@ def test_several_images_in_one_call(here: Path, model: Path) -> None:
     (here / "second.gif").write_bytes(pillow(SAMPLES, "GIF"))
     (here / "broken.png").write_bytes(IMAGE[:200])
     result = run(
-        "inpaint", "photo.png", "broken.png", "second.gif", "-m", "mask.png", "-o", "out/deep", "--model", model
+        "inpaint", "image.png", "broken.png", "second.gif", "-m", "mask.png", "-o", "out/deep", "--model", model
     )
     assert result.exit_code == 1
     lines = result.stderr.splitlines()
     assert [line.partition(" filled in ")[0] for line in lines[::2]] == [
-        "out/deep/photo.png: 7.5 %",
+        "out/deep/image.png: 7.5 %",
         "out/deep/second.png: 7.5 %",
     ]
     assert lines[1].startswith("wavepaint: broken.png: ")
-    check_filled(here / "out/deep/photo.png")
-    assert files_in(here / "out") == ["deep/photo.png", "deep/second.png"]
+    check_filled(here / "out/deep/image.png")
+    assert files_in(here / "out") == ["deep/image.png", "deep/second.png"]
 
 
 def test_one_image_into_a_folder_takes_its_name(here: Path, model: Path) -> None:
     (here / "out").mkdir()
     for output in ("out", "out/", "new/"):
-        assert run("inpaint", "photo.png", "mask.png", "-o", output, "--model", model).exit_code == 0
-        check_filled(here / output / "photo.png")
+        assert run("inpaint", "image.png", "mask.png", "-o", output, "--model", model).exit_code == 0
+        check_filled(here / output / "image.png")
 
 
 def test_in_place_writes_over_the_image(here: Path, model: Path) -> None:
-    result = run("inpaint", "photo.png", "mask.png", "--in-place", "--compare", "both.png", "--model", model)
-    assert (result.exit_code, result.stderr.startswith("photo.png: 7.5 % filled")) == (0, True)
-    check_filled(here / "photo.png")
+    result = run("inpaint", "image.png", "mask.png", "--in-place", "--compare", "both.png", "--model", model)
+    assert (result.exit_code, result.stderr.startswith("image.png: 7.5 % filled")) == (0, True)
+    check_filled(here / "image.png")
     assert np.array_equal(samples_of(here / "both.png")[:, :50], SAMPLES)
     assert run("inpaint", str(here), "-m", "mask.png", "--in-place").exit_code == 2
 
 
-@pytest.mark.parametrize("ends", [["photo.png", "-o", "out.png"], ["photo.png", "-o", "-"], ["-", "-o", "out.png"]])
+@pytest.mark.parametrize("ends", [["image.png", "-o", "out.png"], ["image.png", "-o", "-"], ["-", "-o", "out.png"]])
 def test_a_comparison_shows_before_and_after(here: Path, model: Path, ends: list[str]) -> None:
     result = run("inpaint", *ends, "-m", "mask.png", "--compare", "both.png", "--model", model, stdin=IMAGE)
     assert result.exit_code == 0
@@ -282,20 +282,20 @@ def test_a_comparison_is_turned_and_in_srgb(tmp_path: Path) -> None:
 def test_a_level_of_255_is_a_threshold(here: Path, model: Path) -> None:
     (here / "levels.png").write_bytes(pillow(np.where(HOLE, 130, 125).astype(np.uint8), "PNG"))
     for threshold in ("128", "0.502"):
-        arguments = ["photo.png", "levels.png", "--threshold", threshold, "-o", "out.png", "--model", model]
+        arguments = ["image.png", "levels.png", "--threshold", threshold, "-o", "out.png", "--model", model]
         assert run("inpaint", *arguments).exit_code == 0
         check_filled(here / "out.png")
 
 
 def test_a_deprecated_option_says_so(here: Path, model: Path) -> None:
-    arguments = ["photo.png", "mask.png", "-q", "-o", "out.png", "--model", str(model), "--grain", "off"]
+    arguments = ["image.png", "mask.png", "-q", "-o", "out.png", "--model", str(model), "--grain", "off"]
     command = [sys.executable, "-m", "wavepaint", "inpaint", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == 'wavepaint: warning: grain is deprecated: use detail="grain" or detail="network"\n'
 
 
 def test_jpg_is_a_format(here: Path, model: Path) -> None:
-    result = run("inpaint", "photo.png", "mask.png", "-o", "-", "--format", "jpg", "--model", model)
+    result = run("inpaint", "image.png", "mask.png", "-o", "-", "--format", "jpg", "--model", model)
     assert Image.open(io.BytesIO(result.stdout_bytes)).format == "JPEG"
 
 
@@ -311,7 +311,7 @@ def test_jpg_is_a_format(here: Path, model: Path) -> None:
 def test_closed_and_full_streams(here: Path, model: Path, redirection: str, status: int, line: str) -> None:
     if "/dev/full" in redirection and not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full")
-    image = "-" if "<" in redirection else "photo.png"
+    image = "-" if "<" in redirection else "image.png"
     command = f'"{sys.executable}" -m wavepaint inpaint {image} -m mask.png -o - --model "{model}" {redirection}'
     done = subprocess.run(command, shell=True, capture_output=True, timeout=60, check=False)
     assert done.returncode == status
@@ -447,9 +447,9 @@ def test_the_format_of_a_whole_folder(here: Path, images: Path, model: Path) -> 
 
 def test_the_format_of_several_images(here: Path, model: Path) -> None:
     (here / "second.gif").write_bytes(pillow(SAMPLES, "GIF"))
-    arguments = ["photo.png", "second.gif", "-m", "mask.png", "-o", "out", "--format", "webp", "--quality", "80"]
+    arguments = ["image.png", "second.gif", "-m", "mask.png", "-o", "out", "--format", "webp", "--quality", "80"]
     assert run("inpaint", *arguments, "--model", model).exit_code == 0
-    assert files_in(here / "out") == ["photo.webp", "second.webp"]
+    assert files_in(here / "out") == ["image.webp", "second.webp"]
 
 
 def test_the_network_knows_how_long_the_job_is(images: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -472,7 +472,7 @@ def test_the_network_knows_how_long_the_job_is(images: Path, here: Path, monkeyp
 
 
 def test_the_command_with_the_packaged_network(here: Path) -> None:
-    command = [sys.executable, "-m", "wavepaint", "inpaint", "photo.png", "mask.png", "-o", "out.png", "--threads", "1"]
+    command = [sys.executable, "-m", "wavepaint", "inpaint", "image.png", "mask.png", "-o", "out.png", "--threads", "1"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (0, "", 1)
     assert result.stderr.startswith("out.png: 7.5 % filled in ")

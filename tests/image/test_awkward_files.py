@@ -187,8 +187,8 @@ def test_directories_that_name_each_other_are_read_once() -> None:
 
 def test_a_target_that_is_no_file_is_refused_before_the_work(idle: Inpainter, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "photo.png").write_bytes(IMAGE)
-    for image in (tmp_path / "photo.png", IMAGE, SAMPLES):
+    (tmp_path / "image.png").write_bytes(IMAGE)
+    for image in (tmp_path / "image.png", IMAGE, SAMPLES):
         with pytest.raises(ImageError, match=r"pipe\.png: cannot be written: is not a regular file"):
             idle(image, HOLE, output=tmp_path / "pipe.png")
     assert stat.S_ISFIFO((tmp_path / "pipe.png").stat().st_mode)
@@ -207,8 +207,8 @@ def test_an_image_behind_a_link_is_filled_in_its_place(fill: Inpainter, tmp_path
 
 @pytest.mark.skipif(can_write("jxl"), reason="this libvips writes JPEG XL")
 def test_a_format_without_an_encoder_is_refused_before_the_work(idle: Inpainter, tmp_path: Path) -> None:
-    (tmp_path / "photo.png").write_bytes(IMAGE)
-    for image in (tmp_path / "photo.png", IMAGE, SAMPLES):
+    (tmp_path / "image.png").write_bytes(IMAGE)
+    for image in (tmp_path / "image.png", IMAGE, SAMPLES):
         with pytest.raises(ImageError, match=r"cannot write \.jxl files, only \.png, .*\.avif"):
             idle(image, HOLE, output=tmp_path / "out.jxl")
     with pytest.raises(ImageError, match=r"cannot write \.svg files, only (?!.*jxl)"):
@@ -230,7 +230,7 @@ def test_the_name_of_a_result_says_its_format(fill: Inpainter, tmp_path: Path, n
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP", "GIF"])
 def test_with_nothing_to_fill_a_file_stays_byte_for_byte(idle: Inpainter, tmp_path: Path, format: str) -> None:
     data = pillow(soft(20, 30), format)
-    path = tmp_path / f"photo.{format.lower()}"
+    path = tmp_path / f"image.{format.lower()}"
     path.write_bytes(data)
     assert idle(data, NONE) == data
     if format == "GIF":
@@ -255,8 +255,8 @@ def test_with_nothing_to_fill_all_pages_stay_byte_for_byte(idle: Inpainter, tmp_
 
 def test_another_quality_or_format_is_still_given(idle: Inpainter, tmp_path: Path) -> None:
     data = pillow(soft(20, 30), "JPEG", quality=95)
-    for image in (data, tmp_path / "photo.jpg"):
-        (tmp_path / "photo.jpg").write_bytes(data)
+    for image in (data, tmp_path / "image.jpg"):
+        (tmp_path / "image.jpg").write_bytes(data)
         idle(image, NONE, quality=40, output=tmp_path / "out.jpg")
         assert quality_of((tmp_path / "out.jpg").read_bytes()) == 40
         idle(image, NONE, output=tmp_path / "out.png")

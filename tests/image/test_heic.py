@@ -80,7 +80,7 @@ def test_a_heic_is_filled_and_stays_one(fill: Inpainter, channels: int, depth: i
 def test_orientation_exif_profile_and_xmp_of_a_phone(
     fill: Inpainter, tmp_path: Path, orientation: int, suffix: str
 ) -> None:
-    path, target = tmp_path / "photo.heic", tmp_path / f"out.{suffix}"
+    path, target = tmp_path / "image.heic", tmp_path / f"out.{suffix}"
     packet, exif = XMP.replace(b"6", b"%d" % orientation), exif_of(orientation).tobytes()
     path.write_bytes(heic(soft(64, 96), exif=exif, xmp=packet, icc_profile=SRGB_PROFILE))
     image = ImageFile.open(path)
@@ -133,13 +133,13 @@ def test_without_pillow_heif_the_error_names_the_extra_before_any_work(
         pytest.fail("libvips decodes AVIF")
     if can_write("heic"):
         pytest.skip("this libvips has HEVC itself")
-    (tmp_path / "photo.heic").write_bytes(data)
+    (tmp_path / "image.heic").write_bytes(data)
     monkeypatch.setattr("wavepaint.inpainter.load_runtime", lambda *_: pytest.fail("loaded a network"))
-    with pytest.raises(ImageError, match=r"photo\.heic: HEIC needs pillow-heif: pip install 'wavepaint\[heic\]'$"):
-        Inpainter()(tmp_path / "photo.heic", HOLE)
+    with pytest.raises(ImageError, match=r"image\.heic: HEIC needs pillow-heif: pip install 'wavepaint\[heic\]'$"):
+        Inpainter()(tmp_path / "image.heic", HOLE)
     with pytest.raises(ImageError, match=r"out\.heic: HEIC needs pillow-heif: pip install 'wavepaint\[heic\]'$"):
         Inpainter()(soft(64, 96), HOLE, tmp_path / "out.heic")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.heic"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["image.heic"]
 
 
 def test_pillow_heif_is_imported_for_heic_only() -> None:
@@ -157,9 +157,9 @@ def test_the_gain_map_of_a_heif_is_left_out_with_a_warning(fill: Inpainter, tmp_
     alpha, apple = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:com:apple:photo:2020:aux:hdrgainmap"
     data = pillow(soft(64, 96, 4), "AVIF")
     assert alpha in data
-    (tmp_path / "photo.avif").write_bytes(data.replace(alpha, apple.ljust(len(alpha), b"\0")))
-    with pytest.warns(ImageWarning, match=r"photo\.avif: its gain map, .* is left out"):
-        result = fill(tmp_path / "photo.avif", HOLE)
+    (tmp_path / "image.avif").write_bytes(data.replace(alpha, apple.ljust(len(alpha), b"\0")))
+    with pytest.warns(ImageWarning, match=r"image\.avif: its gain map, .* is left out"):
+        result = fill(tmp_path / "image.avif", HOLE)
     assert b"hdrgainmap" not in result.read_bytes()
     assert ImageFile.open(result).warnings == ()
     assert ImageFile.open(data).warnings == ()

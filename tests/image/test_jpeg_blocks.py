@@ -139,7 +139,7 @@ def test_a_progressive_image_that_is_cut_short_is_damaged_or_compressed_again() 
 def test_new_blocks_are_as_good_as_an_encoder_s(tmp_path: Path) -> None:
     samples = soft(96, 96)
     data = pillow(samples, "JPEG", quality=90, subsampling="4:2:0")
-    path = tmp_path / "photo.jpg"
+    path = tmp_path / "image.jpg"
     path.write_bytes(data)
     image = ImageFile.open(path)
     wanted = np.ascontiguousarray(soft(128, 96)[32:])

@@ -31,7 +31,7 @@ def test_what_an_image_knows_goes_into_the_file(fill: Inpainter, tmp_path: Path,
     if source == "TIFF":
         exif[700] = PACKET
     options = {"xmp": PACKET} if source == "JPEG" else {}
-    path = tmp_path / f"photo.{source.lower()}"
+    path = tmp_path / f"image.{source.lower()}"
     options |= {"exif": exif.tobytes(), "icc_profile": SRGB_PROFILE, "dpi": (300, 300)}
     Image.fromarray(noise(20, 30, 3)).save(path, source, **options)
     image = Image.open(path)

@@ -95,12 +95,12 @@ def test_refuses_what_is_not_its_own(page: Path, tmp_path: Path) -> None:
     write_site(target, page=page)  # empty: fine
     other = tmp_path / "other"
     other.mkdir()
-    (other / "photo.jpg").write_text("mine")
-    with pytest.raises(OptionError, match=r"holds photo\.jpg, which is not of an earlier site"):
+    (other / "image.jpg").write_text("mine")
+    with pytest.raises(OptionError, match=r"holds image\.jpg, which is not of an earlier site"):
         write_site(other, page=page)
-    assert [path.name for path in other.iterdir()] == ["photo.jpg"]
+    assert [path.name for path in other.iterdir()] == ["image.jpg"]
     with pytest.raises(OptionError, match="is not a folder"):
-        write_site(other / "photo.jpg", page=page)
+        write_site(other / "image.jpg", page=page)
     with pytest.raises(OptionError, match="there is no folder"):
         write_site(tmp_path / "a" / "b", page=page)
 

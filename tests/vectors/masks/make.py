@@ -145,7 +145,7 @@ def on_black(colour: Any) -> np.ndarray:
 
 
 IMAGES = {
-    "photo.png": encoded(NATURAL),
+    "image.png": encoded(NATURAL),
     "grey.png": encoded(GREY),
     "deep.png": png(DEEP),
     "document.png": encoded(DOCUMENT),
@@ -184,7 +184,7 @@ class Case:
     name: str
     mask: bytes
     hole: np.ndarray | None = field(default_factory=lambda: HOLE)
-    image: str = "photo.png"
+    image: str = "image.png"
     options: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     error: str | None = None
