@@ -39,13 +39,13 @@ def part_by_source(shards: Sequence[Path], target: Path, held_out: int, seed: in
     images: dict[str, dict[str, bytes]] = defaultdict(dict)
     for shard in shards:
         sources = _sources(shard)
-        found = find_images(shard)
-        for index in range(len(found)):
-            name = PurePosixPath(found.name(index)).name
+        opened = find_images(shard)
+        for index in range(len(opened)):
+            name = PurePosixPath(opened.name(index)).name
             stem = PurePosixPath(name).stem
             if stem not in sources:
                 raise OptionError(f"{shard}: {name} has no {stem}.json that names its source")
-            images[sources[stem]][name] = found.encoded(index)
+            images[sources[stem]][name] = opened.encoded(index)
     count = min(map(len, images.values()), default=0) - held_out
     if count < 1:
         raise OptionError(f"{len(images)} sources, of which one has no more than {held_out} images to test on")
@@ -63,14 +63,14 @@ def part_by_source(shards: Sequence[Path], target: Path, held_out: int, seed: in
 
 def _sources(shard: Path) -> dict[str, str]:
     """By stem of an image what its record calls its source."""
-    found = {}
+    source_of = {}
     try:
         with tarfile.open(shard) as tar:
             for member in tar:
                 if member.name.endswith(".json") and (file := tar.extractfile(member)) is not None:
                     source = json.load(file).get("source")
                     if source:
-                        found[PurePosixPath(member.name).stem] = str(source)
+                        source_of[PurePosixPath(member.name).stem] = str(source)
     except (OSError, tarfile.TarError, ValueError, AttributeError) as error:
         raise OptionError(f"{shard}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return found
+    return source_of

@@ -49,20 +49,22 @@ Detector = Callable[[RGB], Mask]
 
 @dataclass(frozen=True)
 class Counts:
-    """Samples that were found, right, true, and hit."""
+    """Samples that were marked, right, true, and hit."""
 
-    found: int = 0
+    marked: int = 0
     right: int = 0
     true: int = 0
     hit: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.found + other.found, self.right + other.right, self.true + other.true, self.hit + other.hit)
+        return Counts(
+            self.marked + other.marked, self.right + other.right, self.true + other.true, self.hit + other.hit
+        )
 
     @property
     def precision(self) -> float:
-        """Share of the found samples that are right; 1 if there are none."""
-        return self.right / self.found if self.found else 1.0
+        """Share of the marked samples that are right; 1 if there are none."""
+        return self.right / self.marked if self.marked else 1.0
 
     @property
     def recall(self) -> float:
@@ -76,10 +78,10 @@ class Counts:
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
-def count(found: Mask, true: Mask) -> Counts:
+def count(marked: Mask, true: Mask) -> Counts:
     """Compare two masks, (H, W) bool, with one pixel of tolerance."""
-    right, hit = found & grown(true, 1), true & grown(found, 1)
-    return Counts(*(int(np.count_nonzero(mask)) for mask in (found, right, true, hit)))
+    right, hit = marked & grown(true, 1), true & grown(marked, 1)
+    return Counts(*(int(np.count_nonzero(mask)) for mask in (marked, right, true, hit)))
 
 
 def grown(mask: Mask, by: int) -> Mask:
@@ -127,9 +129,9 @@ def score(detector: Detector, crops: Sequence[Damaged], kind: DamageKind) -> tup
     total, clear = Counts(), Counts()
     for crop in crops:
         assert crop.truth is not None
-        found, true = detector(crop.image), crop.mask[KINDS.index(kind)]
+        marked, true = detector(crop.image), crop.mask[KINDS.index(kind)]
         change = np.abs(crop.image.astype(int) - crop.truth).max(-1)
-        total, clear = total + count(found, true), clear + count(found, true & (change >= CLEAR))
+        total, clear = total + count(marked, true), clear + count(marked, true & (change >= CLEAR))
     return total, clear
 
 
@@ -166,8 +168,8 @@ def found_rows(
         crops = damaged_crops(held_out, [kind], number, seed)
         for name, detector in detectors.items():
             result, clear = score(detector, crops, kind)
-            found = (result.precision, result.recall, result.f1, clear.recall)
-            rows[f"{kind}: {name}"] = [*found, *clean_shares(detector, clean)]
+            scores = (result.precision, result.recall, result.f1, clear.recall)
+            rows[f"{kind}: {name}"] = [*scores, *clean_shares(detector, clean)]
     for each in SENSITIVITIES:
         shares = clean_shares(partial(finder.find, finding=Finding(sensitivity=each, grow=0)), clean)
         rows[f"all kinds: wavepaint, sensitivity {each}"] = [None, None, None, None, *shares]
@@ -209,7 +211,7 @@ def stored(
     finder, machine = Finder(threads=1), describe_machine()
     with packaged(DAMAGE_NAME) as path:
         digest = hashlib.sha256(path.with_suffix(".onnx").read_bytes()).hexdigest()
-    found = found_rows(finder, held_out, training, number, seed)
+    detected = found_rows(finder, held_out, training, number, seed)
     restored = restored_rows(finder, damaged_crops(held_out, KINDS, filled, seed), vgg_weights)
     return {
         "title": "Finding damage",
@@ -227,7 +229,7 @@ def stored(
                 "id": "found",
                 "title": f"{number} held-out crops of {SIDE} pixels for each kind; and the whole images, clean",
                 "columns": [*([label, 3] for label in FOUND_LABELS), ["clean, largest %", 2]],
-                "rows": found,
+                "rows": detected,
             },
             {
                 "id": "restored",

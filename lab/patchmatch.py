@@ -107,12 +107,12 @@ class _Scale:
         field = np.full(coarse.hole.size, -1, np.int64)
         field[coarse.targets] = matches.sources
         y, x = np.divmod(self.targets, w)
-        found = field[np.minimum(y // 2, coarse_h - 1) * coarse_w + np.minimum(x // 2, coarse_w - 1)]
-        source_y, source_x = np.divmod(np.maximum(found, 0), coarse_w)
+        sources = field[np.minimum(y // 2, coarse_h - 1) * coarse_w + np.minimum(x // 2, coarse_w - 1)]
+        source_y, source_x = np.divmod(np.maximum(sources, 0), coarse_w)
         source_y = np.minimum(2 * source_y + y % 2, h - 1)
         source_x = np.minimum(2 * source_x + x % 2, w - 1)
         doubled = source_y * w + source_x
-        usable = (found >= 0) & self.is_source[doubled]
+        usable = (sources >= 0) & self.is_source[doubled]
         return Matches(np.where(usable, doubled, start.sources), start.distances)
 
     def search(self, filled: FloatImage, matches: Matches, rng: np.random.Generator) -> Matches:

@@ -133,17 +133,17 @@ def _splits_of(dataset: Dataset, source: ImageSource) -> Splits:
             raise OptionError(f"{dataset.title} has {dataset.total:,} images, but the source {len(source):,}")
         ordered = iter(sorted(range(len(source)), key=lambda index: _natural(source.name(index))))
         return {split: [next(ordered) for _ in range(count)] for split, count in dataset.counts.items()}
-    found: dict[str, list[int]] = {split: [] for split in dataset.counts}
+    splits: dict[str, list[int]] = {split: [] for split in dataset.counts}
     for index in range(len(source)):
-        split = next((part for part in PurePosixPath(source.name(index)).parts[:-1] if part in found), None)
+        split = next((part for part in PurePosixPath(source.name(index)).parts[:-1] if part in splits), None)
         if split is not None:
-            found[split].append(index)
-    for split, indices in found.items():
+            splits[split].append(index)
+    for split, indices in splits.items():
         if len(indices) != dataset.counts[split]:
-            wanted = dataset.counts[split]
-            raise OptionError(f"{dataset.title} has {wanted:,} images in {split}, but the source {len(indices):,}")
+            count = dataset.counts[split]
+            raise OptionError(f"{dataset.title} has {count:,} images in {split}, but the source {len(indices):,}")
         indices.sort(key=lambda index: _natural(source.name(index)))
-    return found
+    return splits
 
 
 def _splits_from_lists(dataset: Dataset, source: ImageSource, folder: Path) -> Splits:
@@ -191,10 +191,10 @@ def _begin(target: Path, plan: dict[str, Any], texts: Mapping[str, str]) -> None
     manifest = target / MANIFEST
     if manifest.is_file():
         try:
-            found = json.loads(manifest.read_text(encoding="utf-8"))
+            existing = json.loads(manifest.read_text(encoding="utf-8"))
         except ValueError as error:
             raise OptionError(f"{manifest}: not JSON: {error}") from None
-        different = [key for key in plan if not isinstance(found, dict) or found.get(key) != plan[key]]
+        different = [key for key in plan if not isinstance(existing, dict) or existing.get(key) != plan[key]]
         if different:
             raise OptionError(f"{target}: was prepared with other {', '.join(different)}; choose another folder")
     elif target.exists() and (not target.is_dir() or any(target.iterdir())):

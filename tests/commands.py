@@ -28,9 +28,9 @@ def samples_of(file: Path | bytes) -> np.ndarray:
 
 
 def check_filled(file: Path | bytes, hole: np.ndarray = HOLE) -> None:
-    found = samples_of(file)
-    assert np.array_equal(found[~hole], SAMPLES[~hole])
-    assert not np.array_equal(found[hole], SAMPLES[hole])
+    samples = samples_of(file)
+    assert np.array_equal(samples[~hole], SAMPLES[~hole])
+    assert not np.array_equal(samples[hole], SAMPLES[hole])
 
 
 def files_in(root: Path) -> list[str]:

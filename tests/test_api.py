@@ -101,10 +101,10 @@ def test_a_type_checker_finds_wrong_values(tmp_path: Path) -> None:
     (tmp_path / "use.py").write_text(USE)
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--no-error-summary", "use.py"]
     environment = {"MYPYPATH": str(SRC), "PATH": "", "MYPY_CACHE_DIR": str(tmp_path / "cache")}
-    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    wrong = {int(line.split(":")[1]) for line in found.stdout.splitlines() if ": error: " in line}
+    checked = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    wrong = {int(line.split(":")[1]) for line in checked.stdout.splitlines() if ": error: " in line}
     marked = {number for number, line in enumerate(USE.splitlines(), 1) if line.endswith("# error")}
-    assert wrong == marked, found.stdout + found.stderr
+    assert wrong == marked, checked.stdout + checked.stderr
 
 
 # -- copies and processes -------------------------------------------------------------------------------------------

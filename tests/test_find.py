@@ -142,9 +142,9 @@ def test_fainter_damage_counts_where_there_is_much() -> None:
     plane = np.full((400, 600), 0.001, np.float32)
     plane[100:130, 100:130] = 0.9999
     plane[60, 50], plane[390, 590] = fainter(3.5), fainter(3.5)
-    found = found_scratches(plane)
-    assert found[60, 50]
-    assert found.sum() == 901, "the other is too far away"
+    mask = found_scratches(plane)
+    assert mask[60, 50]
+    assert mask.sum() == 901, "the other is too far away"
     plane[100:130, 106:130] = 0.001
     assert found_scratches(plane).sum() == 180, "too little to count as much"
 
@@ -160,13 +160,13 @@ def test_the_infrared_channel_finds_dust_in_uneven_light(tmp_path: Path) -> None
     assert [find_in_infrared(faint, sensitivity)[205, 220] for sensitivity in (0, 0.5, 1)] == [False, True, True]
     image = soft(300, 400)
     banded = np.dstack((image, infrared))
-    for found in (
+    for mask in (
         wavepaint.find_damage(image, infrared=infrared, grow=0),
         wavepaint.find_damage(banded, infrared="band", grow=0),
         wavepaint.find_damage(tiff(banded.astype(np.uint16) * 257), infrared="band", grow=0),
         wavepaint.find_damage(png(image), infrared=infrared.astype(np.uint16) * 257, grow=0),
     ):
-        assert np.array_equal(found, dust)
+        assert np.array_equal(mask, dust)
 
 
 def test_the_holder_of_a_film_is_no_dust() -> None:
@@ -174,9 +174,9 @@ def test_the_holder_of_a_film_is_no_dust() -> None:
     infrared = rng.integers(165, 176, (256, 512))
     infrared[:, :256] = rng.integers(0, 9, (256, 256))
     infrared[100:110, 400:420] = 60
-    found = find_in_infrared(infrared.astype(np.uint8))
-    assert not found[:, :128].any()
-    assert found[:, 288:].sum() == 200
+    mask = find_in_infrared(infrared.astype(np.uint8))
+    assert not mask[:, :128].any()
+    assert mask[:, 288:].sum() == 200
 
 
 def test_bad_input_is_one_line(tmp_path: Path, finder: Finder) -> None:

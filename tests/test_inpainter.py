@@ -444,12 +444,12 @@ def test_the_hole_is_gone_when_the_result_is_written(
     alive: list[bool] = []
 
     def watched(function: Any) -> Any:
-        def found(*values: Any, **options: Any) -> Any:
+        def recorded(*values: Any, **options: Any) -> Any:
             hole = function(*values, **options)
             holes.append(weakref.ref(hole))
             return hole
 
-        return found
+        return recorded
 
     def save(self: ImageFile, *values: Any) -> None:
         alive.append(any(hole() is not None for hole in holes))
@@ -578,8 +578,8 @@ def test_image_and_mask_mix_freely(fill: Inpainter, tmp_path: Path, image: str, 
     result = fill(spell(image, samples, "image.png"), spell(mask, hole.astype(np.uint8) * 255, "mask.png"))
     if isinstance(result, bytes):
         result = io.BytesIO(result)
-    found = result if isinstance(result, np.ndarray) else np.array(result if image == "pil" else Image.open(result))
-    assert np.array_equal(found, fill(samples, hole))
+    actual = result if isinstance(result, np.ndarray) else np.array(result if image == "pil" else Image.open(result))
+    assert np.array_equal(actual, fill(samples, hole))
 
 
 # -- errors ---------------------------------------------------------------------------------------------------------

@@ -196,8 +196,8 @@ def test_a_marked_copy_in_opencv_s_order() -> None:
     marked[hole] = (255, 0, 0)
     cv = cv2.cvtColor(marked, cv2.COLOR_RGB2BGR)
     with pytest.warns(ImageWarning, match="is a copy of image"):
-        found = find_hole(open_image(image[..., ::-1], bgr=True), cv, Options(bgr=True))
-    assert np.array_equal(found, hole)
+        actual = find_hole(open_image(image[..., ::-1], bgr=True), cv, Options(bgr=True))
+    assert np.array_equal(actual, hole)
 
 
 # -- PIL ------------------------------------------------------------------------------------------------------------

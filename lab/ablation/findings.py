@@ -86,22 +86,22 @@ def findings(
                 _differences(compared, metric),
                 f"difference{',' + unit if unit else ''}",
             )
-    found = {name: each for name, each in fields.items() if each is not None}
-    if found:
-        maps = {name: (each.energy, each.radii["90%"]) for name, each in found.items()}
+    measured = {name: each for name, each in fields.items() if each is not None}
+    if measured:
+        maps = {name: (each.energy, each.radii["90%"]) for name, each in measured.items()}
         figures["receptive-field"] = energy_maps("Effective receptive field: the middle 128 pixels", maps)
-    profiles = {name: [_point(each.share_within(radius)) for radius in PROFILE] for name, each in found.items()}
+    profiles = {name: [_point(each.share_within(radius)) for radius in PROFILE] for name, each in measured.items()}
     profile_title = "Share of the gradient energy within a radius"
     columns = [str(radius) for radius in PROFILE]
     figures["receptive-field-profile"] = line_chart(profile_title, "pixels", columns, profiles)
     return Report(
         study.name,
         study.question,
-        _conclusion(bench, rows, found, sets),
+        _conclusion(bench, rows, measured, sets),
         (f"{INTERVALS} {SEEDS}", _method_note(bench), *_TEXTURE_NOTES * study.continues),
         tuple(tables),
         {name: svg for name, svg in figures.items() if svg},
-        _results(bench, rows, found),
+        _results(bench, rows, measured),
     )
 
 
@@ -131,15 +131,15 @@ def _conclusion(
 
 def _best(rows: Sequence[Compared]) -> str:
     """Which arm has the lowest VGG distance, and what it pays; which has as much detail as the truth."""
-    found = {(row.arm, row.metric): row for row in rows if row.kind == ALL_KINDS}
+    row_of = {(row.arm, row.metric): row for row in rows if row.kind == ALL_KINDS}
     arms = tuple(dict.fromkeys(row.arm for row in rows))
-    least = min(arms, key=lambda arm: found[arm, VGG_DISTANCE].summary.mean)
-    paid = found[least, COMPARED[0]].difference
+    least = min(arms, key=lambda arm: row_of[arm, VGG_DISTANCE].summary.mean)
+    paid = row_of[least, COMPARED[0]].difference
     price = "" if paid is None else f", at {signed(paid, DIGITS[COMPARED[0]], ' dB')} in PSNR"
     nearest = []
     for metric in DETAIL:
-        arm = min(arms, key=lambda arm, metric=metric: abs(found[arm, metric].summary.mean))  # type: ignore[misc]
-        nearest.append(f"{SHORT[metric][0]} by {arm} ({found[arm, metric].summary.mean:+.{DIGITS[metric]}f})")
+        arm = min(arms, key=lambda arm, metric=metric: abs(row_of[arm, metric].summary.mean))  # type: ignore[misc]
+        nearest.append(f"{SHORT[metric][0]} by {arm} ({row_of[arm, metric].summary.mean:+.{DIGITS[metric]}f})")
     return f"The lowest VGG distance: {least}{price}. Nearest to the truth's: {', '.join(nearest)}."
 
 
@@ -207,22 +207,22 @@ def _parameters(model: WavePaint) -> int:
 def _scores_table(place: str, compared: Sequence[Compared], metrics: Sequence[str]) -> Table:
     """All kinds together: means and differences."""
     arms = dict.fromkeys(row.arm for row in compared)
-    found = {(row.arm, row.metric): row for row in compared if row.kind == ALL_KINDS}
+    row_of = {(row.arm, row.metric): row for row in compared if row.kind == ALL_KINDS}
     rows, bold = [], []
     for arm in arms:
         cells, marks = [arm], [False]
         for metric in metrics:
-            row = found[arm, metric]
+            row = row_of[arm, metric]
             by_seed = ", ".join(f"{value:+.{DIGITS[metric]}f}" for value in row.by_seed) if row.by_seed else ""
             cells += [f"{row.summary.mean:.{DIGITS[metric]}f}", _difference_cell(row), by_seed]
             marks += [False, row.difference is not None and excludes_zero(row.difference), False]
         rows.append(tuple(cells))
         bold.append(tuple(marks))
-    noise = {SHORT[m][0]: found[next(iter(arms)), m].noise for m in metrics}
+    noise = {SHORT[m][0]: row_of[next(iter(arms)), m].noise for m in metrics}
     seeds = ", ".join(f"{name} {value:.4f}" for name, value in noise.items() if value is not None)
     of_each = ("difference [95 % interval]", "by seed")
     header = ("arm", *(text for metric in metrics for text in (SHORT[metric][0], *of_each)))
-    count = found[next(iter(arms)), metrics[0]].summary.count
+    count = row_of[next(iter(arms)), metrics[0]].summary.count
     title = f"At {place}: {count} images, all kinds of holes" + (
         f"; seeds of the reference differ by {seeds}" * bool(seeds)
     )
@@ -247,11 +247,11 @@ def _matrix(rows: Mapping[tuple[str, str], list[Compared]], metric: str) -> Tabl
 def _kinds_table(place: str, compared: Sequence[Compared], metric: str) -> Table:
     """Differences per kind of hole."""
     kinds = [kind for kind in dict.fromkeys(row.kind for row in compared) if kind != ALL_KINDS]
-    found = {(row.arm, row.kind): row for row in compared if row.metric == metric}
+    row_of = {(row.arm, row.kind): row for row in compared if row.metric == metric}
     arms = dict.fromkeys(row.arm for row in compared)
-    rows = tuple((arm, *(_difference_cell(found[arm, kind]) for kind in kinds)) for arm in arms)
+    rows = tuple((arm, *(_difference_cell(row_of[arm, kind]) for kind in kinds)) for arm in arms)
     bold = tuple(
-        (False, *((d := found[arm, kind].difference) is not None and excludes_zero(d) for kind in kinds))
+        (False, *((d := row_of[arm, kind].difference) is not None and excludes_zero(d) for kind in kinds))
         for arm in arms
     )
     name, unit = SHORT[metric]
@@ -264,11 +264,11 @@ def _difference_cell(row: Compared) -> str:
 
 
 def _differences(compared: Sequence[Compared], metric: str) -> dict[str, dict[str, Summary]]:
-    found: dict[str, dict[str, Summary]] = {}
+    differences: dict[str, dict[str, Summary]] = {}
     for row in compared:
         if row.metric == metric and row.difference is not None and row.arm not in UNTRAINED:
-            found.setdefault(row.arm, {})[row.kind] = row.difference
-    return found
+            differences.setdefault(row.arm, {})[row.kind] = row.difference
+    return differences
 
 
 def _point(value: float) -> Summary:

@@ -99,8 +99,8 @@ def run_mask_size(
             say(f"filling discs of radius {radius}")
             return _measure(truths, side, radius, methods, metrics, scorers())
 
-        found: Measured = cached(folder / "discs" / f"{radius:03d}.json", measure)
-        return found
+        scores: Measured = cached(folder / "discs" / f"{radius:03d}.json", measure)
+        return scores
 
     return _report(_Discs({radius: measured(radius) for radius in radii}, names, metrics, seed), settings, side)
 
@@ -115,13 +115,13 @@ def _measure(
 ) -> Measured:
     hole = disc(side, radius)
     items = (Item(item.name, str(radius), centre_crop(item.truth, side), hole) for item in truths)
-    found: dict[str, dict[str, list[Any]]] = {m.name: {name: [] for name in (*metrics, RINGS)} for m in methods}
+    scores: dict[str, dict[str, list[Any]]] = {m.name: {name: [] for name in (*metrics, RINGS)} for m in methods}
     for evaluated in evaluate(items, methods, scorers):
         for row, rings in zip(evaluated.rows, _ring_errors(evaluated, radius), strict=True):
             for metric in metrics:
-                found[row.method][metric].append(row.scores[metric])
-            found[row.method][RINGS].append(rings)
-    return found
+                scores[row.method][metric].append(row.scores[metric])
+            scores[row.method][RINGS].append(rings)
+    return scores
 
 
 def _ring_errors(evaluated: Evaluated, radius: int) -> list[list[float]]:
@@ -140,7 +140,7 @@ def _ring_errors(evaluated: Evaluated, radius: int) -> list[list[float]]:
 class _Discs:
     """What was measured, by radius; the first method is compared with the others."""
 
-    found: Mapping[int, Measured]
+    by_radius: Mapping[int, Measured]
     methods: Sequence[str]
     metrics: Sequence[str]
     seed: int
@@ -162,10 +162,10 @@ class _Discs:
         return summarise_columns(self._rings(self.methods[0]) - self._rings(other), self.seed)
 
     def _values(self, metric: str, method: str) -> FloatArray:
-        return np.array([each[method][metric] for each in self.found.values()], np.float64).T
+        return np.array([each[method][metric] for each in self.by_radius.values()], np.float64).T
 
     def _rings(self, method: str) -> FloatArray:
-        errors = np.array(self.found[max(self.found)][method][RINGS])
+        errors = np.array(self.by_radius[max(self.by_radius)][method][RINGS])
         psnr: FloatArray = -10 * np.log10(np.maximum(errors, _MSE_FLOOR))
         return psnr
 
@@ -179,7 +179,7 @@ def significant_runs(labels: Sequence[str], gains: Sequence[Summary], sign: int)
 
 
 def _report(discs: _Discs, settings: Mapping[str, Any], side: int) -> Report:
-    radii, largest = [str(radius) for radius in discs.found], max(discs.found)
+    radii, largest = [str(radius) for radius in discs.by_radius], max(discs.by_radius)
     depths = {other: discs.by_depth(other) for other in discs.others}
     rings = [f"{RING * i}-{RING * (i + 1)}" for i in range(len(next(iter(depths.values()))))]
     first = discs.methods[0]
@@ -204,7 +204,7 @@ def _report(discs: _Discs, settings: Mapping[str, Any], side: int) -> Report:
     title = f"PSNR, dB, of {first} by distance from the edge of discs of radius {largest}, pixels, minus"
     tables.append(_table(title, rings, depths, DIGITS["hole_psnr"]))
     figures["psnr-by-depth"] = line_chart(title, "pixels from the edge", rings, depths)
-    count = len(discs.found[largest][first][COMPARED[0]])
+    count = len(discs.by_radius[largest][first][COMPARED[0]])
     note = f"Discs in the middle of {count} images of {side} pixels. Bold: intervals that exclude zero."
     question = "Up to which depth of a hole is the package better than others, and where does it break down?"
     return Report(
@@ -234,7 +234,7 @@ def _results(discs: _Discs, settings: Mapping[str, Any]) -> dict[str, Any]:
 
     return {
         "settings": dict(settings),
-        "radii": list(discs.found),
+        "radii": list(discs.by_radius),
         "means": {m: {method: as_dicts(discs.means(m, method)) for method in discs.methods} for m in discs.metrics},
         "differences": {
             m: {other: as_dicts(discs.differences(m, other)) for other in discs.others} for m in discs.metrics

@@ -137,10 +137,10 @@ def _run(request: StudyRequest, folder: Path, say: Callable[[str], None]) -> Rep
 
 
 @contextmanager
-def single_threaded(wanted: bool) -> Iterator[None]:
+def single_threaded(enabled: bool) -> Iterator[None]:
     """One thread for PyTorch: processor time is then the time of the work, whatever else the machine does."""
     before = torch.get_num_threads()
-    if wanted:
+    if enabled:
         torch.set_num_threads(1)
     try:
         yield

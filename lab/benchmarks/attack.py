@@ -66,8 +66,8 @@ class Victim(Server):
         return status, "" if status == 200 else content.decode()
 
     def is_busy(self) -> bool:
-        found = re.search(r"^wavepaint_work_running (\S+)$", self.get("/metrics")[1], re.MULTILINE)
-        return found is not None and float(found[1]) > 0
+        match = re.search(r"^wavepaint_work_running (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        return match is not None and float(match[1]) > 0
 
 
 @contextmanager

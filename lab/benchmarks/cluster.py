@@ -119,21 +119,21 @@ def check(output: str, expected: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def is_whole(found: dict[str, Any]) -> bool:
-    inputs = found["inputs"]
-    complete = found["reported_once"] == found["equal_bytes"] == sum(found["by_status"].values()) == inputs
-    return complete and "failed" not in found["by_status"] and found["wrong_hashes"] == found["other_files"] == 0
+def is_whole(counts: dict[str, Any]) -> bool:
+    inputs = counts["inputs"]
+    complete = counts["reported_once"] == counts["equal_bytes"] == sum(counts["by_status"].values()) == inputs
+    return complete and "failed" not in counts["by_status"] and counts["wrong_hashes"] == counts["other_files"] == 0
 
 
 def wait_for(output: str, count: int, driver: subprocess.Popen[bytes]) -> int:
     """Wait until so many results are there; return how many there are."""
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
-        found = sum(name.endswith(".png") for name in storage.walk(output))
-        if found >= count:
-            return found
+        results = sum(name.endswith(".png") for name in storage.walk(output))
+        if results >= count:
+            return results
         if driver.poll() is not None:
-            raise SystemExit(f"the driver ended with status {driver.returncode} after {found} results")
+            raise SystemExit(f"the driver ended with status {driver.returncode} after {results} results")
         time.sleep(0.2)
     raise SystemExit(f"no {count} results after {PATIENCE} seconds")
 

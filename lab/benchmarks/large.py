@@ -353,7 +353,7 @@ def main() -> None:
             "cores": available_cores(),
             "machine": platform.machine(),
             "python": platform.python_version(),
-            "packages": {name: found for name in PACKAGES if (found := version_of(name, options.python))},
+            "packages": {name: version for name in PACKAGES if (version := version_of(name, options.python))},
         }
         results = [{**asdict(timing), "median": timing.median} for timing in timings]
         options.json.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")

@@ -309,11 +309,11 @@ def main() -> None:
 
 def processor() -> str:
     """The processor's name, and what of its instructions matters here."""
-    name, wanted = describe_machine()["processor"], ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_bf16")
+    name, relevant = describe_machine()["processor"], ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_bf16")
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
-        return f"{name} ({' '.join(flag for flag in flags if flag in wanted)})"
+        return f"{name} ({' '.join(flag for flag in flags if flag in relevant)})"
     return str(name)
 
 

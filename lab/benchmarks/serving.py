@@ -50,8 +50,8 @@ class Server:
         self.port = 0
         for line in self.process.stderr:
             self.log.append(line)
-            if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", line):
-                self.port = int(found[1])
+            if match := re.search(r"listening on http://127\.0\.0\.1:(\d+)", line):
+                self.port = int(match[1])
                 break
         else:
             raise SystemExit("the server did not start:\n" + "".join(self.log))
@@ -62,9 +62,9 @@ class Server:
 
     def memory(self, field: str) -> int:
         """Bytes in memory now (`VmRSS`) or at their highest (`VmHWM`)."""
-        found = process_memory(field, self.process.pid)
-        assert found is not None
-        return found
+        size = process_memory(field, self.process.pid)
+        assert size is not None
+        return size
 
     def stop(self, sig: int = signal.SIGTERM) -> int:
         self.process.send_signal(sig)

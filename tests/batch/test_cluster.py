@@ -100,10 +100,10 @@ def test_killing_a_node_and_the_driver_loses_nothing(nodes: Any, scenario: Any, 
     expected = scenario["results_in"](str(tmp_path / "folder"))
     scenario["upload"](tmp_path / "in", f"{s3}/in")
 
-    found = scenario["killed"](nodes, f"{s3}/in", f"{s3}/out", 60, *runtime)
+    counts = scenario["killed"](nodes, f"{s3}/in", f"{s3}/out", 60, *runtime)
     # On a busy machine the results go on while they are counted.
-    assert 20 <= found["results_when_node_was_killed"] <= found["results_when_driver_was_killed"]
-    assert found["second_driver_exit_status"] == 0
+    assert 20 <= counts["results_when_node_was_killed"] <= counts["results_when_driver_was_killed"]
+    assert counts["second_driver_exit_status"] == 0
     check = scenario["check"](f"{s3}/out", expected)
     assert scenario["is_whole"](check), check
     assert check["inputs"] == 60

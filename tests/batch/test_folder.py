@@ -208,7 +208,7 @@ def test_kill_9_in_folder_mode_leaves_no_litter_after_the_next_start(tmp_path: P
     def litter() -> set[Path]:
         return {*out.rglob(".*"), *scratch.glob(f"{SCRATCH}*")}
 
-    found: set[Path] = set()
+    left: set[Path] = set()
     for _ in range(ROUNDS):
         before = litter()
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
@@ -218,8 +218,8 @@ def test_kill_9_in_folder_mode_leaves_no_litter_after_the_next_start(tmp_path: P
         time.sleep(generator.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        found |= litter()
+        left |= litter()
     subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
-    assert found, "no kill has left anything: this proves nothing"
+    assert left, "no kill has left anything: this proves nothing"
     assert not litter()
     assert len(list(out.iterdir())) == 12

@@ -169,11 +169,11 @@ def test_undo_redo_and_eraser(editor: EditorPage) -> None:
 
     editor.choose("Eraser")
     editor.drag([(20, 20), (50, 36)])
-    kept = editor.mask()
-    assert 0 < kept.sum() < hole.sum()
+    remaining = editor.mask()
+    assert 0 < remaining.sum() < hole.sum()
     result = editor.result()
-    np.testing.assert_array_equal(result[kept], filled[kept])
-    np.testing.assert_array_equal(result[~kept], source[~kept])
+    np.testing.assert_array_equal(result[remaining], filled[remaining])
+    np.testing.assert_array_equal(result[~remaining], source[~remaining])
 
     for _ in range(3):
         editor.page.keyboard.press("Control+z")
@@ -683,8 +683,8 @@ def test_the_server_understands_what_the_editor_asks(page: Page, stand_in_detect
     page.get_by_role("switch", name="Dates and captions").click()
     page.get_by_role("button", name="Find damage").click()
     expect(editor.status).to_contain_text("Damage is marked")
-    found = dilate((source == (255, 0, 0)).all(axis=2) | (source == (0, 255, 0)).all(axis=2), 2)
-    np.testing.assert_array_equal(editor.mask(), found)
+    expected = dilate((source == (255, 0, 0)).all(axis=2) | (source == (0, 255, 0)).all(axis=2), 2)
+    np.testing.assert_array_equal(editor.mask(), expected)
     expect(editor.button("Fill")).to_be_enabled()
     editor.button("Undo").click()
     expect(editor.button("Fill")).to_be_disabled()

@@ -58,9 +58,9 @@ SOFTWARE_WEBGPU = [
 
 def documented_policy() -> str:
     """The content security policy that a host needs, according to the documentation."""
-    found = re.search(r"content security policy needs `([^`]*)`", DOCS.read_text())
-    assert found
-    return found[1].replace("\n", " ")
+    policy = re.search(r"content security policy needs `([^`]*)`", DOCS.read_text())
+    assert policy
+    return policy[1].replace("\n", " ")
 
 
 def noisy_image(channels: int = 3, dtype: type = np.uint8, height: int = 80, width: int = 112) -> np.ndarray:
@@ -552,10 +552,10 @@ def test_two_tabs_of_a_first_visit_and_a_reload_in_its_middle(fresh: Page, host:
     fresh.reload(wait_until="commit")
     for page in (fresh, other):
         page.wait_for_load_state()
-        served, kept = page.evaluate(KEPT)
+        served, cached = page.evaluate(KEPT)
         assert served
-        assert {"index.html", "model.onnx"} <= set(kept)
-        assert len([name for name in kept if name.startswith("ort-wasm-")]) == 2
+        assert {"index.html", "model.onnx"} <= set(cached)
+        assert len([name for name in cached if name.startswith("ort-wasm-")]) == 2
 
 
 UPDATE = """async () => {

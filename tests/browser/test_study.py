@@ -86,7 +86,7 @@ def study(page: Page, test_set: Path, votes: Path) -> Iterator[str]:
         page.goto(url)
         yield url
         assert errors == []
-        assert [found for found in requests if not found.startswith((url, "data:"))] == []
+        assert [address for address in requests if not address.startswith((url, "data:"))] == []
 
 
 def expect_question(page: Page, number: int) -> None:
@@ -94,7 +94,7 @@ def expect_question(page: Page, number: int) -> None:
     expect(page.locator("#left")).to_have_attribute("aria-disabled", "false")
 
 
-def kept(votes: Path) -> list[str]:
+def choices(votes: Path) -> list[str]:
     return [vote.choice for vote in read_votes(votes)[1]]
 
 
@@ -104,7 +104,7 @@ def test_keys_answer_and_go_back(page: Page, study: str, votes: Path) -> None:
     expect_question(page, 2)
     page.keyboard.press("ArrowDown")
     expect_question(page, 3)
-    assert kept(votes) == ["left", "tie"]
+    assert choices(votes) == ["left", "tie"]
     page.keyboard.press("Backspace")
     expect_question(page, 2)
     page.keyboard.press("ArrowRight")
@@ -112,11 +112,11 @@ def test_keys_answer_and_go_back(page: Page, study: str, votes: Path) -> None:
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
     expect(page.get_by_role("heading", name="Thank you")).to_be_focused()
-    assert kept(votes) == ["left", "right", "right"]
-    found: list[Vote] = read_votes(votes)[1]
-    assert all({vote.left_method, vote.right_method} == set(METHODS) for vote in found)
-    assert all(0 < vote.milliseconds < 60_000 for vote in found)
-    assert len({vote.name for vote in found}) == 3
+    assert choices(votes) == ["left", "right", "right"]
+    recorded: list[Vote] = read_votes(votes)[1]
+    assert all({vote.left_method, vote.right_method} == set(METHODS) for vote in recorded)
+    assert all(0 < vote.milliseconds < 60_000 for vote in recorded)
+    assert len({vote.name for vote in recorded}) == 3
 
 
 def test_a_reload_goes_on_with_the_first_question_without_an_answer(page: Page, study: str, votes: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_reload_goes_on_with_the_first_question_without_an_answer(page: Page, 
     expect_question(page, 2)
     page.get_by_role("button", name="No difference").click()
     expect_question(page, 3)
-    assert kept(votes) == ["right", "tie"]
+    assert choices(votes) == ["right", "tie"]
 
 
 def test_an_answer_that_could_not_be_kept_is_asked_for_again(page: Page, study: str, votes: Path) -> None:
@@ -135,12 +135,12 @@ def test_an_answer_that_could_not_be_kept_is_asked_for_again(page: Page, study: 
     page.route("**/participants/*/0", lambda route: route.abort())
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("alert")).to_contain_text("could not be kept")
-    assert kept(votes) == []
+    assert choices(votes) == []
     page.unroute_all()
     page.keyboard.press("ArrowLeft")
     expect_question(page, 2)
     expect(page.get_by_role("alert")).to_be_hidden()
-    assert kept(votes) == ["left"]
+    assert choices(votes) == ["left"]
 
 
 def test_touch_on_a_phone_reaches_everything_without_scrolling(browser: Browser, test_set: Path, votes: Path) -> None:
@@ -159,7 +159,7 @@ def test_touch_on_a_phone_reaches_everything_without_scrolling(browser: Browser,
         page.locator("#right-image").tap()
         expect_question(page, 2)
         context.close()
-    assert kept(votes) == ["right"]
+    assert choices(votes) == ["right"]
 
 
 def test_votes_survive_a_kill_of_the_server(page: Page, test_set: Path, votes: Path) -> None:
@@ -170,7 +170,7 @@ def test_votes_survive_a_kill_of_the_server(page: Page, test_set: Path, votes: P
             expect_question(page, 1)
             page.keyboard.press("ArrowLeft")
             expect_question(page, 2)
-        assert kept(votes) == ["left"] * number
+        assert choices(votes) == ["left"] * number
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: npm --prefix web ci")

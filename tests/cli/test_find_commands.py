@@ -65,9 +65,9 @@ def test_folders(here: Path) -> None:
     assert files_in(here / "out") == ["clean-mask.png", "clean.png", "more/damaged-mask.png", "more/damaged.png"]
     again = run("restore", "scans", "-o", "out", "--model", "detector.onnx", "--quiet")
     assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
-    found = run("find", "scans", "-o", "masks", "--model", "detector.onnx")
+    result = run("find", "scans", "-o", "masks", "--model", "detector.onnx")
     assert files_in(here / "masks") == ["clean.png", "more/damaged.png"]
-    assert found.exit_code == 1
+    assert result.exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ def test_transparent_pixels_instead_of_a_mask(here: Path, model: Path) -> None:
     samples = np.dstack((SAMPLES, np.where(HOLE, 0, 255).astype(np.uint8)))
     (here / "clear.png").write_bytes(pillow(samples, "PNG"))
     assert run("inpaint", "clear.png", "--alpha", "-o", "out.png", "--model", model).exit_code == 0
-    found = samples_of(here / "out.png")
-    assert np.array_equal(found[~HOLE], samples[~HOLE])
-    assert (found[..., 3] == 255).all()
+    result = samples_of(here / "out.png")
+    assert np.array_equal(result[~HOLE], samples[~HOLE])
+    assert (result[..., 3] == 255).all()
 
 
 def test_mask_options_mean_what_they_do_in_python(here: Path, model: Path) -> None:
@@ -491,7 +491,7 @@ def test_an_interrupt_leaves_whole_files_only(here: Path, model: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    found = files_in(here / "out")
-    assert 0 < len(found) < 300
-    for name in found:
+    written = files_in(here / "out")
+    assert 0 < len(written) < 300
+    for name in written:
         check_filled(here / "out" / name)

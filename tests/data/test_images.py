@@ -86,23 +86,23 @@ def mixed_folder(tmp_path):
 
 def test_a_folder_of_everything(mixed_folder):
     source = find_images(mixed_folder)
-    found = dict(source)
+    images = dict(source)
     assert len(source) == 24
-    assert len(found) == 20
-    for name, rgb in found.items():
+    assert len(images) == 20
+    for name, rgb in images.items():
         assert rgb.dtype == np.uint8, name
         assert rgb.ndim == 3, name
         assert rgb.shape[2] == 3, name
         assert rgb.flags.writeable or rgb.base is not None
-    assert np.array_equal(found["deeper/03.png"], smooth_image(3))
-    assert found["cmyk.jpg"][5, 5].tolist() == pytest.approx([220, 30, 40], abs=40)
-    assert np.all(found["sixteen.png"] == 0x80)
-    assert np.all(found["alpha.png"] == (10, 20, 30))
-    assert np.all(found["grey.tiff"] == 77)
-    assert np.all(found["animated.webp"] == (255, 0, 0))
-    assert found["animated.webp"].shape == (20, 30, 3)
-    assert found["one.BMP"].tolist() == [[[1, 2, 3]]]
-    assert found["turned.jpg"].shape == (84, 60, 3)
+    assert np.array_equal(images["deeper/03.png"], smooth_image(3))
+    assert images["cmyk.jpg"][5, 5].tolist() == pytest.approx([220, 30, 40], abs=40)
+    assert np.all(images["sixteen.png"] == 0x80)
+    assert np.all(images["alpha.png"] == (10, 20, 30))
+    assert np.all(images["grey.tiff"] == 77)
+    assert np.all(images["animated.webp"] == (255, 0, 0))
+    assert images["animated.webp"].shape == (20, 30, 3)
+    assert images["one.BMP"].tolist() == [[[1, 2, 3]]]
+    assert images["turned.jpg"].shape == (84, 60, 3)
     assert [each.name for each in source.skipped] == ["cut.jpg", "cut.png", "empty.jpg", "page.png"]
     assert all(each.reason and "\n" not in each.reason for each in source.skipped)
 
@@ -201,7 +201,7 @@ def test_names_need_not_be_utf8(tmp_path):
     (tmp_path / name).write_bytes(encoded(smooth_image(1)))
     (tmp_path / os.fsdecode(b"cut\xff.png")).write_bytes(b"")
     source = find_images(tmp_path)
-    assert [found for found, _ in source] == [name]
+    assert [each for each, _ in source] == [name]
     assert [each.name for each in source.skipped] == [r"cut\xff.png"]
     with pytest.raises(ImageError, match=r"^cut\\xff\.png: "):
         source.read(1)
@@ -507,9 +507,9 @@ def test_a_crop_at_native_scale_is_a_part_of_the_image():
         for part in [whole[y : y + 32, x : x + 32]]
         for view in (part, part[:, ::-1])
     }
-    found = {random_crop(whole, 32, 1.0, rng_for(0, str(item))).tobytes() for item in range(60)}
-    assert found <= windows
-    assert len(found) > 40
+    crops = {random_crop(whole, 32, 1.0, rng_for(0, str(item))).tobytes() for item in range(60)}
+    assert crops <= windows
+    assert len(crops) > 40
 
 
 def test_masks_and_images_need_no_torch():

@@ -82,10 +82,10 @@ def test_batches_continue_exactly_and_differ_between_processes() -> None:
     for side in sides[:2]:
         first.next(side)
     assert second.load_state_dict(first.state_dict())
-    for side, wanted in zip(sides[2:], expected[2:], strict=True):
+    for side, following in zip(sides[2:], expected[2:], strict=True):
         batch = second.next(side)
-        assert torch.equal(batch["image"], wanted["image"])
-        assert torch.equal(batch["mask"], wanted["mask"])
+        assert torch.equal(batch["image"], following["image"])
+        assert torch.equal(batch["mask"], following["mask"])
     assert not torch.equal(crops(rank=1).next(32)["image"], expected[0]["image"])
     assert not crops(batch=4).load_state_dict(first.state_dict())
 

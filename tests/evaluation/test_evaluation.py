@@ -325,8 +325,8 @@ def test_a_checkpoint_is_a_method(tmp_path):
     path = tmp_path / "net.safetensors"
     save_checkpoint(model, path)
     item = an_item()
-    (expected,), (found,) = network_method(model, "x")([item]), find_method(str(path))([item])
-    assert (expected == found).all()
+    (expected,), (actual,) = network_method(model, "x")([item]), find_method(str(path))([item])
+    assert (expected == actual).all()
     assert hashlib.sha256(path.read_bytes()).hexdigest() in describe_method(str(path))
 
 

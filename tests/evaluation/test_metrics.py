@@ -39,33 +39,33 @@ def test_a_constant_error_in_the_hole_gives_the_scores_of_its_definition(rng):
     mask = np.zeros((40, 50), bool)
     mask[10:20, 5:30] = True
     composite = truth + mask[..., None] * np.uint8(20)
-    found = scores_of(truth, composite, mask)
+    scores = scores_of(truth, composite, mask)
     error, area = 20 / 255, 250 / 2000
-    assert found["hole_l1"] == pytest.approx(error)
-    assert found["hole_mse"] == pytest.approx(error**2)
-    assert found["hole_psnr"] == pytest.approx(-20 * math.log10(error))
-    assert found["l1"] == pytest.approx(error * area)
-    assert found["psnr"] == pytest.approx(-10 * math.log10(error**2 * area))
-    assert set(found) < set(METRICS)
+    assert scores["hole_l1"] == pytest.approx(error)
+    assert scores["hole_mse"] == pytest.approx(error**2)
+    assert scores["hole_psnr"] == pytest.approx(-20 * math.log10(error))
+    assert scores["l1"] == pytest.approx(error * area)
+    assert scores["psnr"] == pytest.approx(-10 * math.log10(error**2 * area))
+    assert set(scores) < set(METRICS)
 
 
 def test_a_perfect_fill_has_finite_and_ideal_scores(rng):
     truth = random_image(rng)
     mask = rng.random(truth.shape[:2]) < 0.3
-    found = scores_of(truth, truth, mask)
-    assert found["psnr"] == found["hole_psnr"] == PSNR_CEILING
-    assert found["ssim"] == pytest.approx(1)
-    assert found["hole_ssim"] == pytest.approx(1)
-    assert found["l1"] == found["hole_l1"] == found["hole_mse"] == 0
+    scores = scores_of(truth, truth, mask)
+    assert scores["psnr"] == scores["hole_psnr"] == PSNR_CEILING
+    assert scores["ssim"] == pytest.approx(1)
+    assert scores["hole_ssim"] == pytest.approx(1)
+    assert scores["l1"] == scores["hole_l1"] == scores["hole_mse"] == 0
 
 
 def test_ssim_of_two_flat_images_is_its_luminance_term():
     a, b = np.full((30, 30, 3), 51, np.uint8), np.full((30, 30, 3), 153, np.uint8)
     c1 = 0.01**2
     expected = (2 * 0.2 * 0.6 + c1) / (0.2**2 + 0.6**2 + c1)
-    found = scores_of(a, b, np.ones((30, 30), bool))
-    assert found["ssim"] == pytest.approx(expected)
-    assert found["hole_ssim"] == pytest.approx(expected)
+    scores = scores_of(a, b, np.ones((30, 30), bool))
+    assert scores["ssim"] == pytest.approx(expected)
+    assert scores["hole_ssim"] == pytest.approx(expected)
 
 
 def test_ssim_in_the_hole_sees_only_windows_that_reach_the_hole(rng):
@@ -88,9 +88,9 @@ def test_ssim_equals_torchmetrics(rng):
     _, whole_map = functional.structural_similarity_index_measure(
         *tensors, gaussian_kernel=True, sigma=1.5, kernel_size=11, data_range=1.0, return_full_image=True
     )
-    found = scores_of(truth, composite, np.ones(truth.shape[:2], bool))
+    scores = scores_of(truth, composite, np.ones(truth.shape[:2], bool))
     # Ours counts windows that lie inside the image, theirs also those that hang over its border.
-    assert found["ssim"] == pytest.approx(float(whole_map[..., 5:-5, 5:-5].mean()), abs=1e-6)
+    assert scores["ssim"] == pytest.approx(float(whole_map[..., 5:-5, 5:-5].mean()), abs=1e-6)
 
 
 def test_zero_padded_ssim_equals_the_convolution_of_the_published_evaluators(rng):
@@ -107,8 +107,8 @@ def test_zero_padded_ssim_equals_the_convolution_of_the_published_evaluators(rng
     mean_a, mean_b = mean(a), mean(b)
     var_a, var_b, cov = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2, mean(a * b) - mean_a * mean_b
     ssim = (2 * mean_a * mean_b + 1e-4) * (2 * cov + 9e-4) / ((mean_a**2 + mean_b**2 + 1e-4) * (var_a + var_b + 9e-4))
-    found = zero_padded_ssim(truth, composite[None], np.ones(truth.shape[:2], bool))
-    assert found["ssim_zero_padded"].tolist() == pytest.approx([float(ssim.mean())], abs=1e-9)
+    scores = zero_padded_ssim(truth, composite[None], np.ones(truth.shape[:2], bool))
+    assert scores["ssim_zero_padded"].tolist() == pytest.approx([float(ssim.mean())], abs=1e-9)
     inside = scores_of(truth, composite, np.ones(truth.shape[:2], bool))["ssim"]
     assert abs(float(ssim.mean()) - inside) > 1e-3
 
@@ -141,13 +141,13 @@ def test_pooled_psnr_weighs_images_by_their_holes():
 
 def test_the_bootstrap_interval_is_the_normal_one_for_many_values(rng):
     values = rng.normal(5, 2, 1500)
-    found = summarise(values)
+    summary = summarise(values)
     half = 1.96 * values.std(ddof=1) / math.sqrt(1500)
-    assert found.mean == pytest.approx(values.mean())
-    assert found.std == pytest.approx(values.std(ddof=1))
-    assert found.count == 1500
-    assert found.low == pytest.approx(values.mean() - half, abs=0.15 * half)
-    assert found.high == pytest.approx(values.mean() + half, abs=0.15 * half)
+    assert summary.mean == pytest.approx(values.mean())
+    assert summary.std == pytest.approx(values.std(ddof=1))
+    assert summary.count == 1500
+    assert summary.low == pytest.approx(values.mean() - half, abs=0.15 * half)
+    assert summary.high == pytest.approx(values.mean() + half, abs=0.15 * half)
 
 
 def test_intervals_depend_on_the_seed_alone_and_columns_are_paired(rng):
@@ -172,8 +172,8 @@ def test_medians_take_the_place_of_means_where_they_are_asked_for(rng):
 
 
 def test_one_value_has_no_spread_and_none_is_an_error():
-    found = summarise([2.0])
-    assert (found.mean, found.std, found.low, found.high) == (2, 0, 2, 2)
+    summary = summarise([2.0])
+    assert (summary.mean, summary.std, summary.low, summary.high) == (2, 0, 2, 2)
     with pytest.raises(OptionError, match="empty"):
         summarise([])
 
@@ -195,8 +195,8 @@ def test_frechet_distance_of_commuting_covariances_is_closed_form(rng):
     means = rng.normal(size=(2, 5))
     expected = ((means[0] - means[1]) ** 2).sum() + ((np.sqrt(first) - np.sqrt(second)) ** 2).sum()
     covariances = [(rotation * values) @ rotation.T for values in (first, second)]
-    found = gaussian_frechet_distance(means[0], covariances[0], means[1], covariances[1])
-    assert found == pytest.approx(expected)
+    distance = gaussian_frechet_distance(means[0], covariances[0], means[1], covariances[1])
+    assert distance == pytest.approx(expected)
 
 
 def test_frechet_distance_equals_the_matrix_square_root(rng):

@@ -96,9 +96,9 @@ def test_the_map_of_one_full_size_layer_averages_to_the_distance():
     model = LPIPS(Same(), [torch.rand(3)])
     a, b = torch.rand(2, 1, 3, 8, 8)
     layers = model.features(a), model.features(b)
-    found = model.distance_map(*layers, (8, 8))
-    assert found.shape == (1, 1, 8, 8)
-    assert found.mean().item() == pytest.approx(model.distance(*layers).item())
+    distances = model.distance_map(*layers, (8, 8))
+    assert distances.shape == (1, 1, 8, 8)
+    assert distances.mean().item() == pytest.approx(model.distance(*layers).item())
 
 
 def test_the_score_inside_the_hole_looks_there_alone():

@@ -288,26 +288,27 @@ def test_distances_by_matrix_product_are_exact() -> None:
     assert np.array_equal(small, quantise(raw))
     assert np.array_equal(small, np.rint(small))
     assert 1000 < np.sqrt((small.astype(np.float64) ** 2).sum(axis=1)).max() <= 1300
-    wanted = small[::7] + 1
-    exact = ((wanted[:, None].astype(np.int64) - small[None].astype(np.int64)) ** 2).sum(axis=2)
-    assert np.array_equal(AllPairs(small, np.zeros(len(small), np.float32), len(wanted))(wanted), exact.argmin(axis=1))
-    assert np.array_equal(squared_distances(wanted, small[: len(wanted)]), np.diagonal(exact[:, : len(wanted)]))
+    queries = small[::7] + 1
+    exact = ((queries[:, None].astype(np.int64) - small[None].astype(np.int64)) ** 2).sum(axis=2)
+    pairs = AllPairs(small, np.zeros(len(small), np.float32), len(queries))
+    assert np.array_equal(pairs(queries), exact.argmin(axis=1))
+    assert np.array_equal(squared_distances(queries, small[: len(queries)]), np.diagonal(exact[:, : len(queries)]))
 
 
 @pytest.mark.parametrize("most", [0, 16000])
 def test_repeated_comparisons_of_all_pairs_find_the_first_of_the_best(most: int) -> None:
     rng = np.random.default_rng(most)
     # Coarse numbers, so that sources are equally near.
-    offered = 20 * rng.integers(-6, 7, (300, LENGTH)).astype(np.float32)
-    offered[150:] = offered[:150]
-    bias = rng.integers(0, most + 1, len(offered)).astype(np.float32)
-    wanted = 20 * rng.integers(-6, 7, (200, LENGTH)).astype(np.float32)
-    pairs = AllPairs(offered, bias, len(wanted))
+    sources = 20 * rng.integers(-6, 7, (300, LENGTH)).astype(np.float32)
+    sources[150:] = sources[:150]
+    bias = rng.integers(0, most + 1, len(sources)).astype(np.float32)
+    queries = 20 * rng.integers(-6, 7, (200, LENGTH)).astype(np.float32)
+    pairs = AllPairs(sources, bias, len(queries))
     for step in (0, 2, 400, 1, 40, 3, 0, 10, 10):
-        wanted = wanted + rng.integers(-step, step + 1, wanted.shape) * (rng.random((len(wanted), 1)) < 0.7)
-        wanted = wanted.clip(-600, 600).astype(np.float32)
-        exact = ((wanted[:, None].astype(np.float64) - offered) ** 2).sum(axis=2) + bias
-        assert np.array_equal(pairs(wanted), exact.argmin(axis=1))
+        queries = queries + rng.integers(-step, step + 1, queries.shape) * (rng.random((len(queries), 1)) < 0.7)
+        queries = queries.clip(-600, 600).astype(np.float32)
+        exact = ((queries[:, None].astype(np.float64) - sources) ** 2).sum(axis=2) + bias
+        assert np.array_equal(pairs(queries), exact.argmin(axis=1))
 
 
 def test_descriptions_too_long_are_shortened() -> None:

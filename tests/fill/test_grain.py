@@ -21,16 +21,16 @@ def waves(size: int) -> np.ndarray:
 @pytest.mark.parametrize("deviation", [2 / 255, 8 / 255])
 def test_white_noise_is_measured_as_it_is_under_an_image(channels: int, deviation: float) -> None:
     noise = np.random.default_rng(0).standard_normal((channels, 256, 256), np.float32) * np.float32(deviation)
-    found = grain_of(waves(256)[:channels] + noise, everywhere(256))
-    assert found.shape == (channels, SCALES)
-    assert np.abs(found / deviation - 1).max() < 0.1
+    grain = grain_of(waves(256)[:channels] + noise, everywhere(256))
+    assert grain.shape == (channels, SCALES)
+    assert np.abs(grain / deviation - 1).max() < 0.1
 
 
 def test_grey_grain_is_found_in_luminance_only() -> None:
     noise = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32) * np.float32(0.02)
-    found = grain_of(np.stack([noise] * 3), everywhere(256))
-    assert np.abs(found[0] / (0.02 * 3**0.5) - 1).max() < 0.1
-    assert found[1:].max() < 1e-6
+    grain = grain_of(np.stack([noise] * 3), everywhere(256))
+    assert np.abs(grain[0] / (0.02 * 3**0.5) - 1).max() < 0.1
+    assert grain[1:].max() < 1e-6
 
 
 def test_what_lies_elsewhere_is_not_measured() -> None:

@@ -76,8 +76,8 @@ def test_holes_whose_contexts_overlap_share_a_crop(second: tuple[int, int, int, 
 
 @pytest.mark.parametrize("second", [(600, 500, 20, 20), (400, 700, 20, 20), (600, 700, 20, 20)])
 def test_holes_whose_contexts_stay_apart_get_a_crop_each(second: tuple[int, int, int, int]) -> None:
-    found = find_regions(mask_of(1000, 1000, (400, 500, 20, 20), second))
-    assert [len(stage) for stage in found] == [2]
+    stages = find_regions(mask_of(1000, 1000, (400, 500, 20, 20), second))
+    assert [len(stage) for stage in stages] == [2]
 
 
 def test_many_scratches_become_neither_one_crop_nor_one_each() -> None:
@@ -87,18 +87,18 @@ def test_many_scratches_become_neither_one_crop_nor_one_each() -> None:
         top, left = rng.integers(0, 1900), rng.integers(0, 2900)
         length = rng.integers(10, 100)
         mask[top : top + 3, left : left + length] = True
-    found = check(mask)
-    assert 4 <= len(found) <= 100
-    assert sum(region.crop.width * region.crop.height for region in found) < 3 * mask.size
-    assert len({(region.crop.height, region.crop.width) for region in found}) < len(found)
+    planned = check(mask)
+    assert 4 <= len(planned) <= 100
+    assert sum(region.crop.width * region.crop.height for region in planned) < 3 * mask.size
+    assert len({(region.crop.height, region.crop.width) for region in planned}) < len(planned)
 
 
 def test_a_scratch_across_the_image_costs_its_length_not_its_square() -> None:
     mask = np.zeros((3000, 3000), np.bool_)
     for step in range(50, 2950):
         mask[step : step + 4, step : step + 4] = True
-    found = check(mask)
-    assert sum(region.crop.width * region.crop.height for region in found) < mask.size / 3
+    planned = check(mask)
+    assert sum(region.crop.width * region.crop.height for region in planned) < mask.size / 3
 
 
 def test_a_hole_of_the_largest_size_stays_whole() -> None:
@@ -107,12 +107,12 @@ def test_a_hole_of_the_largest_size_stays_whole() -> None:
 
 def test_a_huge_hole_is_filled_from_the_outside_in() -> None:
     mask = mask_of(3000, 3000, (300, 300, 2400, 2400))
-    found = check(mask)
-    unknown = [mask[region.crop.slices].mean() for region in found]
-    assert len(found) == 16
-    assert found[0].known == ()
+    planned = check(mask)
+    unknown = [mask[region.crop.slices].mean() for region in planned]
+    assert len(planned) == 16
+    assert planned[0].known == ()
     assert unknown[0] == min(unknown)
-    inner = [region for region, share in zip(found, unknown, strict=True) if share == 1]
+    inner = [region for region, share in zip(planned, unknown, strict=True) if share == 1]
     assert inner
     assert all(region.known for region in inner)
 
@@ -230,12 +230,12 @@ def test_wide_holes_of_every_mask(height: int, width: int, boxes: list[tuple[int
 def test_batches_hold_equal_crops_within_the_limit() -> None:
     mask = np.random.default_rng(0).random((1500, 2000)) < 2e-5
     planned = flat(find_regions(mask))
-    found = list(batches(planned))
-    for batch in found:
+    batched = list(batches(planned))
+    for batch in batched:
         assert len({(region.crop.height, region.crop.width) for region in batch}) == 1
         assert sum(region.crop.width * region.crop.height for region in batch) <= regions.BATCH_PIXELS
-    assert sorted(planned, key=hash) == sorted((region for batch in found for region in batch), key=hash)
-    assert len(found) < len(planned)
+    assert sorted(planned, key=hash) == sorted((region for batch in batched for region in batch), key=hash)
+    assert len(batched) < len(planned)
 
 
 def test_groups_keep_the_order_and_the_limit() -> None:

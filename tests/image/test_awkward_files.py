@@ -80,10 +80,10 @@ def awkward(tmp_path: Path) -> Path:
 def test_names_that_are_not_utf_8(fill: Inpainter, awkward: Path, format: str) -> None:
     target = awkward / f"{AWKWARD}-out.{format}"
     assert fill(awkward / f"{AWKWARD}.png", awkward / f"{AWKWARD}-mask.png", output=target) == target
-    found = ImageFile.open(target).read_all()
-    assert found.shape == SAMPLES.shape
+    result = ImageFile.open(target).read_all()
+    assert result.shape == SAMPLES.shape
     if format not in ("jpg", "webp"):
-        assert np.array_equal(found[~HOLE], SAMPLES[~HOLE])
+        assert np.array_equal(result[~HOLE], SAMPLES[~HOLE])
 
 
 def test_damage_in_a_file_whose_name_is_not_utf_8(awkward: Path) -> None:

@@ -47,9 +47,9 @@ def test_bands_keep_what_they_are_declared_as(
     page = tifffile.TiffFile(io.BytesIO(result)).pages[0]
     assert extras_of(result) == tuple(extra)
     assert page.photometric.name.lower() == photometric
-    found = page.asarray()
-    assert np.array_equal(found[~HOLE], samples[~HOLE])
-    assert (found[HOLE] != samples[HOLE]).any(axis=0).all()
+    result = page.asarray()
+    assert np.array_equal(result[~HOLE], samples[~HOLE])
+    assert (result[HOLE] != samples[HOLE]).any(axis=0).all()
 
 
 def test_infrared_is_filled_from_where_the_colours_come(fill: Inpainter) -> None:
@@ -60,16 +60,16 @@ def test_infrared_is_filled_from_where_the_colours_come(fill: Inpainter) -> None
     hole = np.zeros(samples.shape[:2], np.bool_)
     hole[50:70, 60:84] = True
     data = tiff(samples, extrasamples=[0])
-    found = tifffile.imread(io.BytesIO(fill(data, hole)))
-    assert np.array_equal(found[~hole], samples[~hole])
-    same = (found[hole][:, 0] > 40000) == (found[hole][:, 3] > 30000)
+    result = tifffile.imread(io.BytesIO(fill(data, hole)))
+    assert np.array_equal(result[~hole], samples[~hole])
+    same = (result[hole][:, 0] > 40000) == (result[hole][:, 3] > 30000)
     assert same.mean() > 0.95
-    assert np.unique(found[hole][:, 3]).size < 40
+    assert np.unique(result[hole][:, 3]).size < 40
     everywhere = samples.copy()
     everywhere[..., 3] = 0
-    found = tifffile.imread(io.BytesIO(fill(tiff(everywhere, extrasamples=[0]), hole)))
-    assert (found[..., 3] == 0).all()
-    assert found[hole][:, :3].std() > 0.8 * samples[..., :3].std()
+    result = tifffile.imread(io.BytesIO(fill(tiff(everywhere, extrasamples=[0]), hole)))
+    assert (result[..., 3] == 0).all()
+    assert result[hole][:, :3].std() > 0.8 * samples[..., :3].std()
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif"])
@@ -101,9 +101,9 @@ def test_a_marked_copy_of_an_infrared_scan(fill: Inpainter) -> None:
     for copy in (marked, np.concatenate((marked, samples[..., 3:]), axis=2)):
         mask = tiff(copy, **({"extrasamples": [0]} if copy.shape[2] == 4 else {}))
         with pytest.warns(ImageWarning, match="is a copy of"):
-            found = tifffile.imread(io.BytesIO(fill(tiff(samples, extrasamples=[0]), mask)))
-        assert np.array_equal(found[~HOLE], samples[~HOLE])
-        assert not np.array_equal(found[HOLE], samples[HOLE])
+            result = tifffile.imread(io.BytesIO(fill(tiff(samples, extrasamples=[0]), mask)))
+        assert np.array_equal(result[~HOLE], samples[~HOLE])
+        assert not np.array_equal(result[HOLE], samples[HOLE])
 
 
 @pytest.mark.parametrize(

@@ -128,11 +128,11 @@ def test_few_bits_are_kept_where_patches_allow(depth: int, format: str) -> None:
     box = Box(2, 3, 4, 5)
     # libvips writes TIFFs of 2 and 4 bits wrongly, so they become 8-bit.
     kept_depth = depth if format == "png" or depth == 1 else 8
-    for value, kept in ((255, kept_depth), (100, 8)):
+    for value, expected in ((255, kept_depth), (100, 8)):
         patch = np.full((5, 4, 1), value, np.uint8)
         result = image.encode([(box, patch)], format)
         bits = result[24] if format == "png" else tifffile.TiffFile(io.BytesIO(result)).pages[0].tags[258].value
-        assert bits == kept
+        assert bits == expected
         np.testing.assert_array_equal(ImageFile.open(result).read_all(), patched(samples, [(box, patch)]))
 
 
@@ -205,12 +205,12 @@ def test_exif_profile_and_resolution_survive(source: str, target: str | None) ->
     assert result.info["icc_profile"] == SRGB_PROFILE
     if target in ("png", "jpeg", "tiff"):
         assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
-    found = result.getexif()
-    assert found.get(274, 1) == 1
+    copied = result.getexif()
+    assert copied.get(274, 1) == 1
     for tag in (271, 315, 33432, 306, 282, 283):
-        assert found[tag] == exif[tag]
+        assert copied[tag] == exif[tag]
     for ifd in (0x8769, 0x8825):
-        assert exif.get_ifd(ifd).items() <= found.get_ifd(ifd).items()
+        assert exif.get_ifd(ifd).items() <= copied.get_ifd(ifd).items()
 
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
@@ -224,9 +224,9 @@ def test_xmp_survives_as_it_is_where_nothing_is_turned(source: str, target: str)
     if source == "TIFF":
         packet = {"tiffinfo": {700: XMP}}
     result = Image.open(io.BytesIO(ImageFile.open(pillow(soft(30, 40), source, **packet)).encode(format=target)))
-    found = result.info.get("xmp") or result.info.get("XML:com.adobe.xmp")
-    found = found if isinstance(found, bytes) else str(found).encode()
-    assert found.rstrip(b"\0") == XMP
+    xmp = result.info.get("xmp") or result.info.get("XML:com.adobe.xmp")
+    xmp = xmp if isinstance(xmp, bytes) else str(xmp).encode()
+    assert xmp.rstrip(b"\0") == XMP
 
 
 @pytest.mark.parametrize("target", ["png", "jpeg", "webp", "avif", "tiff"])
@@ -235,9 +235,9 @@ def test_the_orientation_in_xmp_is_reset_with_that_in_exif(target: str) -> None:
     exif[274] = 6
     turned = pillow(soft(30, 40), "JPEG", exif=exif, xmp=XMP)
     result = Image.open(io.BytesIO(ImageFile.open(turned).encode(format=target, quality=90)))
-    found = result.info.get("xmp") or result.info.get("XML:com.adobe.xmp")
-    found = found if isinstance(found, bytes) else str(found).encode()
-    assert found.rstrip(b"\0") == XMP.replace(b'Orientation="6"', b'Orientation="1"')
+    xmp = result.info.get("xmp") or result.info.get("XML:com.adobe.xmp")
+    xmp = xmp if isinstance(xmp, bytes) else str(xmp).encode()
+    assert xmp.rstrip(b"\0") == XMP.replace(b'Orientation="6"', b'Orientation="1"')
 
 
 def test_png_texts_colour_chunks_and_resolution() -> None:
@@ -249,10 +249,10 @@ def test_png_texts_colour_chunks_and_resolution() -> None:
         info.add(kind, body)
     data = pillow(RGBA, "PNG", pnginfo=info, dpi=(240, 240), icc_profile=SRGB_PROFILE)
     result = ImageFile.open(data).encode([(Box(0, 0, 1, 1), RGBA[:1, :1])])
-    found = Image.open(io.BytesIO(result))
-    assert (found.info["Comment"], found.info["Title"]) == ("a note", "größer, 大きい")
-    assert found.info["dpi"] == pytest.approx((240, 240), abs=0.01)
-    assert found.info["icc_profile"] == SRGB_PROFILE
+    reopened = Image.open(io.BytesIO(result))
+    assert (reopened.info["Comment"], reopened.info["Title"]) == ("a note", "größer, 大きい")
+    assert reopened.info["dpi"] == pytest.approx((240, 240), abs=0.01)
+    assert reopened.info["icc_profile"] == SRGB_PROFILE
     for kind, body in chunks.items():
         assert result.count(kind + body) == 1
     np.testing.assert_array_equal(decoded(result), RGBA)
@@ -283,14 +283,14 @@ def resource(number: int, body: bytes, name: bytes = b"") -> bytes:
 @pytest.mark.parametrize("number", [0x0409, 0x040C])
 def test_the_thumbnail_among_photoshop_s_resources_is_dropped(number: int) -> None:
     thumbnail = resource(number, b"28 bytes of header........" + pillow(soft(9, 9), "JPEG") + b"odd", b"odd name")
-    kept = [resource(0x03ED, b"resolution", b"x"), resource(0x0404, b"\x1c\x02\x78\0\7caption")]
-    blocks = kept[0] + thumbnail + kept[1]
+    others = [resource(0x03ED, b"resolution", b"x"), resource(0x0404, b"\x1c\x02\x78\0\7caption")]
+    blocks = others[0] + thumbnail + others[1]
     segment = b"Photoshop 3.0\0" + blocks
     jpeg = pillow(soft(16, 16), "JPEG")
     jpeg = jpeg[:2] + b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
     for data in (jpeg, tiff(RGB16, extratags=[(34377, 1, len(blocks), blocks, True)])):
         result = ImageFile.open(data).encode()
-        assert b"".join(kept) in result
+        assert b"".join(others) in result
         assert b"28 bytes of header" not in result
         assert b"\xff\xd8\xff" not in result[3:]
 
@@ -453,12 +453,12 @@ def test_jpeg_keeps_quality_and_subsampling_of_the_two_usual_kinds(
     assert jpeg.read_encoding(io.BytesIO(data)) == jpeg.JpegEncoding(quality, subsampling)
     image = ImageFile.open(data)
     result = image.encode()
-    kept = "4:4:4" if subsampling == "4:2:2" else subsampling
+    expected = "4:4:4" if subsampling == "4:2:2" else subsampling
     assert image.conversion_warnings("jpeg") == (
-        () if kept == subsampling else ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)
+        () if expected == subsampling else ("<bytes>: chroma subsampling 4:2:2 becomes 4:4:4",)
     )
     assert image.conversion_warnings("png") == ()
-    assert jpeg.read_encoding(io.BytesIO(result)) == jpeg.JpegEncoding(quality, kept)
+    assert jpeg.read_encoding(io.BytesIO(result)) == jpeg.JpegEncoding(quality, expected)
     before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(result))
     assert after.quantization == before.quantization
     assert ("progression" in after.info) == progressive

@@ -142,9 +142,9 @@ def test_new_blocks_are_as_good_as_an_encoder_s(tmp_path: Path) -> None:
     path = tmp_path / "image.jpg"
     path.write_bytes(data)
     image = ImageFile.open(path)
-    wanted = np.ascontiguousarray(soft(128, 96)[32:])
-    image.save(path, [(Box(0, 0, 96, 96), wanted)])
-    expected = ImageFile.open(pillow(wanted, "JPEG", quality=90, subsampling="4:2:0")).read_all().astype(int)
+    filled = np.ascontiguousarray(soft(128, 96)[32:])
+    image.save(path, [(Box(0, 0, 96, 96), filled)])
+    expected = ImageFile.open(pillow(filled, "JPEG", quality=90, subsampling="4:2:0")).read_all().astype(int)
     assert np.abs(ImageFile.open(path).read_all().astype(int) - expected).mean() < 0.5
 
 
@@ -291,17 +291,17 @@ def test_a_turned_image_stays_turned_and_keeps_its_blocks(tmp_path: Path, orient
     data = pillow(soft(144, 112), "JPEG", quality=85, subsampling="4:2:0", exif=exif.tobytes(), xmp=XMP)
     image = ImageFile.open(data)
     before = image.read_all()
-    wanted = 255 - image.read(BOX)
+    filled = 255 - image.read(BOX)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = image.encode([(BOX, wanted)])
+        result = image.encode([(BOX, filled)])
     assert Image.open(io.BytesIO(result)).getexif()[0x0112] == orientation
     assert Image.open(io.BytesIO(result)).size == Image.open(io.BytesIO(data)).size
     if orientation != 1:
         assert b'tiff:Orientation="%d"' % orientation in result
     seen = ImageFile.open(result).read_all()
     assert seen.shape == before.shape
-    assert np.abs(seen[BOX.slices].astype(int) - wanted).mean() < 40
+    assert np.abs(seen[BOX.slices].astype(int) - filled).mean() < 40
     # Blocks of 16 pixels with subsampling, and what libjpeg smooths across their borders.
     far = np.ones(before.shape[:2], bool)
     far[BOX.top - 20 : BOX.bottom + 20, BOX.left - 20 : BOX.right + 20] = False

@@ -79,15 +79,15 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def chunks_of(data: bytes) -> list[tuple[bytes, bytes]]:
-    found, position = [], 8
+    chunks, position = [], 8
     while position < len(data):
         size = int.from_bytes(data[position : position + 4], "big")
         assert zlib.crc32(data[position + 4 : position + 8 + size]) == int.from_bytes(
             data[position + 8 + size : position + 12 + size], "big"
         )
-        found.append((data[position + 4 : position + 8], data[position + 8 : position + 8 + size]))
+        chunks.append((data[position + 4 : position + 8], data[position + 8 : position + 8 + size]))
         position += 12 + size
-    return found
+    return chunks
 
 
 RARE_CHUNKS = [

@@ -38,13 +38,13 @@ def test_what_an_image_knows_goes_into_the_file(fill: Inpainter, tmp_path: Path,
     if source == "PNG":
         image.info["XML:com.adobe.xmp"] = PACKET.decode()
     fill(image, HOLE, output=tmp_path / f"out.{suffix}")
-    found = Image.open(tmp_path / f"out.{suffix}")
-    assert found.info["icc_profile"] == SRGB_PROFILE
-    assert found.getexif()[271] == "Maker"
-    assert found.getexif().get_ifd(0x8769)[36867] == "2024:01:02 03:04:05"
-    assert metadata_of_pil(found).xmp.rstrip(b"\0") == PACKET
+    result = Image.open(tmp_path / f"out.{suffix}")
+    assert result.info["icc_profile"] == SRGB_PROFILE
+    assert result.getexif()[271] == "Maker"
+    assert result.getexif().get_ifd(0x8769)[36867] == "2024:01:02 03:04:05"
+    assert metadata_of_pil(result).xmp.rstrip(b"\0") == PACKET
     if suffix != "webp":
-        assert found.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        assert result.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
 def test_samples_on_their_side_are_written_upright(fill: Inpainter, tmp_path: Path) -> None:

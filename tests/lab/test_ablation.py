@@ -64,8 +64,8 @@ def scores(values: dict[str, np.ndarray]) -> dict[str, dict[str, dict[str, float
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 5), (1, 2)])
 def test_the_convolution_that_replaces_the_dwt_has_its_output(height: int, width: int) -> None:
     x = torch.rand(2, 3, height, width)
-    for found, wanted in zip(StridedConvolution(3)(x), dwt2(x), strict=True):
-        assert found.shape == wanted.shape
+    for actual, expected in zip(StridedConvolution(3)(x), dwt2(x), strict=True):
+        assert actual.shape == expected.shape
 
 
 def test_a_network_without_dwt_is_saved_and_loaded(tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_detail_is_the_logarithm_of_the_energys_ratio_inside_the_hole(side: int)
 
     truth, weak, flat = fill(128 + noise), fill(128 + noise / 2), fill(np.full_like(noise, 128))
     other = fill(128 + np.roll(noise, 3, axis=0))
-    found = detail_scores(truth, np.stack((truth, weak, flat, other)), mask)
-    assert list(found) == ["detail_1", "detail_2"]
-    for values in found.values():
+    details = detail_scores(truth, np.stack((truth, weak, flat, other)), mask)
+    assert list(details) == ["detail_1", "detail_2"]
+    for values in details.values():
         assert values[0] == 0
         assert values[1] == pytest.approx(-2, abs=0.05)
         assert values[2] < -8
@@ -183,14 +183,14 @@ def test_detail_of_a_hole_without_a_whole_cell_is_that_of_the_cells_it_touches()
     mask[5, 5] = True
     smooth = truth.copy()
     smooth[4:8, 4:8] = 128
-    found = detail_scores(truth, smooth[None], mask)
-    assert all(values[0] < -5 for values in found.values())
+    details = detail_scores(truth, smooth[None], mask)
+    assert all(values[0] < -5 for values in details.values())
 
 
 def test_the_mean_over_kinds_is_taken_image_by_image() -> None:
-    found = scores({"a": np.array([1.0, 2.0]), "b": np.array([3.0, 6.0])})
-    assert column(found, ALL_KINDS, "hole_psnr").tolist() == [2.0, 4.0]
-    assert column(found, "b", "hole_psnr").tolist() == [3.0, 6.0]
+    rows = scores({"a": np.array([1.0, 2.0]), "b": np.array([3.0, 6.0])})
+    assert column(rows, ALL_KINDS, "hole_psnr").tolist() == [2.0, 4.0]
+    assert column(rows, "b", "hole_psnr").tolist() == [3.0, 6.0]
 
 
 def test_the_slowest_arm_decides_what_equal_steps_are() -> None:

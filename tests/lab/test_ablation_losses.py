@@ -76,10 +76,10 @@ def test_an_autocast_leaves_variances_and_gram_matrices_alone(tmp_path: Path) ->
     def run(enabled: bool) -> tuple[dict[str, float], Tensor]:
         filled = (truth + 0.003 * mask * torch.sign(truth - 0.5)).requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            found = weighted(filled, truth, mask)
-        found["hole-ssim"].backward()
+            terms = weighted(filled, truth, mask)
+        terms["hole-ssim"].backward()
         assert filled.grad is not None
-        return {name: value.item() for name, value in found.items()}, filled.grad
+        return {name: value.item() for name, value in terms.items()}, filled.grad
 
     (plain, gradient), (half, same) = run(False), run(True)
     assert half["hole-ssim"] == plain["hole-ssim"] > 0

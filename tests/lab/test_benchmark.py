@@ -123,8 +123,8 @@ def test_a_quick_fill_is_repeated_when_warm_and_only_then():
 def test_subjects_are_measured_in_turns_in_processes_of_their_own(peer):
     pytest.importorskip("cv2")
     steps = []
-    found = list(measure([TELEA, peer()], PLAN, steps.append))
-    assert [(m.subject.name, m.case.side, m.case.percent) for m in found] == [
+    measurements = list(measure([TELEA, peer()], PLAN, steps.append))
+    assert [(m.subject.name, m.case.side, m.case.percent) for m in measurements] == [
         ("opencv-telea", 64, 4),
         ("migan", 64, 4),
         ("opencv-telea", 64, 25),
@@ -137,13 +137,14 @@ def test_subjects_are_measured_in_turns_in_processes_of_their_own(peer):
         *("opencv-telea, 64 px", "migan, 64 px") * 2,
     ]
     assert len(steps) == steps_of([TELEA, peer()], PLAN)
-    for measurement in found:
+    for measurement in measurements:
         assert measurement.status == "ok"
         assert len(measurement.seconds) == len(measurement.cpu_seconds) == 2
         assert len(measurement.images_per_second) == (2 if measurement.case.side == 64 else 0)
         assert measurement.start_seconds > max(measurement.seconds)
         assert measurement.peak_mib > 20
-    assert found[1].described == {"model_bytes": 12, "parameters": 3, "device": found[1].described["device"]}
+    described = measurements[1].described
+    assert described == {"model_bytes": 12, "parameters": 3, "device": described["device"]}
 
 
 @pytest.mark.parametrize(
@@ -158,9 +159,9 @@ def test_subjects_are_measured_in_turns_in_processes_of_their_own(peer):
 )
 def test_a_subject_that_goes_wrong_is_left_out_of_larger_cases(peer, body, limit, status):
     plan = Plan(sides=(64, 96), percents=(4,), rounds=1, limit=limit)
-    found = list(measure([peer(body)], plan))
-    assert found[0].status == status
-    assert len(found) == (2 if status == "ok" else 1)
+    measurements = list(measure([peer(body)], plan))
+    assert measurements[0].status == status
+    assert len(measurements) == (2 if status == "ok" else 1)
 
 
 def test_leaving_a_worker_ends_its_process():

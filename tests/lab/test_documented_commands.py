@@ -24,24 +24,24 @@ _COMMAND = re.compile(r"python (?:-m )?lab((?:[./]\w+)*)((?: [a-z]+(?:-[a-z]+)*)
 HELP = """
 import contextlib, io, json, runpy, sys
 
-found = {}
+help_of = {}
 for name in sys.argv[1:]:
     sys.argv, shown = [name, "--help"], io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
         runpy.run_module(name, run_name="__main__", alter_sys=True)
-    found[name] = shown.getvalue()
-print(json.dumps(found))
+    help_of[name] = shown.getvalue()
+print(json.dumps(help_of))
 """
 
 
 def commands() -> dict[tuple[str, str], set[str]]:
     """Options by the script (a module, or "" for `python -m lab`) and the command."""
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    options_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     for script, command, rest in _COMMAND.findall(TEXT):
         module = f"lab{script}".removesuffix(".py").replace("/", ".") if script else ""
         options = re.findall(r"(?<=\s)--[a-z][\w-]*", f"{command}{rest}")
-        found[module, "" if module else command.strip()] |= set(options)
-    return found
+        options_of[module, "" if module else command.strip()] |= set(options)
+    return options_of
 
 
 def test_documented_scripts_have_the_options_that_pages_name() -> None:

@@ -22,7 +22,7 @@ def test_counts_tolerate_one_pixel() -> None:
     result = count(half, true)
     assert (result.precision, result.recall) == (1.0, 11 / 20)
     assert result.f1 == 2 * (11 / 20) / (1 + 11 / 20)
-    assert (result + result).found == 20
+    assert (result + result).marked == 20
     assert count(~true & False, true).f1 == 0.0
 
 

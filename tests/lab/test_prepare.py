@@ -108,10 +108,10 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(celeba, tmp
     left = files_below(tmp_path / "cut")
     assert json.loads(left[MANIFEST])["complete"] is False
     assert [name for name in left if name.endswith(".tar")] == ["16/train-0000.tar"]
-    kept = (tmp_path / "cut" / "16" / "train-0000.tar").stat().st_mtime_ns
+    changed = (tmp_path / "cut" / "16" / "train-0000.tar").stat().st_mtime_ns
     (tmp_path / "cut" / "16" / "train-0001.tar").write_bytes(b"damaged")
     assert run(CELEBA, celeba, tmp_path / "cut", shard_size=2) == 9
-    assert (tmp_path / "cut" / "16" / "train-0000.tar").stat().st_mtime_ns == kept
+    assert (tmp_path / "cut" / "16" / "train-0000.tar").stat().st_mtime_ns == changed
     assert files_below(tmp_path / "cut") == files_below(tmp_path / "whole")
 
 

@@ -110,9 +110,9 @@ def test_votes_outlast_the_process_and_the_last_one_counts(votes, study, tmp_pat
     votes.record(a_vote("tie"))
     votes.record(a_vote("right", number=1))
     # Another connection sees them while this one is open, as it would after a kill.
-    methods, found = read_votes(tmp_path / "votes.sqlite")
+    methods, recorded = read_votes(tmp_path / "votes.sqlite")
     assert methods == list(METHODS)
-    assert found == [a_vote("tie"), a_vote("right", number=1)]
+    assert recorded == [a_vote("tie"), a_vote("right", number=1)]
     votes.close()
     again = Votes(tmp_path / "votes.sqlite", study.identity)
     assert again.choices_of("p") == {0: "tie", 1: "right"}
@@ -215,8 +215,8 @@ def test_the_likelihood_is_at_its_maximum():
         chances = 1 / (1 + np.exp(logits[None, :] - logits[:, None]))
         return -((wins + 0.5 * (1 - np.eye(3))) * np.log(chances)).sum()
 
-    found = np.exp(minimize(loss, np.zeros(3), tol=1e-12).x)
-    np.testing.assert_allclose(bradley_terry(wins[None])[0], found / found.sum(), rtol=1e-4)
+    strengths = np.exp(minimize(loss, np.zeros(3), tol=1e-12).x)
+    np.testing.assert_allclose(bradley_terry(wins[None])[0], strengths / strengths.sum(), rtol=1e-4)
 
 
 def test_ties_are_halves_and_sides_do_not_matter():
@@ -231,15 +231,15 @@ def test_preferences_count_votes_per_kind_and_intervals_hold_the_share():
         kind = ("box", "blobs")[number % 2]
         likes_b = rng.random() < (0.9 if kind == "box" else 0.5)
         votes.append(a_vote("right" if likes_b else "left", hole=str(number), kind=kind, number=number))
-    found = {(row.kind, row.method): row for row in preferences("ab", votes)}
-    assert list(dict.fromkeys(kind for kind, _ in found)) == ["all", "blobs", "box"]
-    for (_, method), row in found.items():
+    rows = {(row.kind, row.method): row for row in preferences("ab", votes)}
+    assert list(dict.fromkeys(kind for kind, _ in rows)) == ["all", "blobs", "box"]
+    for (_, method), row in rows.items():
         assert row.low <= row.share <= row.high
         assert (row.share == 0.5) == (method == "a")
-    box = found["box", "b"]
+    box = rows["box", "b"]
     assert (box.wins + box.losses, box.ties) == (60, 0)
     assert box.low > 0.5
-    assert found["blobs", "b"].low < 0.5 < found["blobs", "b"].high
+    assert rows["blobs", "b"].low < 0.5 < rows["blobs", "b"].high
     assert preferences("ab", votes) == preferences("ab", votes)
     with pytest.raises(OptionError, match="no votes yet"):
         preferences("ab", [])

@@ -39,8 +39,8 @@ def test_gives_three_channels_of_any_size_that_fits() -> None:
 def test_an_untrained_network_finds_little() -> None:
     torch.manual_seed(0)
     with torch.no_grad():
-        found = DamageNetwork(CONFIG).eval()(torch.rand(1, 3, 64, 64)).sigmoid()
-    assert found.max() < 0.5
+        probabilities = DamageNetwork(CONFIG).eval()(torch.rand(1, 3, 64, 64)).sigmoid()
+    assert probabilities.max() < 0.5
 
 
 def test_the_graph_equals_torch() -> None:

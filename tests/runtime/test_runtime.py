@@ -76,12 +76,12 @@ def test_openvino_keeps_what_it_has_compiled(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("WAVEPAINT_CACHE", str(tmp_path / "cache"))
     image, mask = sample(1, 64, 64)
     first = load_runtime(None, "openvino", threads=1)(image, mask)
-    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    assert kept
-    changed = [path.stat().st_mtime_ns for path in kept]
+    compiled = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert compiled
+    changed = [path.stat().st_mtime_ns for path in compiled]
     assert np.array_equal(load_runtime(None, "openvino", threads=1)(image, mask), first)
-    assert [path.stat().st_mtime_ns for path in kept] == changed
-    for path in kept:
+    assert [path.stat().st_mtime_ns for path in compiled] == changed
+    for path in compiled:
         path.write_bytes(path.read_bytes()[:1000])
     assert np.array_equal(load_runtime(None, "openvino", threads=1)(image, mask), first)
 

@@ -336,8 +336,8 @@ def test_metrics_count(client):
     assert after.headers["content-type"].startswith("text/plain; version=")
 
     def value(text: str, series: str) -> float:
-        found = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        match = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
+        return float(match[1]) if match else 0.0
 
     filled = 'wavepaint_requests_total{method="POST",route="/v1/inpaint",status="200"}'
     assert value(after.text, filled) == value(before, filled) + 1

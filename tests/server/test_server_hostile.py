@@ -89,9 +89,9 @@ def bounded_memory() -> Iterator[None]:
 
 
 def _memory(line: str) -> int:
-    found = re.search(rf"^{line}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found
-    return int(found[1]) * 1024
+    match = re.search(rf"^{line}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert match
+    return int(match[1]) * 1024
 
 
 @pytest.fixture(scope="module")

@@ -110,10 +110,10 @@ def test_an_autocast_leaves_variances_alone() -> None:
     def run(enabled: bool) -> tuple[float, Tensor]:
         filled = (truth + 0.003 * mask * torch.sign(truth - 0.5)).requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            found = weighted(filled, truth, mask)["hole-ssim"]
-        found.backward()
+            loss = weighted(filled, truth, mask)["hole-ssim"]
+        loss.backward()
         assert filled.grad is not None
-        return found.item(), filled.grad
+        return loss.item(), filled.grad
 
     (plain, gradient), (half, same) = run(False), run(True)
     assert half == plain > 0

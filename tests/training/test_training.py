@@ -132,8 +132,8 @@ def test_a_run_leaves_networks_metrics_and_samples(start: Callable[..., Outcome]
     note = read_metadata(folder / LAST)
     assert parse_recipe(note["recipe"], "checkpoint") == tiny_recipe()
     assert note["step"] == "8"
-    state, kept = read_state(folder), load_checkpoint(folder / LAST).state_dict()
-    assert all(torch.equal(state["learner"]["average"][name], value) for name, value in kept.items())
+    state, weights = read_state(folder), load_checkpoint(folder / LAST).state_dict()
+    assert all(torch.equal(state["learner"]["average"][name], value) for name, value in weights.items())
     assert steps_of(folder) == list(range(1, 9))
     validations = validations_of(folder)
     assert [row["step"] for row in validations] == [0, 4, 8]
@@ -303,7 +303,7 @@ def test_several_processes_go_on_with_the_time_that_was_saved(
         raise Crash
 
     monkeypatch.setattr(Fabric, "world_size", property(lambda fabric: 2))
-    monkeypatch.setattr(torch.distributed, "all_gather_object", lambda found, own: None)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", lambda gathered, own: None)
     recipe = tiny_recipe("steps=15", "save_seconds=0", "validation.every=100")
     with pytest.raises(Crash):
         start("run", recipe, AtStep(13, crash))
@@ -986,11 +986,11 @@ def test_a_stream_goes_on_exactly_and_says_when_it_cannot(images: Path) -> None:
         for side in sides[:stop]:
             first.next(side)
         assert second.load_state_dict(json.loads(json.dumps(first.state_dict())))
-        for side, wanted in zip(sides[stop:], expected[stop:], strict=True):
+        for side, following in zip(sides[stop:], expected[stop:], strict=True):
             batch = second.next(side)
-            assert batch["name"] == wanted["name"]
-            assert torch.equal(batch["image"], wanted["image"])
-            assert torch.equal(batch["mask"], wanted["mask"])
+            assert batch["name"] == following["name"]
+            assert torch.equal(batch["image"], following["image"])
+            assert torch.equal(batch["mask"], following["mask"])
 
     other = stream(batch=4)
     assert not other.load_state_dict(whole.state_dict())
@@ -1056,7 +1056,7 @@ def test_coarse_start_leaves_modes_and_gradients_alone() -> None:
 def test_bfloat16_is_for_devices_that_compute_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cpu")
     for capabilities, native in (({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({"avx2": True}, False)):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda names=capabilities: names)
         assert has_bfloat16(device) == native
         assert memory_format(device) == (torch.channels_last if native else torch.contiguous_format)
         assert _precision(Hardware("cpu")) == ("bf16-mixed" if native else "32-true")
@@ -1064,7 +1064,7 @@ def test_bfloat16_is_for_devices_that_compute_in_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     for kind, precision in (("cuda", "16-mixed"), ("mps", "32-true")):
-        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda found=kind: torch.device(found))
+        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda name=kind: torch.device(name))
         assert _precision(Hardware()) == precision
 
 
