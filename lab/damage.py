@@ -21,7 +21,7 @@ from lab.benchmark.machine import describe_machine
 from wavepaint import __version__
 from wavepaint.data.damage import Damaged, damaged_crop
 from wavepaint.data.images import RGB, ImageSource
-from wavepaint.data.masks import rng_for
+from wavepaint.data.seeding import rng_for
 from wavepaint.evaluation.run import load_scorers
 from wavepaint.find import Finder
 from wavepaint.inpainter import Inpainter

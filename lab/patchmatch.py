@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.data.masks import rng_for
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import MissingExtraError
 from wavepaint.evaluation.metrics import BoolMask, Image, to_uint8
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavepaint.data.masks import rng_for
+from wavepaint.data.seeding import rng_for
 from wavepaint.evaluation.metrics import FloatArray
 from wavepaint.evaluation.protocol import Item, centre_crop
 from wavepaint.network import WavePaint

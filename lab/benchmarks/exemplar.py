@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from lab.frechet import frechet_distance
 from wavepaint import Inpainter
 from wavepaint.data.images import find_images
-from wavepaint.data.masks import BoolMask, random_mask, rng_for
+from wavepaint.data.masks import BoolMask, random_mask
+from wavepaint.data.seeding import rng_for
 from wavepaint.evaluation.artefacts import texture_ratio
 from wavepaint.evaluation.perceptual import VGG_LAYERS, load_dists, load_lpips
 from wavepaint.evaluation.protocol import centre_crop

@@ -29,7 +29,8 @@ from lab.release.removal_strips import (
     write_blind_sheets,
 )
 from wavepaint.data.damage import damaged
-from wavepaint.data.masks import random_mask, rng_for
+from wavepaint.data.masks import random_mask
+from wavepaint.data.seeding import rng_for
 from wavepaint.find import Finder
 
 FOLDER = Path(__file__).parents[2] / "docs" / "gallery"

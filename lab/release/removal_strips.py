@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import wavepaint
 from lab.patchmatch import patchmatch_inpaint
-from wavepaint.data.masks import rng_for
+from wavepaint.data.seeding import rng_for
 
 FOLDER = Path(__file__).parent / "removals"
 GROWN = 4

@@ -13,7 +13,7 @@ import choix
 import numpy as np
 
 from lab.study.votes import Vote
-from wavepaint.data.masks import rng_for
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.metrics import RESAMPLES, FloatArray
 

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepaint.data.masks import rng_for
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.methods import FolderMethod, describe_method, find_method
 from wavepaint.evaluation.metrics import Image

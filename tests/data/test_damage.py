@@ -7,8 +7,8 @@ import torch
 from images import soft
 from wavepaint.data.crops import Batch
 from wavepaint.data.damage import VISIBLE, DamagedCrops, damaged, damaged_crop
-from wavepaint.data.masks import rng_for
 from wavepaint.data.scenery import with_scenery
+from wavepaint.data.seeding import rng_for
 from wavepaint.options import DAMAGE_KINDS
 
 IMAGE = soft(120, 160)

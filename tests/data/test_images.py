@@ -20,7 +20,7 @@ from wavepaint.errors import ImageError, OptionError
 
 torch = pytest.importorskip("torch")
 from wavepaint.data.crops import CropDataset, CropOptions, random_crop  # noqa: E402
-from wavepaint.data.masks import rng_for  # noqa: E402
+from wavepaint.data.seeding import rng_for  # noqa: E402
 from wavepaint.data.stream import CropStream  # noqa: E402
 
 CROP = 48

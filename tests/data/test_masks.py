@@ -9,16 +9,9 @@ from typer.testing import CliRunner
 from wavepaint.cli import app
 from wavepaint.data.lettering import Pen
 from wavepaint.data.mask_kinds import Boxes, Strokes
-from wavepaint.data.masks import (
-    MIN_SIDE,
-    PRESETS,
-    MaskPreset,
-    mask_statistics,
-    mixed_preset,
-    random_mask,
-    rng_for,
-)
+from wavepaint.data.masks import MIN_SIDE, PRESETS, MaskPreset, mask_statistics, mixed_preset, random_mask
 from wavepaint.data.preview import measure_presets, preview_sheet, statistics_table, write_preview
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import OptionError
 from wavepaint.image.file import ImageFile
 
@@ -57,7 +50,8 @@ def test_the_same_seed_gives_the_same_mask_on_every_machine(preset):
 
 def test_another_process_gives_the_same_mask():
     code = (
-        "import hashlib, numpy as np; from wavepaint.data.masks import random_mask, rng_for;"
+        "import hashlib, numpy as np;"
+        "from wavepaint.data.masks import random_mask; from wavepaint.data.seeding import rng_for;"
         "m = random_mask('everyday', (64, 80), rng_for(3, 'a'));"
         "print(hashlib.sha256(np.packbits(m).tobytes()).hexdigest())"
     )

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from wavepaint.data.images import RGB, ImageSource, Skipped
 from wavepaint.data.mask_kinds import BoolMask
-from wavepaint.data.masks import MIN_SIDE, mixed_preset, rng_for
+from wavepaint.data.masks import MIN_SIDE, mixed_preset
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import ImageError, OptionError
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from wavepaint.data.crops import Batch, CropSource, random_crop
 from wavepaint.data.damage_kinds import Coverage, Samples
 from wavepaint.data.images import RGB, ImageSource, Skipped
 from wavepaint.data.mask_kinds import Size, opencv
-from wavepaint.data.masks import rng_for
 from wavepaint.data.scenery import with_scenery
+from wavepaint.data.seeding import rng_for
 from wavepaint.options import DAMAGE_KINDS
 
 VISIBLE = 12

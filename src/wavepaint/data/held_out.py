@@ -11,7 +11,8 @@ from torch import Tensor
 
 from wavepaint.data.crops import random_crop
 from wavepaint.data.images import RGB, ImageSource
-from wavepaint.data.masks import random_mask, rng_for
+from wavepaint.data.masks import random_mask
+from wavepaint.data.seeding import rng_for
 
 _SEED = 0
 
@@ -43,9 +44,7 @@ class ValidationSet:
 
     def batch(self, kind: str, start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Crops `start` to `stop`: (B, 3, H, W) float32 in [0, 1], and masks (B, 1, H, W) float32, 1 = hole."""
-        masks = [
-            random_mask(kind, self._size, rng_for(_SEED, f"validation/{kind}/{name}"))
-            for name in self.names[start:stop]
-        ]
+        names = self.names[start:stop]
+        masks = [random_mask(kind, self._size, rng_for(_SEED, f"validation/{kind}/{name}")) for name in names]
         image = torch.from_numpy(np.stack(self._crops[start:stop])).to(device).permute(0, 3, 1, 2).float() / 255
         return image, torch.from_numpy(np.stack(masks))[:, None].to(device).float()

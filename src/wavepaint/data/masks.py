@@ -1,8 +1,6 @@
 """Random hole masks: the field's evaluation and training generators, and what people really remove.
 
-Every mask is a NumPy bool array `(h, w)` with **True = hole**. All randomness comes from the generator
-that the caller hands in, coordinates are rounded to integers before anything is drawn, and nothing is
-anti-aliased, so a seed means the same mask on every machine.
+A mask is a NumPy bool array `(h, w)` with **True = hole**; a seed means the same one on every machine (`mask_kinds`).
 
 The strokes and boxes follow the protocol of LaMa (arXiv 2109.07161), whose numbers are pixels at 256 or 512:
 a preset never scales them. At other sizes strokes simply cover more or less of the image and boxes are
@@ -12,7 +10,6 @@ The kinds that people remove are relative to the short side instead.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -35,6 +32,7 @@ from wavepaint.data.mask_kinds import (
     weighted_index,
     wires,
 )
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import OptionError, check_known
 
 MIN_SIDE = 48
@@ -151,16 +149,6 @@ def find_preset(name: str) -> MaskPreset:
     return PRESETS[name]
 
 
-def rng_for(seed: int, name: str) -> np.random.Generator:
-    """Return the generator that belongs to `name` under `seed`.
-
-    Derived by SHA-256, so what an item gets depends neither on the order nor on the number of items.
-    """
-    # File names need not be UTF-8; Python then keeps their bytes as lone surrogates.
-    digest = hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
-
-
 @dataclass(frozen=True)
 class MaskStatistics:
     """What a preset yields: shares of the image (0 to 1) over `count` accepted masks.
@@ -184,12 +172,8 @@ def mask_statistics(preset: str, size: Size, count: int, seed: int) -> MaskStati
     areas = np.array([mask.mean() for mask, _ in samples])
     rejected = sum(rejections for _, rejections in samples)
     bins, _ = np.histogram(areas, bins=10, range=(0.0, 1.0))
-    return MaskStatistics(
-        mean_area=float(areas.mean()),
-        histogram=tuple(float(share) for share in bins / count),
-        rejection_rate=rejected / (rejected + count),
-        count=count,
-    )
+    histogram = tuple(float(share) for share in bins / count)
+    return MaskStatistics(float(areas.mean()), histogram, rejected / (rejected + count), count)
 
 
 def _checked(size: Size) -> Size:

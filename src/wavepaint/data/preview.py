@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from wavepaint.data.lettering import Pen
-from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics, rng_for
+from wavepaint.data.masks import MaskStatistics, find_preset, mask_statistics
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import OptionError
 from wavepaint.files import atomic_write
 from wavepaint.image.vips import encode_png

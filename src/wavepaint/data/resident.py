@@ -19,7 +19,8 @@ from torch import Tensor
 from wavepaint.cores import available_cores
 from wavepaint.data.crops import Batch, CropSource
 from wavepaint.data.images import ImageSource
-from wavepaint.data.masks import mixed_preset, rng_for
+from wavepaint.data.masks import mixed_preset
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import OptionError
 
 _SAMPLED = 32

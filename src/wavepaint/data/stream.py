@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from wavepaint.data.crops import Batch, CropDataset, CropSource
 from wavepaint.data.images import Skipped
-from wavepaint.data.masks import rng_for
+from wavepaint.data.seeding import rng_for
 
 # What workers send: images, masks, names, newly skipped. Arrays, not tensors: tensors travel through /dev/shm, which
 # containers keep small, and a worker that ends while it sends one aborts with a message of the C++ runtime.

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepaint.data.crops import mirrored_outwards
-from wavepaint.data.masks import find_preset, rng_for
+from wavepaint.data.masks import find_preset
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import OptionError
 from wavepaint.evaluation.metrics import BoolMask, FloatArray, Image, pixel_scores
 

@@ -28,7 +28,7 @@ from wavepaint.data.crops import Batch, CropSource
 from wavepaint.data.damage import DamagedSet
 from wavepaint.data.held_out import ValidationSet
 from wavepaint.data.images import ImageSource, Skipped
-from wavepaint.data.masks import rng_for
+from wavepaint.data.seeding import rng_for
 from wavepaint.errors import OptionError
 from wavepaint.files import sweep_parts
 from wavepaint.network import load_network
@@ -332,8 +332,8 @@ class TrainingLoop:
         if self.fabric.world_size > 1:
             gathered: list[dict[str, Skipped]] = [{}] * self.fabric.world_size
             torch.distributed.all_gather_object(gathered, self.broken)
-            for found in gathered:
-                self.broken |= found
+            for broken in gathered:
+                self.broken |= broken
             # Gloo's threads let go of these tensors meanwhile: one that does so while Python ends aborts the process.
             time.sleep(1)
         self._save()

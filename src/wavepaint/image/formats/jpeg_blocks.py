@@ -92,8 +92,8 @@ class Blocks:
             with _without_lines_of_libjpeg(path.with_name("stderr")):
                 self._jpeg.write_dct(str(path))
             edited = path.read_bytes()
-        kept = (segment(*each) for each in segments(io.BytesIO(metadata)) if _is_metadata(each[0]))
-        return b"\xff\xd8" + b"".join(kept) + _image(edited, self._identifiers)
+        described = (segment(*each) for each in segments(io.BytesIO(metadata)) if _is_metadata(each[0]))
+        return b"\xff\xd8" + b"".join(described) + _image(edited, self._identifiers)
 
 
 def _identifiers(jpeg: bytes) -> bytes:
