@@ -19,7 +19,7 @@ def coarse_levels_of(hole: Mask, most: int) -> int:
     Args:
         hole: (H, W) bool, True = hole. What lies outside the crop counts as unknown: a hole meets the edge of its crop
             only where the image ends, or the hole goes on.
-        most: what the network has learned; see `WavePaintConfig.levels`.
+        most: what the network has learned; see `WavePaintConfig.octaves`.
     """
     levels = 0
     while levels < most and min(hole.shape) >> (levels + 1) >= SMALLEST:

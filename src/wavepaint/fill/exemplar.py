@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wavepaint.cancellation import Cancelled, check_cancelled
 from wavepaint.errors import OptionError
-from wavepaint.fill.levels import Level, build_levels, cells_of, first_level
+from wavepaint.fill.levels import Level, build_levels, cell_sums, first_level
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.patches import RADIUS, Floats, Mask, dilate, label
 from wavepaint.fill.pyramid import halve_known
@@ -25,7 +25,7 @@ from wavepaint.fill.solution import Solution
 from wavepaint.fill.stage import ALL_PAIRS, REPEATED, Matching, Stage
 
 Progress = Callable[[float], bool | None]
-STARTS = 5 * REPEATED * ALL_PAIRS
+MOST_PAIRS = 5 * REPEATED * ALL_PAIRS
 """Products of targets and sources up to which a level serves as the start of a further candidate."""
 SHALLOW = 12
 """Depth up to which holes have one candidate only."""
@@ -72,7 +72,7 @@ def _finest(samples: NDArray[Any], hole: Mask, guide: Floats | None, exclude: Ma
         if guide is not None:
             guide = halve_known(guide, np.zeros_like(hole))[0]
         if exclude is not None:
-            exclude = cells_of(exclude) > 0
+            exclude = cell_sums(exclude) > 0
         samples, hole = halve_known(samples, hole)
     return first_level(samples, hole, guide, exclude, number)
 
@@ -116,6 +116,6 @@ def _starts(levels: Sequence[Level], options: ExemplarOptions) -> list[int]:
         start = next((index for index, level in enumerate(levels) if level.deepest <= depth), len(levels) - 1)
         touched = np.count_nonzero(dilate(levels[start].hole, RADIUS))
         pairs = touched * (levels[start].hole.size - touched)
-        if start not in starts and (not starts or (start > 0 and pairs < STARTS)):
+        if start not in starts and (not starts or (start > 0 and pairs < MOST_PAIRS)):
             starts.append(start)
     return starts

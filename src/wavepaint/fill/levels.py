@@ -61,15 +61,15 @@ class Level:
     def halved(self) -> Level:
         """The next level: means of the known samples of 2x2 cells; cells with less than half known are hole."""
         # Planes are 0 in the hole, and guides are known everywhere.
-        count = cells_of(~self.hole)
+        count = cell_sums(~self.hole)
         planes = _mean(self.planes, count)
         hole = count < 2
         if hole.all():
             hole = count == 0
-        rough = cells_of(self.rough)
+        rough = cell_sums(self.rough)
         texture = _mean(self.texture * self.rough, rough)
-        guide = None if self.guide is None else (cells_of(self.guide) + 2) >> 2
-        excluded = cells_of(self.excluded) > 0
+        guide = None if self.guide is None else (cell_sums(self.guide) + 2) >> 2
+        excluded = cell_sums(self.excluded) > 0
         np.copyto(planes, 0, where=hole)
         return Level(self.number + 1, planes, hole, guide, texture, rough > 0, excluded, depth_of(hole, DEEPEST))
 
@@ -108,7 +108,7 @@ def _integers(samples: NDArray[Any]) -> Ints:
     return np.repeat(whole, 3, axis=0) if len(whole) == 1 else whole
 
 
-def cells_of(values: NDArray[Any]) -> Ints:
+def cell_sums(values: NDArray[Any]) -> Ints:
     """Sums over 2x2 cells of the last two axes; an odd last row or column is counted twice."""
     if values.shape[-2] % 2 or values.shape[-1] % 2:
         pad = [(0, 0)] * (values.ndim - 2) + [(0, -side % 2) for side in values.shape[-2:]]
@@ -122,5 +122,5 @@ def _mean(values: Ints, count: Ints) -> Ints:
     """Rounded means over the counted samples of every cell; the others are 0."""
     some = np.maximum(count, 1)
     # Exact in float64, and faster than a division of integers.
-    mean: Ints = np.floor((cells_of(values) + some // 2) / some).astype(np.int32)
+    mean: Ints = np.floor((cell_sums(values) + some // 2) / some).astype(np.int32)
     return mean

@@ -30,7 +30,7 @@ import {
   findRegions,
   findWide,
   coarseLevelsOf,
-  pixelsAt,
+  workPixels,
   withoutInteriors,
 } from "./regions";
 
@@ -88,7 +88,7 @@ export function workload(mask: Mask, levels = MOST_LEVELS, detail: Detail = "ima
   const crops = findRegions(rest).flat();
   // A quarter of a window is what its reduced copy holds.
   const pixels = [
-    ...crops.map(({ crop }) => pixelsAt(cropMask(rest, crop), levels)),
+    ...crops.map(({ crop }) => workPixels(cropMask(rest, crop), levels)),
     ...wide.map(({ crop }) => area(crop) / 4),
   ];
   return pixels.reduce((a, b) => a + b, detail === "image" ? detailWork(mask) : 0);

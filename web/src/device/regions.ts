@@ -13,13 +13,10 @@ const MAX_CONTEXT = 192;
 const MAX_HOLE = 640;
 const SIZE_STEP = 64;
 const SPLIT_GAIN = 0.75;
-const WIDE = 256;
-const BORDER = 32;
-const FEATHER = 16;
 const DEEP = 28;
 const SMALLEST = 16;
-const MAX_WIDE = 2048;
-const MAX_WIDE_CONTEXT = 1024;
+/** `wavepaint.fill.wide.WideSizes`. */
+const WIDE_SIZES = { wide: 256, border: 32, feather: 16, longest: 2048, context: 1024 };
 
 /** One crop for the network. */
 export interface Region {
@@ -50,11 +47,10 @@ interface Piece {
 
 /** Where a hole is so wide that its interior is better filled from a reduced copy, in the order in which to fill it. */
 export function findWide(mask: Mask): WideHole[] {
-  const pieces = divide(wideCells(mask)).map((cells) => {
+  const pieces = divided(wideCells(mask)).map((cells) => {
     const holes = within(cellBounds(cells), mask);
-    const context = Math.trunc(
-      Math.min((CONTEXT_SHARE * countOf(cells)) / Math.max(holes.width, holes.height), MAX_WIDE_CONTEXT),
-    );
+    const share = (CONTEXT_SHARE * countOf(cells)) / Math.max(holes.width, holes.height);
+    const context = Math.trunc(Math.min(share, WIDE_SIZES.context));
     return { crop: cropAround(holes, context, mask), holes };
   });
   return inStages(fromOutsideIn(pieces, mask))
@@ -101,7 +97,7 @@ function isDeeper({ width, height, data }: Counts, depth: number): boolean {
 }
 
 /** What filling a crop costs: its pixels, those of its coarse levels included. */
-export function pixelsAt(hole: Mask, most: number): number {
+export function workPixels(hole: Mask, most: number): number {
   let pixels = 0;
   for (let level = coarseLevelsOf(hole, most); level >= 0; level--) pixels += area(hole) / 4 ** level;
   return pixels;
@@ -142,14 +138,14 @@ export function occupiedCells({ width, height, data }: Mask): Cell[] {
   return cells;
 }
 
-/** The cells under all squares of `WIDE` that are hole as a whole: a morphological opening. */
+/** The cells under all squares of `WIDE_SIZES.wide` pixels that are hole as a whole: a morphological opening. */
 function wideCells(mask: Mask): Cell[] {
   // At the right and the lower edge of the image a cell may be smaller.
   const extent = (position: number, length: number): number => Math.min(CELL, length - position * CELL);
   const cells = occupiedCells(mask).filter(
     ([row, column, count]) => count === extent(row, mask.height) * extent(column, mask.width),
   );
-  const side = WIDE / CELL;
+  const side = WIDE_SIZES.wide / CELL;
   if (cells.length < side ** 2) return [];
   const size = { width: maximum(cells, 1) + 1, height: maximum(cells, 0) + 1 };
   const full = new Uint8Array(area(size));
@@ -169,8 +165,8 @@ function wideCells(mask: Mask): Cell[] {
   return cells.filter(([row, column]) => opened.data[row * opened.width + column] > 0);
 }
 
-/** Divide cells into sets with disjoint boxes: at gaps, and where a box is longer than `MAX_WIDE`. */
-function divide(all: Cell[]): Cell[][] {
+/** Divide cells into sets with disjoint boxes: at gaps, and where a box is longer than `WIDE_SIZES.longest`. */
+function divided(all: Cell[]): Cell[][] {
   const pieces: Cell[][] = [];
   const waiting = all.length ? [all] : [];
   for (let cells = waiting.pop(); cells; cells = waiting.pop()) {
@@ -189,7 +185,7 @@ function gapOrMiddle(cells: readonly Cell[]): [axis: 0 | 1, position: number] | 
   }
   const sides = sidesOf(cells);
   const axis = sides[1] > sides[0] ? 1 : 0;
-  return sides[axis] * CELL <= MAX_WIDE ? null : [axis, minimum(cells, axis) + (sides[axis] >> 1)];
+  return sides[axis] * CELL <= WIDE_SIZES.longest ? null : [axis, minimum(cells, axis) + (sides[axis] >> 1)];
 }
 
 const parted = (cells: readonly Cell[], axis: 0 | 1, position: number): [Cell[], Cell[]] => [
@@ -198,23 +194,24 @@ const parted = (cells: readonly Cell[], axis: 0 | 1, position: number): [Cell[],
 ];
 
 function shareOf(mask: Mask, box: Box): Float32Array {
+  const { border, feather } = WIDE_SIZES;
   // Outside the image nothing is known.
-  const around = { width: box.width + 2 * BORDER, height: box.height + 2 * BORDER };
+  const around = { width: box.width + 2 * border, height: box.height + 2 * border };
   const known = new Uint8Array(area(around));
   for (let y = 0; y < around.height; y++) {
-    const row = box.top - BORDER + y;
+    const row = box.top - border + y;
     if (row < 0 || row >= mask.height) continue;
-    const first = Math.max(0, BORDER - box.left);
-    const behind = Math.min(around.width, mask.width - box.left + BORDER);
+    const first = Math.max(0, border - box.left);
+    const behind = Math.min(around.width, mask.width - box.left + border);
     for (let x = first; x < behind; x++) {
-      known[y * around.width + x] = mask.data[row * mask.width + box.left - BORDER + x] ^ 1;
+      known[y * around.width + x] = mask.data[row * mask.width + box.left - border + x] ^ 1;
     }
   }
   const table = sums({ ...around, data: known });
   const share = new Float32Array(area(box));
-  const steps = FEATHER / 2;
-  for (let radius = BORDER; radius > BORDER - FEATHER; radius -= 2) {
-    const margin = BORDER - radius;
+  const steps = feather / 2;
+  for (let radius = border; radius > border - feather; radius -= 2) {
+    const margin = border - radius;
     for (let y = 0, i = 0; y < box.height; y++) {
       for (let x = 0; x < box.width; x++, i++) {
         if (squareSum(table, x + margin, y + margin, 2 * radius + 1) === 0) share[i] += 1 / steps;

@@ -44,7 +44,7 @@ export function boxMeans(values: ArrayLike<number>, where: Uint8Array, size: Siz
 }
 
 /** Largest value over the square of `radius` around every sample; values are not negative. */
-export function boxMaxima(values: Uint8Array, { width, height }: Size, radius: number): Uint8Array {
+export function boxMaximum(values: Uint8Array, { width, height }: Size, radius: number): Uint8Array {
   const along = (from: Uint8Array, length: number, step: number, across: number, stride: number): Uint8Array => {
     const maxima = new Uint8Array(from.length);
     for (let line = 0; line < across; line++) {
@@ -64,7 +64,7 @@ export function boxMaxima(values: Uint8Array, { width, height }: Size, radius: n
  * Distance of hole samples to the nearest known one, in steps of a near-octagonal erosion, `most` at the most. What lies
  * outside the image counts as hole.
  */
-export function depthsOf(hole: Uint8Array, { width, height }: Size, most: number): Uint8Array {
+export function depthOf(hole: Uint8Array, { width, height }: Size, most: number): Uint8Array {
   const pitch = width + 2;
   const marks = new Uint8Array(pitch * (height + 2)).fill(1);
   for (let y = 0; y < height; y++) marks.set(hole.subarray(y * width, (y + 1) * width), (y + 1) * pitch + 1);

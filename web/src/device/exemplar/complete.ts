@@ -6,10 +6,9 @@ import { type Pixels, channelOf, coloursOf, fromUnit, rangeOf } from "../planes"
 import { boxSums, dilate, each } from "./areas";
 import { carryOver } from "./carry_over";
 import { fillFlat } from "./flat";
+import { THIN } from "./pieces";
 import { type Solution, solve } from "./solve";
 import type { Step } from "./stage";
-
-const THIN = 2;
 
 /**
  * Fill a hole of samples, in place. Inside the hole they hold the guide: what the network has filled. `excluded`: 1 =

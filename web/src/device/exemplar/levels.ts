@@ -2,7 +2,7 @@
 
 import { type Size, area } from "../../geometry";
 import { type Pixels, rangeOf } from "../planes";
-import { boxMeans, depthsOf, dilate, each, rint } from "./areas";
+import { boxMeans, depthOf, dilate, each, rint } from "./areas";
 import { type Planes, RADIUS, WHITE, textureOf } from "./patches";
 
 export const DEEPEST = 40;
@@ -107,7 +107,7 @@ export function cellMarks(marks: Uint8Array, size: Size): Uint8Array {
 }
 
 function deepestOf(hole: Uint8Array, size: Size): number {
-  return depthsOf(hole, size, DEEPEST).reduce((most, depth) => Math.max(most, depth), 0);
+  return depthOf(hole, size, DEEPEST).reduce((most, depth) => Math.max(most, depth), 0);
 }
 
 /** Samples of any type and number of colours as working integers. */

@@ -177,7 +177,7 @@ export function textureOf([red, green, blue]: Planes, { width, height }: Size): 
 }
 
 /** Energy of the luminance detail of every description. */
-export function detailEnergies(described: Descriptions): Float64Array {
+export function detailEnergy(described: Descriptions): Float64Array {
   return each(new Float64Array(described.length / LENGTH), (i) => {
     let energy = 0;
     for (let at = i * LENGTH + 1; at < i * LENGTH + 10; at++) energy += described[at] * described[at];

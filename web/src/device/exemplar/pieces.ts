@@ -4,7 +4,7 @@ import { type Box, type Size, area, boxBetween, boxOfCells, intersection } from 
 import type { Mask } from "../planes";
 import { CELL, type Cell, occupiedCells } from "../regions";
 
-const THIN = 2;
+export const THIN = 2;
 const LEAST_REACH = 64;
 const MOST_REACH = 1024;
 const LONG = 768;

@@ -6,16 +6,14 @@ import type { Pixels } from "../planes";
 import { dilate, each, labelsOf } from "./areas";
 import type { Matching } from "./blend";
 import { type Level, buildLevels, cellMarks, firstLevel } from "./levels";
+import { EXEMPLAR_OPTIONS } from "./options";
 import { RADIUS } from "./patches";
 import { findRepeats } from "./repeats";
 import { ALL_PAIRS, REPEATED, Stage, type Step } from "./stage";
 
-/** Depths of the hole, in samples of a level, at which candidates start; the best one is carried on. */
-const STARTS = [3, 6, 9];
 /** Products of targets and sources up to which a level serves as the start of a further candidate. */
 const MOST_PAIRS = 5 * REPEATED * ALL_PAIRS;
 const SHALLOW = 12;
-const MOST_SEARCHED = 100_000;
 
 /** Where the samples of a hole come from. */
 export interface Solution {
@@ -47,7 +45,7 @@ export async function solve(
     await step(1);
     return { halvings: first.number, searched: first.hole, size: first, matching: repeats, known: null };
   }
-  const levels = buildLevels(first, Math.min(...STARTS));
+  const levels = buildLevels(first, Math.min(...EXEMPLAR_OPTIONS.starts));
   // Every level has four times the samples of the next coarser one.
   const within = (done: number): Step => {
     const [before, behind] = [done ? 0.25 ** (levels.length - done) : 0, 0.25 ** (levels.length - done - 1)];
@@ -63,10 +61,10 @@ export async function solve(
   return { halvings: level.number, searched: level.hole, size: level, matching, known };
 }
 
-/** The finest level that is searched: its hole has at most `MOST_SEARCHED` samples. */
+/** The finest level that is searched: its hole has at most `EXEMPLAR_OPTIONS.searched` samples. */
 function finest(samples: Pixels, hole: Uint8Array, guide: Pixels, excluded: Uint8Array): Level {
   let number = 0;
-  for (; hole.reduce((sum, mark) => sum + mark, 0) > MOST_SEARCHED; number++) {
+  for (; hole.reduce((sum, mark) => sum + mark, 0) > EXEMPLAR_OPTIONS.searched; number++) {
     const size = { width: samples.width, height: samples.height };
     guide = halveKnown(guide, { ...size, data: new Uint8Array(area(size)) }).reduced;
     excluded = cellMarks(excluded, size);
@@ -123,9 +121,10 @@ function bestOfEach(stage: Stage, candidates: readonly Matching[]): Matching {
 /** The levels at which candidates start, without those where comparing all pairs takes too long. */
 function startsOf(levels: readonly Level[]): number[] {
   const starts: number[] = [];
-  for (const depth of levels[0].deepest > SHALLOW ? STARTS : STARTS.slice(0, 1)) {
-    const found = levels.findIndex(({ deepest }) => deepest <= depth);
-    const start = found < 0 ? levels.length - 1 : found;
+  const depths = EXEMPLAR_OPTIONS.starts;
+  for (const depth of levels[0].deepest > SHALLOW ? depths : depths.slice(0, 1)) {
+    const first = levels.findIndex(({ deepest }) => deepest <= depth);
+    const start = first < 0 ? levels.length - 1 : first;
     const level = levels[start];
     const touched = dilate(level.hole, level, RADIUS).reduce((sum, mark) => sum + mark, 0);
     const pairs = touched * (area(level) - touched);

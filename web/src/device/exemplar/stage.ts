@@ -2,11 +2,12 @@
 
 import { type Box, type Size, area, boxBetween } from "../../geometry";
 import { hashes } from "../noise";
-import { boxMaxima, boxMeans, boxSums, depthsOf, dilate, each, indicesOf, rint } from "./areas";
+import { boxMaximum, boxMeans, boxSums, depthOf, dilate, each, indicesOf, rint } from "./areas";
 import { type Matching, type Source, sourceOf, vote } from "./blend";
 import { Field, usesOf } from "./field";
 import { DEEPEST, type Level, sourcesOf } from "./levels";
 import { SourceTree } from "./nearest";
+import { EXEMPLAR_OPTIONS } from "./options";
 import {
   DETAIL,
   type Descriptions,
@@ -16,7 +17,7 @@ import {
   type Raw,
   SIDE,
   describe,
-  detailEnergies,
+  detailEnergy,
   squaredDistance,
 } from "./patches";
 
@@ -30,10 +31,6 @@ const RING = 12;
 const TEXTURE_GAIN = 1.2;
 const NEARNESS = 1.25;
 const NARROW = 8;
-const TRUST = 16;
-const FLOOR = 0.2;
-const COHERENCE = 0.5;
-const UNIFORMITY = 2;
 const LEAST_COST = 1e-4 * SIDE ** 2 * 255 ** 2;
 const SMALL_ENERGY = 0.02 * 255 ** 2;
 
@@ -80,7 +77,7 @@ export class Stage {
     this.sources = sources;
     this.sourceIndices = indicesOf(sources);
     this.known = whole ? null : level.hole.map((mark, i) => (mark | level.excluded[i]) ^ 1);
-    this.depths = depthsOf(level.hole, level, DEEPEST);
+    this.depths = depthOf(level.hole, level, DEEPEST);
     this.nearness = each(new Float64Array(this.targets.length), (i) =>
       Math.max(NEARNESS ** -this.depths[this.targets[i]], 1e-3),
     );
@@ -136,7 +133,7 @@ export class Stage {
   misfit({ matches }: Matching): Float64Array {
     const { planes, texture } = this.centres(matches);
     const described = this.quantiser.quantise(this.raw(planes, texture));
-    const energies = detailEnergies(this.offered);
+    const energies = detailEnergy(this.offered);
     const around = this.around(energies);
     return each(new Float64Array(matches.length), (i) => {
       const seam = squaredDistance(described, i, this.offered, matches[i]);
@@ -266,11 +263,11 @@ export class Stage {
    */
   private beliefInGuide(): Float64Array {
     const { number } = this.level;
-    const nearby = part(number ? this.depths : boxMaxima(this.depths, this.level, RING), this.level, this.window);
+    const nearby = part(number ? this.depths : boxMaximum(this.depths, this.level, RING), this.level, this.window);
     return each(new Float64Array(nearby.length), (i) => {
       if (!this.own.hole[i]) return 0;
       if (!number) return Math.exp(-((nearby[i] / NARROW) ** 2));
-      return Math.max(Math.exp(-(((nearby[i] * 2 ** number) / TRUST) ** 2)), FLOOR);
+      return Math.max(Math.exp(-(((nearby[i] * 2 ** number) / EXEMPLAR_OPTIONS.trust) ** 2)), EXEMPLAR_OPTIONS.floor);
     });
   }
 
@@ -278,8 +275,8 @@ export class Stage {
   private evidenceOfDetail(): Float64Array {
     const { hole, guide, planes, texture } = this.own;
     const guided = planes.map((plane, c) => plane.map((value, i) => (hole[i] ? guide[c][i] : value)));
-    const own = detailEnergies(this.quantiser.quantise(this.raw(guided, texture)));
-    const around = this.around(detailEnergies(this.offered).map(rootOf));
+    const own = detailEnergy(this.quantiser.quantise(this.raw(guided, texture)));
+    const around = this.around(detailEnergy(this.offered).map(rootOf));
     return each(own, (i) => Math.min(Math.max((1.25 * Math.sqrt(own[i])) / Math.max(around[i], 1e-6) - 0.25, 0), 1));
   }
 
@@ -312,8 +309,11 @@ export class Stage {
   /** Search near the present matches: better ones, and their squared distances, charges included. */
   private improve(matches: Int32Array, queries: Descriptions, unit: number, first: boolean): Field {
     const uses = boxSums(usesOf(matches, this.level), this.level, 1);
-    const charge = each(new Float32Array(uses.length), (i) => UNIFORMITY * unit * Math.max(uses[i] / 9 - 1, 0));
-    const terms = { coherence: COHERENCE * unit, charge };
+    const charge = each(
+      new Float32Array(uses.length),
+      (i) => EXEMPLAR_OPTIONS.uniformity * unit * Math.max(uses[i] / 9 - 1, 0),
+    );
+    const terms = { coherence: EXEMPLAR_OPTIONS.coherence * unit, charge };
     const field = new Field(this.level, this.sources, this.targets, matches, queries, this.offered, terms);
     field.propagate([4, 2, 1]);
     for (const radius of first ? [4, 2, 1] : [1]) field.lookAround(radius);
