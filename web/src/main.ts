@@ -34,7 +34,7 @@ void openFirst().catch((error: unknown) => editor.notices.warn(`${wordsOf(error)
 async function openFirst(): Promise<void> {
   const paths = server ? new URLSearchParams(location.search).getAll("open") : [];
   const given = paths.filter((path) => path.startsWith("opened/"));
-  if (!server || given.length === 0) return editor.offerKept();
+  if (!server || given.length === 0) return editor.offerStored();
   const files = given.map(async (path) => {
     const blob = await server.fetch(path, new AbortController().signal);
     return new File([blob], decodeURIComponent(path.split("/").at(-1) as string), { type: blob.type });

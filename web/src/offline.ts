@@ -32,8 +32,8 @@ export async function keepForOffline(options: Options, say: (words: string) => v
     if (!active || !(await beServedBy(active, served))) return;
     const { backend } = await expectedEngine(options);
     // One after the other: the first is the one that a fill may be waiting for.
-    for (const kept of keptBackends(backend)) {
-      const { loader, binary } = networkUrls(options.base, kept);
+    for (const other of keptBackends(backend)) {
+      const { loader, binary } = networkUrls(options.base, other);
       if (!(await ask(active, { keep: [loader, binary] }))) return;
     }
     if (fresh) say("Ready: works without a connection from now on.");

@@ -69,7 +69,7 @@ scope.addEventListener("fetch", (event) => {
 });
 
 scope.addEventListener("message", (event) => {
-  const answer = (kept: boolean): void => event.ports[0].postMessage(kept);
+  const answer = (success: boolean): void => event.ports[0].postMessage(success);
   const { data } = event;
   const done = "claim" in data ? claim(data.claim) : keepToo(data.keep);
   event.waitUntil(
@@ -82,12 +82,12 @@ scope.addEventListener("message", (event) => {
 
 /** Keep the files of this version. Rejects where one is not to be had: the old version stays, and all that it keeps. */
 async function install(): Promise<void> {
-  const kept = await Promise.all((await cacheNames()).map((name) => caches.open(name)));
-  const requests = (await Promise.all(kept.map((cache) => cache.keys()))).flat();
+  const older = await Promise.all((await cacheNames()).map((name) => caches.open(name)));
+  const requests = (await Promise.all(older.map((cache) => cache.keys()))).flat();
   const backends = new Set(requests.map(({ url }) => backendOf(url)));
   const later = Object.keys(SITE.later).filter((name) => backends.has(backendOf(urlOf(name))));
   const cache = await caches.open(cacheName);
-  await Promise.all([...Object.keys(SITE.first), ...later].map((name) => keep(name, cache, kept)));
+  await Promise.all([...Object.keys(SITE.first), ...later].map((name) => keep(name, cache, older)));
 }
 
 /** Serve the open pages. Rejects where the one that asks is of another version: files of two would be mixed in it. */
@@ -108,10 +108,10 @@ async function keepToo(urls: readonly string[]): Promise<void> {
   );
 }
 
-/** Put a file into a cache: from one of `kept` where it is the same, else from the host. */
-async function keep(name: string, cache: Cache, kept: readonly Cache[]): Promise<void> {
+/** Put a file into a cache: from one of `older` where it is the same, else from the host. */
+async function keep(name: string, cache: Cache, older: readonly Cache[]): Promise<void> {
   const url = urlOf(name);
-  for (const other of kept) {
+  for (const other of older) {
     const response = await other.match(url);
     if (response && (await sha256(await response.clone().arrayBuffer())) === files.get(name)) {
       return cache.put(url, response);
@@ -161,8 +161,8 @@ function nameOf(url: string): string | null {
 
 /** The file that is kept, else the host's: as it comes, for full storage must not stand in the way of a page. */
 async function answer(name: string, request: Request): Promise<Response> {
-  const kept = await caches.match(urlOf(name), { cacheName }).catch(() => undefined);
-  return isolated(kept ?? (await fetch(request)));
+  const cached = await caches.match(urlOf(name), { cacheName }).catch(() => undefined);
+  return isolated(cached ?? (await fetch(request)));
 }
 
 /** With the headers; built anew, as a response that was redirected (`/index.html` to `/`) is refused for a page. */

@@ -36,12 +36,12 @@ describe("PNG", () => {
   });
 
   it("keeps metadata and drops what would be wrong in a new file", async () => {
-    const kept = [
+    const metadata = [
       { type: "iCCP", data: latin1("profile") },
       { type: "tEXt", data: latin1("Title\0Tree") },
     ];
-    const bytes = await encodePng(testImage(3, 8, 4, 4), [...kept, { type: "bKGD", data: new Uint8Array(6) }]);
-    expect((await decodePng(bytes)).chunks).toEqual(kept);
+    const bytes = await encodePng(testImage(3, 8, 4, 4), [...metadata, { type: "bKGD", data: new Uint8Array(6) }]);
+    expect((await decodePng(bytes)).chunks).toEqual(metadata);
   });
 
   it("refuses every truncation", async () => {

@@ -15,22 +15,22 @@ const digests = (files: Readonly<Record<string, string>>): Record<string, string
   );
 
 class FakeCache {
-  readonly kept = new Map<string, Uint8Array<ArrayBuffer>>();
+  readonly files = new Map<string, Uint8Array<ArrayBuffer>>();
   full = false;
 
   async match(url: string): Promise<Response | undefined> {
-    const bytes = this.kept.get(url);
+    const bytes = this.files.get(url);
     return bytes && new Response(bytes);
   }
 
   async put(url: string, response: Response): Promise<void> {
     const bytes = new Uint8Array(await response.arrayBuffer());
     if (this.full) throw new DOMException("full", "QuotaExceededError");
-    this.kept.set(url, bytes);
+    this.files.set(url, bytes);
   }
 
   async keys(): Promise<{ url: string }[]> {
-    return [...this.kept.keys()].map((url) => ({ url }));
+    return [...this.files.keys()].map((url) => ({ url }));
   }
 }
 
@@ -50,7 +50,7 @@ class FakeCaches {
   }
 
   names(): string[] {
-    return [...(this.all.get(CACHE)?.kept.keys() ?? [])].map((url) => url.slice(SCOPE.length)).sort();
+    return [...(this.all.get(CACHE)?.files.keys() ?? [])].map((url) => url.slice(SCOPE.length)).sort();
   }
 }
 
@@ -130,7 +130,7 @@ describe("a version that is installed", () => {
     host["index.html"] = ["<title>old</title>"];
     await expect(install()).rejects.toThrow("index.html: is not that of this version");
     expect(caches.names()).not.toContain("index.html");
-    expect([...old.kept.keys()]).toEqual([`${SCOPE}index.html`]);
+    expect([...old.files.keys()]).toEqual([`${SCOPE}index.html`]);
 
     host["index.html"] = [built["index.html"]];
     await install();

@@ -78,8 +78,8 @@ function dropThumbnail(exif: Bytes, tiff: Tiff): void {
   const second = view.getUint32(link, little);
   view.setUint32(link, 0, little);
   if (second === 0 || directoryEnd(view, little, second) === null) return;
-  const found = new Map(entries(tiff, second).map((entry) => [entry.tag, view.getUint32(entry.at, little)]));
-  const offset = found.get(THUMBNAIL_OFFSET);
-  const length = found.get(THUMBNAIL_LENGTH);
+  const values = new Map(entries(tiff, second).map((entry) => [entry.tag, view.getUint32(entry.at, little)]));
+  const offset = values.get(THUMBNAIL_OFFSET);
+  const length = values.get(THUMBNAIL_LENGTH);
   if (offset !== undefined && length !== undefined) exif.fill(0, offset, offset + length);
 }

@@ -70,9 +70,11 @@ const STANDARD_LUMINANCE_SUM = 3688;
 /** A freshly encoded JPEG with the metadata segments of the source; EXIF made true of the retouched image. */
 export function withSourceSegments(encoded: Bytes, source: Bytes): Bytes {
   const fresh = readEnvelope(encoded);
-  const kept = readEnvelope(source).segments.filter(isMetadata).map(retouched);
   const own = fresh.segments.filter((segment) => !isMetadata(segment));
-  const metadata = kept.filter((segment) => segment !== null);
+  const metadata = readEnvelope(source)
+    .segments.filter(isMetadata)
+    .map(retouched)
+    .filter((segment) => segment !== null);
   return concat([SOI, ...[...metadata, ...own].flatMap(writeSegment), encoded.subarray(fresh.scan)]);
 }
 

@@ -114,9 +114,11 @@ export async function decodePng(bytes: Bytes): Promise<DecodedPng> {
   }
   const raster = { width, height, channels: unpack.channels, data };
   // Copies: a view would keep (and, sent to another thread, copy) the whole file.
-  const kept = chunks.filter((chunk) => KEPT.has(chunk.type)).map(({ type, data }) => ({ type, data: data.slice() }));
+  const metadata = chunks
+    .filter((chunk) => KEPT.has(chunk.type))
+    .map(({ type, data }) => ({ type, data: data.slice() }));
   const base = header.colorType === PALETTE && palette ? labelBase(palette, transparency) : null;
-  return { raster, chunks: kept, base };
+  return { raster, chunks: metadata, base };
 }
 
 /** The colour of index 0 of a palette that is more than greys, else null. */

@@ -68,7 +68,7 @@ export class Device {
   async find(image: Raster, finding: Finding, options: Waits = {}): Promise<Uint8Array> {
     const { base } = this.options;
     const report = await this.done((id) => ({ kind: "find", id, image, base, finding }), options);
-    return (report as Extract<Report, { kind: "found" }>).damage;
+    return (report as Extract<Report, { kind: "damage" }>).damage;
   }
 
   /** What comes of an order; it is given again where the worker was ended meanwhile. */

@@ -19,20 +19,20 @@ const OPPONENT = [
 /** Standard deviations: of each component, at each scale. */
 export type Grain = readonly (readonly number[])[];
 
-/** The noise of the blocks of 1 or 3 planes that lie as a whole where `where` is `wanted`. */
-export function grainOf(planes: readonly Plane[], where: Mask, wanted: 0 | 1): Grain {
-  let marks: Mask = { ...where, data: where.data.map((mark) => Number(mark === wanted)) };
+/** The noise of the blocks of 1 or 3 planes that lie as a whole where `where` is `mark`. */
+export function grainOf(planes: readonly Plane[], where: Mask, mark: 0 | 1): Grain {
+  let marks: Mask = { ...where, data: where.data.map((value) => Number(value === mark)) };
   let components = toComponents(planes);
-  const found = components.map(() => new Array<number>(SCALES).fill(0));
+  const deviations = components.map(() => new Array<number>(SCALES).fill(0));
   for (let scale = 0; scale < SCALES; scale++) {
     marks = wholeBlocks(marks);
-    const count = marks.data.reduce((sum, mark) => sum + mark, 0);
+    const count = marks.data.reduce((sum, value) => sum + value, 0);
     const bands = components.map(haar);
     if (count < MIN_BLOCKS) break;
-    bands.forEach(({ diagonal }, c) => (found[c][scale] = medianWhere(diagonal, marks, count) / MEDIAN_OF_NORMAL));
+    bands.forEach(({ diagonal }, c) => (deviations[c][scale] = medianWhere(diagonal, marks, count) / MEDIAN_OF_NORMAL));
     components = bands.map(({ average }) => average);
   }
-  return found;
+  return deviations;
 }
 
 /** What has to be added to samples with the grain `inside` to make it that of `around`; null for nothing. */

@@ -52,7 +52,7 @@ export type Report =
   | { readonly kind: "progress"; readonly id: number; readonly progress: Progress }
   | { readonly kind: "loaded"; readonly id: number; readonly engine: Engine }
   | { readonly kind: "filled"; readonly id: number; readonly raster: Raster; readonly seconds: number }
-  | { readonly kind: "found"; readonly id: number; readonly damage: Uint8Array }
+  | { readonly kind: "damage"; readonly id: number; readonly damage: Uint8Array }
   | { readonly kind: "failed"; readonly id: number; readonly reason: string }
   /** An order has ended because it was to stop. */
   | { readonly kind: "stopped"; readonly id: number }
@@ -183,7 +183,7 @@ async function find({ id, image, base, finding }: Extract<Order, { kind: "find" 
     tellProgress({ doing: "looking", share });
   });
   stopped.delete(id);
-  scope.postMessage({ kind: "found", id, damage }, [damage.buffer]);
+  scope.postMessage({ kind: "damage", id, damage }, [damage.buffer]);
 }
 
 /** Pauses at times, in which an order to stop can arrive; throws `Stopped` after it. */

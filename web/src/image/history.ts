@@ -69,13 +69,13 @@ export class History {
   }
 
   private forgetOldest(): void {
-    let kept = 0;
+    let bytes = 0;
     for (let index = this.done.length - 1; index >= 0; index--) {
       for (const { before, after } of this.done[index].changes) {
-        kept += (before?.byteLength ?? 0) + (after?.byteLength ?? 0);
+        bytes += (before?.byteLength ?? 0) + (after?.byteLength ?? 0);
       }
       // The latest step always stays, however large it is.
-      if (kept > this.budget && index < this.done.length - 1) {
+      if (bytes > this.budget && index < this.done.length - 1) {
         this.done.splice(0, index + 1);
         return;
       }

@@ -154,14 +154,14 @@ export class Stroke {
 
   private eachRunOf(
     box: Box,
-    wanted: (at: number) => boolean,
+    belongs: (at: number) => boolean,
     use: (y: number, left: number, right: number) => void,
   ): void {
     for (let row = 0; row < box.height; row++) {
       const start = row * box.width;
       eachRun(
         box.width,
-        (column) => wanted(start + column),
+        (column) => belongs(start + column),
         (first, behind) => use(box.top + row, box.left + first, box.left + behind),
       );
     }

@@ -11,7 +11,7 @@ const GROW = 2;
 export interface DamageSearchHost {
   readonly session: Session | null;
   /** What was found is to be marked: one byte per pixel. */
-  found(damage: Uint8Array, grow: number): void;
+  markDamage(damage: Uint8Array, grow: number): void;
 }
 
 /** The search for damage, and its settings. */
@@ -71,7 +71,7 @@ export class DamageSearch {
       await session.drawing.quiet();
       signal.throwIfAborted();
       if (this.host.session !== session) return;
-      if (damage.includes(1)) this.host.found(damage, GROW);
+      if (damage.includes(1)) this.host.markDamage(damage, GROW);
       else this.notices.say("No damage found. More sensitivity finds fainter damage.");
     } catch (error) {
       if (running.signal.aborted) return;

@@ -1,8 +1,8 @@
 /** The page's element with this id, of this kind. */
 export function element<T extends HTMLElement>(id: string, kind: new () => T): T {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${kind.name} with id ${id}`);
-  return found;
+  const node = document.getElementById(id);
+  if (!(node instanceof kind)) throw new Error(`the page has no ${kind.name} with id ${id}`);
+  return node;
 }
 
 /** Offer a file to the browser's downloads. */

@@ -28,7 +28,7 @@ import type { Session } from "./session";
 import { type Settings, saveSettings } from "./settings";
 import type { Command } from "./shortcuts";
 import type { ToolName, ToolOptions } from "./tools";
-import { offerKept, showSamples } from "./welcome";
+import { offerStored, showSamples } from "./welcome";
 import { WorkStore } from "./work_store";
 
 const ZOOM_STEP = 1.25;
@@ -161,18 +161,18 @@ export class Editor implements DrawingHost {
     this.begin(0, files[0], opened, new EditedImage(opened.raster));
   }
 
-  /** Offer what was kept at the last visit, unless something is open. */
-  async offerKept(): Promise<void> {
-    const kept = await this.workStore.stored();
-    if (!kept || this.session) return;
+  /** Offer the work stored at the last visit, unless something is open. */
+  async offerStored(): Promise<void> {
+    const work = await this.workStore.stored();
+    if (!work || this.session) return;
     const resume = async (): Promise<void> => {
-      this.album.open(kept.files);
-      this.workStore.resume(kept);
-      await this.show(kept.current);
+      this.album.open(work.files);
+      this.workStore.resume(work);
+      await this.show(work.current);
       this.unsaved = true;
     };
-    offerKept(
-      kept,
+    offerStored(
+      work,
       () => void resume(),
       () => void this.workStore.forget(),
     );
@@ -283,7 +283,7 @@ export class Editor implements DrawingHost {
   }
 
   /** Mark damage that was found; it is not filled at once, so that one can look first. */
-  found(damage: Uint8Array, grow: number): void {
+  markDamage(damage: Uint8Array, grow: number): void {
     const { session } = this;
     if (!session || this.filling.locked) return;
     const step = session.image.record("Find damage", session.image.addMask(damage, grow));

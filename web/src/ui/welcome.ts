@@ -1,6 +1,6 @@
 import { FormatError } from "../codec/bytes";
 import { element } from "./dom";
-import type { KeptWork } from "./work_store";
+import type { StoredWork } from "./work_store";
 
 /** Images to try, in the folder of the page; the licences are in samples/README.txt. */
 const SAMPLES = [
@@ -34,9 +34,9 @@ async function fetchFile(url: string, name: string): Promise<File> {
   return new File([await response.blob()], name, { type: "image/jpeg" });
 }
 
-/** Offer what was kept at the last visit. */
-export function offerKept(kept: KeptWork, resume: () => void, forget: () => void): void {
-  const { files, current } = kept;
+/** Offer the work stored at the last visit. */
+export function offerStored(work: StoredWork, resume: () => void, forget: () => void): void {
+  const { files, current } = work;
   const more = files.length > 1 ? ` and ${files.length - 1} more` : "";
   const offer = element("kept", HTMLElement);
   element("kept-name", HTMLElement).textContent = `${files[current].name}${more}`;

@@ -8,14 +8,14 @@ import type { Sheet, TileChange } from "../image/sheet";
 const DELAY_MILLISECONDS = 400;
 
 /** The images that were worked on, and which of them was shown. */
-export interface KeptWork {
+export interface StoredWork {
   readonly files: readonly File[];
   readonly current: number;
 }
 
 type Tiles = readonly (readonly [index: number, tile: Samples])[];
 /** Of one image, the tiles of each of its sheets. */
-interface KeptMarks {
+interface StoredMarks {
   readonly holes: Tiles;
   readonly fills: Tiles;
   readonly avoided: Tiles;
@@ -39,9 +39,9 @@ export class WorkStore {
   }
 
   /** What was kept at the last visit; null for nothing. */
-  async stored(): Promise<KeptWork | null> {
+  async stored(): Promise<StoredWork | null> {
     if (!this.store || !this.isOn()) return null;
-    return (await get<KeptWork>("work", this.store).catch(() => undefined)) ?? null;
+    return (await get<StoredWork>("work", this.store).catch(() => undefined)) ?? null;
   }
 
   /** Other images are worked on from now on. What was kept of others goes with the first change. */
@@ -52,7 +52,7 @@ export class WorkStore {
   }
 
   /** Go on with what was found. */
-  resume({ files }: KeptWork): void {
+  resume({ files }: StoredWork): void {
     this.files = files;
     this.begun = true;
   }
@@ -65,9 +65,9 @@ export class WorkStore {
 
   /** Bring back what was kept of one image, as one step; none for an image that had no marks. */
   async restore(index: number, image: EditedImage): Promise<TileChange[]> {
-    const kept = this.store && this.begun ? await get<KeptMarks>(keyOf(index), this.store).catch(() => null) : null;
-    return kept
-      ? [...put(image.holes, kept.holes), ...put(image.fills, kept.fills), ...put(image.avoided, kept.avoided)]
+    const marks = this.store && this.begun ? await get<StoredMarks>(keyOf(index), this.store).catch(() => null) : null;
+    return marks
+      ? [...put(image.holes, marks.holes), ...put(image.fills, marks.fills), ...put(image.avoided, marks.avoided)]
       : [];
   }
 
@@ -86,7 +86,7 @@ export class WorkStore {
         await clear(store);
         this.begun = true;
       }
-      await set("work", { files, current: index } satisfies KeptWork, store);
+      await set("work", { files, current: index } satisfies StoredWork, store);
       await set(keyOf(index), marksOf(image), store);
     } catch {
       this.failed();
@@ -104,7 +104,7 @@ function openStore(): UseStore | null {
   }
 }
 
-function marksOf(image: EditedImage): KeptMarks {
+function marksOf(image: EditedImage): StoredMarks {
   const holes = tilesOf(image.holes, (tile) => tile.some((state) => state !== KEEP));
   const filled = new Set(holes.filter(([, tile]) => tile.includes(FILLED)).map(([index]) => index));
   const fills = tilesOf(image.fills, (_, index) => filled.has(index));

@@ -175,12 +175,12 @@ export function voteWithGradients(
 
 /** Differences to the sample `step` further on; 0 where the image ends. */
 function differences(plane: Float64Array, { width, height }: Size, step: number): Float64Array {
-  const found = new Float64Array(plane.length);
+  const steps = new Float64Array(plane.length);
   const [rows, columns] = step === 1 ? [height, width - 1] : [height - 1, width];
   for (let y = 0; y < rows; y++) {
-    for (let i = y * width; i < y * width + columns; i++) found[i] = plane[i + step] - plane[i];
+    for (let i = y * width; i < y * width + columns; i++) steps[i] = plane[i + step] - plane[i];
   }
-  return found;
+  return steps;
 }
 
 /** Solve for samples of the hole with the voted differences and, more weakly, the voted colours; known samples stay. */
@@ -247,8 +247,8 @@ function conjugateGradients(
         residual[i] -= Math.fround(step * applied[i]);
       }
       const next = dot(residual, residual);
-      const kept = Math.fround(next / Math.max(square, 1e-30));
-      for (let i = 0; i < count; i++) direction[i] = residual[i] + Math.fround(kept * direction[i]);
+      const ratio = Math.fround(next / Math.max(square, 1e-30));
+      for (let i = 0; i < count; i++) direction[i] = residual[i] + Math.fround(ratio * direction[i]);
       return next;
     });
   }

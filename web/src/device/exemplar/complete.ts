@@ -59,7 +59,7 @@ function coloursIn(samples: Pixels): Pixels {
   const colours = coloursOf(samples);
   const { channels, data } = samples;
   if (channels === colours) return { ...samples, data: data.slice() };
-  const kept = new (data.constructor as Uint8ArrayConstructor)(area(samples) * colours);
-  for (let i = 0; i < kept.length; i++) kept[i] = data[Math.floor(i / colours) * channels + (i % colours)];
-  return { ...samples, channels: colours, data: kept };
+  const copy = new (data.constructor as Uint8ArrayConstructor)(area(samples) * colours);
+  for (let i = 0; i < copy.length; i++) copy[i] = data[Math.floor(i / colours) * channels + (i % colours)];
+  return { ...samples, channels: colours, data: copy };
 }

@@ -139,8 +139,8 @@ function cellSums(values: Int32Array | Uint8Array, { width, height }: Size): Int
 
 /** Rounded mean of the known samples of every cell. */
 function halvePlane(plane: Int32Array, known: Uint8Array, counts: Int32Array, size: Size): Int32Array {
-  const kept = each(new Int32Array(plane.length), (i) => (known[i] ? plane[i] : 0));
-  const sums = cellSums(kept, size);
+  const masked = each(new Int32Array(plane.length), (i) => (known[i] ? plane[i] : 0));
+  const sums = cellSums(masked, size);
   return each(sums, (i) => {
     const some = Math.max(counts[i], 1);
     return Math.floor((sums[i] + (some >> 1)) / some);

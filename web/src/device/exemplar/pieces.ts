@@ -52,8 +52,8 @@ function deepCells(mask: Mask): Cell[] {
   for (let top = 0; top < mask.height; top += STRIP_ROWS) {
     const strip = { left: 0, top, width: mask.width, height: Math.min(STRIP_ROWS, mask.height - top) };
     const data = deepPart(mask, strip);
-    const found = data.includes(1) ? occupiedCells({ width: strip.width, height: strip.height, data }) : [];
-    for (const [row, column, count] of found) cells.push([row + top / CELL, column, count]);
+    const occupied = data.includes(1) ? occupiedCells({ width: strip.width, height: strip.height, data }) : [];
+    for (const [row, column, count] of occupied) cells.push([row + top / CELL, column, count]);
   }
   return cells;
 }
@@ -89,16 +89,16 @@ function deepPart(mask: Mask, box: Box): Uint8Array {
 
 /** Samples with at least `count` marked ones among the `2 * THIN + 1` around them along an axis. */
 function marksWith(marks: Uint8Array, { width, height }: Size, count: number, step: number): Uint8Array {
-  const found = new Uint8Array(marks.length);
+  const reached = new Uint8Array(marks.length);
   const rows = step === 1 ? 0 : THIN;
   const columns = THIN - rows;
   for (let y = rows; y < height - rows; y++) {
     for (let i = y * width + columns; i < (y + 1) * width - columns; i++) {
       const sum = marks[i - 2 * step] + marks[i - step] + marks[i] + marks[i + step] + marks[i + 2 * step];
-      found[i] = sum >= count ? 1 : 0;
+      reached[i] = sum >= count ? 1 : 0;
     }
   }
-  return found;
+  return reached;
 }
 
 /** Sets of cells that touch each other, corners included, in order of their last cells. */

@@ -340,10 +340,10 @@ function cut(level: Level, box: Box): Level {
 }
 
 function part<T extends Uint8Array | Int32Array>(all: T, { width }: Size, box: Box): T {
-  const kept = all.slice(0, area(box)) as T;
+  const cropped = all.slice(0, area(box)) as T;
   for (let y = 0; y < box.height; y++) {
     const from = (box.top + y) * width + box.left;
-    kept.set(all.subarray(from, from + box.width), y * box.width);
+    cropped.set(all.subarray(from, from + box.width), y * box.width);
   }
-  return kept;
+  return cropped;
 }
