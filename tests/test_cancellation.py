@@ -1,4 +1,4 @@
-"""Long work asks, between its pieces, whether to go on; without `cancellable` it always does."""
+"""Long work asks, between its pieces, whether to continue; without `cancellable` it always does."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--images", help="shards or a folder: calibrates int8, and tells what it costs")
+    parser.add_argument("--images", help="shards or a folder: calibrates int8, and measures what it costs")
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

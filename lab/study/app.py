@@ -1,4 +1,4 @@
-"""The HTTP application of a study: the page, its images, the votes. Nothing in it tells which method made what."""
+"""The HTTP application of a study: the page, its images, the votes. Nothing in it reveals which method made what."""
 
 from __future__ import annotations
 

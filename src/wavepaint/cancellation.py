@@ -1,7 +1,7 @@
 """Giving up work that nobody waits for any more.
 
-A thread cannot be interrupted, but long work asks between two pieces of it whether to go on: before a crop, a page, a
-strip of rows. Who starts the work says with `cancellable` when it is to end; without that it never is.
+A thread cannot be interrupted, but long work asks between two pieces of it whether to continue: before a crop, a page,
+a strip of rows. Who starts the work says with `cancellable` when it is to end; without that it never is.
 """
 
 from __future__ import annotations

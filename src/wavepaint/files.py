@@ -36,7 +36,7 @@ def atomic_write(target: str | Path, durable: bool = False) -> Iterator[Path]:
 
     Args:
         target: of the file.
-        durable: have it on the disk before going on, so that a power cut leaves the old file or the new one, whole.
+        durable: have it on the disk before continuing, so that a power cut leaves the old file or the new one, whole.
 
     Raises:
         OSError: a `target` that cannot be written, or is something else than a file (a directory, a device, a pipe).

@@ -175,7 +175,7 @@ def test_poisonous_and_slow_inputs_fail_alone(tmp_path: Path, model: Path, concu
     reasons = [record["reason"] for record in records if record["reason"]]
     assert [reason.partition(": ")[0] for reason in reasons] == ["poison.png", "slow.png"]
     assert all("begun 2 times without a result" in reason for reason in reasons)
-    # No marker is left: the next run tries again. What was being written when a worker ended goes with its listing.
+    # No marker is left: the next run retries it. What was being written when a worker ended goes with its listing.
     storage.results_in(str(tmp_path / "out"))
     assert files_in(tmp_path / "out") == {"a.png", "b.png", "c.png", "d.png"}
 

@@ -345,7 +345,7 @@ def test_work_survives_a_reload_and_can_be_removed(page: Page, server: str) -> N
     page.wait_for_timeout(1500)
     page.reload()
     expect(page.locator("#kept-name")).to_have_text("waves.png", timeout=15_000)
-    editor.button("Go on with it").click()
+    editor.button("Resume").click()
     expect(page.locator("#image-name")).to_have_text("waves.png")
     np.testing.assert_array_equal(editor.result(), result)
     np.testing.assert_array_equal(editor.mask(), hole)

@@ -840,7 +840,7 @@ def test_one_process_at_a_time_trains_in_a_folder(start: Callable[..., Outcome],
 def test_what_another_process_did_before_the_lock_is_seen(
     start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run begins, or goes on, while another one is looking for its images."""
+    """A run begins, or resumes, while another one is looking for its images."""
     meanwhile: list[Callable[[], object]] = []
 
     def find(images: str) -> Any:

@@ -24,7 +24,7 @@ const places = new Places(serverFiller, new DeviceFiller(device), device, settin
 const editor = new Editor(codec, places, serverFiller, settings);
 device.onMoved = () => {
   places.refresh();
-  editor.notices.warn("The graphics processor has failed. Filling goes on without it.");
+  editor.notices.warn("The graphics processor has failed. Filling continues without it.");
 };
 answerHost(editor);
 if (!server) void keepForOffline(device.options, (words) => editor.notices.sayInTurn(words));

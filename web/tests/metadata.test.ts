@@ -115,7 +115,7 @@ describe("JPEG", () => {
     expect(metadata.pixelsPerMetre?.map(Math.round)).toEqual([11811, 11811]);
   });
 
-  it.each([25, 35, 50, 75, 83, 90, 95, 99, 100])("tells its quality, %i", (quality) => {
+  it.each([25, 35, 50, 75, 83, 90, 95, 99, 100])("reports its quality, %i", (quality) => {
     expect(Math.abs(jpegQuality(jpeg(quantisation(quality))) - quality)).toBeLessThanOrEqual(1);
   });
 

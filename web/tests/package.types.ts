@@ -1,4 +1,4 @@
-// Never run: `npm run check` compiles it, so that the types of @wavepaint/web are what its users are told.
+// Never run: `npm run check` compiles it, so that the types of @wavepaint/web are what its users get.
 import { type Engine, type Progress, type WavepaintEditor, inpaint, load } from "../src/package/index";
 
 export async function use(image: ImageData, signal: AbortSignal): Promise<void> {

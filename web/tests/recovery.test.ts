@@ -140,7 +140,7 @@ describe("a device with WebGPU", () => {
     expect(runtime.create.mock.calls.map(([backend]) => backend as string)).toEqual(["webgpu"]);
   });
 
-  it("goes on with WebAssembly at the crop that failed, says so, and stays there", async () => {
+  it("continues with WebAssembly at the crop that failed, says so, and stays there", async () => {
     runtime.webgpu.mockImplementationOnce(painting(0.2)).mockRejectedValueOnce(new Error("out of memory"));
     const { device, moved } = start();
     const reported: string[] = [];
@@ -196,7 +196,7 @@ describe("a device with WebGPU", () => {
     expect(moved).toEqual([]);
   });
 
-  it("goes on with WebAssembly where the answer holds no numbers", async () => {
+  it("continues with WebAssembly where the answer holds no numbers", async () => {
     runtime.webgpu.mockImplementationOnce(painting(0.2)).mockImplementationOnce(painting(NaN));
     const { device, moved } = start();
     const { raster } = await device.fill(image, mask, { detail: "network" });
@@ -284,7 +284,7 @@ describe("a fill that was stopped", () => {
   });
 });
 
-it("keeps trying to recover as long as there is nothing to go on with", async () => {
+it("keeps trying to recover as long as there is nothing to continue with", async () => {
   const network = (run: LoadedNetwork["run"]): LoadedNetwork => ({
     multiple: 16,
     coarseLevels: 3,
@@ -307,7 +307,7 @@ it("keeps trying to recover as long as there is nothing to go on with", async ()
   expect(moved).toHaveBeenCalledOnce();
 });
 
-it("tells beforehand how a network is to run", async () => {
+it("reports beforehand how a network is to run", async () => {
   expect(await expectedEngine({})).toEqual({ backend: "webgpu", threads: 1 });
   expect(await expectedEngine({ backend: "wasm" })).toEqual({ backend: "wasm", threads: 2 });
   expect(await expectedEngine({ backend: "wasm", threads: 5 })).toEqual({ backend: "wasm", threads: 5 });

@@ -21,7 +21,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
     def interrupt(signum: int, frame: FrameType | None) -> None:
         nonlocal interrupted
         interrupted = True
-        # In a callback from libvips, Python would print the interrupt and go on.
+        # In a callback from libvips, Python would print the interrupt and continue.
         sys.unraisablehook = lambda _: None
         raise KeyboardInterrupt
 

@@ -145,7 +145,7 @@ class _Batched(IterableDataset[_Arrays]):
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         # DataLoader takes batches from its workers in turn, beginning with the first: after `start` batches
-        # the first process has to go on as the worker whose turn it then is.
+        # the first process has to continue as the worker whose turn it then is.
         worker = (worker + self._start) % workers
         made = len(range(worker, self._start, workers))
         samples = self._dataset.samples(worker, workers, made * self._batch_size)

@@ -33,7 +33,7 @@ MASK_SUFFIX = "_mask000"
 
 @dataclass(frozen=True)
 class Entry:
-    """One hole of a test set, as in its manifest; hashes are "" where no manifest tells them."""
+    """One hole of a test set, as in its manifest; hashes are "" where no manifest states them."""
 
     kind: str
     name: str

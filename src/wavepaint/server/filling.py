@@ -46,7 +46,7 @@ class Answer:
 
 
 Work = Callable[[], Answer]
-"""Done in whichever thread calls it; it asks `cancellation.check_cancelled` whether to go on.
+"""Done in whichever thread calls it; it asks `cancellation.check_cancelled` whether to continue.
 
 Raises:
     Problem: 413 or 422, with the reason.

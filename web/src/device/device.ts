@@ -17,7 +17,7 @@ interface Waits {
 
 export interface FillOptions extends Partial<DetailOptions>, Waits {}
 
-/** How long the crop under way may go on after an order to stop: a graphics processor may never finish it. */
+/** How long the crop under way may continue after an order to stop: a graphics processor may never finish it. */
 const STOP_MILLISECONDS = 10_000;
 
 interface Waiting {
@@ -162,7 +162,7 @@ export class Device {
   }
 }
 
-/** The promise's outcome, or the signal's reason as soon as it is aborted; what is under way goes on. */
+/** The promise's outcome, or the signal's reason as soon as it is aborted; what is under way continues. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {

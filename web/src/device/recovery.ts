@@ -1,12 +1,12 @@
 import type { Size } from "../geometry";
 import type { Backend, Engine, LoadedNetwork } from "./network";
 
-/** A network that goes on with another one where it fails: drivers crash, and devices are lost. */
+/** A network that continues with another one where it fails: drivers crash, and devices are lost. */
 export class RecoveringNetwork implements LoadedNetwork {
   private recovered = false;
 
   /**
-   * `other` loads what to go on with; `moved` is called once, when it has taken over, with the reason.
+   * `other` loads the one to continue with; `moved` is called once, when it has taken over, with the reason.
    */
   constructor(
     private current: LoadedNetwork,

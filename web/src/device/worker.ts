@@ -56,7 +56,7 @@ export type Report =
   | { readonly kind: "failed"; readonly id: number; readonly reason: string }
   /** An order has ended because it was to stop. */
   | { readonly kind: "stopped"; readonly id: number }
-  /** In the middle of an order the network has failed, and another one goes on with it. */
+  /** In the middle of an order the network has failed, and another one continues it. */
   | { readonly kind: "moved"; readonly id: number; readonly engine: Engine };
 
 /** A worker as seen from inside; TypeScript keeps that type in a library that excludes the page's. */
@@ -119,7 +119,7 @@ async function firstThatWorks(options: Options): Promise<LoadedNetwork> {
   const onProcessor = async (): Promise<LoadedNetwork> =>
     fetchAndLoad(base, await expectedEngine({ ...options, backend: "wasm" }));
   try {
-    return new RecoveringNetwork(await onGraphics(TRIAL_MILLISECONDS), onProcessor, tellOfMove);
+    return new RecoveringNetwork(await onGraphics(TRIAL_MILLISECONDS), onProcessor, reportMove);
   } catch (error) {
     // A driver that promises more than it holds, or a file that is not there offline: the processor works.
     console.warn("WebGPU cannot be used", error);
@@ -136,7 +136,7 @@ function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
   });
 }
 
-function tellOfMove(engine: Engine, cause: unknown): void {
+function reportMove(engine: Engine, cause: unknown): void {
   console.warn("WebGPU has failed", cause);
   scope.postMessage({ kind: "moved", id: current, engine });
 }
@@ -148,7 +148,7 @@ async function fetchAndLoad(base: string, { backend, threads }: Engine, limit = 
   const counts = [0, 0];
   const counted = (which: 0 | 1) => (bytes: number) => {
     counts[which] = bytes;
-    tellProgress({ doing: "loading", share: Math.min((counts[0] + counts[1]) / total, 1) });
+    reportProgress({ doing: "loading", share: Math.min((counts[0] + counts[1]) / total, 1) });
   };
   const [model, binary] = await Promise.all([
     fetchBytes(urls.model, counted(0)),
@@ -157,7 +157,7 @@ async function fetchAndLoad(base: string, { backend, threads }: Engine, limit = 
   return within(limit, loadNetwork(model, { loader: urls.loader, binary }, backend, threads));
 }
 
-const tellProgress = (progress: Progress): void => scope.postMessage({ kind: "progress", id: current, progress });
+const reportProgress = (progress: Progress): void => scope.postMessage({ kind: "progress", id: current, progress });
 
 async function fill({ id, image, mask, options }: Extract<Order, { kind: "fill" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
@@ -165,7 +165,7 @@ async function fill({ id, image, mask, options }: Extract<Order, { kind: "fill" 
   const pause = pauses(id);
   const step = async (done: number): Promise<void> => {
     await pause();
-    tellProgress({ doing: "filling", share: Math.min(done / total, 1) });
+    reportProgress({ doing: "filling", share: Math.min(done / total, 1) });
   };
   const started = performance.now();
   const raster = await inpaint(image, mask, { network, options, step });
@@ -180,7 +180,7 @@ async function find({ id, image, base, finding }: Extract<Order, { kind: "find" 
   const pause = pauses(id);
   const damage = await findDamage(image, finding, detector, async (share) => {
     await pause();
-    tellProgress({ doing: "looking", share });
+    reportProgress({ doing: "looking", share });
   });
   stopped.delete(id);
   scope.postMessage({ kind: "damage", id, damage }, [damage.buffer]);

@@ -9,7 +9,7 @@ export interface FillRun {
   readonly filler: Filler;
   readonly seed: number;
   readonly signal: AbortSignal;
-  /** Called before each request, and whenever the filler tells how far it is with it. */
+  /** Called before each request, and whenever the filler reports progress on it. */
   progress(done: number, total: number, within: FillProgress | null): void;
   /** Resolves when nobody is in the middle of a stroke, whose tiles a paste must not replace. */
   quiet(): Promise<void>;

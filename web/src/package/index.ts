@@ -52,7 +52,7 @@ export interface Engine {
 let device: Device | null = null;
 const here = (): Device => (device ??= new Device({ base: folderOf(import.meta.url), ...overrides(import.meta.url) }));
 
-/** Load the network now, 6 MB or with WebGPU 9, rather than with the first call of `inpaint`; tells how it runs. */
+/** Load the network now, 6 MB or with WebGPU 9, rather than with the first call of `inpaint`; resolves with how it runs. */
 export async function load(onProgress?: (progress: Progress) => void): Promise<Engine> {
   return { ...(await here().load(onProgress)) };
 }

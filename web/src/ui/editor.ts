@@ -276,7 +276,7 @@ export class Editor implements DrawingHost {
   drawn(label: string, changes: TileChange[]): void {
     const { session } = this;
     const step = session?.image.record(label, changes);
-    this.notices.tell(step ? `${label}.` : "");
+    this.notices.announce(step ? `${label}.` : "");
     if (session && step) portray(step, session.image);
     this.changed(step);
     if (step && this.fillsOnRelease && !this.filling.busy && session?.image.hasPending) void this.filling.fill(step);
@@ -363,7 +363,7 @@ export class Editor implements DrawingHost {
   }
 
   say(text: string): void {
-    this.notices.tell(text);
+    this.notices.announce(text);
   }
 
   resizeBrush(factor: number): void {
@@ -388,7 +388,7 @@ export class Editor implements DrawingHost {
   private compare(): void {
     if (!this.session?.image.hasFilled) return;
     this.divider.show(!this.divider.shown);
-    this.notices.tell(this.divider.shown ? "Before on the left, after on the right." : "Comparison closed.");
+    this.notices.announce(this.divider.shown ? "Before on the left, after on the right." : "Comparison closed.");
     this.refresh();
   }
 
@@ -396,7 +396,7 @@ export class Editor implements DrawingHost {
     const stage = this.session?.stage;
     if (!stage || stage.showSource === shown) return;
     stage.showSource = shown;
-    this.notices.tell(shown ? "The original." : "The result.");
+    this.notices.announce(shown ? "The original." : "The result.");
     stage.invalidate();
   }
 

@@ -1,4 +1,4 @@
-/** The page inside `<wavepaint-editor>`: what it tells the page around it, and what it is asked from there. */
+/** The page inside `<wavepaint-editor>`: what it reports to the page around it, and what it is asked from there. */
 
 import type { Answer, Ask } from "../messages";
 import type { Editor } from "./editor";

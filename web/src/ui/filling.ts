@@ -122,7 +122,7 @@ export class Filling {
     replaceEnd(step, from, to);
     this.shown = index;
     session.stage.invalidate();
-    this.notices.tell(`Result ${index + 1} of ${this.attempts.length}.`);
+    this.notices.announce(`Result ${index + 1} of ${this.attempts.length}.`);
     this.host.filled(step);
   }
 
@@ -193,7 +193,7 @@ function replaceEnd({ changes }: Step, from: readonly TileChange[], to: readonly
   changes.splice(changes.length - from.length, from.length, ...to);
 }
 
-/** What is going on; shares in steps of a tenth, as each is read out. */
+/** The work in progress; shares in steps of a tenth, as each is read out. */
 function progressWords(done: number, total: number, within: FillProgress | null): string {
   if (within?.doing === "waiting") return "The server is busy, trying again…";
   const share = within && within.share > 0 ? ` ${10 * Math.floor(10 * within.share)} %` : "";

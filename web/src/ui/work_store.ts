@@ -51,7 +51,7 @@ export class WorkStore {
     this.begun = false;
   }
 
-  /** Go on with what was found. */
+  /** Continue with stored work. */
   resume({ files }: StoredWork): void {
     this.files = files;
     this.begun = true;
