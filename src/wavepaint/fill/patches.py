@@ -55,8 +55,8 @@ _SCALES = np.array(
     + [TEXTURE_WEIGHT * SIDE / UNIT] * 2
 )[:, None]
 """From raw integers to an orthonormal description in steps of 8 bits."""
-LONGEST_OFFERED, LONGEST_WANTED = 1300, 2600
-"""Bounds of the Euclidean length of descriptions: the square of their sum is below 2^24, float32's exact integers."""
+LONGEST_SOURCE, LONGEST_QUERY = 1300, 2600
+"""Bounds of the Euclidean length of descriptions; the square of their sum is below 2^24, float32's exact integers."""
 FINEST = 8.0
 BLOCK = 1000
 """Patches that are described together; rows of a power of two would compete for the same lines of the cache."""
@@ -84,18 +84,18 @@ class Quantiser:
         rough = np.einsum("ij,ij->j", rough, rough)
         # The longest is one of those that are nearly the longest in float32.
         long = moved.take(np.flatnonzero(rough >= rough.max() * np.float32(0.9999)), axis=1) * _SCALES
-        scale = (LONGEST_OFFERED - LENGTH) / max(float(np.sqrt((long**2).cumsum(axis=0)[-1].max())), 1e-6)
+        scale = (LONGEST_SOURCE - LENGTH) / max(float(np.sqrt((long**2).cumsum(axis=0)[-1].max())), 1e-6)
         scale = min(FINEST, scale)
         return cls(scale, centre), _rounded(moved, _SCALES * scale)
 
     def __call__(self, raw: Ints | Doubles) -> Floats:
-        """(`LENGTH`, N) raw -> (N, `LENGTH`) float32 that hold integers, none longer than `LONGEST_WANTED`."""
+        """(`LENGTH`, N) raw -> (N, `LENGTH`) float32 that hold integers, none longer than `LONGEST_QUERY`."""
         small = _rounded(raw - self.centre, _SCALES * self.scale)
-        most = LONGEST_WANTED - LENGTH
+        most = LONGEST_QUERY - LENGTH
         # Squares beyond 2^24 are rounded, but are large all the same.
         long = np.flatnonzero(np.einsum("ij,ij->i", small, small) > most**2)
         if len(long):
-            cut = small[long].clip(-LONGEST_WANTED, LONGEST_WANTED)
+            cut = small[long].clip(-LONGEST_QUERY, LONGEST_QUERY)
             length = np.sqrt(np.einsum("ij,ij->i", cut, cut, dtype=np.float64))
             small[long] = np.rint(cut * (most / length[:, None]))
         return small

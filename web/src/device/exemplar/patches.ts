@@ -37,8 +37,8 @@ const SCALES = [
   (TEXTURE_WEIGHT * SIDE) / UNIT,
   (TEXTURE_WEIGHT * SIDE) / UNIT,
 ];
-const LONGEST_OFFERED = 1300;
-const LONGEST_WANTED = 2600;
+const LONGEST_SOURCE = 1300;
+const LONGEST_QUERY = 2600;
 const FINEST = 8;
 
 /** Red, green and blue, or horizontal and vertical roughness, as whole numbers. */
@@ -77,7 +77,7 @@ export class Quantiser {
       }
     });
     const longest = Math.sqrt(squares.reduce((most, value) => Math.max(most, value), 0));
-    return new Quantiser(Math.min(FINEST, (LONGEST_OFFERED - LENGTH) / Math.max(longest, 1e-6)), centre);
+    return new Quantiser(Math.min(FINEST, (LONGEST_SOURCE - LENGTH) / Math.max(longest, 1e-6)), centre);
   }
 
   quantise(raw: Raw): Descriptions {
@@ -87,15 +87,15 @@ export class Quantiser {
     raw.forEach((values, place) => {
       const [middle, scale] = [this.centre[place], SCALES[place] * this.scale];
       for (let i = 0, to = place; i < count; i++, to += LENGTH) {
-        const value = Math.min(Math.max(rint((values[i] - middle) * scale), -LONGEST_WANTED), LONGEST_WANTED);
+        const value = Math.min(Math.max(rint((values[i] - middle) * scale), -LONGEST_QUERY), LONGEST_QUERY);
         small[to] = value;
         lengths[i] += value * value;
       }
     });
     for (let i = 0; i < count; i++) {
       const length = Math.sqrt(lengths[i]);
-      if (length <= LONGEST_WANTED - LENGTH) continue;
-      const shrink = (LONGEST_WANTED - LENGTH) / length;
+      if (length <= LONGEST_QUERY - LENGTH) continue;
+      const shrink = (LONGEST_QUERY - LENGTH) / length;
       for (let at = i * LENGTH; at < (i + 1) * LENGTH; at++) small[at] = rint(small[at] * shrink);
     }
     return small;
