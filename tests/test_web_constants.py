@@ -24,7 +24,6 @@ PAIRS = {
     "device/grain": ["fill.grain"],
     "device/haar_fill": ["fill.pyramid"],
     "device/inpaint": ["inpainter", "fill.guide", "runtime.base"],
-    "device/network": ["inpainter"],
     "device/noise": ["fill.noise"],
     "device/regions": ["fill.regions", "fill.depth"],
     "image/marked_copy": ["image.marked_copy"],
