@@ -194,7 +194,7 @@ def test_says_what_it_runs_on(site: EditorPage) -> None:
     assert site.page.evaluate("crossOriginIsolated")
 
 
-def test_can_be_stopped_and_goes_on(site: EditorPage) -> None:
+def test_can_be_stopped_and_resumed(site: EditorPage) -> None:
     source = noisy_image(1, height=200, width=900)
     site.open(encode(source), "long.png")
     site.choose("Rectangle")
@@ -396,7 +396,7 @@ def test_element_embeds_the_editor(package: Page, host: StaticServer) -> None:
     assert (result != source).any()
 
 
-def test_element_tells_of_fills_that_were_stopped_half_way(package: Page, host: StaticServer) -> None:
+def test_element_reports_fills_that_were_stopped_half_way(package: Page, host: StaticServer) -> None:
     page, source = package, noisy_image(1, height=64, width=1400)
     hole = np.zeros((64, 1400), np.uint8)
     hole[20:40, 30:60] = hole[20:40, 1300:1330] = 255
@@ -428,7 +428,7 @@ def test_element_tells_of_fills_that_were_stopped_half_way(package: Page, host: 
     np.testing.assert_array_equal(result[hole == 0], source[hole == 0])
 
 
-def test_element_tells_of_every_change_of_the_result_and_follows_its_attributes(
+def test_element_reports_every_change_of_the_result_and_follows_its_attributes(
     package: Page, host: StaticServer
 ) -> None:
     page = package
@@ -532,7 +532,7 @@ def fresh(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-KEPT = """async () => {
+CACHED = """async () => {
     const kept = async () => {
         const opened = await Promise.all((await caches.keys()).map((name) => caches.open(name)));
         const requests = await Promise.all(opened.map((cache) => cache.keys()));
@@ -552,7 +552,7 @@ def test_two_tabs_of_a_first_visit_and_a_reload_in_its_middle(fresh: Page, host:
     fresh.reload(wait_until="commit")
     for page in (fresh, other):
         page.wait_for_load_state()
-        served, cached = page.evaluate(KEPT)
+        served, cached = page.evaluate(CACHED)
         assert served
         assert {"index.html", "model.onnx"} <= set(cached)
         assert len([name for name in cached if name.startswith("ort-wasm-")]) == 2

@@ -119,7 +119,7 @@ def test_keys_answer_and_go_back(page: Page, study: str, votes: Path) -> None:
     assert len({vote.name for vote in recorded}) == 3
 
 
-def test_a_reload_goes_on_with_the_first_question_without_an_answer(page: Page, study: str, votes: Path) -> None:
+def test_a_reload_resumes_with_the_first_question_without_an_answer(page: Page, study: str, votes: Path) -> None:
     expect_question(page, 1)
     page.get_by_role("button", name="Right is better").click()
     expect_question(page, 2)

@@ -431,7 +431,7 @@ def stream_of(data, batch_size, workers=0):
     return CropStream(lambda side, seed: data, batch_size, seed=0, workers=workers)
 
 
-def test_a_stream_goes_on_when_it_was_closed_and_leaves_torch_alone(folder):
+def test_a_stream_resumes_when_it_was_closed_and_leaves_torch_alone(folder):
     torch.manual_seed(0)
     whole, interrupted = (stream_of(dataset(folder), 2) for _ in range(2))
     straight = [whole.next(CROP) for _ in range(6)]

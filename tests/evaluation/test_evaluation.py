@@ -131,7 +131,7 @@ def test_png_comes_back_sample_for_sample(tmp_path, shape):
     assert (read == (samples if samples.ndim == 3 else samples[..., None])).all()
 
 
-def test_the_layout_is_the_published_one_and_the_manifest_tells_all(test_set):
+def test_the_layout_is_the_published_one_and_the_manifest_states_all(test_set):
     names = ("a", "b", "sub-c")
     expected = [f"{kind}/{n}{part}.png" for kind in KINDS for n in names for part in ("", "_mask000")]
     assert files_below(test_set) == sorted(["manifest.json", *expected])

@@ -99,7 +99,7 @@ def test_a_image_of_the_right_size_keeps_its_samples_and_a_larger_one_its_middle
     assert (read_image(tmp_path / "wide.png") == samples).all()
 
 
-def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(celeba, tmp_path):
+def test_an_interrupted_preparation_resumes_and_gives_the_same_bytes(celeba, tmp_path):
     run(CELEBA, celeba, tmp_path / "whole", shard_size=2)
     going = prepare(CELEBA, find_images(celeba), tmp_path / "cut", shard_size=2)
     for _ in range(3):

@@ -187,7 +187,7 @@ def test_macs_count_every_convolution() -> None:
     assert count_macs(WavePaint(config), side) == expected
 
 
-def test_describe_tells_a_published_file(tmp_path: Path) -> None:
+def test_describe_recognises_a_published_file(tmp_path: Path) -> None:
     model = random_network(small_config(input_channels=3))
     torch.save(model.state_dict(), tmp_path / "published.pth")
     info = describe(tmp_path / "published.pth")

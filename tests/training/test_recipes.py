@@ -114,7 +114,7 @@ def test_a_file_to_start_from_may_have_any_name(name: str) -> None:
     assert parse_recipe(recipe.to_yaml(), "printed") == recipe
 
 
-def test_a_run_that_goes_on_can_change_what_ended_it() -> None:
+def test_a_run_that_resumes_can_change_what_ended_it() -> None:
     recipe = load_recipe("published")
     changed, differences = change_recipe(recipe, ["batch=11", "phases.1.learning_rate=1e-4", "data.workers=null"])
     assert (changed.batch, changed.phases[1].learning_rate) == (11, 1e-4)

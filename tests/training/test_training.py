@@ -152,7 +152,7 @@ def test_the_loss_falls(start: Callable[..., Outcome], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 7])
-def test_a_stopped_run_goes_on_as_if_it_had_not(stop: int, start: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_stopped_run_resumes_as_if_it_had_not(stop: int, start: Callable[..., Outcome], tmp_path: Path) -> None:
     recipe = tiny_recipe("crops=[48, 80]", "steps=8", "accumulate=2")
     start("whole", recipe)
     outcome = start("parts", recipe, AtStep(stop, interrupt))
@@ -222,7 +222,7 @@ def test_three_kills_end_with_the_weights_of_an_undisturbed_run(
     assert steps_of(killed) == list(range(1, 11))
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not(start: Callable[..., Outcome], images: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_as_if_it_had_not(start: Callable[..., Outcome], images: Path, tmp_path: Path) -> None:
     """SIGKILL in the middle of an epoch and of writing the checkpoint of step 5."""
     recipe, killed = tiny_recipe("save_seconds=0"), tmp_path / "killed"
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
@@ -291,7 +291,7 @@ def test_a_worker_that_dies_ends_the_run_with_a_line(
         start("run", tiny_recipe())
 
 
-def test_several_processes_go_on_with_the_time_that_was_saved(
+def test_several_processes_resume_with_the_time_that_was_saved(
     start: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They agree on whether to stop in every tenth step, and the saved step is none of these."""
@@ -879,7 +879,7 @@ def test_a_file_system_without_locks_trains_without(tmp_path: Path, monkeypatch:
     locked(tmp_path).release()
 
 
-def test_a_run_goes_on_with_less_and_elsewhere_and_says_so(
+def test_a_run_resumes_with_less_and_elsewhere_and_says_so(
     start: Callable[..., Outcome], tmp_path: Path, images: Path
 ) -> None:
     start("run", tiny_recipe(), AtStep(3, interrupt))
@@ -968,7 +968,7 @@ def test_the_command_explains_what_is_missing(arguments: list[str]) -> None:
     assert re.match(r"wavepaint: .+\n$", result.stderr)
 
 
-def test_a_stream_goes_on_exactly_and_says_when_it_cannot(images: Path) -> None:
+def test_a_stream_resumes_exactly_and_says_when_it_cannot(images: Path) -> None:
     source = find_images(images)
 
     def stream(batch: int = 2, workers: int = 0) -> CropStream:

@@ -13,7 +13,7 @@ export interface PngChunk {
 }
 
 /** Chunks that stay true when samples change: colour space, resolution, EXIF and text. */
-const KEPT = new Set([
+const METADATA = new Set([
   "cHRM",
   "cICP",
   "cLLI",
@@ -115,7 +115,7 @@ export async function decodePng(bytes: Bytes): Promise<DecodedPng> {
   const raster = { width, height, channels: unpack.channels, data };
   // Copies: a view would keep (and, sent to another thread, copy) the whole file.
   const metadata = chunks
-    .filter((chunk) => KEPT.has(chunk.type))
+    .filter((chunk) => METADATA.has(chunk.type))
     .map(({ type, data }) => ({ type, data: data.slice() }));
   const base = header.colorType === PALETTE && palette ? labelBase(palette, transparency) : null;
   return { raster, chunks: metadata, base };
