@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from wavepaint import find
 from wavepaint.fill.options import ExemplarOptions
 from wavepaint.fill.wide import WideSizes
 from wavepaint.options import DAMAGE_KINDS, Finding
@@ -21,6 +22,7 @@ PAIRS = {
     "device/exemplar/carry_over": ["fill.solution"],
     "device/exemplar/field": ["fill.search"],
     "device/exemplar/solve": ["fill.exemplar"],
+    "device/damage": ["find"],
     "device/grain": ["fill.grain"],
     "device/haar_fill": ["fill.pyramid"],
     "device/inpaint": ["inpainter", "fill.guide", "runtime.base"],
@@ -70,6 +72,11 @@ def test_options_of_exemplar_completion_are_equal() -> None:
     }
     assert expected.pop("seed") == 0
     assert named_values("device/exemplar/options", "EXEMPLAR_OPTIONS") == expected
+
+
+@pytest.mark.parametrize("constant", ["THRESHOLDS", "CROWD"])
+def test_numbers_of_every_kind_of_damage_are_equal(constant: str) -> None:
+    assert named_values("device/damage", constant) == getattr(find, constant)
 
 
 def test_defaults_of_finding_damage_are_equal() -> None:

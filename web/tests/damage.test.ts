@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { CORE, type Detector, MARGIN, THRESHOLDS, damageOf, findDamage, tilesOf } from "../src/device/damage";
 import { DAMAGE_KINDS } from "../src/fill/finder";
@@ -71,34 +70,5 @@ describe("findDamage", () => {
     expect(count(plane, size)).toBe(901);
     for (let y = 100; y < 130; y++) plane.fill(0.001, y * 600 + 106, y * 600 + 130);
     expect(count(plane, size)).toBe(180);
-  });
-
-  it("has the constants of Python", () => {
-    const [python, here] = ["../../src/wavepaint/find.py", "../src/device/damage.ts"].map((name) =>
-      readFileSync(new URL(name, import.meta.url), "utf-8"),
-    );
-    const numbersAt = (source: string, name: string): string[] | undefined =>
-      new RegExp(`^(?:(?:export )?const )?${name}\\b[^\\n]*`, "m")
-        .exec(source)?.[0]
-        .match(/\d+(\.\d+)?/g)
-        ?.map((text) => String(Number(text)));
-    for (const name of ["THRESHOLDS", "SPREAD", "FAINTER", "CROWDED", "CROWD"]) {
-      expect(numbersAt(here, name), name).toBeDefined();
-      expect(numbersAt(here, name), name).toEqual(numbersAt(python, name));
-    }
-    for (const pair of [
-      ["CORE", "MARGIN"],
-      ["CELL", "AROUND"],
-    ]) {
-      expect(pair.flatMap((name) => numbersAt(here, name))).toEqual(numbersAt(python, pair.join(", ")));
-    }
-    const [options, search, settings] = [
-      "../../src/wavepaint/options.py",
-      "../src/ui/damage_search.ts",
-      "../src/ui/settings.ts",
-    ].map((name) => readFileSync(new URL(name, import.meta.url), "utf-8"));
-    const first = (source: string, pattern: RegExp): number => Number(pattern.exec(source)![1]); // throws without a match
-    expect(first(search, /const GROW = (\d+)/)).toBe(first(options, /grow: int = option\((\d+)/));
-    expect(first(settings, /sensitivity: ([\d.]+)/)).toBe(first(options, /sensitivity: float = option\(\s*([\d.]+)/));
   });
 });
