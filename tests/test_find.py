@@ -73,7 +73,7 @@ def test_every_kind_of_image(finder: Finder, convert: Callable[[np.ndarray], obj
 @pytest.mark.parametrize(("core", "margin"), [(16, 24), (40, 24), (64, 32)])
 def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: int, margin: int) -> None:
     """As far as the margin reaches what the network sees, 4 samples, and where faint damage is followed to, 16."""
-    monkeypatch.setattr(find, "CROWDED", 10**6)  # which looks further around
+    monkeypatch.setattr(find, "CROWD", 0)  # which looks further around
     finder = Finder(write_detector(tmp_path / "blurred.onnx", reach=4))
     image = soft(150, 210) // 2 + 40
     image[np.random.default_rng(0).random((150, 210)) < np.linspace(0, 1.2, 210)] = RED
@@ -140,13 +140,18 @@ def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_clear_da
 
 def test_fainter_damage_counts_where_there_is_much() -> None:
     plane = np.full((400, 600), 0.001, np.float32)
-    plane[100:130, 100:130] = 0.9999
-    plane[60, 50], plane[390, 590] = fainter(3.5), fainter(3.5)
+    many = find.MANY["scratches"]
+    cells = np.zeros((100, 150), bool)
+    cells[25:29:2, 25 : 25 + 2 * many : 2] = True
+    plane[cells.repeat(4, 0).repeat(4, 1)] = 0.9999
+    found = found_scratches(plane).sum()
+    assert found == 2 * many * 16
+    plane[60, 50], plane[390, 590] = fainter(0.9 * find.LIKELIER), fainter(0.9 * find.LIKELIER)
     mask = found_scratches(plane)
     assert mask[60, 50]
-    assert mask.sum() == 901, "the other is too far away"
-    plane[100:130, 106:130] = 0.001
-    assert found_scratches(plane).sum() == 180, "too little to count as much"
+    assert mask.sum() == found + 1, "the other is too far away"
+    plane[60, 50] = fainter(1.2 * find.LIKELIER)
+    assert found_scratches(plane).sum() == found, "twice as much as from which on it counts is one doubling"
 
 
 def test_the_infrared_channel_finds_dust_in_uneven_light(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_options_of_exemplar_completion_are_equal() -> None:
     assert named_values("device/exemplar/options", "EXEMPLAR_OPTIONS") == expected
 
 
-@pytest.mark.parametrize("constant", ["THRESHOLDS", "CROWD"])
+@pytest.mark.parametrize("constant", ["THRESHOLDS", "MANY"])
 def test_numbers_of_every_kind_of_damage_are_equal(constant: str) -> None:
     assert named_values("device/damage", constant) == getattr(find, constant)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
+T = TypeVar("T", bound=np.generic)
 
 THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.968}
 """Probabilities from which on a lone sample is damage, at sensitivity 0.5."""
@@ -37,14 +38,18 @@ SPREAD = 4.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
 FAINTER = 1.0
 """What is near damage is damage where it is fainter by at most so much, in logits."""
-REACH, TURNS = 4, 20
+CELL, TURNS = 4, 20
 """How near: in the next of the cells of so many pixels a side; and so often in turn."""
-CROWDED = 800
-"""Where so many samples around are damage there is more of it: fainter marks count, too."""
-CROWD = {"scratches": 4.0, "dust": 4.0, "stamps": 3.5}
-"""How much fainter they may be there, in logits."""
-CELL, AROUND = 32, 9
-"""What is around: so many cells of so many pixels a side, each way, as far as a tile's crop shows them."""
+LIKELIER = 1.5
+"""The threshold's logit falls by so much with every doubling of the damaged cells around: there is more of it."""
+MANY = {"scratches": 18, "dust": 25, "stamps": 25}
+"""From so many damaged cells on."""
+CROWD = 4.5
+"""By how much it falls at most."""
+LOOKS = 3
+"""How often damaged cells are looked for, each time with the thresholds that follow from the last."""
+PATCH, AROUND = 32, 9
+"""What is around: so many patches of so many pixels a side, each way, as far as a tile's crop shows them."""
 CORE, MARGIN = 1216, 64
 """Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
 BLOCK = 64
@@ -136,47 +141,56 @@ def find_damage(image: Any, model: str | Path | None = None, threads: int | None
 
 
 def damage_of(probabilities: Planes, finding: Finding) -> Mask:
-    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter near it."""
+    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter near or among it."""
     damage = np.zeros(probabilities.shape[1:], np.bool_)
     for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
-        if kind not in finding.kinds:
-            continue
-        middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
-        found = _clear_and_near(plane, middle)
-        crowded = _crowded(found)
-        if crowded.any():
-            # The more damage there is, the likelier is more of it: the prior of the image instead of the training's.
-            found = _clear_and_near(plane, np.where(crowded, middle - CROWD[kind], middle))
-        damage |= found
+        if kind in finding.kinds:
+            middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
+            damage |= _damage_of_kind(plane, middle, MANY[kind])
     return damage
 
 
-def _clear_and_near(plane: NDArray[np.float32], middle: float | NDArray[np.float64]) -> Mask:
-    """What is damage from these logits on, one number or one for each sample, and what is fainter beside it."""
-    clear: Mask = plane >= 1 / (1 + np.exp(-middle, dtype=np.float32))
-    faint: Mask = plane >= 1 / (1 + np.exp(FAINTER - middle, dtype=np.float32))
-    if not clear.any():
-        return clear
-    cells, others = (_counts(each, REACH) > 0 for each in (clear, faint))
+def _damage_of_kind(plane: NDArray[np.float32], middle: float, many: int) -> Mask:
+    """What is damage; a lone sample from the logit `middle` on."""
+    peaks = _in_cells(np.maximum, plane, CELL)
+    side = PATCH // CELL
+    threshold: Any = np.full(peaks.shape, middle)
+    damaged = _clear_and_near(peaks, threshold)
+    for _ in range(LOOKS - 1):
+        # The more damage there is, the likelier is more of it: the prior of the image instead of the training's.
+        around = box_sums(_in_cells(np.add, damaged.astype(np.int32), side), AROUND)
+        fall = np.clip(LIKELIER * np.log2(np.maximum(around, 1) / many), 0, CROWD)
+        if not fall.any():
+            break
+        threshold = middle - _spread(fall, side, peaks.shape)
+        damaged = _clear_and_near(peaks, threshold)
+    lowest = np.where(damaged, _probability(threshold - FAINTER), np.float32(np.inf))
+    return plane >= _spread(lowest, CELL, plane.shape)
+
+
+def _clear_and_near(peaks: NDArray[np.float32], threshold: NDArray[np.float64]) -> Mask:
+    """Which cells are clear damage, from these logits on, or fainter and next to such cells."""
+    cells: Mask = peaks >= _probability(threshold)
+    others = peaks >= _probability(threshold - FAINTER)
     for _ in range(TURNS):
         before, cells = cells, dilate_square(cells, 1) & others
         if np.array_equal(before, cells):
             break
-    return faint & _spread(cells, REACH, faint.shape)
+    return cells
 
 
-def _crowded(found: Mask) -> Mask:
-    """Where at least `CROWDED` samples were found in the cells around."""
-    return _spread(box_sums(_counts(found, CELL), AROUND) >= CROWDED, CELL, found.shape)
+def _probability(logit: NDArray[np.float64]) -> NDArray[np.float32]:
+    return (1 / (1 + np.exp(-logit))).astype(np.float32)
 
 
-def _counts(mask: Mask, side: int) -> NDArray[np.int32]:
-    """How many samples of each cell of `side` pixels are marked."""
-    tops, lefts = (np.arange(0, length, side) for length in mask.shape)
-    return np.add.reduceat(np.add.reduceat(mask, tops, axis=0, dtype=np.int32), lefts, axis=1)
+def _in_cells(ufunc: np.ufunc, plane: NDArray[T], side: int) -> NDArray[T]:
+    """What a function of two makes of the samples of each cell of `side` pixels."""
+    tops, lefts = (np.arange(0, length, side) for length in plane.shape)
+    cells: NDArray[T] = ufunc.reduceat(ufunc.reduceat(plane, tops, axis=0), lefts, axis=1)
+    return cells
 
 
-def _spread(cells: Mask, side: int, shape: tuple[int, ...]) -> Mask:
+def _spread(cells: NDArray[T], side: int, shape: tuple[int, ...]) -> NDArray[T]:
     """From cells to their samples."""
     return cells.repeat(side, axis=0)[: shape[0]].repeat(side, axis=1)[:, : shape[1]]
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CORE, type Detector, MARGIN, THRESHOLDS, damageOf, findDamage, tilesOf } from "../src/device/damage";
+import { CORE, type Detector, LIKELIER, MANY, MARGIN, THRESHOLDS, damageOf, findDamage, tilesOf } from "../src/device/damage";
 import { DAMAGE_KINDS } from "../src/fill/finder";
 import { type Size, area } from "../src/geometry";
 import type { Raster } from "../src/image/raster";
@@ -65,10 +65,15 @@ describe("findDamage", () => {
   it("takes what is fainter where there is much", () => {
     const size = { width: 600, height: 400 };
     const plane = new Float32Array(area(size)).fill(0.001);
-    for (let y = 100; y < 130; y++) plane.fill(0.9999, y * 600 + 100, y * 600 + 130);
-    plane[60 * 600 + 50] = plane[390 * 600 + 590] = fainter(3.5);
-    expect(count(plane, size)).toBe(901);
-    for (let y = 100; y < 130; y++) plane.fill(0.001, y * 600 + 106, y * 600 + 130);
-    expect(count(plane, size)).toBe(180);
+    const many = 2 * MANY.scratches;
+    for (let cell = 0; cell < many; cell++) {
+      const start = (100 + 8 * Math.floor(cell / 10)) * 600 + 100 + 12 * (cell % 10);
+      for (let y = 0; y < 4; y++) plane.fill(0.9999, start + 600 * y, start + 600 * y + 4);
+    }
+    expect(count(plane, size)).toBe(16 * many);
+    plane[60 * 600 + 50] = plane[390 * 600 + 590] = fainter(0.9 * LIKELIER);
+    expect(count(plane, size)).toBe(16 * many + 1);
+    plane[60 * 600 + 50] = fainter(1.2 * LIKELIER);
+    expect(count(plane, size)).toBe(16 * many);
   });
 });

@@ -33,6 +33,8 @@ _SEGMENTS = {"0": (0, 1, 2, 3, 4, 5), "1": (1, 2), "2": (0, 1, 6, 4, 3), "3": (0
 _SEGMENTS |= {"5": (0, 5, 6, 2, 3), "6": (0, 5, 6, 4, 3, 2), "7": (0, 1, 2), "8": (0, 1, 2, 3, 4, 5, 6), "-": (6,)}
 _SEGMENTS |= {"9": (0, 1, 2, 3, 5, 6), ".": (7,), "'": (8,), "/": (9,), ":": (10,), " ": ()}
 """The bars of a character."""
+_IMAGE_SIDE = 320
+"""Shorter side in pixels of the smallest image that a part may be of: letters are larger than parts at times."""
 
 
 def strokes(size: Size, parts: Iterable[Stroke]) -> Coverage:
@@ -243,10 +245,15 @@ def placed(size: Size, sheets: Sequence[tuple[NDArray[np.uint8], Path]], angle: 
     return covered
 
 
+def _side(size: Size) -> float:
+    """The shorter side, in pixels, of the image that a part of this size is of."""
+    return max(min(size), _IMAGE_SIDE)
+
+
 def date_stamp(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     """The date that a camera prints."""
     h, w = size
-    height = min(unit * rng.uniform(6, 15), 0.3 * min(h, w))
+    height = min(unit * rng.uniform(6, 15), 0.3 * _side(size))
     sheet = lettering(random_date(rng), height, rng)
     reach = np.minimum(np.array(sheet.shape[::-1]) / 4, (0.5 * w, 0.5 * h))
     centre = reach + rng.uniform(0, 1, 2) * np.maximum((w, h) - 2 * reach, 1)
@@ -256,7 +263,7 @@ def date_stamp(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
 def caption(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     """One or two lines of text."""
     h, w = size
-    height = min(unit * rng.uniform(6, 24), 0.25 * min(h, w))
+    height = min(unit * rng.uniform(6, 24), 0.25 * _side(size))
     centre, stretch = rng.uniform(0.1, 0.9, 2) * (w, h), rng.uniform(0.75, 1.25)
     lines = [lettering(random_words(rng, int(rng.integers(1, 4))), height, rng) for _ in range(rng.integers(1, 3))]
     rows = [(line, centre + np.array([0, 1.7 * height * row])) for row, line in enumerate(lines)]
@@ -266,7 +273,7 @@ def caption(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
 def watermark(size: Size, unit: float, rng: np.random.Generator) -> Coverage:
     """A text once, large, or again and again all over the image."""
     h, w = size
-    height = min(unit * rng.uniform(8, 40), 0.3 * min(h, w))
+    height = min(unit * rng.uniform(8, 40), 0.3 * _side(size))
     sheet, angle = lettering(random_words(rng, int(rng.integers(1, 3))), height, rng), rng.uniform(-0.8, 0.8)
     if rng.integers(3) == 0:
         return placed(size, [(sheet, rng.uniform(0.2, 0.8, 2) * (w, h))], angle, rng.uniform(0.8, 1.2))

@@ -9,11 +9,13 @@ import { channelOf, coloursOf, cropPixels } from "./planes";
 export const THRESHOLDS = { scratches: 0.971, dust: 0.94, stamps: 0.968 } as const;
 const SPREAD = 4;
 const FAINTER = 1;
-const REACH = 4;
+const CELL = 4;
 const TURNS = 20;
-const CROWDED = 800;
-const CROWD = { scratches: 4, dust: 4, stamps: 3.5 } as const;
-const CELL = 32;
+export const LIKELIER = 1.5;
+export const MANY = { scratches: 18, dust: 25, stamps: 25 } as const;
+const CROWD = 4.5;
+const LOOKS = 3;
+const PATCH = 32;
 const AROUND = 9;
 export const CORE = 1216;
 export const MARGIN = 64;
@@ -95,69 +97,75 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
 /** From probabilities to damage: clear damage, and fainter damage beside it or among much. */
 export function damageOf(planes: readonly Float32Array[], size: Size, finding: Finding): Uint8Array {
   const damage = new Uint8Array(area(size));
-  const [near, around] = [new Cells(size, REACH), new Cells(size, CELL)];
   DAMAGE_KINDS.forEach((kind, index) => {
     if (!finding.kinds.includes(kind)) return;
     const threshold = THRESHOLDS[kind];
     const middle = Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - finding.sensitivity);
-    const atLeast = (lower: readonly [number, number], crowded: Uint8Array): Uint8Array => {
-      const from = lower.map((logits) => Math.fround(1 / (1 + Math.exp(logits - middle))));
-      return crowded.map((much, at) => Number(planes[index][at] >= from[much]));
-    };
-    const find = (crowded: Uint8Array): Uint8Array => {
-      const more = CROWD[kind];
-      return clearAndNear(atLeast([0, more], crowded), atLeast([FAINTER, FAINTER + more], crowded), near);
-    };
-    let found = find(new Uint8Array(area(size)));
-    const sums = boxSums(around.counts(found), around.size, AROUND);
-    const crowded = around.spread(Uint8Array.from(sums, (sum) => Number(sum >= CROWDED)));
-    if (crowded.includes(1)) found = find(crowded);
-    found.forEach((marked, at) => (damage[at] |= marked));
+    markDamage(planes[index], size, middle, MANY[kind], damage);
   });
   return damage;
 }
 
-/** Clear damage, and fainter damage in cells that lead to it. */
-function clearAndNear(clear: Uint8Array, faint: Uint8Array, cells: Cells): Uint8Array {
-  if (!clear.includes(1)) return clear;
-  const [start, others] = [clear, faint].map((mask) =>
-    Uint8Array.from(cells.counts(mask), (count) => Math.min(count, 1)),
-  );
-  let reached = start;
-  for (let turn = 0, grew = true; turn < TURNS && grew; turn++) {
-    const before = reached;
-    reached = dilate(reached, cells.size, 1).map((next, at) => next & others[at]);
-    grew = reached.some((marked, at) => marked !== before[at]);
+/** Mark the damage of a kind; a lone sample from the logit `middle` on. */
+function markDamage(plane: Float32Array, size: Size, middle: number, many: number, damage: Uint8Array): void {
+  const cells = new Cells(size, CELL);
+  const patches = new Cells(cells.size, PATCH / CELL);
+  const peaks = new Float32Array(area(cells.size));
+  plane.forEach((probability, at) => {
+    const cell = cells.of(at);
+    if (probability > peaks[cell]) peaks[cell] = probability;
+  });
+  let fall = new Float64Array(area(patches.size));
+  let damaged = clearAndNear(peaks, cells.size, (at) => middle - fall[patches.of(at)]);
+  for (let look = 1; look < LOOKS; look++) {
+    const counts = new Uint32Array(area(patches.size));
+    damaged.forEach((marked, at) => (counts[patches.of(at)] += marked));
+    fall = Float64Array.from(boxSums(counts, patches.size, AROUND), (around) =>
+      Math.min(Math.max(LIKELIER * Math.log2(Math.max(around, 1) / many), 0), CROWD),
+    );
+    if (!fall.some((logits) => logits > 0)) break;
+    damaged = clearAndNear(peaks, cells.size, (at) => middle - fall[patches.of(at)]);
   }
-  const close = cells.spread(reached);
-  return faint.map((marked, at) => marked & close[at]);
+  const lowest = Float32Array.from(damaged, (marked, at) =>
+    marked ? probabilityOf(middle - fall[patches.of(at)] - FAINTER) : Infinity,
+  );
+  plane.forEach((probability, at) => {
+    if (probability >= lowest[cells.of(at)]) damage[at] = 1;
+  });
 }
 
-/** An image in cells of `side` pixels a side. */
+/** Which cells are clear damage, from these logits on, or fainter and next to such cells. */
+function clearAndNear(peaks: Float32Array, size: Size, threshold: (at: number) => number): Uint8Array {
+  const [clear, others] = [0, FAINTER].map((fainter) =>
+    Uint8Array.from(peaks, (peak, at) => Number(peak >= probabilityOf(threshold(at) - fainter))),
+  );
+  let reached = clear;
+  for (let turn = 0, grew = true; turn < TURNS && grew; turn++) {
+    const before = reached;
+    reached = dilate(reached, size, 1).map((next, at) => next & others[at]);
+    grew = reached.some((marked, at) => marked !== before[at]);
+  }
+  return reached;
+}
+
+function probabilityOf(logit: number): number {
+  return Math.fround(1 / (1 + Math.exp(-logit)));
+}
+
+/** A grid in cells of `side` a side. */
 class Cells {
   readonly size: Size;
 
   constructor(
-    private readonly image: Size,
+    private readonly grid: Size,
     private readonly side: number,
   ) {
-    this.size = { width: Math.ceil(image.width / side), height: Math.ceil(image.height / side) };
+    this.size = { width: Math.ceil(grid.width / side), height: Math.ceil(grid.height / side) };
   }
 
-  /** How many samples of each cell are marked. */
-  counts(mask: Uint8Array): Uint32Array {
-    const counts = new Uint32Array(area(this.size));
-    mask.forEach((marked, at) => (counts[this.cellAt(at)] += marked));
-    return counts;
-  }
-
-  /** From cells to their samples. */
-  spread(cells: Uint8Array): Uint8Array {
-    return new Uint8Array(area(this.image)).map((_, at) => cells[this.cellAt(at)]);
-  }
-
-  private cellAt(at: number): number {
-    const [x, y] = [at % this.image.width, Math.floor(at / this.image.width)];
+  /** The cell of an element of the grid. */
+  of(at: number): number {
+    const [x, y] = [at % this.grid.width, Math.floor(at / this.grid.width)];
     return Math.floor(y / this.side) * this.size.width + Math.floor(x / this.side);
   }
 }
