@@ -152,6 +152,9 @@ def test_fainter_damage_counts_where_there_is_much() -> None:
     assert mask.sum() == found + 1, "the other is too far away"
     plane[60, 50] = fainter(1.2 * find.LIKELIER)
     assert found_scratches(plane).sum() == found, "twice as much as from which on it counts is one doubling"
+    plane[60, 50] = fainter(0.9 * find.LIKELIER)
+    plane[200:264:4, 0:500:4] = fainter(0.9 * find.CROWD)
+    assert found_scratches(plane).sum() == found, "among so many that are nearly damage, these are chance"
 
 
 def test_the_infrared_channel_finds_dust_in_uneven_light(tmp_path: Path) -> None:

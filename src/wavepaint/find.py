@@ -46,6 +46,8 @@ MANY = {"scratches": 18, "dust": 25, "stamps": 25}
 """From so many damaged cells on."""
 CROWD = 4.5
 """By how much it falls at most."""
+CHANCE = 12
+"""Of so many cells that are not damage, but could become it, one more is damage by chance: textures have both."""
 LOOKS = 3
 """How often damaged cells are looked for, each time with the thresholds that follow from the last."""
 PATCH, AROUND = 32, 9
@@ -153,16 +155,16 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
 def _damage_of_kind(plane: NDArray[np.float32], middle: float, many: int) -> Mask:
     """What is damage; a lone sample from the logit `middle` on."""
     peaks = _in_cells(np.maximum, plane, CELL)
-    side = PATCH // CELL
     threshold: Any = np.full(peaks.shape, middle)
     damaged = _clear_and_near(peaks, threshold)
+    by_chance = _around((peaks >= _probability(threshold - CROWD)) & ~damaged) / CHANCE
     for _ in range(LOOKS - 1):
         # The more damage there is, the likelier is more of it: the prior of the image instead of the training's.
-        around = box_sums(_in_cells(np.add, damaged.astype(np.int32), side), AROUND)
-        fall = np.clip(LIKELIER * np.log2(np.maximum(around, 1) / many), 0, CROWD)
+        more = np.maximum(_around(damaged) - by_chance, 1)
+        fall = np.clip(LIKELIER * np.log2(more / many), 0, CROWD)
         if not fall.any():
             break
-        threshold = middle - _spread(fall, side, peaks.shape)
+        threshold = middle - _spread(fall, PATCH // CELL, peaks.shape)
         damaged = _clear_and_near(peaks, threshold)
     lowest = np.where(damaged, _probability(threshold - FAINTER), np.float32(np.inf))
     return plane >= _spread(lowest, CELL, plane.shape)
@@ -177,6 +179,11 @@ def _clear_and_near(peaks: NDArray[np.float32], threshold: NDArray[np.float64]) 
         if np.array_equal(before, cells):
             break
     return cells
+
+
+def _around(cells: Mask) -> NDArray[np.int32]:
+    """How many cells around each patch are marked."""
+    return box_sums(_in_cells(np.add, cells.astype(np.int32), PATCH // CELL), AROUND)
 
 
 def _probability(logit: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -75,5 +75,8 @@ describe("findDamage", () => {
     expect(count(plane, size)).toBe(16 * many + 1);
     plane[60 * 600 + 50] = fainter(1.2 * LIKELIER);
     expect(count(plane, size)).toBe(16 * many);
+    plane[60 * 600 + 50] = fainter(0.9 * LIKELIER);
+    for (let y = 200; y < 264; y += 4) for (let x = 0; x < 500; x += 4) plane[y * 600 + x] = fainter(4);
+    expect(count(plane, size)).toBe(16 * many);
   });
 });

@@ -14,6 +14,7 @@ const TURNS = 20;
 export const LIKELIER = 1.5;
 export const MANY = { scratches: 18, dust: 25, stamps: 25 } as const;
 const CROWD = 4.5;
+const CHANCE = 12;
 const LOOKS = 3;
 const PATCH = 32;
 const AROUND = 9;
@@ -115,14 +116,21 @@ function markDamage(plane: Float32Array, size: Size, middle: number, many: numbe
     const cell = cells.of(at);
     if (probability > peaks[cell]) peaks[cell] = probability;
   });
-  let fall = new Float64Array(area(patches.size));
-  let damaged = clearAndNear(peaks, cells.size, (at) => middle - fall[patches.of(at)]);
-  for (let look = 1; look < LOOKS; look++) {
+  const around = (marked: Uint8Array): Float64Array => {
     const counts = new Uint32Array(area(patches.size));
-    damaged.forEach((marked, at) => (counts[patches.of(at)] += marked));
-    fall = Float64Array.from(boxSums(counts, patches.size, AROUND), (around) =>
-      Math.min(Math.max(LIKELIER * Math.log2(Math.max(around, 1) / many), 0), CROWD),
-    );
+    marked.forEach((one, at) => (counts[patches.of(at)] += one));
+    return boxSums(counts, patches.size, AROUND);
+  };
+  let fall = new Float64Array(area(patches.size));
+  let damaged = clearAndNear(peaks, cells.size, () => middle);
+  const nearly = probabilityOf(middle - CROWD);
+  const others = damaged.map((marked, at) => Number(!marked && peaks[at] >= nearly));
+  const byChance = around(others).map((count) => count / CHANCE);
+  for (let look = 1; look < LOOKS; look++) {
+    fall = around(damaged).map((count, at) => {
+      const more = Math.max(count - byChance[at], 1);
+      return Math.min(Math.max(LIKELIER * Math.log2(more / many), 0), CROWD);
+    });
     if (!fall.some((logits) => logits > 0)) break;
     damaged = clearAndNear(peaks, cells.size, (at) => middle - fall[patches.of(at)]);
   }
