@@ -134,7 +134,7 @@ def _stamps(canvas: _Canvas) -> None:
 _DAMAGE: dict[str, tuple[float, Callable[[_Canvas], None]]] = {
     "dust": (0.6, _dust),
     "scratches": (0.65, _scratches),
-    "stamps": (0.35, _stamps),
+    "stamps": (0.6, _stamps),
 }
 """How often a damaged image has each kind, and what draws it; in this order."""
 
