@@ -72,7 +72,7 @@ def test_every_kind_of_image(finder: Finder, convert: Callable[[np.ndarray], obj
 
 @pytest.mark.parametrize(("core", "margin"), [(16, 24), (40, 24), (64, 32)])
 def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: int, margin: int) -> None:
-    """As far as the margin reaches what the network sees, 4 samples, and where faint damage is followed to, 16."""
+    """As far as the margin reaches what the network sees, 4 samples."""
     monkeypatch.setattr(find, "CROWD", 0)  # which looks further around
     finder = Finder(write_detector(tmp_path / "blurred.onnx", reach=4))
     image = soft(150, 210) // 2 + 40
@@ -125,17 +125,15 @@ def found_scratches(plane: np.ndarray, finding: Finding | None = None) -> np.nda
     return damage_of(np.stack((plane, plane * 0, plane * 0)), finding or Finding())
 
 
-def test_sensitivity_moves_the_threshold_and_faint_damage_counts_beside_clear_damage() -> None:
+def test_sensitivity_moves_the_threshold() -> None:
     plane = np.full((60, 60), 0.001, np.float32)
-    plane[30, 5:15], plane[30, 15:25], plane[50, 50] = fainter(-0.5), fainter(0.5), fainter(0.5)
+    plane[30, 5:15], plane[50, 50] = fainter(-0.5), fainter(0.5)
     usual = found_scratches(plane)
-    assert usual[30, 5:25].all()
-    assert usual.sum() == 20
+    assert usual[30, 5:15].all()
+    assert usual.sum() == 10
     assert found_scratches(plane, Finding(sensitivity=0.9))[50, 50]
     assert not found_scratches(plane, Finding(sensitivity=0)).any()
     assert not found_scratches(plane, Finding(kinds=("dust", "stamps"))).any()
-    plane[30, 15:25] = fainter(1.5)
-    assert found_scratches(plane).sum() == 10
 
 
 def test_fainter_damage_counts_where_there_is_much() -> None:

@@ -16,7 +16,6 @@ from wavepaint.errors import ImageError, MaskError
 from wavepaint.fill.dilation import dilate
 from wavepaint.fill.guide import READ_PIXELS
 from wavepaint.fill.patches import box_sums
-from wavepaint.fill.patches import dilate as dilate_square
 from wavepaint.fill.regions import Region, in_groups
 from wavepaint.fill.units import to_unit
 from wavepaint.image.sources import BytesImage, EncodedImage, open_image
@@ -36,22 +35,18 @@ THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.968}
 """Probabilities from which on a lone sample is damage, at sensitivity 0.5."""
 SPREAD = 4.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
-FAINTER = 1.0
-"""What is near damage is damage where it is fainter by at most so much, in logits."""
-CELL, TURNS = 4, 20
-"""How near: in the next of the cells of so many pixels a side; and so often in turn."""
 LIKELIER = 1.5
-"""The threshold's logit falls by so much with every doubling of the damaged cells around: there is more of it."""
-MANY = {"scratches": 18, "dust": 25, "stamps": 25}
-"""From so many damaged cells on."""
+"""The threshold's logit falls by so much with every doubling of the damage around: where it is, there is more of it."""
+MANY = {"scratches": 18, "dust": 18, "stamps": 18}
+"""From so many damaged cells around on."""
 CROWD = 4.5
 """By how much it falls at most."""
-CHANCE = 12
-"""Of so many cells that are not damage, but could become it, one more is damage by chance: textures have both."""
-LOOKS = 3
-"""How often damaged cells are looked for, each time with the thresholds that follow from the last."""
-PATCH, AROUND = 32, 9
-"""What is around: so many patches of so many pixels a side, each way, as far as a tile's crop shows them."""
+CHANCE = 10
+"""Of so many cells that would be damage with the lowest threshold one is by chance: textures have both."""
+LOOKS = 2
+"""How often damaged cells are counted, each time with the thresholds that follow from the last."""
+CELL, PATCH, AROUND = 4, 32, 9
+"""Sides of cells and of patches, in pixels; what is around a patch: so many patches each way, within a tile's crop."""
 CORE, MARGIN = 1216, 64
 """Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
 BLOCK = 64
@@ -143,7 +138,7 @@ def find_damage(image: Any, model: str | Path | None = None, threads: int | None
 
 
 def damage_of(probabilities: Planes, finding: Finding) -> Mask:
-    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter near or among it."""
+    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter damage among much."""
     damage = np.zeros(probabilities.shape[1:], np.bool_)
     for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
         if kind in finding.kinds:
@@ -153,37 +148,22 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
 
 
 def _damage_of_kind(plane: NDArray[np.float32], middle: float, many: int) -> Mask:
-    """What is damage; a lone sample from the logit `middle` on."""
+    """What is damage; where there is little of it, from the logit `middle` on."""
     peaks = _in_cells(np.maximum, plane, CELL)
-    threshold: Any = np.full(peaks.shape, middle)
-    damaged = _clear_and_near(peaks, threshold)
-    by_chance = _around((peaks >= _probability(threshold - CROWD)) & ~damaged) / CHANCE
-    for _ in range(LOOKS - 1):
+    side = PATCH // CELL
+
+    def around(threshold: NDArray[np.float64]) -> NDArray[np.int32]:
+        """How many cells around each patch are damage, with a threshold for each patch."""
+        damaged = peaks >= _spread(_probability(threshold), side, peaks.shape)
+        return box_sums(_in_cells(np.add, damaged.astype(np.int32), side), AROUND)
+
+    threshold = np.full([-(-length // side) for length in peaks.shape], middle)
+    by_chance = (around(threshold - CROWD) - around(threshold)) / CHANCE
+    for _ in range(LOOKS):
         # The more damage there is, the likelier is more of it: the prior of the image instead of the training's.
-        more = np.maximum(_around(damaged) - by_chance, 1)
-        fall = np.clip(LIKELIER * np.log2(more / many), 0, CROWD)
-        if not fall.any():
-            break
-        threshold = middle - _spread(fall, PATCH // CELL, peaks.shape)
-        damaged = _clear_and_near(peaks, threshold)
-    lowest = np.where(damaged, _probability(threshold - FAINTER), np.float32(np.inf))
-    return plane >= _spread(lowest, CELL, plane.shape)
-
-
-def _clear_and_near(peaks: NDArray[np.float32], threshold: NDArray[np.float64]) -> Mask:
-    """Which cells are clear damage, from these logits on, or fainter and next to such cells."""
-    cells: Mask = peaks >= _probability(threshold)
-    others = peaks >= _probability(threshold - FAINTER)
-    for _ in range(TURNS):
-        before, cells = cells, dilate_square(cells, 1) & others
-        if np.array_equal(before, cells):
-            break
-    return cells
-
-
-def _around(cells: Mask) -> NDArray[np.int32]:
-    """How many cells around each patch are marked."""
-    return box_sums(_in_cells(np.add, cells.astype(np.int32), PATCH // CELL), AROUND)
+        more = np.maximum(around(threshold) - by_chance, 1)
+        threshold = middle - np.clip(LIKELIER * np.log2(more / many), 0, CROWD)
+    return plane >= _spread(_probability(threshold), PATCH, plane.shape)
 
 
 def _probability(logit: NDArray[np.float64]) -> NDArray[np.float32]:

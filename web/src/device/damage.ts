@@ -3,19 +3,17 @@
 import { DAMAGE_KINDS, type Finding } from "../fill/finder";
 import type { Raster } from "../image/raster";
 import { type Box, type Size, area, intersection } from "../geometry";
-import { boxSums, dilate } from "./exemplar/areas";
+import { boxSums } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels } from "./planes";
 
 export const THRESHOLDS = { scratches: 0.971, dust: 0.94, stamps: 0.968 } as const;
 const SPREAD = 4;
-const FAINTER = 1;
-const CELL = 4;
-const TURNS = 20;
 export const LIKELIER = 1.5;
-export const MANY = { scratches: 18, dust: 25, stamps: 25 } as const;
+export const MANY = { scratches: 18, dust: 18, stamps: 18 } as const;
 const CROWD = 4.5;
-const CHANCE = 12;
-const LOOKS = 3;
+const CHANCE = 10;
+const LOOKS = 2;
+const CELL = 4;
 const PATCH = 32;
 const AROUND = 9;
 export const CORE = 1216;
@@ -95,7 +93,7 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
   });
 }
 
-/** From probabilities to damage: clear damage, and fainter damage beside it or among much. */
+/** From probabilities to damage: clear damage, and fainter damage among much. */
 export function damageOf(planes: readonly Float32Array[], size: Size, finding: Finding): Uint8Array {
   const damage = new Uint8Array(area(size));
   DAMAGE_KINDS.forEach((kind, index) => {
@@ -107,7 +105,7 @@ export function damageOf(planes: readonly Float32Array[], size: Size, finding: F
   return damage;
 }
 
-/** Mark the damage of a kind; a lone sample from the logit `middle` on. */
+/** Mark the damage of a kind; where there is little of it, from the logit `middle` on. */
 function markDamage(plane: Float32Array, size: Size, middle: number, many: number, damage: Uint8Array): void {
   const cells = new Cells(size, CELL);
   const patches = new Cells(cells.size, PATCH / CELL);
@@ -116,44 +114,29 @@ function markDamage(plane: Float32Array, size: Size, middle: number, many: numbe
     const cell = cells.of(at);
     if (probability > peaks[cell]) peaks[cell] = probability;
   });
-  const around = (marked: Uint8Array): Float64Array => {
+  /** How many cells around each patch are damage, with a threshold for each patch. */
+  const around = (threshold: Float64Array): Float64Array => {
+    const lowest = Float32Array.from(threshold, probabilityOf);
     const counts = new Uint32Array(area(patches.size));
-    marked.forEach((one, at) => (counts[patches.of(at)] += one));
+    peaks.forEach((peak, at) => {
+      const patch = patches.of(at);
+      if (peak >= lowest[patch]) counts[patch]++;
+    });
     return boxSums(counts, patches.size, AROUND);
   };
-  let fall = new Float64Array(area(patches.size));
-  let damaged = clearAndNear(peaks, cells.size, () => middle);
-  const nearly = probabilityOf(middle - CROWD);
-  const others = damaged.map((marked, at) => Number(!marked && peaks[at] >= nearly));
-  const byChance = around(others).map((count) => count / CHANCE);
-  for (let look = 1; look < LOOKS; look++) {
-    fall = around(damaged).map((count, at) => {
+  let threshold = new Float64Array(area(patches.size)).fill(middle);
+  const clear = around(threshold);
+  const byChance = around(threshold.map((logit) => logit - CROWD)).map((count, at) => (count - clear[at]) / CHANCE);
+  for (let look = 0; look < LOOKS; look++) {
+    threshold = around(threshold).map((count, at) => {
       const more = Math.max(count - byChance[at], 1);
-      return Math.min(Math.max(LIKELIER * Math.log2(more / many), 0), CROWD);
+      return middle - Math.min(Math.max(LIKELIER * Math.log2(more / many), 0), CROWD);
     });
-    if (!fall.some((logits) => logits > 0)) break;
-    damaged = clearAndNear(peaks, cells.size, (at) => middle - fall[patches.of(at)]);
   }
-  const lowest = Float32Array.from(damaged, (marked, at) =>
-    marked ? probabilityOf(middle - fall[patches.of(at)] - FAINTER) : Infinity,
-  );
+  const lowest = Float32Array.from(threshold, probabilityOf);
   plane.forEach((probability, at) => {
-    if (probability >= lowest[cells.of(at)]) damage[at] = 1;
+    if (probability >= lowest[patches.of(cells.of(at))]) damage[at] = 1;
   });
-}
-
-/** Which cells are clear damage, from these logits on, or fainter and next to such cells. */
-function clearAndNear(peaks: Float32Array, size: Size, threshold: (at: number) => number): Uint8Array {
-  const [clear, others] = [0, FAINTER].map((fainter) =>
-    Uint8Array.from(peaks, (peak, at) => Number(peak >= probabilityOf(threshold(at) - fainter))),
-  );
-  let reached = clear;
-  for (let turn = 0, grew = true; turn < TURNS && grew; turn++) {
-    const before = reached;
-    reached = dilate(reached, size, 1).map((next, at) => next & others[at]);
-    grew = reached.some((marked, at) => marked !== before[at]);
-  }
-  return reached;
 }
 
 function probabilityOf(logit: number): number {
