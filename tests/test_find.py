@@ -108,7 +108,7 @@ def test_beyond_the_border_the_network_sees_the_border_again() -> None:
 
     seen = Seen()
     samples = soft(40, 70)
-    planes = find._probabilities(seen, samples)  # type: ignore[arg-type]
+    planes = find.probabilities_of(seen, samples)  # type: ignore[arg-type]
     assert planes.shape == (3, 40, 70)
     assert seen.image.shape == (1, 3, 64, 96)
     assert (seen.image[..., 40:, :70] == planes[:, 39:40]).all()

@@ -105,7 +105,7 @@ class Finder:
                 check_cancelled()
                 if on_progress is not None and on_progress(done / len(tiles)) is False:
                     raise Cancelled
-                marked = damage_of(_probabilities(detector, samples), finding)
+                marked = damage_of(probabilities_of(detector, samples), finding)
                 found[tile.holes.slices] = marked[tile.holes.relative_to(tile.crop).slices]
                 done += 1
         return found
@@ -143,12 +143,15 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
     for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
         if kind in finding.kinds:
             middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
-            damage |= _damage_of_kind(plane, middle, MANY[kind])
+            damage |= damage_of_kind(plane, middle, MANY[kind])
     return damage
 
 
-def _damage_of_kind(plane: NDArray[np.float32], middle: float, many: int) -> Mask:
-    """What is damage; where there is little of it, from the logit `middle` on."""
+def damage_of_kind(plane: NDArray[np.float32], middle: float, many: int) -> Mask:
+    """From (h, w) probabilities of a kind to (h, w) bool: where there is little damage, from the logit `middle` on.
+
+    Where more than `many` cells around are damage, the threshold is lower.
+    """
     peaks = _in_cells(np.maximum, plane, CELL)
     side = PATCH // CELL
 
@@ -217,7 +220,7 @@ def find_in_infrared(infrared: NDArray[np.uint8], sensitivity: float = 0.5) -> M
     return found
 
 
-def _probabilities(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
+def probabilities_of(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
     """(h, w, channels) -> (3, h, w), one plane for each of `options.DAMAGE_KINDS`."""
     colours = 3 if samples.shape[2] >= 3 else 1
     planes = to_unit(samples[..., :colours]).transpose(2, 0, 1)

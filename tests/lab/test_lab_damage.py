@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from lab.damage import Counts, count, damaged_crops, hough, restored_rows, top_hat
+from lab.release.tune_damage import main as tune
+from standin import write_detector
 from trainings import write_images, write_vgg16
 from wavepaint.data.images import find_images
 from wavepaint.find import Finder
@@ -45,3 +47,14 @@ def test_restored_images_are_nearer_to_the_truth(tmp_path: Path) -> None:
     assert rows["damaged"][0] == pytest.approx(np.mean([10 * np.log10(255**2 / error) for error in errors]))
     assert rows["filled where damage is"][0] > rows["damaged"][0]
     assert rows["filled where damage is"][1] < rows["damaged"][1]
+
+
+def test_lower_thresholds_find_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    detector = write_detector(tmp_path / "detector.onnx", reach=4)
+    images = write_images(tmp_path / "images", 12)
+    tune([str(images), "--model", str(detector), "--kinds", "dust", "--logits=-14,12", "--many", "18"])
+    low, high = (line.split() for line in capsys.readouterr().out.splitlines()[1:])
+    assert low[:3] == ["dust", "-14.00", "18"]
+    assert [low[4], *low[6:8]] == ["1.000", "100.0000", "100.0000"]
+    assert high[:3] == ["dust", "12.00", "18"]
+    assert [high[4], *high[6:8]] == ["0.000", "0.0000", "0.0000"]
