@@ -358,9 +358,7 @@ def _conv_transpose_and_norm(graph: _Graph, pair: nn.Sequential, x: str) -> str:
 def _doubled(graph: _Graph, x: str, channels: int, border: int = 0) -> str:
     """DepthToSpace (CRD, 2) less a border, as a convolution: in ONNX Runtime it takes half the time."""
     ones = graph.constant(np.tile(np.eye(4, dtype=np.float32).reshape(4, 1, 2, 2), (channels, 1, 1, 1)))
-    return graph.op(
-        "ConvTranspose", x, ones, kernel_shape=[2, 2], strides=[2, 2], pads=[border] * 4, group=channels
-    )
+    return graph.op("ConvTranspose", x, ones, kernel_shape=[2, 2], strides=[2, 2], pads=[border] * 4, group=channels)
 
 
 def _parameters(conv: nn.Module) -> tuple[Tensor, Tensor]:
