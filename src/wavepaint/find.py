@@ -56,7 +56,7 @@ CLEAR = 90
 HOLDER = 0.1
 """Where the clearest is darker than this share of the clearest of all, there is no film, but its holder."""
 AT_ONCE = 2
-"""Tiles that are worked on together: between runs of the network one thread works on each."""
+"""Tiles that are worked on together, if there are as many and as many cores: threads of a run help each other less."""
 
 
 class Finder:
@@ -71,16 +71,17 @@ class Finder:
     """
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
-        self._model, self._threads = model, threads
-        self._detector: OnnxDetector | None = None
+        self._model, self._threads, self._cores = model, threads, threads or available_cores()
+        self._detectors: dict[int | None, OnnxDetector] = {}
         self._loading = threading.Lock()
 
-    def load(self) -> OnnxDetector:
-        """Load the network now, if it is not loaded yet."""
+    def load(self, at_once: int = 1) -> OnnxDetector:
+        """Load the network now, if it is not loaded yet, to be run for so many tiles at a time."""
+        threads = self._threads if at_once == 1 else self._cores // at_once
         with self._loading:
-            if self._detector is None:
-                self._detector = load_detector(self._model, self._threads)
-            return self._detector
+            if threads not in self._detectors:
+                self._detectors[threads] = load_detector(self._model, threads)
+            return self._detectors[threads]
 
     def find(self, image: Any, finding: Finding | None = None, on_progress: Progress | None = None) -> Mask:
         """See `find_damage`; `on_progress` is called with the share done and may return False to stop.
@@ -95,9 +96,10 @@ class Finder:
         return self._look(opened, finding, on_progress)
 
     def _look(self, image: ReadableImage, finding: Finding, on_progress: Progress | None) -> Mask:
-        detector = self.load()
         found = np.zeros((image.height, image.width), np.bool_)
         tiles = _tiles(image.width, image.height)
+        at_once = min(AT_ONCE, len(tiles), self._cores)
+        detector = self.load(at_once)
         done = 0
 
         def windows() -> Iterator[tuple[Region, NDArray[Any]]]:
@@ -116,7 +118,6 @@ class Finder:
             own[inside] = marked[inside]
             return tile.crop, dilate(own, finding.grow)
 
-        at_once = 1 if (self._threads or available_cores()) == 1 else AT_ONCE
         for crop, marked in in_order(look, windows(), at_once):
             found[crop.slices] |= marked
             done += 1
