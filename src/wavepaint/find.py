@@ -56,7 +56,7 @@ CLEAR = 90
 HOLDER = 0.1
 """Where the clearest is darker than this share of the clearest of all, there is no film, but its holder."""
 AT_ONCE = 2
-"""Tiles that are worked on together, if there are as many and as many cores: threads of a run help each other less."""
+"""Tiles that are worked on at a time, each on its share of the cores: faster than one tile on all of them."""
 
 
 class Finder:
@@ -76,7 +76,7 @@ class Finder:
         self._loading = threading.Lock()
 
     def load(self, at_once: int = 1) -> OnnxDetector:
-        """Load the network now, if it is not loaded yet, to be run for so many tiles at a time."""
+        """Load the network now, if it is not loaded yet, for so many tiles at a time."""
         threads = self._threads if at_once == 1 else self._cores // at_once
         with self._loading:
             if threads not in self._detectors:
@@ -116,6 +116,7 @@ class Finder:
             own = np.zeros_like(marked)
             inside = tile.holes.relative_to(tile.crop).slices
             own[inside] = marked[inside]
+            # What it grows by is less than the margin, so that a tile need not know what the next one finds.
             return tile.crop, dilate(own, finding.grow)
 
         for crop, marked in in_order(look, windows(), at_once):
@@ -128,7 +129,7 @@ class Finder:
 def find_damage(image: Any, model: str | Path | None = None, threads: int | None = None, **options: Any) -> Mask:
     """Find the damage of an image: scratches, dust, stamps; the result is a mask for `inpaint`.
 
-    For more than one image keep a `Finder`. Memory is that of a tile, and a byte for each pixel.
+    For more than one image keep a `Finder`. Memory is that of two tiles, and a byte for each pixel.
 
     Args:
         image: whatever `inpaint` takes; a file of one page.

@@ -349,8 +349,8 @@ def _conv_transpose_and_norm(graph: _Graph, pair: nn.Sequential, x: str) -> str:
     weight, bias = _parameters(pair[-2])
     scale, shift = _scale_and_shift(pair[-1])
     weight, bias = weight.double() * scale.view(1, -1, 1, 1), bias.double() * scale + shift
-    # Each of 2 x 2 samples is a convolution of its own; as one, it stays in ONNX Runtime's layout for convolutions.
-    taps = weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)  # (in, out, row, y, column, x)
+    # One convolution for all of 2 x 2 samples, each of which depends on 2 x 2 of `x`: much faster in ONNX Runtime.
+    taps = weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)  # (in, out, input row, row, input column, column)
     kernel = taps.permute(1, 3, 5, 0, 2, 4).reshape(4 * len(bias), len(weight), 2, 2)
     return _doubled(graph, graph.conv(x, kernel, bias.repeat_interleave(4), pads=[1] * 4), len(bias), border=1)
 
