@@ -97,7 +97,7 @@ def largest_change(first: bytes, second: bytes, multiple: int) -> float:
 def _model_proto(model: Network, half: bool) -> Any:
     with needs_extra("exporting to ONNX", "train", "onnx"):
         from onnx import TensorProto, helper
-    graph = _Graph(half)
+    graph = _Graph(half, splits_transposed=isinstance(model, DamageNetwork))
     if isinstance(model, DamageNetwork):
         graph.op("Sigmoid", _damage(graph, model), output=model.output)
     else:
@@ -123,10 +123,14 @@ def _model_proto(model: Network, half: bool) -> Any:
 
 
 class _Graph:
-    """ONNX nodes and weights under construction; values are known by their names."""
+    """ONNX nodes and weights under construction; values are known by their names.
 
-    def __init__(self, half: bool) -> None:
-        self.half = half
+    splits_transposed: write a transposed convolution as a convolution and a rearrangement: faster in ONNX Runtime,
+        slower in OpenVINO.
+    """
+
+    def __init__(self, half: bool, splits_transposed: bool) -> None:
+        self.half, self.splits_transposed = half, splits_transposed
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self._constants: dict[bytes, str] = {}
@@ -349,8 +353,11 @@ def _conv_transpose_and_norm(graph: _Graph, pair: nn.Sequential, x: str) -> str:
     weight, bias = _parameters(pair[-2])
     scale, shift = _scale_and_shift(pair[-1])
     weight, bias = weight.double() * scale.view(1, -1, 1, 1), bias.double() * scale + shift
-    # One convolution for all of 2 x 2 samples, each of which depends on 2 x 2 of `x`: much faster in ONNX Runtime.
-    taps = weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)  # (in, out, input row, row, input column, column)
+    if not graph.splits_transposed:
+        weights = graph.weight(weight), graph.weight(bias)
+        return graph.op("ConvTranspose", x, *weights, kernel_shape=[4, 4], strides=[2, 2], pads=[1] * 4)
+    # One convolution for all of 2 x 2 samples, each of which depends on 2 x 2 of `x`.
+    taps = weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)  # (in, out, row of x, row, column of x, column)
     kernel = taps.permute(1, 3, 5, 0, 2, 4).reshape(4 * len(bias), len(weight), 2, 2)
     return _doubled(graph, graph.conv(x, kernel, bias.repeat_interleave(4), pads=[1] * 4), len(bias), border=1)
 
