@@ -15,6 +15,7 @@ from wavepaint.cancellation import Cancelled
 from wavepaint.errors import CheckpointError, ImageError, MaskError, OptionError, WavepaintError
 from wavepaint.find import Finder, damage_of, find_in_infrared
 from wavepaint.options import Finding
+from wavepaint.runtime import load_detector
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -89,9 +90,29 @@ def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert not np.array_equal(finder.find(image, Finding(grow=0)), whole)
 
 
-def test_it_can_be_stopped(finder: Finder) -> None:
+def test_threads_and_tiles_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "CROWDED", 10**6)  # which looks further around
+    path, loaded = write_detector(tmp_path / "detector.onnx"), []
+    monkeypatch.setattr(find, "available_cores", lambda: 4)
+    monkeypatch.setattr(find, "load_detector", lambda *given: loaded.append(given[1]) or load_detector(*given))
+    image = damaged()
+    whole = Finder(path, 1).find(image, Finding(grow=20))
+    finders = [Finder(path, threads) for threads in (1, 2, 5, None)]
+    monkeypatch.setattr(find, "CORE", 24)
+    for one in finders:
+        assert np.array_equal(one.find(image, Finding(grow=20)), whole)
+    assert loaded == [1, 1, 1, 2, 2], "a tile has all threads, of two at a time each has half of them"
+    assert np.array_equal(finders[3].find(image[:20, :20]), Finder(path, 1).find(image[:20, :20]))
+    assert loaded[5:] == [None, 1]
+
+
+@pytest.mark.parametrize("core", [find.CORE, 16])
+def test_it_can_be_stopped(finder: Finder, monkeypatch: pytest.MonkeyPatch, core: int) -> None:
+    monkeypatch.setattr(find, "CORE", core)
+    shares: list[float] = []
     with pytest.raises(Cancelled):
-        finder.find(damaged(), on_progress=lambda share: False)
+        finder.find(damaged(), on_progress=lambda share: shares.append(share) or (core == 16 and share < 0.4))
+    assert len(shares) == 1 or 0.4 <= shares[-1] < 0.5
 
 
 def test_a_grey_image_is_three_equal_planes(finder: Finder) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from operator import length_hint
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from wavepaint.cores import available_cores
+from wavepaint.cores import available_cores, in_order
 from wavepaint.errors import OptionError
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
@@ -31,9 +30,6 @@ from wavepaint.image.types import ReadableImage
 from wavepaint.options import Engine, Options, RuntimeName, take_options
 from wavepaint.runtime import Runtime, load_runtime, model_file
 from wavepaint.runtime.shared import SharedRuntime
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def _takes(kind: Callable[P, Any]) -> Callable[[Callable[..., Any]], Fill[P]]:
@@ -250,26 +246,6 @@ def thread_count(threads: int | None) -> int:
     if not (isinstance(threads, int) and threads >= 1):
         raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")
     return threads
-
-
-def in_order(call: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """Call with each item, as many at a time as there are threads, and yield the results in the order of the items.
-
-    Items are taken as there is room for them. Once the iteration is given up, or a call has raised an error, none is
-    begun any more; those under way are finished.
-    """
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="inpaint")
-    under_way: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            # One more than are worked on, so that no thread waits for the next.
-            if len(under_way) > threads:
-                yield under_way.popleft().result()
-            under_way.append(executor.submit(call, item))
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 @_takes(_Everything)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wavepaint.batch.plan import Row
+from wavepaint.cores import in_order
 from wavepaint.errors import failure_of
-from wavepaint.inpainter import CROPS_PER_IMAGE, Inpainter, in_order, thread_count
+from wavepaint.inpainter import CROPS_PER_IMAGE, Inpainter, thread_count
 from wavepaint.options import Options
 from wavepaint.storage import results_in
 
