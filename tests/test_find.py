@@ -91,7 +91,7 @@ def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
 
 
 def test_threads_and_tiles_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find, "CROWDED", 10**6)  # which looks further around
+    monkeypatch.setattr(find, "CROWD", 0)  # which looks further around
     path, loaded = write_detector(tmp_path / "detector.onnx"), []
     monkeypatch.setattr(find, "available_cores", lambda: 4)
     monkeypatch.setattr(find, "load_detector", lambda *given: loaded.append(given[1]) or load_detector(*given))
