@@ -74,9 +74,8 @@ def test_options_of_exemplar_completion_are_equal() -> None:
     assert named_values("device/exemplar/options", "EXEMPLAR_OPTIONS") == expected
 
 
-@pytest.mark.parametrize("constant", ["THRESHOLDS", "MANY"])
-def test_numbers_of_every_kind_of_damage_are_equal(constant: str) -> None:
-    assert named_values("device/damage", constant) == getattr(find, constant)
+def test_thresholds_of_damage_are_equal() -> None:
+    assert named_values("device/damage", "THRESHOLDS") == find.THRESHOLDS
 
 
 def test_defaults_of_finding_damage_are_equal() -> None:

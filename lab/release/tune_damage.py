@@ -1,6 +1,6 @@
 """Shows what the thresholds of `wavepaint.find` do with a damage detector, to choose them for a new one.
 
-    python -m lab.release.tune_damage 'train-{0000..0008}.tar' --model RUN/best.safetensors --logits 3,3.5 --many 9,18
+    python -m lab.release.tune_damage 'train-{0000..0008}.tar' --model RUN/best.safetensors --logits 3,3.5
 
 On images that the recipe `damage` holds out of training, never on those that scores are published for: F1 of drawn
 damage, as `lab.damage` counts it, and the marked share of the images without damage, as they are and sharpened (cameras
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import cv2
@@ -63,16 +62,16 @@ def look_at(images: str, model: Path | None, number: int, seed: int) -> HeldOut:
     return held_out
 
 
-def row(held_out: HeldOut, kind: str, middle: float, many: int) -> str:
-    """Scores with a threshold, as logit, and a number from which on damage is likelier."""
+def row(held_out: HeldOut, kind: str, middle: float) -> str:
+    """Scores with a threshold, as logit."""
     total = sum(
-        (count(damage_of_kind(_probabilities(logits), middle, many), true) for logits, true in held_out.damaged[kind]),
+        (count(damage_of_kind(_probabilities(logits), middle), true) for logits, true in held_out.damaged[kind]),
         Counts(),
     )
-    shares = [100 * damage_of_kind(_probabilities(logits), middle, many).mean() for logits in held_out.clean[kind]]
+    shares = [100 * damage_of_kind(_probabilities(logits), middle).mean() for logits in held_out.clean[kind]]
     largest = " ".join(f"{share:.2f}" for share in sorted(shares, reverse=True)[:4])
     return (
-        f"{kind:9} {middle:5.2f} {many:4} {total.precision:9.3f} {total.recall:6.3f} {total.f1:5.3f} "
+        f"{kind:9} {middle:5.2f} {total.precision:9.3f} {total.recall:6.3f} {total.f1:5.3f} "
         f"{np.mean(shares[::2]):9.4f} {np.mean(shares[1::2]):9.4f}  {largest}"
     )
 
@@ -95,21 +94,20 @@ def _probabilities(logits: Logits) -> Planes:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a row for each kind and each pair of constants."""
+    """Print a row for each kind and each threshold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", help="what was trained on: folder or .tar shards")
     parser.add_argument("--model", type=Path, help="detector; by default the packaged one")
     parser.add_argument("--kinds", default=",".join(DAMAGE_KINDS))
     parser.add_argument("--logits", default="3,3.5,4", help="of `THRESHOLDS`")
-    parser.add_argument("--many", default="9,18", help="of `MANY`")
     parser.add_argument("--count", type=int, default=240, help="images")
     parser.add_argument("--seed", type=int, default=1, help="of the damage")
     options = parser.parse_args(arguments)
     held_out = look_at(options.images, options.model, options.count, options.seed)
-    print("kind      logit many precision recall    F1  clean, %  sharp, %  largest, %")
+    print("kind      logit precision recall    F1  clean, %  sharp, %  largest, %")
     for kind in options.kinds.split(","):
-        for middle, many in product(map(float, options.logits.split(",")), map(int, options.many.split(","))):
-            print(row(held_out, kind, middle, many), flush=True)
+        for middle in map(float, options.logits.split(",")):
+            print(row(held_out, kind, middle), flush=True)
 
 
 if __name__ == "__main__":

@@ -33,13 +33,13 @@ Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
 T = TypeVar("T", bound=np.generic)
 
-THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.968}
+THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.924}
 """Probabilities from which on a lone sample is damage, at sensitivity 0.5."""
 SPREAD = 4.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
 LIKELIER = 1.5
 """The threshold's logit falls by so much with every doubling of the damage around: where it is, there is more of it."""
-MANY = {"scratches": 18, "dust": 18, "stamps": 18}
+MANY = 18
 """From so many damaged cells around on."""
 CROWD = 4.5
 """By how much it falls at most."""
@@ -159,14 +159,14 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
     for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
         if kind in finding.kinds:
             middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
-            damage |= damage_of_kind(plane, middle, MANY[kind])
+            damage |= damage_of_kind(plane, middle)
     return damage
 
 
-def damage_of_kind(plane: NDArray[np.float32], middle: float, many: int) -> Mask:
+def damage_of_kind(plane: NDArray[np.float32], middle: float) -> Mask:
     """From (h, w) probabilities of a kind to (h, w) bool: where there is little damage, from the logit `middle` on.
 
-    Where more than `many` cells around are damage, the threshold is lower.
+    Where more than `MANY` cells around are damage, the threshold is lower.
     """
     peaks = _in_cells(np.maximum, plane, CELL)
     side = PATCH // CELL
@@ -181,7 +181,7 @@ def damage_of_kind(plane: NDArray[np.float32], middle: float, many: int) -> Mask
     for _ in range(LOOKS):
         # The more damage there is, the likelier is more of it: the prior of the image instead of the training's.
         more = np.maximum(around(threshold) - by_chance, 1)
-        threshold = middle - np.clip(LIKELIER * np.log2(more / many), 0, CROWD)
+        threshold = middle - np.clip(LIKELIER * np.log2(more / MANY), 0, CROWD)
     return plane >= _spread(_probability(threshold), PATCH, plane.shape)
 
 

@@ -52,9 +52,9 @@ def test_restored_images_are_nearer_to_the_truth(tmp_path: Path) -> None:
 def test_lower_thresholds_find_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     detector = write_detector(tmp_path / "detector.onnx", reach=4)
     images = write_images(tmp_path / "images", 12)
-    tune([str(images), "--model", str(detector), "--kinds", "dust", "--logits=-14,12", "--many", "18"])
+    tune([str(images), "--model", str(detector), "--kinds", "dust", "--logits=-14,12"])
     low, high = (line.split() for line in capsys.readouterr().out.splitlines()[1:])
-    assert low[:3] == ["dust", "-14.00", "18"]
-    assert [low[4], *low[6:8]] == ["1.000", "100.0000", "100.0000"]
-    assert high[:3] == ["dust", "12.00", "18"]
-    assert [high[4], *high[6:8]] == ["0.000", "0.0000", "0.0000"]
+    assert low[:2] == ["dust", "-14.00"]
+    assert [low[3], *low[5:7]] == ["1.000", "100.0000", "100.0000"]
+    assert high[:2] == ["dust", "12.00"]
+    assert [high[3], *high[5:7]] == ["0.000", "0.0000", "0.0000"]

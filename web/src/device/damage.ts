@@ -6,10 +6,10 @@ import { type Box, type Size, area, intersection } from "../geometry";
 import { boxSums } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels } from "./planes";
 
-export const THRESHOLDS = { scratches: 0.971, dust: 0.94, stamps: 0.968 } as const;
+export const THRESHOLDS = { scratches: 0.971, dust: 0.94, stamps: 0.924 } as const;
 const SPREAD = 4;
 export const LIKELIER = 1.5;
-export const MANY = { scratches: 18, dust: 18, stamps: 18 } as const;
+export const MANY = 18;
 const CROWD = 4.5;
 const CHANCE = 10;
 const LOOKS = 2;
@@ -100,13 +100,13 @@ export function damageOf(planes: readonly Float32Array[], size: Size, finding: F
     if (!finding.kinds.includes(kind)) return;
     const threshold = THRESHOLDS[kind];
     const middle = Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - finding.sensitivity);
-    markDamage(planes[index], size, middle, MANY[kind], damage);
+    markDamage(planes[index], size, middle, damage);
   });
   return damage;
 }
 
 /** Mark the damage of a kind; where there is little of it, from the logit `middle` on. */
-function markDamage(plane: Float32Array, size: Size, middle: number, many: number, damage: Uint8Array): void {
+function markDamage(plane: Float32Array, size: Size, middle: number, damage: Uint8Array): void {
   const cells = new Cells(size, CELL);
   const patches = new Cells(cells.size, PATCH / CELL);
   const peaks = new Float32Array(area(cells.size));
@@ -130,7 +130,7 @@ function markDamage(plane: Float32Array, size: Size, middle: number, many: numbe
   for (let look = 0; look < LOOKS; look++) {
     threshold = around(threshold).map((count, at) => {
       const more = Math.max(count - byChance[at], 1);
-      return middle - Math.min(Math.max(LIKELIER * Math.log2(more / many), 0), CROWD);
+      return middle - Math.min(Math.max(LIKELIER * Math.log2(more / MANY), 0), CROWD);
     });
   }
   const lowest = Float32Array.from(threshold, probabilityOf);
