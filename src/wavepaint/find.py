@@ -190,9 +190,10 @@ def _probability(logit: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _in_cells(ufunc: np.ufunc, plane: NDArray[T], side: int) -> NDArray[T]:
-    """What a function of two makes of the samples of each cell of `side` pixels."""
-    tops, lefts = (np.arange(0, length, side) for length in plane.shape)
-    cells: NDArray[T] = ufunc.reduceat(ufunc.reduceat(plane, tops, axis=0), lefts, axis=1)
+    """What a function of two makes of the samples of each cell of `side` pixels; beyond the border are zeros."""
+    padded = np.pad(plane, [(0, -length % side) for length in plane.shape])
+    rows = ufunc.reduce(padded.reshape(-1, side, padded.shape[1]), axis=1)
+    cells: NDArray[T] = ufunc.reduce(rows.reshape(len(rows), -1, side), axis=2)
     return cells
 
 
