@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { CORE, type Detector, LIKELIER, MANY, MARGIN, THRESHOLDS, damageOf, findDamage, tilesOf } from "../src/device/damage";
+import {
+  CORE,
+  type Detector,
+  LIKELIER,
+  MANY,
+  MARGIN,
+  THRESHOLDS,
+  damageOf,
+  findDamage,
+  tilesOf,
+} from "../src/device/damage";
 import { DAMAGE_KINDS } from "../src/fill/finder";
 import { type Size, area } from "../src/geometry";
 import type { Raster } from "../src/image/raster";
