@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wavepaint.box import Box
 from wavepaint.cancellation import Cancelled, check_cancelled
 from wavepaint.cores import available_cores, in_order
-from wavepaint.errors import ImageError, MaskError
+from wavepaint.errors import ImageError, MaskError, OptionError
 from wavepaint.fill.dilation import dilate
 from wavepaint.fill.guide import READ_PIXELS
 from wavepaint.fill.patches import box_sums
@@ -37,16 +37,14 @@ THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.924}
 """Probabilities from which on a lone sample is damage, at sensitivity 0.5."""
 SPREAD = 4.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
-LIKELIER = 1.5
+DROP_PER_DOUBLING = 1.5
 """The threshold's logit falls by so much with every doubling of the damage around: where it is, there is more of it."""
-MANY = 18
-"""From so many damaged cells around on."""
-CROWD = 4.5
+MIN_CELLS = 18
+"""So many damaged cells around do not lower it yet."""
+MAX_DROP = 4.5
 """By how much it falls at most."""
-CHANCE = 10
-"""Of so many cells that would be damage with the lowest threshold one is by chance: textures have both."""
-LOOKS = 2
-"""How often damaged cells are counted, each time with the thresholds that follow from the last."""
+NEAR_PER_FALSE = 10
+"""For every so many cells around that `MAX_DROP` would make damage, one that is damage is taken for a texture's."""
 CELL, PATCH, AROUND = 4, 32, 9
 """Sides of cells and of patches, in pixels; what is around a patch: so many patches each way, within a tile's crop."""
 CORE, MARGIN = 1216, 64
@@ -57,7 +55,7 @@ CLEAR = 90
 """Percentile of a block that is clear film."""
 HOLDER = 0.1
 """Where the clearest is darker than this share of the clearest of all, there is no film, but its holder."""
-AT_ONCE = 2
+CONCURRENT_TILES = 2
 """Tiles that are worked on at a time, each on its share of the cores: faster than one tile on all of them."""
 
 
@@ -70,16 +68,19 @@ class Finder:
 
     Raises:
         CheckpointError: `model` is missing or no damage detector; that shows at the first call.
+        OptionError: fewer threads than one.
     """
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise OptionError(f"threads must be at least 1, got {threads}")
         self._model, self._threads, self._cores = model, threads, threads or available_cores()
         self._detectors: dict[int | None, OnnxDetector] = {}
         self._loading = threading.Lock()
 
     def load(self, at_once: int = 1) -> OnnxDetector:
         """Load the network now, if it is not loaded yet, for so many tiles at a time."""
-        threads = self._threads if at_once == 1 else self._cores // at_once
+        threads = self._threads if at_once == 1 else -(-self._cores // at_once)
         with self._loading:
             if threads not in self._detectors:
                 self._detectors[threads] = load_detector(self._model, threads)
@@ -95,12 +96,12 @@ class Finder:
         opened = _open(image)
         if finding.infrared is not None:
             return dilate(find_in_infrared(_infrared(opened, finding.infrared), finding.sensitivity), finding.grow)
-        return self._look(opened, finding, on_progress)
+        return self._find_in_tiles(opened, finding, on_progress)
 
-    def _look(self, image: ReadableImage, finding: Finding, on_progress: Progress | None) -> Mask:
+    def _find_in_tiles(self, image: ReadableImage, finding: Finding, on_progress: Progress | None) -> Mask:
         found = np.zeros((image.height, image.width), np.bool_)
         tiles = _tiles(image.width, image.height)
-        at_once = min(AT_ONCE, len(tiles), self._cores)
+        at_once = min(CONCURRENT_TILES, len(tiles), self._cores)
         detector = self.load(at_once)
         done = 0
 
@@ -112,7 +113,7 @@ class Finder:
                         raise Cancelled
                     yield window
 
-        def look(window: tuple[Region, NDArray[Any]]) -> tuple[Box, Mask]:
+        def find_in(window: tuple[Region, NDArray[Any]]) -> tuple[Box, Mask]:
             tile, samples = window
             marked = damage_of(probabilities_of(detector, samples), finding)
             own = np.zeros_like(marked)
@@ -121,7 +122,7 @@ class Finder:
             # What it grows by is less than the margin, so that a tile need not know what the next one finds.
             return tile.crop, dilate(own, finding.grow)
 
-        for crop, marked in in_order(look, windows(), at_once):
+        for crop, marked in in_order(find_in, windows(), at_once):
             found[crop.slices] |= marked
             done += 1
         return found
@@ -131,7 +132,7 @@ class Finder:
 def find_damage(image: Any, model: str | Path | None = None, threads: int | None = None, **options: Any) -> Mask:
     """Find the damage of an image: scratches, dust, stamps; the result is a mask for `inpaint`.
 
-    For more than one image keep a `Finder`. Memory is that of two tiles, and a byte for each pixel.
+    For more than one image keep a `Finder`. Memory is that of a few tiles, and a byte for each pixel.
 
     Args:
         image: whatever `inpaint` takes; a file of one page.
@@ -166,7 +167,7 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
 def damage_of_kind(plane: NDArray[np.float32], middle: float) -> Mask:
     """From (h, w) probabilities of a kind to (h, w) bool: where there is little damage, from the logit `middle` on.
 
-    Where more than `MANY` cells around are damage, the threshold is lower.
+    Where more than `MIN_CELLS` cells around are damage, the threshold is lower.
     """
     peaks = _in_cells(np.maximum, plane, CELL)
     side = PATCH // CELL
@@ -176,12 +177,15 @@ def damage_of_kind(plane: NDArray[np.float32], middle: float) -> Mask:
         damaged = peaks >= _spread(_probability(threshold), side, peaks.shape)
         return box_sums(_in_cells(np.add, damaged.astype(np.int32), side), AROUND)
 
+    def lowered(cells: NDArray[np.int32]) -> NDArray[np.float64]:
+        """The threshold of each patch: the prior of the image instead of the training's."""
+        doublings = np.log2(np.maximum(cells - false, 1) / MIN_CELLS)
+        return middle - np.clip(DROP_PER_DOUBLING * doublings, 0, MAX_DROP)
+
     threshold = np.full([-(-length // side) for length in peaks.shape], middle)
-    by_chance = (around(threshold - CROWD) - around(threshold)) / CHANCE
-    for _ in range(LOOKS):
-        # The more damage there is, the likelier is more of it: the prior of the image instead of the training's.
-        more = np.maximum(around(threshold) - by_chance, 1)
-        threshold = middle - np.clip(LIKELIER * np.log2(more / MANY), 0, CROWD)
+    clear = around(threshold)
+    false = (around(threshold - MAX_DROP) - clear) / NEAR_PER_FALSE
+    threshold = lowered(around(lowered(clear)))
     return plane >= _spread(_probability(threshold), PATCH, plane.shape)
 
 

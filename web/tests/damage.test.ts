@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import {
   CORE,
   type Detector,
-  LIKELIER,
-  MANY,
+  DROP_PER_DOUBLING,
+  MIN_CELLS,
   MARGIN,
   THRESHOLDS,
   damageOf,
@@ -73,17 +73,17 @@ describe("findDamage", () => {
   it("takes what is fainter where there is much", () => {
     const size = { width: 600, height: 400 };
     const plane = new Float32Array(area(size)).fill(0.001);
-    const many = 2 * MANY;
+    const many = 2 * MIN_CELLS;
     for (let cell = 0; cell < many; cell++) {
       const start = (100 + 8 * Math.floor(cell / 10)) * 600 + 100 + 12 * (cell % 10);
       for (let y = 0; y < 4; y++) plane.fill(0.9999, start + 600 * y, start + 600 * y + 4);
     }
     expect(count(plane, size)).toBe(16 * many);
-    plane[60 * 600 + 50] = plane[390 * 600 + 590] = fainter(0.9 * LIKELIER);
+    plane[60 * 600 + 50] = plane[390 * 600 + 590] = fainter(0.9 * DROP_PER_DOUBLING);
     expect(count(plane, size)).toBe(16 * many + 1);
-    plane[60 * 600 + 50] = fainter(1.2 * LIKELIER);
+    plane[60 * 600 + 50] = fainter(1.2 * DROP_PER_DOUBLING);
     expect(count(plane, size)).toBe(16 * many);
-    plane[60 * 600 + 50] = fainter(0.9 * LIKELIER);
+    plane[60 * 600 + 50] = fainter(0.9 * DROP_PER_DOUBLING);
     for (let y = 200; y < 264; y += 4) for (let x = 0; x < 500; x += 4) plane[y * 600 + x] = fainter(4);
     expect(count(plane, size)).toBe(16 * many);
   });

@@ -8,11 +8,10 @@ import { channelOf, coloursOf, cropPixels } from "./planes";
 
 export const THRESHOLDS = { scratches: 0.971, dust: 0.94, stamps: 0.924 } as const;
 const SPREAD = 4;
-export const LIKELIER = 1.5;
-export const MANY = 18;
-const CROWD = 4.5;
-const CHANCE = 10;
-const LOOKS = 2;
+export const DROP_PER_DOUBLING = 1.5;
+export const MIN_CELLS = 18;
+const MAX_DROP = 4.5;
+const NEAR_PER_FALSE = 10;
 const CELL = 4;
 const PATCH = 32;
 const AROUND = 9;
@@ -124,15 +123,16 @@ function markDamage(plane: Float32Array, size: Size, middle: number, damage: Uin
     });
     return boxSums(counts, patches.size, AROUND);
   };
-  let threshold = new Float64Array(area(patches.size)).fill(middle);
-  const clear = around(threshold);
-  const byChance = around(threshold.map((logit) => logit - CROWD)).map((count, at) => (count - clear[at]) / CHANCE);
-  for (let look = 0; look < LOOKS; look++) {
-    threshold = around(threshold).map((count, at) => {
-      const more = Math.max(count - byChance[at], 1);
-      return middle - Math.min(Math.max(LIKELIER * Math.log2(more / MANY), 0), CROWD);
+  const lone = new Float64Array(area(patches.size)).fill(middle);
+  const clear = around(lone);
+  const near = around(lone.map((logit) => logit - MAX_DROP));
+  /** The threshold of each patch: the prior of the image instead of the training's. */
+  const lowered = (counts: Float64Array): Float64Array =>
+    counts.map((count, at) => {
+      const doublings = Math.log2(Math.max(count - (near[at] - clear[at]) / NEAR_PER_FALSE, 1) / MIN_CELLS);
+      return middle - Math.min(Math.max(DROP_PER_DOUBLING * doublings, 0), MAX_DROP);
     });
-  }
+  const threshold = lowered(around(lowered(clear)));
   const lowest = Float32Array.from(threshold, probabilityOf);
   plane.forEach((probability, at) => {
     if (probability >= lowest[patches.of(cells.of(at))]) damage[at] = 1;
