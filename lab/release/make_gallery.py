@@ -262,9 +262,9 @@ def page(cases: tuple[Case, ...]) -> Iterator[str]:
     yield "## Finding damage\n"
     yield "From left to right: an image on which damage was drawn, what is found (magenta), restored."
     yield "At the default sensitivity. Failures: damage-cat (the rim of an eye is marked), damage-coffee (so is a rim"
-    yield "of the saucer), damage-page (parts of scratches stay, and letters beside others break), damage-portrait (edges"
-    yield "of the collar are marked, and parts of a scratch stay), damage-rocket (edges of the rocket and of the tower"
-    yield "are taken for scratches, and lost).\n"
+    yield "of the saucer), damage-page (parts of scratches stay, and letters beside others break), damage-portrait"
+    yield "(edges of the collar are marked, and parts of a scratch stay), damage-rocket (edges of the rocket and of the"
+    yield "tower are taken for scratches, and lost).\n"
     for damage in DAMAGES:
         yield f"**{damage.name}** ({damage.source}): {damage.look_for}\n\n![{damage.name}]({damage.name}.jpg)\n"
 
