@@ -56,7 +56,7 @@ def look_at(images: str, model: Path | None, number: int, seed: int) -> HeldOut:
             held_out.damaged[kind].append((logits, crop.mask[channel]))
     for index in range(min(number, len(source))):
         image = source.read(index, MAX_PIXELS)
-        for variant in (image, _sharpened(image)):
+        for variant in (image, sharpened(image)):
             for kind, logits in zip(DAMAGE_KINDS, _logits(probabilities_of(detector, variant)), strict=True):
                 held_out.clean[kind].append(logits)
     return held_out
@@ -76,7 +76,8 @@ def row(held_out: HeldOut, kind: str, middle: float) -> str:
     )
 
 
-def _sharpened(image: RGB) -> RGB:
+def sharpened(image: RGB) -> RGB:
+    """The image with an unsharp mask."""
     samples = image.astype(np.float32)
     sharper = 2 * samples - cv2.GaussianBlur(samples, (0, 0), SHARPENED)
     result: RGB = np.clip(sharper + 0.5, 0, 255).astype(np.uint8)

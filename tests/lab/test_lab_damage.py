@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lab.damage import Counts, count, damaged_crops, hough, restored_rows, top_hat
+from lab.release.hard_negatives import main as gather
 from lab.release.tune_damage import main as tune
 from standin import write_detector
 from trainings import write_images, write_vgg16
@@ -58,3 +62,32 @@ def test_lower_thresholds_find_more(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert [low[3], *low[5:7]] == ["1.000", "100.0000", "100.0000"]
     assert high[:2] == ["dust", "12.00"]
     assert [high[3], *high[5:7]] == ["0.000", "0.0000", "0.0000"]
+
+
+def test_images_with_false_marks_stand_there_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    detector = write_detector(tmp_path / "detector.onnx")  # marks pure red
+    with tarfile.open(tmp_path / "train.tar", "w") as shard:
+        for number, side in enumerate([0, 3, 4, 20, 20] * 4):
+            image = np.full((64, 64, 3), 90, np.uint8)
+            image[:side, :side] = (255, 0, 0)
+            Image.fromarray(image).save(data := io.BytesIO(), "PNG")
+            info = tarfile.TarInfo(f"{number:02}.png")
+            info.size = len(data.getvalue())
+            shard.addfile(info, io.BytesIO(data.getvalue()))
+    (tmp_path / "captioned.txt").write_text("train.tar/04.png\n")
+    source = str(tmp_path / "train.tar")
+    gather(
+        [source, "--without", str(tmp_path / "captioned.txt"), "--model", str(detector), "-o", str(tmp_path / "new")]
+    )
+    _, held_out = find_images(source).split(0.05, 20)
+    never = {held_out.name(index)[-6:-4] for index in range(len(held_out))}
+    kept = [f"{number:02}.png" for number in range(20) if number != 4]
+    copies = {0: 0, 1: 0, 2: 3, 3: 4, 4: 4}
+    repeated = [
+        f"train/{copy}-{name}" for name in kept if name[:2] not in never for copy in range(copies[int(name[:2]) % 5])
+    ]
+    for file, names in (("train.tar", kept), ("hard.tar", repeated)):
+        with tarfile.open(tmp_path / "new" / file) as shard:
+            assert shard.getnames() == names
+    assert capsys.readouterr().out == f"19 images, {len(repeated)} copies\n"
+    assert 5 < len(repeated) < 40
