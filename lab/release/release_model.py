@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def release(checkpoint: Path, folder: Path) -> list[Path]:
     name = DAMAGE_NAME if network.config.output == "damage" else DEFAULT_NAME
     weights, graph = folder / f"{name}.safetensors", folder / f"{name}.onnx"
     extra = {key: note[key] for key in RECORD if key in note}
+    if "recipe" in extra:  # without the folder of the checkpoint that the run started from
+        extra["recipe"] = re.sub(r"(?m)^init: .*/", "init: ", extra["recipe"])
     extra["source"] = f"SHA-256 {hashlib.sha256(checkpoint.read_bytes()).hexdigest()}"
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(network, weights, half=True, extra=extra)

@@ -19,7 +19,8 @@ from wavepaint.network.checkpoint import read_metadata
 def test_both_files_hold_the_network_and_its_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = random_network(small_config(stem="haar", prefill="haar", sweeps=1))
     best = tmp_path / "best.safetensors"
-    save_checkpoint(network, best, extra={"step": "12", "seed": "0", "recipe": "batch: 8\n", "note": "dropped"})
+    recipe = "network: null\ninit: /a/b.c/first.safetensors\nbatch: 8\n"
+    save_checkpoint(network, best, extra={"step": "12", "seed": "0", "recipe": recipe, "note": "dropped"})
     main([str(best), "-o", str(tmp_path / "weights")])
     weights, graph = (tmp_path / "weights" / f"default.{suffix}" for suffix in ("safetensors", "onnx"))
     printed = capsys.readouterr().out.splitlines()
@@ -27,7 +28,8 @@ def test_both_files_hold_the_network_and_its_record(tmp_path: Path, capsys: pyte
     assert [line.split()[0] for line in printed] == expected
 
     note = read_metadata(weights)
-    assert {key: note[key] for key in ("step", "seed", "recipe")} == {"step": "12", "seed": "0", "recipe": "batch: 8\n"}
+    assert {key: note[key] for key in ("step", "seed")} == {"step": "12", "seed": "0"}
+    assert note["recipe"] == "network: null\ninit: first.safetensors\nbatch: 8\n", "no folder of a machine"
     assert note["source"] == f"SHA-256 {hashlib.sha256(best.read_bytes()).hexdigest()}"
     assert "note" not in note
 
