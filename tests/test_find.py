@@ -101,7 +101,7 @@ def test_threads_and_tiles_change_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(find, "CORE", 24)
     for one in finders:
         assert np.array_equal(one.find(image, Finding(grow=20)), whole)
-    assert loaded == [1, 1, 1, 3, 2], "a tile has all threads, of two at a time each has half of them"
+    assert loaded == [1, 1, 1, 3, 2], "a tile has all threads, of two at a time each has half of them, rounded up"
     assert np.array_equal(finders[3].find(image[:20, :20]), Finder(path, 1).find(image[:20, :20]))
     assert loaded[5:] == [None, 1]
 
@@ -211,7 +211,11 @@ def test_bad_input_is_one_line(tmp_path: Path, finder: Finder) -> None:
     cases: list[tuple[type[WavepaintError], str, Callable[[], object]]] = [
         (OptionError, "kinds must be some of scratches, dust, stamps", lambda: wavepaint.find_damage(image, kinds="x")),
         (OptionError, "kinds must be", lambda: wavepaint.find_damage(image, kinds=())),
-        (OptionError, "threads must be at least 1, got 0", lambda: wavepaint.find_damage(image, threads=0)),
+        (
+            OptionError,
+            "threads must be at least 1, a whole number, got 0",
+            lambda: wavepaint.find_damage(image, threads=0),
+        ),
         (OptionError, "sensitivity must be 0 to 1", lambda: wavepaint.find_damage(image, sensitivity=2)),
         (ImageError, "nothere.png: No such file", lambda: wavepaint.find_damage("nothere.png")),
         (ImageError, "no fourth channel", lambda: finder.find(image, Finding(infrared="band"))),

@@ -17,8 +17,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from lab.damage import MAX_PIXELS
-from lab.release.tune_damage import sharpened
+from lab.release.tune_damage import SHARPENED
+from wavepaint.data.damage import sharpened
 from wavepaint.data.images import RGB, find_images
+from wavepaint.errors import WavepaintError
 from wavepaint.find import Finder
 from wavepaint.options import Finding
 from wavepaint.training.recipes import load_recipe
@@ -31,7 +33,7 @@ SHARES = (0.0005, 0.002, 0.008)
 
 def copies_of(image: RGB, finder: Finder) -> int:
     """How often an image without damage is to be repeated: by what is marked in it, as it is or sharpened."""
-    marked = max(int(finder.find(each, Finding(grow=0)).sum()) for each in (image, sharpened(image)))
+    marked = max(int(finder.find(each, Finding(grow=0)).sum()) for each in (image, sharpened(image, *SHARPENED)))
     share = marked / (image.shape[0] * image.shape[1])
     return 1 + sum(share > limit for limit in SHARES) if marked >= LEAST else 0
 
@@ -75,8 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, help="detector; by default the packaged one")
     parser.add_argument("-o", "--output", type=Path, required=True, help="new folder")
     options = parser.parse_args(arguments)
-    without = set(options.without.read_text(encoding="utf-8").split()) if options.without else set()
-    written, copied = write_shards(options.images, without, Finder(options.model, 1), options.output)
+    try:
+        without = set(options.without.read_text(encoding="utf-8").split()) if options.without else set()
+        written, copied = write_shards(options.images, without, Finder(options.model, 1), options.output)
+    except (WavepaintError, OSError) as error:
+        parser.error(str(error))
     print(f"{written} images, {copied} copies")
 
 

@@ -14,18 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.damage import MAX_PIXELS, Counts, Mask, count, damaged_crops
-from wavepaint.data.images import RGB, find_images
+from wavepaint.data.damage import sharpened
+from wavepaint.data.images import find_images
+from wavepaint.errors import WavepaintError
 from wavepaint.find import Finder, Planes, damage_of_kind, probabilities_of
 from wavepaint.options import DAMAGE_KINDS
 from wavepaint.training.recipes import load_recipe
 
-SHARPENED = 0.7
-"""Standard deviation in pixels of the blur that an unsharp mask takes away."""
+SHARPENED = (0.7, 1.0)
+"""Of the unsharp mask: standard deviation in pixels, and amount."""
 _LEAST = 1e-6
 
 Logits = NDArray[np.float16]
@@ -56,7 +57,7 @@ def look_at(images: str, model: Path | None, number: int, seed: int) -> HeldOut:
             held_out.damaged[kind].append((logits, crop.mask[channel]))
     for index in range(min(number, len(source))):
         image = source.read(index, MAX_PIXELS)
-        for variant in (image, sharpened(image)):
+        for variant in (image, sharpened(image, *SHARPENED)):
             for kind, logits in zip(DAMAGE_KINDS, _logits(probabilities_of(detector, variant)), strict=True):
                 held_out.clean[kind].append(logits)
     return held_out
@@ -74,14 +75,6 @@ def row(held_out: HeldOut, kind: str, middle: float) -> str:
         f"{kind:9} {middle:5.2f} {total.precision:9.3f} {total.recall:6.3f} {total.f1:5.3f} "
         f"{np.mean(shares[::2]):9.4f} {np.mean(shares[1::2]):9.4f}  {largest}"
     )
-
-
-def sharpened(image: RGB) -> RGB:
-    """The image with an unsharp mask."""
-    samples = image.astype(np.float32)
-    sharper = 2 * samples - cv2.GaussianBlur(samples, (0, 0), SHARPENED)
-    result: RGB = np.clip(sharper + 0.5, 0, 255).astype(np.uint8)
-    return result
 
 
 def _logits(probabilities: Planes) -> Logits:
@@ -104,7 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=240, help="images")
     parser.add_argument("--seed", type=int, default=1, help="of the damage")
     options = parser.parse_args(arguments)
-    held_out = look_at(options.images, options.model, options.count, options.seed)
+    try:
+        held_out = look_at(options.images, options.model, options.count, options.seed)
+    except (WavepaintError, OSError) as error:
+        parser.error(str(error))
     print("kind      logit precision recall    F1  clean, %  sharp, %  largest, %")
     for kind in options.kinds.split(","):
         for middle in map(float, options.logits.split(",")):

@@ -83,3 +83,9 @@ def needs_extra(feature: str, extra: str, package: str = "") -> Iterator[None]:
         yield
     except ImportError as error:
         raise MissingExtraError(feature, extra, package or str(error.name)) from None
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise an `OptionError` for a number of threads that is less than 1, or no whole number; None is fine."""
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")

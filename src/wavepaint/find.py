@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wavepaint.box import Box
 from wavepaint.cancellation import Cancelled, check_cancelled
 from wavepaint.cores import available_cores, in_order
-from wavepaint.errors import ImageError, MaskError, OptionError
+from wavepaint.errors import ImageError, MaskError, check_threads
 from wavepaint.fill.dilation import dilate
 from wavepaint.fill.guide import READ_PIXELS
 from wavepaint.fill.patches import box_sums
@@ -68,12 +68,11 @@ class Finder:
 
     Raises:
         CheckpointError: `model` is missing or no damage detector; that shows at the first call.
-        OptionError: fewer threads than one.
+        OptionError: `threads` is less than 1, or no whole number.
     """
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise OptionError(f"threads must be at least 1, got {threads}")
+        check_threads(threads)
         self._model, self._threads, self._cores = model, threads, threads or available_cores()
         self._detectors: dict[int | None, OnnxDetector] = {}
         self._loading = threading.Lock()
@@ -165,10 +164,7 @@ def damage_of(probabilities: Planes, finding: Finding) -> Mask:
 
 
 def damage_of_kind(plane: NDArray[np.float32], middle: float) -> Mask:
-    """From (h, w) probabilities of a kind to (h, w) bool: where there is little damage, from the logit `middle` on.
-
-    Where more than `MIN_CELLS` cells around are damage, the threshold is lower.
-    """
+    """From (h, w) probabilities of a kind to (h, w) bool: from the logit `middle` on, or a lower one among much."""
     peaks = _in_cells(np.maximum, plane, CELL)
     side = PATCH // CELL
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wavepaint.cores import available_cores, in_order
-from wavepaint.errors import OptionError
+from wavepaint.errors import OptionError, check_threads
 from wavepaint.fill.detail import add_detail
 from wavepaint.fill.guide import Patch, Plan, fill_holes
 from wavepaint.fill.options import ExemplarOptions
@@ -241,11 +241,8 @@ def thread_count(threads: int | None) -> int:
     Raises:
         OptionError: less than 1, or no whole number.
     """
-    if threads is None:
-        return min(available_cores(), MAX_THREADS)
-    if not (isinstance(threads, int) and threads >= 1):
-        raise OptionError(f"threads must be at least 1, a whole number, got {threads!r}")
-    return threads
+    check_threads(threads)
+    return threads or min(available_cores(), MAX_THREADS)
 
 
 @_takes(_Everything)

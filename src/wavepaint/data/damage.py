@@ -256,7 +256,10 @@ class DamagedCrops(CropSource):
         """The next batch of crops of this side."""
         batch = self._source.next(side)
         rng = rng_for(self._seed, f"damage {self._done} of process {self._rank}")
-        images = (_sharpened(image.permute(1, 2, 0).numpy(), rng) for image in batch["image"].cpu())
+        crops = (image.permute(1, 2, 0).numpy() for image in batch["image"].cpu())
+        images = (
+            each if rng.integers(2) else sharpened(each, rng.uniform(0.5, 1), rng.uniform(0, 2)) for each in crops
+        )
         results = [damaged_crop(image, side, rng) for image in images]
         self._done += 1
         image, mask = _tensors(results)
@@ -306,13 +309,10 @@ class DamagedSet:
         return image.to(device).float() / 255, mask.to(device).float()
 
 
-def _sharpened(image: RGB, rng: np.random.Generator) -> RGB:
-    """Half of the time with an unsharp mask: cameras write crisper edges than most images that are collected."""
-    if rng.integers(2):
-        return image
+def sharpened(image: RGB, sigma: float, amount: float) -> RGB:
+    """With an unsharp mask: cameras write crisper edges than most images that are collected."""
     samples = image.astype(np.float32)
-    soft = opencv().GaussianBlur(samples, (0, 0), rng.uniform(0.5, 1))
-    return _bytes(samples + np.float32(rng.uniform(0, 2)) * (samples - soft))
+    return _bytes(samples + np.float32(amount) * (samples - opencv().GaussianBlur(samples, (0, 0), sigma)))
 
 
 def _tensors(crops: Sequence[Damaged]) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ _SEGMENTS |= {"5": (0, 5, 6, 2, 3), "6": (0, 5, 6, 4, 3, 2), "7": (0, 1, 2), "8"
 _SEGMENTS |= {"9": (0, 1, 2, 3, 5, 6), ".": (7,), "'": (8,), "/": (9,), ":": (10,), " ": ()}
 """The bars of a character."""
 _IMAGE_SIDE = 320
-"""Shorter side in pixels of the smallest image that a part may be of: letters are larger than parts at times."""
+"""Shorter side, in pixels, of the smallest image that a part is taken from: letters can be larger than the part."""
 
 
 def strokes(size: Size, parts: Iterable[Stroke]) -> Coverage:
@@ -246,7 +246,7 @@ def placed(size: Size, sheets: Sequence[tuple[NDArray[np.uint8], Path]], angle: 
 
 
 def _side(size: Size) -> float:
-    """The shorter side, in pixels, of the image that a part of this size is of."""
+    """The shorter side, in pixels, of the image that a part of this size is taken from."""
     return max(min(size), _IMAGE_SIDE)
 
 
