@@ -71,7 +71,7 @@ def test_every_kind_of_image(finder: Finder, convert: Callable[[np.ndarray], obj
     assert np.array_equal(finder.find(convert(image), Finding(grow=0)), exactly(image, RED, GREEN, BLUE))
 
 
-@pytest.mark.parametrize(("core", "margin"), [(16, 24), (40, 24), (64, 32)])
+@pytest.mark.parametrize(("core", "margin"), [(32, 24), (64, 24), (96, 32)])
 def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: int, margin: int) -> None:
     """As far as the margin reaches what the network sees, 4 samples."""
     monkeypatch.setattr(find, "MAX_DROP", 0)  # which looks further around
@@ -90,6 +90,16 @@ def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert not np.array_equal(finder.find(image, Finding(grow=0)), whole)
 
 
+@pytest.mark.parametrize(
+    ("length", "sides"),
+    [(1, [1]), (1536, [1536]), (1537, [800, 737]), (4000, [1344, 1344, 1312]), (3080, [1056, 1056, 968])],
+)
+def test_tiles_are_about_equal(length: int, sides: list[int]) -> None:
+    tiles = find._tiles(length, 7)
+    assert [tile.holes.width for tile in tiles] == sides
+    assert [tile.holes.height for tile in find._tiles(7, length)] == sides
+
+
 def test_threads_and_tiles_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find, "MAX_DROP", 0)  # which looks further around
     path, loaded = write_detector(tmp_path / "detector.onnx"), []
@@ -98,7 +108,7 @@ def test_threads_and_tiles_change_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     image = damaged()
     whole = Finder(path, 1).find(image, Finding(grow=20))
     finders = [Finder(path, threads) for threads in (1, 2, 5, None)]
-    monkeypatch.setattr(find, "CORE", 24)
+    monkeypatch.setattr(find, "CORE", 32)
     for one in finders:
         assert np.array_equal(one.find(image, Finding(grow=20)), whole)
     assert loaded == [1, 1, 1, 3, 2], "a tile has all threads, of two at a time each has half of them, rounded up"
@@ -106,13 +116,13 @@ def test_threads_and_tiles_change_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert loaded[5:] == [None, 1]
 
 
-@pytest.mark.parametrize("core", [find.CORE, 16])
+@pytest.mark.parametrize("core", [find.CORE, 32])
 def test_it_can_be_stopped(finder: Finder, monkeypatch: pytest.MonkeyPatch, core: int) -> None:
     monkeypatch.setattr(find, "CORE", core)
     shares: list[float] = []
     with pytest.raises(Cancelled):
-        finder.find(damaged(), on_progress=lambda share: shares.append(share) or (core == 16 and share < 0.4))
-    assert len(shares) == 1 if core != 16 else 0.4 <= shares[-1] < 0.5
+        finder.find(damaged(), on_progress=lambda share: shares.append(share) or (core == 32 and share < 0.4))
+    assert len(shares) == 1 if core != 32 else 0.4 <= shares[-1] < 0.5
 
 
 def test_a_grey_image_is_three_equal_planes(finder: Finder) -> None:

@@ -47,8 +47,8 @@ NEAR_PER_FALSE = 10
 """For every so many cells around that `MAX_DROP` would make damage, one that is damage is taken for a texture's."""
 CELL, PATCH, AROUND = 4, 32, 9
 """Sides of cells and of patches, in pixels; what is around a patch: so many patches each way, within a tile's crop."""
-CORE, MARGIN = 1216, 64
-"""Side of the tiles, and how far the network sees beyond each, pixels; together a multiple of what it needs."""
+CORE, MARGIN = 1536, 64
+"""Largest side of a tile, and how far the network sees beyond it, in pixels."""
 BLOCK = 64
 """Side of the blocks in which the brightness of clear film is measured in infrared, pixels."""
 CLEAR = 90
@@ -250,9 +250,16 @@ def probabilities_of(detector: OnnxDetector, samples: NDArray[Any]) -> Planes:
 
 def _tiles(width: int, height: int) -> list[Region]:
     """Tiles: `holes` is the part that each decides, `crop` what its network sees, `MARGIN` more on each side."""
-    corners = product(range(0, height, CORE), range(0, width, CORE))
-    cores = [Box(left, top, CORE, CORE).clip(width, height) for top, left in corners]
+    across, down = _side(width), _side(height)
+    corners = product(range(0, height, down), range(0, width, across))
+    cores = [Box(left, top, across, down).clip(width, height) for top, left in corners]
     return [Region(core.grown(MARGIN).clip(width, height), core) for core in cores]
+
+
+def _side(length: int) -> int:
+    """Of as few tiles as can be, and about equal ones: whole patches, which the network needs, too."""
+    count = -(-length // CORE)
+    return -(-length // (count * PATCH)) * PATCH
 
 
 def _open(image: Any) -> ReadableImage:

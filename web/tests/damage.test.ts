@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import {
-  CORE,
   type Detector,
   DROP_PER_DOUBLING,
   MIN_CELLS,
@@ -34,23 +33,25 @@ describe("findDamage", () => {
         for (let x = core.left; x < core.left + core.width; x++) seen[y * size.width + x]++;
       }
       expect(crop.left).toBe(Math.max(core.left - MARGIN, 0));
-      expect(crop.left + crop.width).toBe(Math.min(core.left + CORE + MARGIN, size.width));
+      expect(crop.left + crop.width).toBe(Math.min(core.left + core.width + MARGIN, size.width));
     }
     expect(seen.every((count) => count === 1)).toBe(true);
+    const widths = [1536, 1537, 4000].map((width) => tilesOf({ width, height: 7 }).map(({ core }) => core.width));
+    expect(widths).toEqual([[1536], [800, 737], [1344, 1344, 1312]]);
   });
 
   it("finds what the network marks, across tiles, and only the kinds that are asked for", async () => {
-    const image = testImage(1300, 50);
-    for (let x = 1180; x < 1270; x++) image.data[3 * (20 * 1300 + x)] = 255;
-    image.data[3 * (10 * 1300 + 30) + 1] = 255;
+    const image = testImage(1600, 50);
+    for (let x = 780; x < 870; x++) image.data[3 * (20 * 1600 + x)] = 255;
+    image.data[3 * (10 * 1600 + 30) + 1] = 255;
     const shares: number[] = [];
     const step = async (share: number): Promise<void> => void shares.push(share);
     const found = await findDamage(image, ALL, detector, step);
     expect(found.reduce((sum, value) => sum + value, 0)).toBe(91);
-    expect(found.subarray(20 * 1300 + 1180, 20 * 1300 + 1270).every((value) => value === 1)).toBe(true);
+    expect(found.subarray(20 * 1600 + 780, 20 * 1600 + 870).every((value) => value === 1)).toBe(true);
     expect(shares).toEqual([0, 0.5]);
     const dust = await findDamage(image, { ...ALL, kinds: ["dust"] }, detector, step);
-    expect([dust[10 * 1300 + 30], dust.reduce((sum, value) => sum + value, 0)]).toEqual([1, 1]);
+    expect([dust[10 * 1600 + 30], dust.reduce((sum, value) => sum + value, 0)]).toEqual([1, 1]);
   });
 
   /** A probability of scratches so many logits below the threshold. */

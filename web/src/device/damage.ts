@@ -15,7 +15,7 @@ const NEAR_PER_FALSE = 10;
 const CELL = 4;
 const PATCH = 32;
 const AROUND = 9;
-export const CORE = 1216;
+export const CORE = 1536;
 export const MARGIN = 64;
 
 /** A loaded detector. */
@@ -34,16 +34,23 @@ export interface Tile {
 
 export function tilesOf(size: Size): Tile[] {
   const whole = { left: 0, top: 0, ...size };
+  const [across, down] = [sideOf(size.width), sideOf(size.height)];
   const tiles: Tile[] = [];
-  for (let top = 0; top < size.height; top += CORE) {
-    for (let left = 0; left < size.width; left += CORE) {
-      const side = CORE + 2 * MARGIN;
-      const core = intersection({ left, top, width: CORE, height: CORE }, whole);
-      const crop = intersection({ left: left - MARGIN, top: top - MARGIN, width: side, height: side }, whole);
+  for (let top = 0; top < size.height; top += down) {
+    for (let left = 0; left < size.width; left += across) {
+      const core = intersection({ left, top, width: across, height: down }, whole);
+      const seen = { left: left - MARGIN, top: top - MARGIN, width: across + 2 * MARGIN, height: down + 2 * MARGIN };
+      const crop = intersection(seen, whole);
       if (core && crop) tiles.push({ core, crop });
     }
   }
   return tiles;
+}
+
+/** Side of as few tiles as can be, and about equal ones: whole patches. */
+function sideOf(length: number): number {
+  const count = Math.ceil(length / CORE);
+  return Math.ceil(length / (count * PATCH)) * PATCH;
 }
 
 /** The damage of an image: one byte per pixel, 1 = damage. `step` is called before each tile with the share done. */
