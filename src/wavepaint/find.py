@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,7 +48,7 @@ MAX_DROP = 4.5
 NEAR_PER_FALSE = 10
 """For every so many cells around that `MAX_DROP` would make damage, one that is damage is taken for a texture's."""
 CELL, PATCH, AROUND = 4, 32, 9
-"""Sides of cells and of patches, in pixels; what is around a patch: so many patches each way, within a tile's crop."""
+"""Sides of cells and of patches, in pixels; what is around a patch: so many patches each way."""
 CORE, MARGIN = 1536, 64
 """Largest side of a tile, and how far the network sees beyond it, in pixels."""
 BLOCK = 64
@@ -98,33 +100,63 @@ class Finder:
         return self._find_in_tiles(opened, finding, on_progress)
 
     def _find_in_tiles(self, image: ReadableImage, finding: Finding, on_progress: Progress | None) -> Mask:
-        found = np.zeros((image.height, image.width), np.bool_)
         tiles = _tiles(image.width, image.height)
         at_once = min(CONCURRENT_TILES, len(tiles), self._cores)
         detector = self.load(at_once)
-        done = 0
+        middles = {DAMAGE_KINDS.index(kind): middle_of(kind, finding.sensitivity) for kind in finding.kinds}
+        peaks = np.zeros((len(DAMAGE_KINDS), -(-image.height // CELL), -(-image.width // CELL)), np.float32)
+        likely: list[list[_Likely]] = []
 
         def windows() -> Iterator[tuple[Region, NDArray[Any]]]:
             for group in in_groups(tiles, READ_PIXELS):
                 for window in zip(group, image.read_boxes([tile.crop for tile in group]), strict=True):
                     check_cancelled()
-                    if on_progress is not None and on_progress(done / len(tiles)) is False:
+                    if on_progress is not None and on_progress(len(likely) / len(tiles)) is False:
                         raise Cancelled
                     yield window
 
-        def find_in(window: tuple[Region, NDArray[Any]]) -> tuple[Box, Mask]:
+        def look(window: tuple[Region, NDArray[Any]]) -> list[_Likely]:
             tile, samples = window
-            marked = damage_of(probabilities_of(detector, samples), finding)
-            own = np.zeros_like(marked)
-            inside = tile.holes.relative_to(tile.crop).slices
-            own[inside] = marked[inside]
-            # What it grows by is less than the margin, so that a tile need not know what the next one finds.
-            return tile.crop, dilate(own, finding.grow)
+            rows, columns = tile.holes.relative_to(tile.crop).slices
+            planes = probabilities_of(detector, samples)[:, rows, columns]
+            top, left = tile.holes.top // CELL, tile.holes.left // CELL
+            for channel in middles:
+                own = _in_cells(np.maximum, planes[channel], CELL)
+                peaks[channel, top : top + own.shape[0], left : left + own.shape[1]] = own
+            return [_Likely.of(planes[channel], middle) for channel, middle in middles.items()]
 
-        for crop, marked in in_order(find_in, windows(), at_once):
-            found[crop.slices] |= marked
-            done += 1
+        for seen in in_order(look, windows(), at_once):
+            likely.append(seen)
+        thresholds = [thresholds_of(peaks[channel], middle) for channel, middle in middles.items()]
+        found = np.zeros((image.height, image.width), np.bool_)
+        for tile, seen in zip(tiles, likely, strict=True):
+            own = np.zeros((tile.crop.height, tile.crop.width), np.bool_)
+            core = own[tile.holes.relative_to(tile.crop).slices]
+            for threshold, each in zip(thresholds, seen, strict=True):
+                each.mark(core, threshold[tile.holes.top // PATCH :, tile.holes.left // PATCH :])
+            # What it grows by is less than the margin, so that a tile need not know what the next one finds.
+            found[tile.crop.slices] |= dilate(own, finding.grow)
         return found
+
+
+@dataclass(frozen=True)
+class _Likely:
+    """Samples of a tile that would be damage with the lowest threshold: all that has to be kept until there is one."""
+
+    places: NDArray[np.uint32]
+    values: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, plane: NDArray[np.float32], middle: float) -> _Likely:
+        """Those of (h, w) probabilities."""
+        flat = plane.ravel()
+        places = np.flatnonzero(flat >= _probability(np.array(middle - MAX_DROP)))
+        return cls(places.astype(np.uint32), flat[places])
+
+    def mark(self, mask: Mask, threshold: NDArray[np.float32]) -> None:
+        """Mark in (h, w) those that are damage; `threshold` has a value for each of its patches, or more."""
+        rows, columns = np.divmod(self.places, mask.shape[1])
+        mask[rows, columns] |= self.values >= threshold[rows // PATCH, columns // PATCH]
 
 
 @take_options(Finding)
@@ -153,19 +185,28 @@ def find_damage(image: Any, model: str | Path | None = None, threads: int | None
     return Finder(model, threads).find(image, Finding(**options))
 
 
-def damage_of(probabilities: Planes, finding: Finding) -> Mask:
-    """From (3, h, w) probabilities of `DAMAGE_KINDS` to (h, w) bool: clear damage, and fainter damage among much."""
-    damage = np.zeros(probabilities.shape[1:], np.bool_)
-    for kind, plane in zip(DAMAGE_KINDS, probabilities, strict=True):
-        if kind in finding.kinds:
-            middle = np.log(THRESHOLDS[kind] / (1 - THRESHOLDS[kind])) + SPREAD * (0.5 - finding.sensitivity)
-            damage |= damage_of_kind(plane, middle)
-    return damage
+def middle_of(kind: str, sensitivity: float) -> float:
+    """The logit from which on a lone sample is damage of a kind, one of `DAMAGE_KINDS`."""
+    threshold = THRESHOLDS[kind]
+    return math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - sensitivity)
 
 
 def damage_of_kind(plane: NDArray[np.float32], middle: float) -> Mask:
-    """From (h, w) probabilities of a kind to (h, w) bool: from the logit `middle` on, or a lower one among much."""
-    peaks = _in_cells(np.maximum, plane, CELL)
+    """From (h, w) probabilities of a kind in a whole image to (h, w) bool; `middle` as `middle_of` says."""
+    threshold = thresholds_of(_in_cells(np.maximum, plane, CELL), middle)
+    return plane >= _spread(threshold, PATCH, plane.shape)
+
+
+def thresholds_of(peaks: NDArray[np.float32], middle: float) -> NDArray[np.float32]:
+    """From which probabilities on samples are damage: clear ones everywhere, fainter ones among much.
+
+    Args:
+        peaks: (h, w), the highest probability in each cell of a whole image.
+        middle: the logit from which on a lone sample is damage.
+
+    Returns:
+        A threshold for each patch.
+    """
     side = PATCH // CELL
 
     def around(threshold: NDArray[np.float64]) -> NDArray[np.int32]:
@@ -178,11 +219,10 @@ def damage_of_kind(plane: NDArray[np.float32], middle: float) -> Mask:
         doublings = np.log2(np.maximum(cells - false, 1) / MIN_CELLS)
         return middle - np.clip(DROP_PER_DOUBLING * doublings, 0, MAX_DROP)
 
-    threshold = np.full([-(-length // side) for length in peaks.shape], middle)
-    clear = around(threshold)
-    false = (around(threshold - MAX_DROP) - clear) / NEAR_PER_FALSE
-    threshold = lowered(around(lowered(clear)))
-    return plane >= _spread(_probability(threshold), PATCH, plane.shape)
+    lone = np.full([-(-length // side) for length in peaks.shape], middle)
+    clear = around(lone)
+    false = (around(lone - MAX_DROP) - clear) / NEAR_PER_FALSE
+    return _probability(lowered(around(lowered(clear))))
 
 
 def _probability(logit: NDArray[np.float64]) -> NDArray[np.float32]:
