@@ -1,6 +1,6 @@
 /** `wavepaint.find` in TypeScript: an image, tile by tile, through the network that finds damage. */
 
-import { DAMAGE_KINDS, type Finding } from "../fill/finder";
+import { DAMAGE_KINDS, type DamageKind, type Finding } from "../fill/finder";
 import type { Raster } from "../image/raster";
 import { type Box, type Size, area, intersection } from "../geometry";
 import { boxSums } from "./exemplar/areas";
@@ -60,16 +60,17 @@ export async function findDamage(
   detector: Detector,
   step: (share: number) => Promise<void>,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const found = new Uint8Array(area(image));
+  const evidence = DAMAGE_KINDS.map((kind) =>
+    finding.kinds.includes(kind) ? new Evidence(image, middleOf(kind, finding.sensitivity)) : undefined,
+  );
   const tiles = tilesOf(image);
   for (const [number, { core, crop }] of tiles.entries()) {
     await step(number / tiles.length);
-    const damage = damageOf(await probabilities(image, crop, detector), crop, finding);
-    for (let y = core.top; y < core.top + core.height; y++) {
-      const from = (y - crop.top) * crop.width + core.left - crop.left;
-      found.set(damage.subarray(from, from + core.width), y * image.width + core.left);
-    }
+    const planes = await probabilities(image, crop, detector);
+    evidence.forEach((each, index) => each?.add(planes[index], crop, core));
   }
+  const found = new Uint8Array(area(image));
+  for (const each of evidence) each?.mark(found);
   return found;
 }
 
@@ -99,51 +100,78 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
   });
 }
 
-/** From probabilities to damage: clear damage, and fainter damage among much. */
-export function damageOf(planes: readonly Float32Array[], size: Size, finding: Finding): Uint8Array {
-  const damage = new Uint8Array(area(size));
-  DAMAGE_KINDS.forEach((kind, index) => {
-    if (!finding.kinds.includes(kind)) return;
-    const threshold = THRESHOLDS[kind];
-    const middle = Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - finding.sensitivity);
-    markDamage(planes[index], size, middle, damage);
-  });
-  return damage;
+/** The logit from which on a lone sample is damage. */
+function middleOf(kind: DamageKind, sensitivity: number): number {
+  const threshold = THRESHOLDS[kind];
+  return Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - sensitivity);
 }
 
-/** Mark the damage of a kind; where there is little of it, from the logit `middle` on. */
-function markDamage(plane: Float32Array, size: Size, middle: number, damage: Uint8Array): void {
-  const cells = new Cells(size, CELL);
-  const patches = new Cells(cells.size, PATCH / CELL);
-  const peaks = new Float32Array(area(cells.size));
-  plane.forEach((probability, at) => {
-    const cell = cells.of(at);
-    if (probability > peaks[cell]) peaks[cell] = probability;
-  });
+/** What the network says of one kind in a whole image: all that has to be kept until there are thresholds. */
+class Evidence {
+  private readonly cells: Cells;
+  private readonly patches: Cells;
+  private readonly peaks: Float32Array;
+  /** Samples that would be damage with the lowest threshold. */
+  private readonly places: number[] = [];
+  private readonly values: number[] = [];
+
+  constructor(
+    private readonly size: Size,
+    private readonly middle: number,
+  ) {
+    this.cells = new Cells(size, CELL);
+    this.patches = new Cells(this.cells.size, PATCH / CELL);
+    this.peaks = new Float32Array(area(this.cells.size));
+  }
+
+  /** Take in what a plane of the size of `crop` has in `core`. */
+  add(plane: Float32Array, crop: Box, core: Box): void {
+    const least = probabilityOf(this.middle - MAX_DROP);
+    for (let y = core.top; y < core.top + core.height; y++) {
+      for (let x = core.left; x < core.left + core.width; x++) {
+        const probability = plane[(y - crop.top) * crop.width + x - crop.left];
+        const at = y * this.size.width + x;
+        const cell = this.cells.of(at);
+        if (probability > this.peaks[cell]) this.peaks[cell] = probability;
+        if (probability >= least) {
+          this.places.push(at);
+          this.values.push(probability);
+        }
+      }
+    }
+  }
+
+  /** Mark what is damage: clear samples everywhere, fainter ones among much. */
+  mark(found: Uint8Array): void {
+    const lowest = Float32Array.from(this.thresholds(), probabilityOf);
+    this.places.forEach((at, index) => {
+      if (this.values[index] >= lowest[this.patches.of(this.cells.of(at))]) found[at] = 1;
+    });
+  }
+
+  /** Of each patch, as a logit: the prior of the image instead of the training's. */
+  private thresholds(): Float64Array {
+    const lone = new Float64Array(area(this.patches.size)).fill(this.middle);
+    const clear = this.around(lone);
+    const near = this.around(lone.map((logit) => logit - MAX_DROP));
+    const lowered = (counts: Float64Array): Float64Array =>
+      counts.map((count, at) => {
+        const doublings = Math.log2(Math.max(count - (near[at] - clear[at]) / NEAR_PER_FALSE, 1) / MIN_CELLS);
+        return this.middle - Math.min(Math.max(DROP_PER_DOUBLING * doublings, 0), MAX_DROP);
+      });
+    return lowered(this.around(lowered(clear)));
+  }
+
   /** How many cells around each patch are damage, with a threshold for each patch. */
-  const around = (threshold: Float64Array): Float64Array => {
+  private around(threshold: Float64Array): Float64Array {
     const lowest = Float32Array.from(threshold, probabilityOf);
-    const counts = new Uint32Array(area(patches.size));
-    peaks.forEach((peak, at) => {
-      const patch = patches.of(at);
+    const counts = new Uint32Array(area(this.patches.size));
+    this.peaks.forEach((peak, at) => {
+      const patch = this.patches.of(at);
       if (peak >= lowest[patch]) counts[patch]++;
     });
-    return boxSums(counts, patches.size, AROUND);
-  };
-  const lone = new Float64Array(area(patches.size)).fill(middle);
-  const clear = around(lone);
-  const near = around(lone.map((logit) => logit - MAX_DROP));
-  /** The threshold of each patch: the prior of the image instead of the training's. */
-  const lowered = (counts: Float64Array): Float64Array =>
-    counts.map((count, at) => {
-      const doublings = Math.log2(Math.max(count - (near[at] - clear[at]) / NEAR_PER_FALSE, 1) / MIN_CELLS);
-      return middle - Math.min(Math.max(DROP_PER_DOUBLING * doublings, 0), MAX_DROP);
-    });
-  const threshold = lowered(around(lowered(clear)));
-  const lowest = Float32Array.from(threshold, probabilityOf);
-  plane.forEach((probability, at) => {
-    if (probability >= lowest[patches.of(cells.of(at))]) damage[at] = 1;
-  });
+    return boxSums(counts, this.patches.size, AROUND);
+  }
 }
 
 function probabilityOf(logit: number): number {
