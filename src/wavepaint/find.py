@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
+Likely = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Samples that would be damage with the lowest threshold: their numbers in the image, and how probable it is."""
 T = TypeVar("T", bound=np.generic)
 
 THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.924}
@@ -105,7 +106,7 @@ class Finder:
         detector = self.load(at_once)
         middles = {DAMAGE_KINDS.index(kind): middle_of(kind, finding.sensitivity) for kind in finding.kinds}
         peaks = np.zeros((len(DAMAGE_KINDS), -(-image.height // CELL), -(-image.width // CELL)), np.float32)
-        likely: list[list[_Likely]] = []
+        likely: list[list[Likely]] = []
 
         def windows() -> Iterator[tuple[Region, NDArray[Any]]]:
             for group in in_groups(tiles, READ_PIXELS):
@@ -115,55 +116,42 @@ class Finder:
                         raise Cancelled
                     yield window
 
-        def look(window: tuple[Region, NDArray[Any]]) -> list[_Likely]:
+        def look(window: tuple[Region, NDArray[Any]]) -> list[Likely]:
             tile, samples = window
-            rows, columns = tile.holes.relative_to(tile.crop).slices
-            planes = probabilities_of(detector, samples)[:, rows, columns]
-            top, left = tile.holes.top // CELL, tile.holes.left // CELL
-            for channel in middles:
-                own = _in_cells(np.maximum, planes[channel], CELL)
-                peaks[channel, top : top + own.shape[0], left : left + own.shape[1]] = own
-            return [_Likely.of(planes[channel], middle) for channel, middle in middles.items()]
+            core, seen = tile.holes, []
+            planes = probabilities_of(detector, samples)[:, *core.relative_to(tile.crop).slices]
+            top, left = core.top // CELL, core.left // CELL
+            for channel, middle in middles.items():
+                cells = _in_cells(np.maximum, planes[channel], CELL)
+                peaks[channel, top : top + cells.shape[0], left : left + cells.shape[1]] = cells
+                rows, columns = np.nonzero(planes[channel] >= _probability(np.array(middle - MAX_DROP)))
+                seen.append(((rows + core.top) * image.width + columns + core.left, planes[channel][rows, columns]))
+            return seen
 
         for seen in in_order(look, windows(), at_once):
             likely.append(seen)
-        thresholds = [thresholds_of(peaks[channel], middle) for channel, middle in middles.items()]
         found = np.zeros((image.height, image.width), np.bool_)
-        for tile, seen in zip(tiles, likely, strict=True):
-            own = np.zeros((tile.crop.height, tile.crop.width), np.bool_)
-            core = own[tile.holes.relative_to(tile.crop).slices]
-            for threshold, each in zip(thresholds, seen, strict=True):
-                each.mark(core, threshold[tile.holes.top // PATCH :, tile.holes.left // PATCH :])
-            # What it grows by is less than the margin, so that a tile need not know what the next one finds.
-            found[tile.crop.slices] |= dilate(own, finding.grow)
-        return found
+        for seen_of_kind, (channel, middle) in zip(zip(*likely, strict=True), middles.items(), strict=True):
+            threshold = thresholds_of(peaks[channel], middle)
+            for places, values in seen_of_kind:
+                rows, columns = np.divmod(places, image.width)
+                found[rows, columns] |= values >= threshold[rows // PATCH, columns // PATCH]
 
+        def grow(tile: Region) -> Mask:
+            # By less than the margin.
+            return dilate(found[tile.crop.slices], finding.grow)[tile.holes.relative_to(tile.crop).slices]
 
-@dataclass(frozen=True)
-class _Likely:
-    """Samples of a tile that would be damage with the lowest threshold: all that has to be kept until there is one."""
-
-    places: NDArray[np.uint32]
-    values: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, plane: NDArray[np.float32], middle: float) -> _Likely:
-        """Those of (h, w) probabilities."""
-        flat = plane.ravel()
-        places = np.flatnonzero(flat >= _probability(np.array(middle - MAX_DROP)))
-        return cls(places.astype(np.uint32), flat[places])
-
-    def mark(self, mask: Mask, threshold: NDArray[np.float32]) -> None:
-        """Mark in (h, w) those that are damage; `threshold` has a value for each of its patches, or more."""
-        rows, columns = np.divmod(self.places, mask.shape[1])
-        mask[rows, columns] |= self.values >= threshold[rows // PATCH, columns // PATCH]
+        result = np.empty_like(found)
+        for tile, grown in zip(tiles, in_order(grow, tiles, at_once), strict=True):
+            result[tile.holes.slices] = grown
+        return result
 
 
 @take_options(Finding)
 def find_damage(image: Any, model: str | Path | None = None, threads: int | None = None, **options: Any) -> Mask:
     """Find the damage of an image: scratches, dust, stamps; the result is a mask for `inpaint`.
 
-    For more than one image keep a `Finder`. Memory is that of a few tiles, and a byte for each pixel.
+    For more than one image keep a `Finder`. Memory is that of a few tiles, and a few bytes for each pixel.
 
     Args:
         image: whatever `inpaint` takes; a file of one page.

@@ -51,10 +51,10 @@ class Damaged:
 
 
 class _Canvas:
-    """An image under damage, and the mask of what was damaged so far."""
+    """An image under damage, and the mask of what was damaged so far; `hard`: more of what is hardest to find."""
 
-    def __init__(self, image: Samples, unit: float, rng: np.random.Generator) -> None:
-        self.image, self.unit, self.rng = image, unit, rng
+    def __init__(self, image: Samples, unit: float, rng: np.random.Generator, hard: bool) -> None:
+        self.image, self.unit, self.rng, self.hard = image, unit, rng, hard
         self.size: Size = image.shape[:2]
         self.mask = np.zeros((len(DAMAGE_KINDS), *self.size), bool)
 
@@ -83,9 +83,9 @@ class _Canvas:
 def _scratches(canvas: _Canvas) -> None:
     rng = canvas.rng
     kinds = (draw.scratches, draw.scratches, draw.hairs, draw.hairs, draw.cracks, draw.fold, draw.torn)
-    weights = np.array((5, 4, 5, 4, 3, 2, 0.5)) / 23.5
+    weights = np.array((5, 4, 5, 4, 3, 3, 1.5) if canvas.hard else (5, 4, 5, 4, 3, 2, 0.5))
     for _ in range(1 + canvas.number(0.8, 10)):
-        kind = kinds[rng.choice(len(kinds), p=weights)]
+        kind = kinds[rng.choice(len(kinds), p=weights / weights.sum())]
         covered = kind(canvas.size, canvas.unit, rng)
         light = {draw.hairs: 0.4, draw.cracks: 0.6, draw.fold: 0.85, draw.torn: 0.7}.get(kind, 0.6)
         colour = canvas.contrasting(covered, light, float(rng.integers(7) == 0))
@@ -98,7 +98,7 @@ def _dust(canvas: _Canvas) -> None:
         count = 1 + canvas.number(rng.choice((2, 6, 18)), 150)
         covered = draw.specks(size, unit, rng, count)
         canvas.paint("dust", covered, canvas.contrasting(covered, 0.65, 0.3 * rng.integers(2)), rng.uniform(0.55, 1))
-    if rng.integers(8) == 0:
+    if rng.integers(3 if canvas.hard else 8) == 0:
         for _ in range(1 + canvas.number(0.1, 4)):
             covered = draw.stain(size, unit, rng)
             darker = canvas.image.mean() > 90 or rng.integers(2)
@@ -108,7 +108,7 @@ def _dust(canvas: _Canvas) -> None:
 
 def _stamps(canvas: _Canvas) -> None:
     cv2, rng, size, unit = opencv(), canvas.rng, canvas.size, canvas.unit
-    choice = rng.integers(5)
+    choice = rng.choice((0, 0, 2, 2, 2, 4, 4, 4)) if canvas.hard else rng.integers(5)
     if choice < 2:
         covered = draw.date_stamp(size, unit, rng)
         colours = ((255, 120, 20), (255, 60, 30), (255, 190, 40), (255, 235, 90), (120, 255, 120), (255, 255, 255))
@@ -152,14 +152,15 @@ def damaged(
     Args:
         image: (h, w, 3) uint8 RGB.
         rng: random generator.
-        kinds: of `DAMAGE_KINDS`, all of which it gets; None to draw them, none at all for two of five images.
+        kinds: of `DAMAGE_KINDS`, all of which it gets; None, for training, to draw them, none at all for two of five
+            images, and more of what is hardest to find: watermarks, stains, folds, torn corners.
         zoom: by how much the image was enlarged before; damage is up to about so much wider, too.
         with_truth: whether the result holds the undamaged image, too.
         plain: neither age nor store it: damage alone.
     """
     unit = float(np.clip(zoom ** rng.uniform(0.4, 1.1) * np.exp(rng.normal(0, 0.2)), 0.85, 1.1 * _ZOOM))
     aged = image.astype(np.float32) if plain else _aged(image.astype(np.float32), unit, rng)
-    canvas = _Canvas(aged, unit, rng)
+    canvas = _Canvas(aged, unit, rng, hard=kinds is None)
     if kinds is None:
         kinds = [kind for kind, (often, _) in _DAMAGE.items() if rng.random() < often] if rng.random() < 0.6 else []
     for kind, (_, damage) in _DAMAGE.items():
