@@ -183,6 +183,15 @@ def test_fainter_damage_counts_where_there_is_much() -> None:
     assert found_scratches(plane).sum() == found, "among so many that are nearly damage, these are chance"
 
 
+def test_the_rule_is_that_of_the_page() -> None:
+    """`web/tests/damage.test.ts` expects the same numbers of the same plane."""
+    row, column = np.mgrid[:400, :600]
+    chance = (column * 7919 + row * 104729 + row * column * 31) % 9973 / 9973
+    logits = np.where(column < 100, 11, 8) * chance**8 - 6
+    plane = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    assert [int(found_scratches(plane, sensitivity).sum()) for sensitivity in (0.4, 0.5, 1)] == [4372, 9449, 28843]
+
+
 def test_the_infrared_channel_finds_dust_in_uneven_light(tmp_path: Path) -> None:
     row, column = np.mgrid[:300, :400]
     clear = 140 + 0.1 * column + 0.05 * row

@@ -93,4 +93,16 @@ describe("findDamage", () => {
     for (let y = 200; y < 264; y += 4) for (let x = 0; x < 500; x += 4) plane[y * 600 + x] = fainter(4);
     expect(await count(plane, size)).toBe(16 * many);
   });
+
+  it("has the rule of the package", async () => {
+    // `tests/test_find.py` expects the same numbers of the same plane.
+    const size = { width: 600, height: 400 };
+    const plane = Float32Array.from({ length: area(size) }, (_, at) => {
+      const [x, y] = [at % 600, Math.floor(at / 600)];
+      const chance = ((x * 7919 + y * 104729 + x * y * 31) % 9973) / 9973;
+      return 1 / (1 + Math.exp(6 - (x < 100 ? 11 : 8) * chance ** 8));
+    });
+    const counts = [0.4, 0.5, 1].map((sensitivity) => count(plane, size, sensitivity));
+    expect(await Promise.all(counts)).toEqual([4372, 9449, 28843]);
+  });
 });
