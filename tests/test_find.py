@@ -71,7 +71,7 @@ def test_every_kind_of_image(finder: Finder, convert: Callable[[np.ndarray], obj
     assert np.array_equal(finder.find(convert(image), Finding(grow=0)), exactly(image, RED, GREEN, BLUE))
 
 
-@pytest.mark.parametrize(("core", "margin"), [(32, 24), (64, 24), (96, 32)])
+@pytest.mark.parametrize(("core", "margin"), [(64, 24), (64, 40), (128, 32)])
 def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: int, margin: int) -> None:
     """As far as the margin reaches what the network sees, 4 samples."""
     finder = Finder(write_detector(tmp_path / "blurred.onnx", reach=4))
@@ -91,7 +91,7 @@ def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
 
 @pytest.mark.parametrize(
     ("length", "sides"),
-    [(1, [1]), (1536, [1536]), (1537, [800, 737]), (4000, [1344, 1344, 1312]), (3080, [1056, 1056, 968])],
+    [(1, [1]), (1536, [1536]), (1537, [832, 705]), (4000, [1344, 1344, 1312]), (3080, [1088, 1088, 904])],
 )
 def test_tiles_are_about_equal(length: int, sides: list[int]) -> None:
     tiles = find._tiles(length, 7)
@@ -106,7 +106,7 @@ def test_threads_and_tiles_change_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     image = damaged()
     whole = Finder(path, 1).find(image, Finding(grow=20))
     finders = [Finder(path, threads) for threads in (1, 2, 5, None)]
-    monkeypatch.setattr(find, "CORE", 32)
+    monkeypatch.setattr(find, "CORE", 64)
     for one in finders:
         assert np.array_equal(one.find(image, Finding(grow=20)), whole)
     assert loaded == [1, 1, 1, 3, 2], "a tile has all threads, of two at a time each has half of them, rounded up"
@@ -114,13 +114,13 @@ def test_threads_and_tiles_change_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert loaded[5:] == [None, 1]
 
 
-@pytest.mark.parametrize("core", [find.CORE, 32])
+@pytest.mark.parametrize("core", [find.CORE, 64])
 def test_it_can_be_stopped(finder: Finder, monkeypatch: pytest.MonkeyPatch, core: int) -> None:
     monkeypatch.setattr(find, "CORE", core)
     shares: list[float] = []
     with pytest.raises(Cancelled):
-        finder.find(damaged(), on_progress=lambda share: shares.append(share) or (core == 32 and share < 0.4))
-    assert len(shares) == 1 if core != 32 else 0.4 <= shares[-1] < 0.5
+        finder.find(damaged(140, 180), on_progress=lambda share: shares.append(share) or (core == 64 and share < 0.4))
+    assert len(shares) == 1 if core != 64 else 0.4 <= shares[-1] < 0.5
 
 
 def test_a_grey_image_is_three_equal_planes(finder: Finder) -> None:

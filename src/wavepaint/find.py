@@ -52,6 +52,8 @@ CELL, PATCH, AROUND = 4, 32, 9
 """Sides of cells and of patches, in pixels; what is around a patch: so many patches each way."""
 CORE, MARGIN = 1536, 64
 """Largest side of a tile, and how far the network sees beyond it, in pixels."""
+STEP = 64
+"""Sides of tiles but the last are multiples of it: whole patches, and whole positions of the network's coarsest level."""
 BLOCK = 64
 """Side of the blocks in which the brightness of clear film is measured in infrared, pixels."""
 CLEAR = 90
@@ -285,9 +287,9 @@ def _tiles(width: int, height: int) -> list[Region]:
 
 
 def _side(length: int) -> int:
-    """Of as few tiles as can be, and about equal ones: whole patches, which the network needs, too."""
+    """Of as few tiles as can be, and about equal ones."""
     count = -(-length // CORE)
-    return -(-length // (count * PATCH)) * PATCH
+    return -(-length // (count * STEP)) * STEP
 
 
 def _open(image: Any) -> ReadableImage:

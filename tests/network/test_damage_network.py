@@ -16,7 +16,7 @@ from wavepaint.network.damage import DamageNetwork
 from wavepaint.network.export import HALF_TOLERANCE, largest_change, onnx_bytes
 from wavepaint.network.info import describe
 
-CONFIG = replace(preset("damage"), blocks_per_module=1, final_dim=16, ff_channel=16, stem_channels=4)
+CONFIG = replace(preset("damage"), blocks_per_module=2, final_dim=16, ff_channel=16, stem_channels=4)
 WEIGHTS = Path(__file__).parents[2] / "src" / "wavepaint" / "weights"
 
 
@@ -28,10 +28,10 @@ def find(data: bytes, image: np.ndarray) -> np.ndarray:
 
 def test_gives_three_channels_of_any_size_that_fits() -> None:
     network = DamageNetwork(CONFIG).eval()
-    for height, width in ((32, 32), (64, 96), (160, 32)):
+    for height, width in ((64, 64), (128, 192), (320, 64)):
         with torch.no_grad():
             assert network(torch.rand(2, 3, height, width)).shape == (2, 3, height, width)
-    for shape in ((1, 3, 32, 40), (1, 1, 32, 32), (3, 32, 32)):
+    for shape in ((1, 3, 64, 96), (1, 1, 64, 64), (3, 64, 64)):
         with pytest.raises(ValueError, match="image must be"):
             network(torch.rand(shape))
 
@@ -47,7 +47,7 @@ def test_the_graph_equals_torch() -> None:
     network = randomised(DamageNetwork(CONFIG))
     data = onnx_bytes(network, half=False)
     for batch, rows, columns in ((1, 1, 1), (2, 3, 2)):
-        image = torch.rand(batch, 3, 32 * rows, 32 * columns)
+        image = torch.rand(batch, 3, 64 * rows, 64 * columns)
         with torch.no_grad():
             expected = network(image).sigmoid().numpy()
         np.testing.assert_allclose(find(data, image.numpy()), expected, atol=1e-5, rtol=0)
@@ -57,7 +57,7 @@ def test_a_checkpoint_reads_back_and_is_not_taken_for_one_that_fills(tmp_path: P
     network, path = randomised(DamageNetwork(CONFIG)), tmp_path / "damage.safetensors"
     save_checkpoint(network, path)
     again = load_network(path)
-    image = torch.rand(1, 3, 64, 32)
+    image = torch.rand(1, 3, 128, 64)
     with torch.no_grad():
         assert torch.equal(network(image), again(image))
     with pytest.raises(CheckpointError, match=r"damage\.safetensors: this network finds damage"):
@@ -70,7 +70,7 @@ def test_the_packaged_files_hold_the_same_network_and_are_small() -> None:
     data = (WEIGHTS / "damage.onnx").read_bytes()
     assert len(data) <= 1.5e6
     assert largest_change(data, onnx_bytes(network, half=False), network.config.multiple) < HALF_TOLERANCE["damage"]
-    image = torch.rand(1, 3, 96, 64)
+    image = torch.rand(1, 3, 192, 64)
     with torch.no_grad():
         np.testing.assert_allclose(find(data, image.numpy()), network(image).sigmoid(), atol=4e-3, rtol=0)
 

@@ -39,7 +39,7 @@ class WavePaintConfig:
         final_dim: channels C inside a module; a multiple of 4.
         ff_channel: channels F after a block's token mixing.
         mult: widening m of a block's 1x1 layers.
-        level: DWT levels L of a block, 1 to 4.
+        level: DWT levels L of a block, 1 to 4; in a damage detector of the block in the middle, the others have one less.
         dropout: probability of dropping a channel mix in training.
         wavelet: any orthogonal or biorthogonal PyWavelets name.
         input_channels: 4 (RGB and mask) or 3 (a published variant that never sees the mask).
@@ -143,7 +143,7 @@ PRESETS: Mapping[str, WavePaintConfig] = {
         blocks_per_module=3,
         final_dim=64,
         ff_channel=64,
-        level=3,
+        level=4,
         dropout=0.0,
         input_channels=3,
         output="damage",

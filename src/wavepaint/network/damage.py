@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class DamageNetwork(nn.Module):
     Fine damage is as wide as a sample, and computing at full resolution costs most and learns least: the first layer
     reads 6 x 6 samples at every second, the last writes 2 x 2 samples at once (sub-pixel convolution, Shi et al.,
     2016), and skip connections carry the fine layers around the blocks, which see what is around (U-Net, Ronneberger
-    et al., 2015).
+    et al., 2015). The block in the middle has one DWT level more than the others: large letters are wide.
 
     Users choose the kinds that they want found, so that each has an output channel (`options.DAMAGE_KINDS`): scratches
     (long, thin things: scratches, hairs, fibres, cracks, folds, torn edges), dust (specks, spots, stains) and stamps
@@ -38,7 +39,10 @@ class DamageNetwork(nn.Module):
         self.config = config
         fine, channels = config.stem_channels, config.final_dim
         self.down = nn.ModuleList([_conv(3, fine, 6, 2), _conv(fine, fine, 3), _conv(fine, channels, 4, 2)])
-        self.layers = nn.Sequential(*(WaveMixBlock(config) for _ in range(config.blocks_per_module)))
+        blocks, shallow = config.blocks_per_module, replace(config, level=max(1, config.level - 1))
+        self.layers = nn.Sequential(
+            *(WaveMixBlock(config if index == blocks // 2 else shallow) for index in range(blocks))
+        )
         self.up = nn.ModuleList([_conv(channels, 4 * fine, 1), _conv(fine, fine, 3)])
         self.last = nn.Conv2d(fine, 4 * len(DAMAGE_KINDS), 3, padding=1)
         assert self.last.bias is not None

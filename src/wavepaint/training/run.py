@@ -28,7 +28,7 @@ from wavepaint.training.learner import Learner, has_bfloat16, is_finite
 from wavepaint.training.loop import Outcome, Settings, TrainingLoop
 from wavepaint.training.losses import DETECTOR_LOSSES, load_losses
 from wavepaint.training.pace import Pace
-from wavepaint.training.recipes import Recipe, change_recipe, parse_recipe
+from wavepaint.training.recipes import CROP_STEP, Recipe, change_recipe, parse_recipe
 
 _MAX_WORKERS = 8
 
@@ -161,7 +161,7 @@ def _network(recipe: Recipe, state: Mapping[str, Any] | None) -> Network:
     if detects and recipe.self_condition > 0:
         raise OptionError("self_condition: not for a network that finds damage")
     multiple = config.multiple if detects else config.stride * (2 if recipe.self_condition > 0 else 1)
-    for side in (*recipe.crops, recipe.validation.crop):
+    for side in (*range(recipe.crops[0], recipe.crops[1] + 1, CROP_STEP), recipe.validation.crop):
         if side % multiple:
             raise OptionError(f"crops of {side} pixels: this network needs multiples of {multiple}")
     return network

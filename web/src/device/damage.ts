@@ -17,6 +17,8 @@ const PATCH = 32;
 const AROUND = 9;
 export const CORE = 1536;
 export const MARGIN = 64;
+/** Sides of tiles but the last are multiples of it: whole patches, and whole positions of the coarsest level. */
+const STEP = 64;
 
 /** A loaded detector. */
 export interface Detector {
@@ -47,10 +49,10 @@ export function tilesOf(size: Size): Tile[] {
   return tiles;
 }
 
-/** Side of as few tiles as can be, and about equal ones: whole patches. */
+/** Side of as few tiles as can be, and about equal ones. */
 function sideOf(length: number): number {
   const count = Math.ceil(length / CORE);
-  return Math.ceil(length / (count * PATCH)) * PATCH;
+  return Math.ceil(length / (count * STEP)) * STEP;
 }
 
 /** The damage of an image: one byte per pixel, 1 = damage. `step` is called before each tile with the share done. */
