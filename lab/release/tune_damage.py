@@ -21,7 +21,7 @@ from lab.damage import MAX_PIXELS, Counts, Mask, count, damaged_crops
 from wavepaint.data.damage import sharpened
 from wavepaint.data.images import find_images
 from wavepaint.errors import WavepaintError
-from wavepaint.find import Finder, Planes, damage_of_kind, probabilities_of
+from wavepaint.find import Finder, Planes, damage_of, levels_of, probabilities_of
 from wavepaint.options import DAMAGE_KINDS
 from wavepaint.training.recipes import load_recipe
 
@@ -63,16 +63,17 @@ def look_at(images: str, model: Path | None, number: int, seed: int) -> HeldOut:
     return held_out
 
 
-def row(held_out: HeldOut, kind: str, middle: float) -> str:
+def row(held_out: HeldOut, kind: str, threshold: float) -> str:
     """Scores with a threshold, as logit."""
-    total = sum(
-        (count(damage_of_kind(_probabilities(logits), middle), true) for logits, true in held_out.damaged[kind]),
-        Counts(),
-    )
-    shares = [100 * damage_of_kind(_probabilities(logits), middle).mean() for logits in held_out.clean[kind]]
+
+    def marks(logits: Logits) -> Mask:
+        return damage_of(levels_of(_probabilities(logits), threshold))
+
+    total = sum((count(marks(logits), true) for logits, true in held_out.damaged[kind]), Counts())
+    shares = [100 * marks(logits).mean() for logits in held_out.clean[kind]]
     largest = " ".join(f"{share:.2f}" for share in sorted(shares, reverse=True)[:4])
     return (
-        f"{kind:9} {middle:5.2f} {total.precision:9.3f} {total.recall:6.3f} {total.f1:5.3f} "
+        f"{kind:9} {threshold:5.2f} {total.precision:9.3f} {total.recall:6.3f} {total.f1:5.3f} "
         f"{np.mean(shares[::2]):9.4f} {np.mean(shares[1::2]):9.4f}  {largest}"
     )
 
@@ -103,8 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     print("kind      logit precision recall    F1  clean, %  sharp, %  largest, %")
     for kind in options.kinds.split(","):
-        for middle in map(float, options.logits.split(",")):
-            print(row(held_out, kind, middle), flush=True)
+        for threshold in map(float, options.logits.split(",")):
+            print(row(held_out, kind, threshold), flush=True)
 
 
 if __name__ == "__main__":

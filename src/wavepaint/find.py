@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
-Likely = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Samples that would be damage with the lowest threshold: their numbers in the image, and how probable it is."""
+Levels = NDArray[np.uint8]
+"""How near samples are to being damage, 0 to 255: see `levels_of`."""
 T = TypeVar("T", bound=np.generic)
 
 THRESHOLDS = {"scratches": 0.971, "dust": 0.94, "stamps": 0.924}
@@ -46,6 +46,8 @@ MIN_CELLS = 18
 """So many damaged cells around do not lower it yet."""
 MAX_DROP = 4.5
 """By how much it falls at most."""
+LEVELS_PER_LOGIT = 254 / MAX_DROP
+"""Of `levels_of`."""
 NEAR_PER_FALSE = 10
 """For every so many cells around that `MAX_DROP` would make damage, one that is damage is taken for a texture's."""
 CELL, PATCH, AROUND = 4, 32, 9
@@ -53,7 +55,7 @@ CELL, PATCH, AROUND = 4, 32, 9
 CORE, MARGIN = 1536, 64
 """Largest side of a tile, and how far the network sees beyond it, in pixels."""
 STEP = 64
-"""Sides of tiles but the last are multiples of it: whole patches, and whole positions of the network's coarsest level."""
+"""Sides of tiles but the last, and `MARGIN`, are multiples of it: what the network's coarsest level needs."""
 BLOCK = 64
 """Side of the blocks in which the brightness of clear film is measured in infrared, pixels."""
 CLEAR = 90
@@ -106,47 +108,31 @@ class Finder:
         tiles = _tiles(image.width, image.height)
         at_once = min(CONCURRENT_TILES, len(tiles), self._cores)
         detector = self.load(at_once)
-        middles = {DAMAGE_KINDS.index(kind): middle_of(kind, finding.sensitivity) for kind in finding.kinds}
-        peaks = np.zeros((len(DAMAGE_KINDS), -(-image.height // CELL), -(-image.width // CELL)), np.float32)
-        likely: list[list[Likely]] = []
+        levels = {kind: np.empty((image.height, image.width), np.uint8) for kind in finding.kinds}
+        done = 0
 
         def windows() -> Iterator[tuple[Region, NDArray[Any]]]:
             for group in in_groups(tiles, READ_PIXELS):
                 for window in zip(group, image.read_boxes([tile.crop for tile in group]), strict=True):
                     check_cancelled()
-                    if on_progress is not None and on_progress(len(likely) / len(tiles)) is False:
+                    if on_progress is not None and on_progress(done / len(tiles)) is False:
                         raise Cancelled
                     yield window
 
-        def look(window: tuple[Region, NDArray[Any]]) -> list[Likely]:
+        def detect(window: tuple[Region, NDArray[Any]]) -> None:
             tile, samples = window
-            core, seen = tile.holes, []
-            planes = probabilities_of(detector, samples)[:, *core.relative_to(tile.crop).slices]
-            top, left = core.top // CELL, core.left // CELL
-            for channel, middle in middles.items():
-                cells = _in_cells(np.maximum, planes[channel], CELL)
-                peaks[channel, top : top + cells.shape[0], left : left + cells.shape[1]] = cells
-                rows, columns = np.nonzero(planes[channel] >= _probability(np.array(middle - MAX_DROP)))
-                seen.append(((rows + core.top) * image.width + columns + core.left, planes[channel][rows, columns]))
-            return seen
+            planes = probabilities_of(detector, samples)[:, *tile.holes.relative_to(tile.crop).slices]
+            for kind, plane in levels.items():
+                probabilities = planes[DAMAGE_KINDS.index(kind)]
+                plane[tile.holes.slices] = levels_of(probabilities, threshold_of(kind, finding.sensitivity))
 
-        for seen in in_order(look, windows(), at_once):
-            likely.append(seen)
+        for _ in in_order(detect, windows(), at_once):
+            done += 1
         found = np.zeros((image.height, image.width), np.bool_)
-        for seen_of_kind, (channel, middle) in zip(zip(*likely, strict=True), middles.items(), strict=True):
-            threshold = thresholds_of(peaks[channel], middle)
-            for places, values in seen_of_kind:
-                rows, columns = np.divmod(places, image.width)
-                found[rows, columns] |= values >= threshold[rows // PATCH, columns // PATCH]
-
-        def grow(tile: Region) -> Mask:
-            # By less than the margin.
-            return dilate(found[tile.crop.slices], finding.grow)[tile.holes.relative_to(tile.crop).slices]
-
-        result = np.empty_like(found)
-        for tile, grown in zip(tiles, in_order(grow, tiles, at_once), strict=True):
-            result[tile.holes.slices] = grown
-        return result
+        for plane in levels.values():
+            check_cancelled()
+            found |= damage_of(plane)
+        return dilate(found, finding.grow)
 
 
 @take_options(Finding)
@@ -175,48 +161,51 @@ def find_damage(image: Any, model: str | Path | None = None, threads: int | None
     return Finder(model, threads).find(image, Finding(**options))
 
 
-def middle_of(kind: str, sensitivity: float) -> float:
+def threshold_of(kind: str, sensitivity: float) -> float:
     """The logit from which on a lone sample is damage of a kind, one of `DAMAGE_KINDS`."""
     threshold = THRESHOLDS[kind]
     return math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - sensitivity)
 
 
-def damage_of_kind(plane: NDArray[np.float32], middle: float) -> Mask:
-    """From (h, w) probabilities of a kind in a whole image to (h, w) bool; `middle` as `middle_of` says."""
-    threshold = thresholds_of(_in_cells(np.maximum, plane, CELL), middle)
-    return plane >= _spread(threshold, PATCH, plane.shape)
+def levels_of(probabilities: NDArray[np.float32], threshold: float) -> Levels:
+    """From probabilities of any shape to what `damage_of` needs: 255 from the threshold, a logit, on, 1 for `MAX_DROP`
+    less, 0 for what is fainter.
+    """
+    levels = np.zeros(probabilities.shape, np.uint8)
+    candidates = probabilities >= 1 / (1 + math.exp(MAX_DROP - threshold))
+    values = probabilities[candidates].astype(np.float64).clip(None, 1 - 1e-9)
+    logits = np.log(values / (1 - values))
+    levels[candidates] = np.rint(255 + (logits - threshold) * LEVELS_PER_LOGIT).clip(1, 255)
+    return levels
 
 
-def thresholds_of(peaks: NDArray[np.float32], middle: float) -> NDArray[np.float32]:
-    """From which probabilities on samples are damage: clear ones everywhere, fainter ones among much.
+def damage_of(levels: Levels) -> Mask:
+    """Which samples of a whole image are damage of a kind: clear ones everywhere, fainter ones among much.
 
     Args:
-        peaks: (h, w), the highest probability in each cell of a whole image.
-        middle: the logit from which on a lone sample is damage.
+        levels: (h, w), see `levels_of`.
 
     Returns:
-        A threshold for each patch.
+        (h, w) bool.
     """
     side = PATCH // CELL
+    peaks = _in_cells(np.maximum, levels, CELL)
 
-    def around(threshold: NDArray[np.float64]) -> NDArray[np.int32]:
-        """How many cells around each patch are damage, with a threshold for each patch."""
-        damaged = peaks >= _spread(_probability(threshold), side, peaks.shape)
+    def around(least: Levels) -> NDArray[np.int32]:
+        """How many cells around each patch are damage, with a least level for each patch."""
+        damaged = peaks >= _spread(least, side, peaks.shape)
         return box_sums(_in_cells(np.add, damaged.astype(np.int32), side), AROUND)
 
-    def lowered(cells: NDArray[np.int32]) -> NDArray[np.float64]:
-        """The threshold of each patch: the prior of the image instead of the training's."""
+    def lowered(cells: NDArray[np.int32]) -> Levels:
+        """The least level in each patch: the prior of the image instead of the training's."""
         doublings = np.log2(np.maximum(cells - false, 1) / MIN_CELLS)
-        return middle - np.clip(DROP_PER_DOUBLING * doublings, 0, MAX_DROP)
+        drop = np.clip(DROP_PER_DOUBLING * doublings, 0, MAX_DROP)
+        return np.ceil(255 - drop * LEVELS_PER_LOGIT).astype(np.uint8)
 
-    lone = np.full([-(-length // side) for length in peaks.shape], middle)
+    lone = np.full([-(-length // side) for length in peaks.shape], 255, np.uint8)
     clear = around(lone)
-    false = (around(lone - MAX_DROP) - clear) / NEAR_PER_FALSE
-    return _probability(lowered(around(lowered(clear))))
-
-
-def _probability(logit: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (1 / (1 + np.exp(-logit))).astype(np.float32)
+    false = (around(np.ones_like(lone)) - clear) / NEAR_PER_FALSE
+    return levels >= _spread(lowered(around(lowered(clear))), PATCH, levels.shape)
 
 
 def _in_cells(ufunc: np.ufunc, plane: NDArray[T], side: int) -> NDArray[T]:
@@ -287,7 +276,7 @@ def _tiles(width: int, height: int) -> list[Region]:
 
 
 def _side(length: int) -> int:
-    """Of as few tiles as can be, and about equal ones."""
+    """Side of a tile where a length is cut into as few tiles as can be, of about the same size."""
     count = -(-length // CORE)
     return -(-length // (count * STEP)) * STEP
 

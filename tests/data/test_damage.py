@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from images import soft
+from wavepaint.data import damage_kinds
 from wavepaint.data.crops import Batch
 from wavepaint.data.damage import VISIBLE, DamagedCrops, damaged, damaged_crop
 from wavepaint.data.scenery import with_scenery
@@ -46,6 +47,21 @@ def test_the_mask_is_where_samples_changed(kind: str, monkeypatch: pytest.Monkey
         faint_edges = ~channel & (change >= 4 * VISIBLE)
         assert faint_edges.sum() <= 0.05 * channel.sum() + 3
     assert missed <= 0.02 * marked
+
+
+def test_training_draws_more_of_what_is_hardest_to_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    for name in ("stain", "watermark", "date_stamp"):
+        draw = getattr(damage_kinds, name)
+        monkeypatch.setattr(damage_kinds, name, lambda *given, name=name, draw=draw: drawn.append(name) or draw(*given))
+    shares = []
+    for kinds in (None, DAMAGE_KINDS):
+        drawn.clear()
+        for index in range(150):
+            damaged(IMAGE, rng_for(9, str(index)), kinds)
+        shares.append([drawn.count(name) / drawn.count("date_stamp") for name in ("watermark", "stain")])
+    assert shares[0][0] > 2 * shares[1][0]
+    assert shares[0][1] > 2 * shares[1][1]
 
 
 def test_an_image_without_damage_is_its_truth() -> None:

@@ -16,7 +16,7 @@ from wavepaint.network.damage import DamageNetwork
 from wavepaint.network.export import HALF_TOLERANCE, largest_change, onnx_bytes
 from wavepaint.network.info import describe
 
-CONFIG = replace(preset("damage"), blocks_per_module=2, final_dim=16, ff_channel=16, stem_channels=4)
+CONFIG = replace(preset("damage"), blocks_per_module=3, final_dim=16, ff_channel=16, stem_channels=4)
 WEIGHTS = Path(__file__).parents[2] / "src" / "wavepaint" / "weights"
 
 
@@ -34,6 +34,11 @@ def test_gives_three_channels_of_any_size_that_fits() -> None:
     for shape in ((1, 3, 64, 96), (1, 1, 64, 64), (3, 64, 64)):
         with pytest.raises(ValueError, match="image must be"):
             network(torch.rand(shape))
+
+
+def test_the_middle_block_sees_one_level_further() -> None:
+    assert [block.level for block in DamageNetwork(preset("damage")).layers] == [3, 4, 3]
+    assert [block.level for block in DamageNetwork(replace(CONFIG, level=1)).layers] == [1, 1, 1]
 
 
 def test_an_untrained_network_finds_little() -> None:

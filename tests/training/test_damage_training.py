@@ -66,7 +66,8 @@ def test_it_learns(images: str, tmp_path: Path) -> None:
     [
         (lambda: recipe("losses={hole-l1: 1}"), "loss hole-l1: not for a network that finds damage"),
         (lambda: tiny_recipe("losses={bce: 1}"), "loss bce: not for a network that fills"),
-        (lambda: recipe("crops=[64, 128]"), "crops of 96 pixels: this network needs multiples of 64"),
+        (lambda: recipe("crops=[96, 96]"), "crops of 96 pixels: this network needs multiples of 64"),
+        (lambda: recipe("crops=[64, 128]"), "crops grow by 32 pixels; this network needs multiples of 64"),
     ],
 )
 def test_a_recipe_that_does_not_fit_the_network_is_refused(chosen, problem: str, images: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

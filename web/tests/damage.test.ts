@@ -25,7 +25,7 @@ function testImage(width: number, height: number): Raster & { data: Uint8Array<A
 
 describe("findDamage", () => {
   it("covers every pixel once with tiles that overlap", () => {
-    const size = { width: 2000, height: 970 };
+    const size = { width: 2000, height: 1600 };
     const seen = new Uint8Array(size.width * size.height);
     for (const { core, crop } of tilesOf(size)) {
       for (let y = core.top; y < core.top + core.height; y++) {
@@ -33,6 +33,8 @@ describe("findDamage", () => {
       }
       expect(crop.left).toBe(Math.max(core.left - MARGIN, 0));
       expect(crop.left + crop.width).toBe(Math.min(core.left + core.width + MARGIN, size.width));
+      expect(crop.top).toBe(Math.max(core.top - MARGIN, 0));
+      expect(crop.top + crop.height).toBe(Math.min(core.top + core.height + MARGIN, size.height));
     }
     expect(seen.every((count) => count === 1)).toBe(true);
     const widths = [1536, 1537, 4000].map((width) => tilesOf({ width, height: 7 }).map(({ core }) => core.width));
@@ -94,6 +96,28 @@ describe("findDamage", () => {
     expect(await count(plane, size)).toBe(16 * many);
   });
 
+  it("follows the whole image, not a tile", async () => {
+    const size = { width: 1600, height: 1700 }; // borders of tiles at 832 and 896
+    const image = testImage(size.width, size.height);
+    const draw = (x: number, y: number, value: number): void => void (image.data[3 * (y * size.width + x)] = value);
+    for (let cell = 0; cell < 2 * MIN_CELLS; cell++) draw(700 + 12 * (cell % 10), 800 + 8 * Math.floor(cell / 10), 255);
+    draw(900, 950, 200);
+    draw(40, 60, 200);
+    const network: Detector = {
+      multiple: 1,
+      run: async (planes, crop) => {
+        const probabilities = new Float32Array(3 * area(crop)).fill(0.001);
+        for (let at = 0; at < area(crop); at++) {
+          if (planes[at] > 0.7) probabilities[at] = planes[at] > 0.9 ? 0.9999 : fainter(0.9 * DROP_PER_DOUBLING);
+        }
+        return probabilities;
+      },
+    };
+    const found = await findDamage(image, ALL, network, async () => {});
+    expect(found[950 * size.width + 900]).toBe(1);
+    expect(found.reduce((sum, value) => sum + value, 0)).toBe(2 * MIN_CELLS + 1);
+  });
+
   it("has the rule of the package", async () => {
     // `tests/test_find.py` expects the same numbers of the same plane.
     const size = { width: 600, height: 400 };
@@ -103,6 +127,6 @@ describe("findDamage", () => {
       return 1 / (1 + Math.exp(6 - (x < 100 ? 11 : 8) * chance ** 8));
     });
     const counts = [0.4, 0.5, 1].map((sensitivity) => count(plane, size, sensitivity));
-    expect(await Promise.all(counts)).toEqual([4372, 9449, 28843]);
+    expect(await Promise.all(counts)).toEqual([5334, 9449, 28843]);
   });
 });

@@ -108,8 +108,10 @@ def _dust(canvas: _Canvas) -> None:
 
 def _stamps(canvas: _Canvas) -> None:
     cv2, rng, size, unit = opencv(), canvas.rng, canvas.size, canvas.unit
-    choice = rng.choice((0, 0, 2, 2, 2, 4, 4, 4)) if canvas.hard else rng.integers(5)
-    if choice < 2:
+    captions, watermarks = (3, 3) if canvas.hard else (2, 1)
+    kinds = 2 * ("date",) + captions * ("caption",) + watermarks * ("watermark",)
+    kind = kinds[rng.integers(len(kinds))]
+    if kind == "date":
         covered = draw.date_stamp(size, unit, rng)
         colours = ((255, 120, 20), (255, 60, 30), (255, 190, 40), (255, 235, 90), (120, 255, 120), (255, 255, 255))
         colour = np.array(colours[rng.integers(6)], np.float32) * np.float32(rng.uniform(0.8, 1))
@@ -117,7 +119,7 @@ def _stamps(canvas: _Canvas) -> None:
             glow = cv2.GaussianBlur(covered, (0, 0), unit * rng.uniform(1, 2.5))
             canvas.paint("stamps", glow, colour * (1, 0.7, 0.6), rng.uniform(0.3, 0.7))
         canvas.paint("stamps", covered, colour, rng.uniform(0.75, 1))
-    elif choice < 4:
+    elif kind == "caption":
         covered = draw.caption(size, unit, rng)
         colour = canvas.contrasting(covered, 0.75, float(rng.integers(3) == 0))
         if rng.integers(3) == 0:  # an outline or a shadow

@@ -39,7 +39,8 @@ class WavePaintConfig:
         final_dim: channels C inside a module; a multiple of 4.
         ff_channel: channels F after a block's token mixing.
         mult: widening m of a block's 1x1 layers.
-        level: DWT levels L of a block, 1 to 4; in a damage detector of the block in the middle, the others have one less.
+        level: DWT levels L of a block, 1 to 4; in a damage detector, of the middle block; the others have
+            one less (at least 1).
         dropout: probability of dropping a channel mix in training.
         wavelet: any orthogonal or biorthogonal PyWavelets name.
         input_channels: 4 (RGB and mask) or 3 (a published variant that never sees the mask).

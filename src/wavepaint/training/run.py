@@ -161,9 +161,13 @@ def _network(recipe: Recipe, state: Mapping[str, Any] | None) -> Network:
     if detects and recipe.self_condition > 0:
         raise OptionError("self_condition: not for a network that finds damage")
     multiple = config.multiple if detects else config.stride * (2 if recipe.self_condition > 0 else 1)
-    for side in (*range(recipe.crops[0], recipe.crops[1] + 1, CROP_STEP), recipe.validation.crop):
+    for side in (*recipe.crops, recipe.validation.crop):
         if side % multiple:
             raise OptionError(f"crops of {side} pixels: this network needs multiples of {multiple}")
+    if recipe.crops[0] < recipe.crops[1] and CROP_STEP % multiple:
+        raise OptionError(
+            f"crops grow by {CROP_STEP} pixels; this network needs multiples of {multiple}: do not let them"
+        )
     return network
 
 

@@ -11,13 +11,14 @@ const SPREAD = 4;
 export const DROP_PER_DOUBLING = 1.5;
 export const MIN_CELLS = 18;
 const MAX_DROP = 4.5;
+const LEVELS_PER_LOGIT = 254 / MAX_DROP;
 const NEAR_PER_FALSE = 10;
 const CELL = 4;
 const PATCH = 32;
 const AROUND = 9;
-export const CORE = 1536;
+const CORE = 1536;
 export const MARGIN = 64;
-/** Sides of tiles but the last are multiples of it: whole patches, and whole positions of the coarsest level. */
+/** Sides of tiles but the last, and `MARGIN`, are multiples of it: what the network's coarsest level needs. */
 const STEP = 64;
 
 /** A loaded detector. */
@@ -49,7 +50,7 @@ export function tilesOf(size: Size): Tile[] {
   return tiles;
 }
 
-/** Side of as few tiles as can be, and about equal ones. */
+/** Side of a tile where a length is cut into as few tiles as can be, of about the same size. */
 function sideOf(length: number): number {
   const count = Math.ceil(length / CORE);
   return Math.ceil(length / (count * STEP)) * STEP;
@@ -62,17 +63,24 @@ export async function findDamage(
   detector: Detector,
   step: (share: number) => Promise<void>,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const evidence = DAMAGE_KINDS.map((kind) =>
-    finding.kinds.includes(kind) ? new Evidence(image, middleOf(kind, finding.sensitivity)) : undefined,
-  );
+  const kinds = DAMAGE_KINDS.filter((kind) => finding.kinds.includes(kind));
+  const levels = kinds.map(() => new Uint8Array(area(image)));
   const tiles = tilesOf(image);
   for (const [number, { core, crop }] of tiles.entries()) {
     await step(number / tiles.length);
     const planes = await probabilities(image, crop, detector);
-    evidence.forEach((each, index) => each?.add(planes[index], crop, core));
+    kinds.forEach((kind, index) => {
+      const plane = planes[DAMAGE_KINDS.indexOf(kind)];
+      const levelOf = levelsFrom(thresholdOf(kind, finding.sensitivity));
+      for (let y = core.top; y < core.top + core.height; y++) {
+        for (let x = core.left; x < core.left + core.width; x++) {
+          levels[index][y * image.width + x] = levelOf(plane[(y - crop.top) * crop.width + x - crop.left]);
+        }
+      }
+    });
   }
   const found = new Uint8Array(area(image));
-  for (const each of evidence) each?.mark(found);
+  for (const each of levels) markDamage(each, image, found);
   return found;
 }
 
@@ -103,81 +111,57 @@ async function probabilities(image: Raster, crop: Box, { multiple, run }: Detect
 }
 
 /** The logit from which on a lone sample is damage. */
-function middleOf(kind: DamageKind, sensitivity: number): number {
+function thresholdOf(kind: DamageKind, sensitivity: number): number {
   const threshold = THRESHOLDS[kind];
   return Math.log(threshold / (1 - threshold)) + SPREAD * (0.5 - sensitivity);
 }
 
-/** What the network says of one kind in a whole image: all that has to be kept until there are thresholds. */
-class Evidence {
-  private readonly cells: Cells;
-  private readonly patches: Cells;
-  private readonly peaks: Float32Array;
-  /** Samples that would be damage with the lowest threshold. */
-  private readonly places: number[] = [];
-  private readonly values: number[] = [];
-
-  constructor(
-    private readonly size: Size,
-    private readonly middle: number,
-  ) {
-    this.cells = new Cells(size, CELL);
-    this.patches = new Cells(this.cells.size, PATCH / CELL);
-    this.peaks = new Float32Array(area(this.cells.size));
-  }
-
-  /** Take in what a plane of the size of `crop` has in `core`. */
-  add(plane: Float32Array, crop: Box, core: Box): void {
-    const least = probabilityOf(this.middle - MAX_DROP);
-    for (let y = core.top; y < core.top + core.height; y++) {
-      for (let x = core.left; x < core.left + core.width; x++) {
-        const probability = plane[(y - crop.top) * crop.width + x - crop.left];
-        const at = y * this.size.width + x;
-        const cell = this.cells.of(at);
-        if (probability > this.peaks[cell]) this.peaks[cell] = probability;
-        if (probability >= least) {
-          this.places.push(at);
-          this.values.push(probability);
-        }
-      }
-    }
-  }
-
-  /** Mark what is damage: clear samples everywhere, fainter ones among much. */
-  mark(found: Uint8Array): void {
-    const lowest = Float32Array.from(this.thresholds(), probabilityOf);
-    this.places.forEach((at, index) => {
-      if (this.values[index] >= lowest[this.patches.of(this.cells.of(at))]) found[at] = 1;
-    });
-  }
-
-  /** Of each patch, as a logit: the prior of the image instead of the training's. */
-  private thresholds(): Float64Array {
-    const lone = new Float64Array(area(this.patches.size)).fill(this.middle);
-    const clear = this.around(lone);
-    const near = this.around(lone.map((logit) => logit - MAX_DROP));
-    const lowered = (counts: Float64Array): Float64Array =>
-      counts.map((count, at) => {
-        const doublings = Math.log2(Math.max(count - (near[at] - clear[at]) / NEAR_PER_FALSE, 1) / MIN_CELLS);
-        return this.middle - Math.min(Math.max(DROP_PER_DOUBLING * doublings, 0), MAX_DROP);
-      });
-    return lowered(this.around(lowered(clear)));
-  }
-
-  /** How many cells around each patch are damage, with a threshold for each patch. */
-  private around(threshold: Float64Array): Float64Array {
-    const lowest = Float32Array.from(threshold, probabilityOf);
-    const counts = new Uint32Array(area(this.patches.size));
-    this.peaks.forEach((peak, at) => {
-      const patch = this.patches.of(at);
-      if (peak >= lowest[patch]) counts[patch]++;
-    });
-    return boxSums(counts, this.patches.size, AROUND);
-  }
+/** From probabilities to levels: 255 from the threshold on, 1 for `MAX_DROP` less, 0 for what is fainter. */
+function levelsFrom(threshold: number): (probability: number) => number {
+  const least = Math.fround(1 / (1 + Math.exp(MAX_DROP - threshold)));
+  return (probability) => {
+    if (probability < least) return 0;
+    const value = Math.min(probability, 1 - 1e-9);
+    const logit = Math.log(value / (1 - value));
+    return Math.min(Math.max(Math.round(255 + (logit - threshold) * LEVELS_PER_LOGIT), 1), 255);
+  };
 }
 
-function probabilityOf(logit: number): number {
-  return Math.fround(1 / (1 + Math.exp(-logit)));
+/** Mark what is damage in a whole image: clear samples everywhere, fainter ones among much. */
+function markDamage(levels: Uint8Array, size: Size, found: Uint8Array): void {
+  const cells = new Cells(size, CELL);
+  const patches = new Cells(cells.size, PATCH / CELL);
+  const peaks = new Uint8Array(area(cells.size));
+  levels.forEach((level, at) => {
+    if (level === 0) return;
+    const cell = cells.of(at);
+    if (level > peaks[cell]) peaks[cell] = level;
+  });
+
+  /** How many cells around each patch are damage, with a least level for each patch. */
+  const around = (least: Uint8Array): Float64Array => {
+    const counts = new Uint32Array(area(patches.size));
+    peaks.forEach((peak, at) => {
+      const patch = patches.of(at);
+      if (peak >= least[patch]) counts[patch]++;
+    });
+    return boxSums(counts, patches.size, AROUND);
+  };
+
+  const lone = new Uint8Array(area(patches.size)).fill(255);
+  const clear = around(lone);
+  const near = around(lone.map(() => 1));
+  /** The least level in each patch: the prior of the image instead of the training's. */
+  const lowered = (counts: Float64Array): Uint8Array =>
+    Uint8Array.from(counts, (count, at) => {
+      const doublings = Math.log2(Math.max(count - (near[at] - clear[at]) / NEAR_PER_FALSE, 1) / MIN_CELLS);
+      const drop = Math.min(Math.max(DROP_PER_DOUBLING * doublings, 0), MAX_DROP);
+      return Math.ceil(255 - drop * LEVELS_PER_LOGIT);
+    });
+  const least = lowered(around(lowered(clear)));
+  levels.forEach((level, at) => {
+    if (level > 0 && level >= least[patches.of(cells.of(at))]) found[at] = 1;
+  });
 }
 
 /** A grid in cells of `side` a side. */
