@@ -165,7 +165,7 @@ def _network(recipe: Recipe, state: Mapping[str, Any] | None) -> Network:
         if side % multiple:
             raise OptionError(f"crops of {side} pixels: this network needs multiples of {multiple}")
     if recipe.crops[0] < recipe.crops[1] and CROP_STEP % multiple:
-        raise OptionError(f"crops grow by {CROP_STEP} pixels; this network needs multiples of {multiple}: give one size")
+        raise OptionError(f"crops grow by {CROP_STEP} pixels; this network needs multiples of {multiple}")
     return network
 
 
