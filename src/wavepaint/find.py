@@ -36,7 +36,7 @@ Levels = NDArray[np.uint8]
 """How near samples are to being damage, 0 to 255: see `levels_of`."""
 T = TypeVar("T", bound=np.generic)
 
-THRESHOLDS = {"scratches": 0.953, "dust": 0.731, "stamps": 0.924}
+THRESHOLDS = {"scratches": 0.94, "dust": 0.859, "stamps": 0.881}
 """Probabilities from which on a lone sample is damage, at sensitivity 0.5."""
 SPREAD = 4.0
 """How far sensitivities of 0 and 1 lie apart: the threshold's logit moves by so much."""
@@ -48,7 +48,7 @@ MAX_DROP = 4.5
 """By how much it falls at most."""
 LEVELS_PER_LOGIT = 254 / MAX_DROP
 """Of `levels_of`."""
-NEAR_PER_FALSE = 20
+NEAR_PER_FALSE = 10
 """For every so many cells around that `MAX_DROP` would make damage, one that is damage is taken for a texture's."""
 CELL, PATCH, AROUND = 4, 32, 9
 """Sides of cells and of patches, in pixels; what is around a patch: so many patches each way."""

@@ -127,6 +127,6 @@ describe("findDamage", () => {
       return 1 / (1 + Math.exp(6 - (x < 100 ? 11 : 8) * chance ** 8));
     });
     const counts = [0.4, 0.5, 1].map((sensitivity) => count(plane, size, sensitivity));
-    expect(await Promise.all(counts)).toEqual([5334, 9449, 28843]);
+    expect(await Promise.all(counts)).toEqual([11515, 15264, 36400]);
   });
 });

@@ -6,13 +6,13 @@ import { type Box, type Size, area, intersection } from "../geometry";
 import { boxSums } from "./exemplar/areas";
 import { channelOf, coloursOf, cropPixels } from "./planes";
 
-export const THRESHOLDS = { scratches: 0.953, dust: 0.731, stamps: 0.924 } as const;
+export const THRESHOLDS = { scratches: 0.94, dust: 0.859, stamps: 0.881 } as const;
 const SPREAD = 4;
 export const DROP_PER_DOUBLING = 1.5;
 export const MIN_CELLS = 18;
 const MAX_DROP = 4.5;
 const LEVELS_PER_LOGIT = 254 / MAX_DROP;
-const NEAR_PER_FALSE = 20;
+const NEAR_PER_FALSE = 10;
 const CELL = 4;
 const PATCH = 32;
 const AROUND = 9;
