@@ -261,7 +261,7 @@ def page(cases: tuple[Case, ...]) -> Iterator[str]:
     yield from removals_section()
     yield "## Finding damage\n"
     yield "From left to right: an image on which damage was drawn, what is found (magenta), restored."
-    yield "At the default sensitivity. Failures: damage-cat (the rim of an eye is marked), damage-coffee (so is a rim"
+    yield "At the default sensitivity. Failures: damage-cat (spots at an eye are marked), damage-coffee (so is a rim"
     yield "of the saucer), damage-page (parts of scratches stay, and letters beside others break), damage-portrait"
     yield "(edges of the collar are marked, and parts of a scratch stay), damage-rocket (edges of the rocket and of the"
     yield "tower are taken for scratches, and lost).\n"
