@@ -91,7 +91,7 @@ def test_tiles_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
 
 @pytest.mark.parametrize(
     ("length", "sides"),
-    [(1, [1]), (1536, [1536]), (1537, [832, 705]), (4000, [1344, 1344, 1312]), (3080, [1088, 1088, 904])],
+    [(1, [1]), (1216, [1216]), (1217, [640, 577]), (4000, [1024, 1024, 1024, 928]), (3080, [1088, 1088, 904])],
 )
 def test_tiles_are_about_equal(length: int, sides: list[int]) -> None:
     tiles = find._tiles(length, 7)

@@ -52,7 +52,7 @@ NEAR_PER_FALSE = 10
 """For every so many cells around that `MAX_DROP` would make damage, one that is damage is taken for a texture's."""
 CELL, PATCH, AROUND = 4, 32, 9
 """Sides of cells and of patches, in pixels; what is around a patch: so many patches each way."""
-CORE, MARGIN = 1536, 64
+CORE, MARGIN = 1216, 64
 """Largest side of a tile, and how far the network sees beyond it, in pixels."""
 STEP = 64
 """Sides of tiles but the last, and `MARGIN`, are multiples of it: what the network's coarsest level needs."""

@@ -37,8 +37,8 @@ describe("findDamage", () => {
       expect(crop.top + crop.height).toBe(Math.min(core.top + core.height + MARGIN, size.height));
     }
     expect(seen.every((count) => count === 1)).toBe(true);
-    const widths = [1536, 1537, 4000].map((width) => tilesOf({ width, height: 7 }).map(({ core }) => core.width));
-    expect(widths).toEqual([[1536], [832, 705], [1344, 1344, 1312]]);
+    const widths = [1216, 1217, 4000].map((width) => tilesOf({ width, height: 7 }).map(({ core }) => core.width));
+    expect(widths).toEqual([[1216], [640, 577], [1024, 1024, 1024, 928]]);
   });
 
   it("finds what the network marks, across tiles, and only the kinds that are asked for", async () => {

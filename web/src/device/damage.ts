@@ -16,7 +16,7 @@ const NEAR_PER_FALSE = 10;
 const CELL = 4;
 const PATCH = 32;
 const AROUND = 9;
-const CORE = 1536;
+const CORE = 1216;
 export const MARGIN = 64;
 /** Sides of tiles but the last, and `MARGIN`, are multiples of it: what the network's coarsest level needs. */
 const STEP = 64;
