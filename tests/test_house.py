@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "src" / "wavepaint"
 CODE = sorted((*PRODUCT.rglob("*.py"), *(ROOT / "lab").rglob("*.py")))
 
-MAX_PRODUCT_LINES = 21_525
+MAX_PRODUCT_LINES = 21_531
 """To be lowered with every clean-up; the aim is 15,000."""
 MAX_BATCH_LINES = 700
 MAX_TRAINING_LINES = 1_795

@@ -82,7 +82,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticServer]:
         return detector if name == "damage" else packaged_network(name)
 
     with pytest.MonkeyPatch.context() as patch:  # it finds pure red, green and blue
-        patch.setattr("wavepaint.server.site.packaged_network", network)
+        patch.setattr("wavepaint.server.page.packaged_network", network)
         write_site(folder / "site")
     (folder / "empty.html").write_text("<!doctype html><title>empty</title>")
     (folder / "host.html").write_text(HOST_PAGE)

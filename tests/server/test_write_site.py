@@ -60,7 +60,7 @@ def test_writes_a_site_that_knows_its_files(page: Path, tmp_path: Path) -> None:
     assert (target / "model.onnx").read_bytes() == packaged_network()
     assert (target / "licenses" / "runtime.txt").is_file()
     worker = known(target)
-    assert list(worker["first"]) == ["assets/main-1234.js", "damage.onnx", "index.html", "model.onnx"]
+    assert list(worker["first"]) == ["assets/main-1234.js", "damage.onnx.gz", "index.html", "model.onnx"]
     assert list(worker["later"]) == [
         "assets/ort-wasm-1.mjs",
         "assets/ort-wasm-1.wasm.gz",

@@ -22,15 +22,15 @@ const { version } = JSON.parse(
   readFileSync(resolve("onnxruntime-web/ort-wasm-simd-threaded.mjs").replace(/dist.*$/, "package.json"), "utf-8"),
 ) as { version: string };
 
+const BEST = { level: constants.Z_BEST_COMPRESSION };
+
 const packed = Object.entries(BUILDS).map(([backend, name]) => ({
   backend,
   loader: `assets/ort-${backend}-${version}.mjs`,
   loaderSource: readFileSync(resolve(`onnxruntime-web/${name}.mjs`)),
   binary: `assets/ort-${backend}-${version}.wasm.gz`,
   // Hosts seldom compress WebAssembly by themselves.
-  binarySource: gzipSync(readFileSync(resolve(`onnxruntime-web/${name}.wasm`)), {
-    level: constants.Z_BEST_COMPRESSION,
-  }),
+  binarySource: gzipSync(readFileSync(resolve(`onnxruntime-web/${name}.wasm`)), BEST),
 }));
 
 /** What src/device/files.ts declares. */
@@ -70,7 +70,7 @@ export function staticSite(): Plugin {
     transformIndexHtml: (html) => html.replace(SERVER_NOTE, ""),
     generateBundle() {
       this.emitFile({ type: "asset", fileName: "model.onnx", source: readFileSync(MODEL) });
-      this.emitFile({ type: "asset", fileName: "damage.onnx", source: readFileSync(DETECTOR) });
+      this.emitFile({ type: "asset", fileName: "damage.onnx.gz", source: gzipSync(readFileSync(DETECTOR), BEST) });
     },
     closeBundle() {
       const path = join(folder, "sw.js");

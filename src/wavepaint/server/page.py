@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from wavepaint.runtime.loading import packaged_network
 
 STATIC = Path(__file__).parent / "static"
 INDEX = "index.html"
-MODEL, DETECTOR = "model.onnx", "damage.onnx"
+MODEL, DETECTOR = "model.onnx", "damage.onnx.gz"
 """The packaged network, for those who fill "on this device"."""
 _SITE_ONLY = {"sw.js"}
 HINT = """\
@@ -63,9 +64,14 @@ def load_page(folder: Path = STATIC) -> dict[str, Asset]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(".") and path.name not in _SITE_ONLY
     }
-    for name, network in ((MODEL, "default"), (DETECTOR, "damage")):
-        page[name] = _asset(packaged_network(network), "application/octet-stream", lasting=False)
+    page[MODEL] = _asset(packaged_network(), "application/octet-stream", lasting=False)
+    page[DETECTOR] = _asset(packed_detector(), _MEDIA_TYPES[".gz"], lasting=False)
     return page
+
+
+def packed_detector() -> bytes:
+    """The packaged network that finds damage, compressed: hosts seldom compress networks by themselves."""
+    return gzip.compress(packaged_network("damage"), mtime=0)
 
 
 def _asset(content: bytes, media_type: str, lasting: bool) -> Asset:

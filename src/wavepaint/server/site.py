@@ -13,7 +13,7 @@ from typing import Any
 from wavepaint.errors import OptionError, WavepaintError
 from wavepaint.files import atomic_dir
 from wavepaint.runtime.loading import model_file, packaged_network
-from wavepaint.server.page import DETECTOR, INDEX, MODEL, STATIC
+from wavepaint.server.page import DETECTOR, INDEX, MODEL, STATIC, packed_detector
 
 WORKER = "sw.js"
 """The service worker: it holds the list of all other files, and so tells a folder that holds a site."""
@@ -71,7 +71,7 @@ def write_site(folder: Path, model: str | Path | None = None, *, page: Path = ST
         with atomic_dir(folder.resolve(), WORKER) as unfinished:
             shutil.copytree(page, unfinished, dirs_exist_ok=True)
             (unfinished / MODEL).write_bytes(network)
-            (unfinished / DETECTOR).write_bytes(packaged_network("damage"))
+            (unfinished / DETECTOR).write_bytes(packed_detector())
             return _finish(unfinished, folder)
     except OSError as error:
         raise OptionError(f"{folder}: cannot be written: {_reason(error)}") from None

@@ -11,8 +11,8 @@ export interface NetworkUrls {
   readonly binary: string;
 }
 
-/** Of the network that finds damage. */
-export const damageUrl = (base: string): string => new URL("damage.onnx", base).href;
+/** Of the network that finds damage, compressed. */
+export const damageUrl = (base: string): string => new URL("damage.onnx.gz", base).href;
 
 /** `base`: the folder of the page, or of the package. */
 export function networkUrls(base: string, backend: Backend): NetworkUrls {

@@ -176,7 +176,7 @@ async function fill({ id, image, mask, options }: Extract<Order, { kind: "fill" 
 
 async function find({ id, image, base, finding }: Extract<Order, { kind: "find" }>): Promise<void> {
   if (!network) throw new Error("the network is not loaded");
-  detector ??= await loadDetector(await fetchBytes(damageUrl(base), () => undefined), network.backend);
+  detector ??= await loadDetector(await gunzip(await fetchBytes(damageUrl(base))), network.backend);
   const pause = pauses(id);
   const damage = await findDamage(image, finding, detector, async (share) => {
     await pause();
